@@ -1,0 +1,26 @@
+"""The timer: check the reports."""
+
+import azure.functions as func
+
+from shared.settings import binding_expression
+
+blueprint = func.Blueprint()
+
+
+@blueprint.timer_trigger("timer", binding_expression("REPORT_POLL_SCHEDULE"), run_on_startup=False, use_monitor=True)
+def check_reports(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigger binds it by name
+    """Check the status of every report and queue what finished runs name.
+
+    Fails where a run failed, so that the monitoring of the platform sees it; what was queued stays queued.
+    """
+    from shared.errors import AgainLater
+    from shared.report_check import check_reports
+    from shared.services import services
+
+    outcomes = check_reports(services().report_tools)
+    failed = [each for each in outcomes if each.outcome == "failed"]
+    if failed:
+        raise AgainLater(
+            f"{len(failed)} of {len(outcomes)} report runs failed; the first: run {failed[0].report_datetime} of "
+            f"report {failed[0].report_id}: {failed[0].error or failed[0].status}"
+        )

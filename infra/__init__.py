@@ -1,0 +1,1 @@
+"""The deployment to Azure and its checks."""

@@ -1,0 +1,84 @@
+// Mails against the silent stop: a ferry that fails for days, or no longer looks, loses cabs for good.
+param location string
+param tags object
+param workspaceId string
+param email string
+
+var rules = [
+  {
+    name: 'cabferry-failures'
+    description: 'A pull was given up (abandon_pull ran), or a report check or a pull failed. See GET /api/pulls?state=Failed.'
+    query: 'AppRequests | where Name == "abandon_pull" or (Name in ("check_reports", "pull_failure") and Success == false)'
+    operator: 'GreaterThan'
+    threshold: 0
+    windowSize: 'PT1H'
+  }
+  {
+    name: 'cabferry-silence'
+    description: 'No report check succeeded for a day. Nothing new is ferried.'
+    query: 'AppRequests | where Name == "check_reports" and Success == true'
+    operator: 'LessThan'
+    threshold: 1
+    windowSize: 'P1D'
+  }
+]
+
+resource mail 'Microsoft.Insights/actionGroups@2023-01-01' = {
+  name: 'cabferry-mail'
+  location: 'global'
+  tags: tags
+  properties: {
+    groupShortName: 'cabferry'
+    enabled: true
+    emailReceivers: [
+      {
+        name: 'owner'
+        emailAddress: email
+        useCommonAlertSchema: true
+      }
+    ]
+  }
+}
+
+resource alerts 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
+  for rule in rules: {
+    name: rule.name
+    location: location
+    tags: tags
+    kind: 'LogAlert'
+    properties: {
+      displayName: rule.name
+      description: rule.description
+      severity: 2
+      enabled: true
+      scopes: [
+        workspaceId
+      ]
+      evaluationFrequency: 'PT1H'
+      windowSize: rule.windowSize
+      // One mail when it starts and one when it is over, not one an hour.
+      autoMitigate: true
+      // The table AppRequests exists only once the app has logged its first request.
+      skipQueryValidation: true
+      criteria: {
+        allOf: [
+          {
+            query: rule.query
+            timeAggregation: 'Count'
+            operator: rule.operator
+            threshold: rule.threshold
+            failingPeriods: {
+              numberOfEvaluationPeriods: 1
+              minFailingPeriodsToAlert: 1
+            }
+          }
+        ]
+      }
+      actions: {
+        actionGroups: [
+          mail.id
+        ]
+      }
+    }
+  }
+]

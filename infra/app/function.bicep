@@ -1,0 +1,90 @@
+// The function app on Flex Consumption.
+param name string
+param planName string
+param location string
+param tags object
+param identityId string
+param identityClientId string
+param hostStorageName string
+param deploymentContainerUrl string
+param applicationInsightsConnectionString string
+param maximumInstanceCount int
+
+@description('The settings of shared/settings.py, name to value.')
+param settings object
+
+var hostSettings = {
+  AzureWebJobsStorage__accountName: hostStorageName
+  AzureWebJobsStorage__credential: 'managedidentity'
+  AzureWebJobsStorage__clientId: identityClientId
+  APPLICATIONINSIGHTS_CONNECTION_STRING: applicationInsightsConnectionString
+  APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
+  // The worker has one thread by default. One instance takes up to 12 messages at once (host.json: batchSize 8 +
+  // newBatchThreshold 4); the rest is for HTTP.
+  PYTHON_THREADPOOL_THREAD_COUNT: '16'
+}
+
+resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
+  name: planName
+  location: location
+  tags: tags
+  kind: 'functionapp'
+  sku: {
+    tier: 'FlexConsumption'
+    name: 'FC1'
+  }
+  properties: {
+    reserved: true
+  }
+}
+
+resource app 'Microsoft.Web/sites@2024-04-01' = {
+  name: name
+  location: location
+  // azd finds the app of the service in azure.yaml by this tag.
+  tags: union(tags, {
+    'azd-service-name': 'cabferry'
+  })
+  kind: 'functionapp,linux'
+  identity: {
+    type: 'UserAssigned'
+    userAssignedIdentities: {
+      '${identityId}': {}
+    }
+  }
+  properties: {
+    serverFarmId: plan.id
+    httpsOnly: true
+    // Key Vault references are read with this identity; the default would be a system-assigned one, which the app has not.
+    keyVaultReferenceIdentity: identityId
+    functionAppConfig: {
+      deployment: {
+        storage: {
+          type: 'blobContainer'
+          value: deploymentContainerUrl
+          authentication: {
+            type: 'UserAssignedIdentity'
+            userAssignedIdentityResourceId: identityId
+          }
+        }
+      }
+      runtime: {
+        name: 'python'
+        version: '3.13'
+      }
+      scaleAndConcurrency: {
+        maximumInstanceCount: maximumInstanceCount
+        instanceMemoryMB: 2048
+      }
+    }
+    siteConfig: {
+      minTlsVersion: '1.2'
+      appSettings: map(items(union(hostSettings, settings)), setting => {
+        name: setting.key
+        value: setting.value
+      })
+    }
+  }
+}
+
+output url string = 'https://${app.properties.defaultHostName}'

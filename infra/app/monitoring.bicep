@@ -1,0 +1,39 @@
+// Where the logs go.
+param workspaceName string
+param applicationInsightsName string
+param location string
+param tags object
+
+resource workspace 'Microsoft.OperationalInsights/workspaces@2025-07-01' = {
+  name: workspaceName
+  location: location
+  tags: tags
+  properties: {
+    sku: {
+      name: 'PerGB2018'
+    }
+    retentionInDays: 30
+    // A bound on the bill, should something log in a loop. Past it nothing is logged until the next day, and the alert
+    // that misses the report checks says so.
+    workspaceCapping: {
+      dailyQuotaGb: 1
+    }
+  }
+}
+
+resource applicationInsights 'Microsoft.Insights/components@2020-02-02' = {
+  name: applicationInsightsName
+  location: location
+  tags: tags
+  kind: 'web'
+  properties: {
+    Application_Type: 'web'
+    WorkspaceResourceId: workspace.id
+    // Only the identity may write: the connection string alone is then no secret.
+    DisableLocalAuth: true
+  }
+}
+
+output workspaceId string = workspace.id
+output applicationInsightsName string = applicationInsights.name
+output applicationInsightsConnectionString string = applicationInsights.properties.ConnectionString

@@ -1,0 +1,130 @@
+"""The container of cabs: what a blob is called and tagged with, and what the container really holds."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from shared.storage_errors import storage_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from azure.storage.blob import BlobClient, ContainerClient
+
+    from shared.cab_batch import BatchCab
+    from shared.cab_rows import CabFacts
+    from shared.failure import Failure
+
+# The SDK parses a page of a listing into objects of some kilobytes each; this many at once stay within a few megabytes.
+_LISTING_PAGE = 2_000
+# Printable ASCII but the percent sign, which is the escape (RFC 9110 allows these in a header's value).
+_HEADER_SAFE = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
+# https://learn.microsoft.com/rest/api/storageservices/set-blob-tags: values hold up to 256 of these characters.
+_NO_TAG = re.compile(r"[^0-9A-Za-z +\-./:=_]")
+_TAG_LENGTH = 256
+# All metadata of a blob together may have 8 KiB; ten values of ours stay far below.
+_METADATA_LENGTH = 512
+
+
+@dataclass(frozen=True, slots=True)
+class CabLabels:
+    """What a blob carries beside its bytes.
+
+    Args:
+        metadata: Names and header-safe values; a value is percent-decoded to read it.
+        tags: Index tags, at most ten.
+    """
+
+    metadata: dict[str, str]
+    tags: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCab:
+    """A blob as the container lists it.
+
+    Args:
+        name: The whole blob name.
+        length: Its bytes.
+        md5: Its Content-MD5 property as hexadecimal digits; empty where it has none.
+    """
+
+    name: str
+    length: int
+    md5: str
+
+
+class CabContainer:
+    """Name blobs and list them.
+
+    Args:
+        client: The container.
+    """
+
+    def __init__(self, client: ContainerClient) -> None:
+        self._client = client
+
+    def blob(self, name: str) -> BlobClient:
+        """Return the client of one blob."""
+        return self._client.get_blob_client(name)
+
+    def stored(self, failure: Failure) -> Iterator[StoredCab]:
+        """Yield what the container holds of a failure, in the order of the names.
+
+        Args:
+            failure: Whose cabs.
+
+        Raises:
+            CabferryError: Sorted by what helps.
+        """
+        with storage_errors(f"the listing of {failure}"):
+            for blob in self._client.list_blobs(name_starts_with=failure.prefix, results_per_page=_LISTING_PAGE):
+                md5 = blob.content_settings.content_md5
+                yield StoredCab(str(blob.name), int(blob.size), bytes(md5).hex() if md5 else "")
+
+
+def labels(failure: Failure, cab: BatchCab, facts: CabFacts, source: str) -> CabLabels:
+    """Return the metadata and index tags of a cab.
+
+    Args:
+        failure: The cab's failure.
+        cab: The cab's row of the batch.
+        facts: What the report told of it.
+        source: Host and path of the cabUrl; never its query, which is the key to the cab.
+    """
+    told = {
+        "applicationId": failure.application_id,
+        "failureHash": failure.failure_hash,
+        "cabIdHash": cab.cab_id_hash,
+        "submissionId": cab.submission_id,
+        "cabdate": cab.date,
+        "cabexpires": cab.expires,
+        "source": source,
+        "failurename": facts.failure_name,
+        "drivername": facts.driver_name,
+        "driverversion": facts.driver_version,
+        "osversion": facts.os_version,
+        "architecture": facts.architecture,
+        "cabtype": facts.cab_type,
+    }
+    tags = {
+        "applicationId": failure.application_id,
+        "failureHash": failure.failure_hash,
+        "date": cab.date,
+        "driverVersion": facts.driver_version,
+    }
+    return CabLabels(
+        metadata={name: _header_safe(value) for name, value in told.items() if value.strip()},
+        tags={name: _NO_TAG.sub("_", value)[:_TAG_LENGTH].strip() for name, value in tags.items() if value.strip()},
+    )
+
+
+def _header_safe(value: str) -> str:
+    encoded = quote(value.strip(), safe=_HEADER_SAFE)
+    if len(encoded) <= _METADATA_LENGTH:
+        return encoded
+    # Not in the middle of an escape.
+    return re.sub(r"%[0-9A-F]?$", "", encoded[:_METADATA_LENGTH])

@@ -1,0 +1,182 @@
+"""The ledger of one pull: what is known of each cab of the failure, in memory and in the table.
+
+It holds some hundred bytes for each cab of the one failure at hand, and nothing of any other.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from shared.cab_batch import moment_of
+from shared.cab_rows import NO_FACTS, CabRow, CabState
+from shared.errors import BadInput
+from shared.failure import checked_cab_id
+from shared.pull_rows import CabCounts
+
+if TYPE_CHECKING:
+    from shared.cab_batch import BatchCab
+    from shared.cab_container import CabContainer, StoredCab
+    from shared.cab_copy import Copied
+    from shared.cab_rows import CabFacts, CabRows
+    from shared.failure import Failure
+
+
+class CabLedger:
+    """Know what is held, record what becomes of each cab, and compare it with the container.
+
+    Args:
+        rows: The table.
+        failure: Whose cabs.
+        started_at: When this pull first ran. What was settled since then is its work, though a crash came between.
+        before: The counts at the checkpoint that it goes on from.
+    """
+
+    def __init__(self, rows: CabRows, failure: Failure, started_at: datetime, before: CabCounts) -> None:
+        self._rows, self._failure, self._started_at, self._before = rows, failure, started_at, before
+        self._cabs: dict[str, CabRow] = {}
+        self._unwritten: set[str] = set()
+        self._seen: set[str] = set()
+        self._tally: Counter[CabState] = Counter()
+        self._bytes = 0
+        self._already_held = before.already_held
+        self._unreadable = 0
+        self._loaded = False
+
+    def load(self) -> None:
+        """Read the failure's rows: one query."""
+        self._cabs = dict(self._rows.of(self._failure))
+        mine = [row for row in self._cabs.values() if self._is_mine(row)]
+        self._tally = Counter(row.state for row in mine)
+        self._bytes = sum(row.length or 0 for row in mine if row.state is CabState.COPIED)
+        self._unreadable = max(0, self._before.failed - self._tally[CabState.FAILED])
+        self._loaded = True
+
+    def see(self, cab_id_hash: str) -> CabRow | None:
+        """Note that the batch names a cab, and return what is known of it; rows may repeat between pages."""
+        known = self._cabs.get(cab_id_hash)
+        if cab_id_hash not in self._seen:
+            self._seen.add(cab_id_hash)
+            if known and not self._is_mine(known):
+                self._already_held += known.is_held
+                self._tally[CabState.EXPIRED] += known.state is CabState.EXPIRED
+        return known
+
+    def see_unreadable(self, rows: int) -> None:
+        """Note rows of the batch that could not be read: each may be a cab that nobody copied."""
+        self._unreadable += rows
+
+    def facts(self, cab_id_hash: str) -> CabFacts:
+        """Return what a report told of a cab."""
+        known = self._cabs.get(cab_id_hash)
+        return known.facts if known else NO_FACTS
+
+    def record_copied(self, cab: BatchCab, blob_name: str, copied: Copied) -> None:
+        """Record that a cab is in the container."""
+        error = f"index tags refused: {copied.tags_refused}" if copied.tags_refused else ""
+        row = CabRow(CabState.COPIED, blob_name, copied.length, copied.md5, error=error)
+        self._settle(cab.cab_id_hash, _dated(row, cab))
+
+    def record_missed(self, cab: BatchCab, state: CabState, error: str) -> None:
+        """Record that a cab is not in the container, and why."""
+        self._settle(cab.cab_id_hash, _dated(CabRow(state, error=error), cab))
+
+    @property
+    def has_unwritten(self) -> bool:
+        """Tell whether something was recorded that the table does not have yet."""
+        return bool(self._unwritten)
+
+    def write(self) -> None:
+        """Write what was recorded since the last time: one transaction for each 100 cabs."""
+        self._rows.write(self._failure, [(cab, self._cabs[cab]) for cab in sorted(self._unwritten)])
+        self._unwritten.clear()
+
+    def read_back(self, container: CabContainer, retention: timedelta) -> list[str]:
+        """Compare with what the container really holds, and take lengths and MD5s from it.
+
+        A held cab whose blob the retention rule may have removed becomes `retired`. One that is missing before its time
+        becomes `listed` again, so that the next try copies it. A blob whose row was lost in a crash gets one.
+
+        Args:
+            container: Holds the cabs; one listing of the failure's prefix.
+            retention: The age at which its lifecycle rule removes a blob.
+
+        Returns:
+            One sentence for each cab that is missing.
+        """
+        expected = {row.blob_name: cab for cab, row in self._cabs.items() if row.state is CabState.COPIED}
+        for blob in container.stored(self._failure):
+            if cab := expected.pop(blob.name, None):
+                self._compare(cab, self._cabs[cab], blob)
+            else:
+                self._adopt(blob)
+        missing: list[str] = []
+        for name, cab in expected.items():
+            row = self._cabs[cab]
+            retired = (row.settled_at or self._started_at) + retention <= datetime.now(UTC)
+            if not retired:
+                missing.append(f"{name} was copied, but is not in the container")
+            self._settle(cab, row.became(CabState.RETIRED if retired else CabState.LISTED))
+        return missing
+
+    def counts(self) -> CabCounts:
+        """Return what this pull found and did, from the rows where they tell, so that a crash cannot make it wrong."""
+        if not self._loaded:
+            return self._before
+        return CabCounts(
+            seen=self._before.seen + len(self._seen),
+            copied=self._tally[CabState.COPIED],
+            already_held=self._already_held,
+            expired=self._tally[CabState.EXPIRED],
+            unavailable=self._tally[CabState.UNAVAILABLE],
+            failed=self._tally[CabState.FAILED] + self._unreadable,
+            bytes=self._bytes,
+        )
+
+    def first_error(self) -> str:
+        """Return why a cab of this pull failed, empty where none did."""
+        failed = (row for row in self._cabs.values() if row.state is CabState.FAILED and self._is_mine(row))
+        return next((row.error for row in failed), "")
+
+    def _is_mine(self, row: CabRow) -> bool:
+        return row.settled_at is not None and row.settled_at >= self._started_at
+
+    def _settle(self, cab_id_hash: str, row: CabRow) -> None:
+        """Put a row in the place of what was known, and keep the tally right."""
+        before = self._cabs.get(cab_id_hash)
+        if before and self._is_mine(before):
+            self._tally[before.state] -= 1
+            self._bytes -= (before.length or 0) if before.state is CabState.COPIED else 0
+        row.settled_at = datetime.now(UTC)
+        row.facts = self.facts(cab_id_hash)
+        self._cabs[cab_id_hash] = row
+        self._tally[row.state] += 1
+        self._bytes += (row.length or 0) if row.state is CabState.COPIED else 0
+        self._unwritten.add(cab_id_hash)
+
+    def _compare(self, cab: str, row: CabRow, blob: StoredCab) -> None:
+        if row.length is None:
+            row.length, row.md5 = blob.length, row.md5 or blob.md5
+            self._bytes += blob.length if self._is_mine(row) else 0
+            self._unwritten.add(cab)
+        elif row.length != blob.length or (row.md5 and blob.md5 and row.md5 != blob.md5):
+            error = (
+                f"{blob.name} has {blob.length} bytes and MD5 {blob.md5 or 'unknown'}, but was copied with "
+                f"{row.length} and {row.md5 or 'unknown'}: somebody replaced it; move it away and pull again"
+            )
+            self._settle(cab, row.became(CabState.FAILED, error))
+
+    def _adopt(self, blob: StoredCab) -> None:
+        try:
+            cab = checked_cab_id(blob.name.removeprefix(self._failure.prefix).split(".", 1)[0])
+        except BadInput:
+            return
+        known = self._cabs.get(cab)
+        if known is None or known.state is CabState.LISTED:
+            self._settle(cab, CabRow(CabState.COPIED, blob.name, blob.length, blob.md5))
+
+
+def _dated(row: CabRow, cab: BatchCab) -> CabRow:
+    row.date, row.expires = moment_of(cab.date), moment_of(cab.expires)
+    return row

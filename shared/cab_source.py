@@ -1,0 +1,106 @@
+"""The source of a cab: what its SAS says, and what it answers to a HEAD or GET of ours."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
+
+from shared.cab_batch import moment_of
+from shared.errors import BadAnswer, CabUnavailable, FreshUrl
+from shared.http_source import body_of, raise_if_busy
+from shared.redaction import excerpt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+    from urllib.parse import SplitResult
+
+    import requests
+
+    from shared.http_source import HttpSource
+
+# The bytes as they are stored, without a transfer encoding that would change their length.
+_HEADERS = {"Accept-Encoding": "identity"}
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFacts:
+    """What a source tells of its cab.
+
+    Args:
+        length: Its bytes.
+        md5: Its Content-MD5; None where it was stored without one. The service does not verify it on read.
+    """
+
+    length: int
+    md5: bytes | None
+
+
+def sas_expiry(parts: SplitResult) -> datetime | None:
+    """Return when a URL's SAS expires (its `se`), None where it does not say."""
+    values = parse_qs(parts.query).get("se")
+    return moment_of(values[0]) if values else None
+
+
+def source_facts(source: HttpSource, url: str, name: str) -> SourceFacts:
+    """Ask a source for its facts alone.
+
+    Args:
+        source: The connections to use.
+        url: The cabUrl.
+        name: Names the cab in errors.
+
+    Raises:
+        CabferryError: As `opened_source`.
+    """
+    with source.get(url, _HEADERS, f"the source of {name}", method="HEAD") as response:
+        return _facts(response, name)
+
+
+@contextmanager
+def opened_source(source: HttpSource, url: str, name: str) -> Iterator[tuple[SourceFacts, requests.Response]]:
+    """Open a source for reading.
+
+    Args:
+        source: The connections to use.
+        url: The cabUrl.
+        name: Names the cab in errors.
+
+    Raises:
+        FreshUrl: The source refuses the SAS (401, 403).
+        CabUnavailable: The source is gone (404, 410).
+        AgainLater: The source is busy.
+        AgainNow: The connection broke.
+        BadAnswer: Anything else that is no cab.
+    """
+    with source.get(url, _HEADERS, f"the source of {name}") as response:
+        yield _facts(response, name), response
+
+
+def _facts(response: requests.Response, name: str) -> SourceFacts:
+    status = response.status_code
+    if status == HTTPStatus.OK:
+        length = response.headers.get("Content-Length", "")
+        if not length.isdecimal():
+            raise BadAnswer(f"the source of {name} does not tell its length")
+        return SourceFacts(int(length), _md5(response.headers.get("Content-MD5", "")))
+    body = body_of(response, f"the source of {name}")
+    raise_if_busy(response, body, f"the source of {name}")
+    code = response.headers.get("x-ms-error-code") or excerpt(body.decode("utf-8", "replace"))
+    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        raise FreshUrl(f"the source of {name} refuses its SAS ({status} {code})")
+    if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
+        raise CabUnavailable(f"the source of {name} is gone ({status} {code})")
+    raise BadAnswer(f"the source of {name} answered {status}: {code}")
+
+
+def _md5(text: str) -> bytes | None:
+    try:
+        return base64.b64decode(text, validate=True) or None
+    except binascii.Error:
+        return None

@@ -1,0 +1,362 @@
+"""The pull of one failure: the whole policy, from top to bottom.
+
+1. Take the lease on the pull's row. Where another owner works, send the message again for later.
+2. Read the failure's cab rows: which cabs are held, and what the report told of the others.
+3. For each page of the batch, from the checkpoint: drop what is held, copy the rest side by side, write the page's
+   rows, then the checkpoint, which renews the lease.
+4. Each cab ends in one recorded state, and its failure never stops the page. A page is not done while a cab of it could
+   still succeed by a retry: the checkpoint stays before it, and later pages are copied all the same.
+5. An expired SAS gets a fresh URL, once per page and cab.
+6. At the end, read back what the container really holds.
+7. Time budget used: checkpoint, send a message for the rest, return.
+
+How a pull ends is decided in `_run_to_an_end` alone, by the kind of error (shared/errors.py draws the tree).
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import threading
+import time
+from concurrent.futures import wait
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from shared.cab_batch import BatchCab, BatchPage, batch_pages, fresh_cabs
+from shared.cab_container import labels
+from shared.cab_ledger import CabLedger
+from shared.cab_rows import CabState
+from shared.errors import (
+    AgainLater,
+    BadInput,
+    CabExpired,
+    CabferryError,
+    CabUnavailable,
+    FreshUrl,
+    LeaseLost,
+    NeedsPerson,
+    Never,
+)
+from shared.failure import Window, blob_name
+from shared.lease import HeldElsewhere
+from shared.pull_message import PullMessage
+from shared.pull_rows import CabCounts, PullRow, PullState, counted, ended_columns
+from shared.redaction import redact
+from shared.source_hosts import checked_source
+from shared.waits import growing_wait
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Executor, Future
+
+    from shared.cab_container import CabContainer
+    from shared.cab_copy import CabCopy, Copied
+    from shared.cab_rows import CabRows
+    from shared.devcenter import DevCenter
+    from shared.lease import RowLease
+    from shared.pull_queue import PullQueue
+    from shared.pull_rows import PullRows
+    from shared.settings import Settings
+    from shared.table_rows import Columns, Value
+
+_log = logging.getLogger(__name__)
+# A message that finds another owner looks again after this, or when that owner's lease can have ended, if it is sooner.
+_LOOK_AGAIN = timedelta(seconds=15)
+# Without the table no try can be counted; this grows to about two minutes and stays there.
+_TRIES_WITHOUT_TABLE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class PullTools:
+    """What a pull works with."""
+
+    settings: Settings
+    devcenter: DevCenter
+    queue: PullQueue
+    pulls: PullRows
+    cabs: CabRows
+    container: CabContainer
+    copies: CabCopy
+    executor: Executor
+
+
+def pull_failure(tools: PullTools, message: PullMessage) -> None:
+    """Pull one failure as far as it goes now, and record how that ended.
+
+    Returns whenever the row or a new message holds what happens next; the queue message is then done.
+
+    Args:
+        tools: What to work with.
+        message: Whose cabs, and of which days.
+
+    Raises:
+        Exception: Something that nobody foresaw, or storage that cannot even record an ending. The host tries the
+            message again and at last moves it to the poison queue, where `abandon_pull` finds it.
+    """
+    window = message.window or default_window(tools.settings.cab_lookback)
+    try:
+        lease = tools.pulls.take(message.failure, window, window_is_asked=message.window is not None)
+    except CabferryError as error:
+        # Nothing can be recorded without the table, so the message itself must live on, and spend no dequeue.
+        _log.error("%s: %s; its message is sent again", message.failure, error)
+        tools.queue.send(message, _wait_before(error, _TRIES_WITHOUT_TABLE))
+        return
+    if isinstance(lease, HeldElsewhere):
+        _log.info("%s is being pulled by another owner; its message is sent again", message.failure)
+        tools.queue.send(message, min(lease.remaining, _LOOK_AGAIN))
+        return
+    with lease:
+        _run_to_an_end(tools, lease)
+
+
+def _run_to_an_end(tools: PullTools, lease: RowLease) -> None:
+    pull = _Pull(tools, lease)
+    try:
+        pull.run()
+        pull.complete()
+    except LeaseLost as lost:
+        _log.warning("%s: %s; it is that owner's pull now", pull.row.failure, lost)
+    except _TimeBudgetUsed:
+        pull.hand_on()
+    except AgainLater as error:
+        pull.try_again_later(error)
+    except (NeedsPerson, Never) as error:
+        pull.fail(str(error))
+    except Exception as error:
+        lease.release({"state": PullState.QUEUED.value, "lastError": redact(f"{type(error).__name__}: {error}")[:2000]})
+        raise
+
+
+def default_window(lookback: timedelta) -> Window:
+    """Return the days that a pull asks for when nobody says which.
+
+    It ends tomorrow, so that today is in it however the API reads an end date.
+
+    Args:
+        lookback: CAB_LOOKBACK_DAYS.
+    """
+    today = datetime.now(UTC).date()
+    return Window(today - lookback, today + timedelta(days=1))
+
+
+class _TimeBudgetUsed(Exception):
+    """The pull has used its time; the rest is for a new message."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Checkpoint:
+    """Where a later try goes on, and what was counted up to there."""
+
+    skip: int
+    counts: CabCounts
+
+
+class _Pull:
+    """One run of a pull, under its lease."""
+
+    def __init__(self, tools: PullTools, lease: RowLease) -> None:
+        self._tools, self._lease = tools, lease
+        self.row = PullRow.of(lease.row)
+        self._failure = self.row.failure
+        self._window = self.row.window or default_window(tools.settings.cab_lookback)
+        started_at = self.row.started_at or datetime.now(UTC)
+        self._ledger = CabLedger(tools.cabs, self._failure, started_at, self.row.counts)
+        self._safe = _Checkpoint(self.row.skip, self.row.counts)
+        self._until: float | None = None
+        self._again: AgainLater | None = None
+        self._unreadable = ""
+
+    def run(self) -> None:
+        """Page, copy and checkpoint to the end of the batch, then read back."""
+        self._ledger.load()
+        newest = self._newest_cabs()
+        for page in batch_pages(self._tools.devcenter, self._failure, self._window, self._safe.skip):
+            # The budget runs from the first page on: a slow API must not keep a pull from ever copying a cab.
+            self._until = self._until or time.monotonic() + self._tools.settings.pull_time_budget.total_seconds()
+            self._raise_if_over()
+            self._copy_page(page, newest)
+            # The last page's rows are written after the read-back, with their lengths: one request less a failure.
+            if not page.is_last and self._ledger.has_unwritten:
+                self._ledger.write()
+                self._lease.write({"updatedAt": datetime.now(UTC), **self._progress()})
+        missing = self._ledger.read_back(self._tools.container, self._tools.settings.retention)
+        if missing:
+            self._safe = _Checkpoint(0, CabCounts())
+            raise AgainLater(f"{len(missing)} cabs must be copied again; the first: {missing[0]}")
+        if self._again:
+            raise self._again
+
+    def complete(self) -> None:
+        """Record that every cab of the batch ended in a state, and what a person should know of those that failed."""
+        counts = self._ledger.counts()
+        first = self._ledger.first_error() or self._unreadable
+        error = f"{counts.failed} cabs failed; the first: {first}"[:2000] if counts.failed else ""
+        self._release(ended_columns(PullState.COMPLETED, error))
+        _log.log(logging.WARNING if error else logging.INFO, "%s: Completed: %s %s", self._failure, counts, error)
+
+    def fail(self, reason: str, tries: Columns | None = None) -> None:
+        """Record that no further try helps, until a person does."""
+        self._release({**(tries or {}), **ended_columns(PullState.FAILED, reason)})
+        _log.error("%s: Failed: %s", self._failure, reason)
+
+    def hand_on(self) -> None:
+        """Let a new message do the rest."""
+        self._release({"state": PullState.QUEUED.value, "updatedAt": datetime.now(UTC)})
+        self._send(timedelta())
+        _log.info("%s: handed on after its time budget, at row %d", self._failure, self._safe.skip)
+
+    def try_again_later(self, error: AgainLater) -> None:
+        """Let a delayed message try again, or give up after too many tries that did not move the checkpoint."""
+        stalled = 1 if self._safe.skip > self.row.skip else self.row.stalled + 1
+        tries: dict[str, Value] = {"attempts": self.row.attempts + 1, "stalled": stalled, "lastError": str(error)}
+        if stalled >= self._tools.settings.pull_max_attempts:
+            self.fail(f"{error} (given up after {stalled} tries in a row)", tries)
+            return
+        wait_before = _wait_before(error, stalled)
+        self._release({**tries, "state": PullState.QUEUED.value, "updatedAt": datetime.now(UTC)})
+        self._send(wait_before)
+        _log.warning("%s: tried again in %s: %s", self._failure, wait_before, error)
+
+    def _copy_page(self, page: BatchPage, newest: set[str] | None) -> None:
+        """Bring each cab of a page to its recorded state, and move the checkpoint on unless one must be tried again."""
+        for seen in page.unreadable:
+            _log.error("%s: a row of the batch cannot be read: %s", self._failure, seen)
+            self._unreadable = self._unreadable or seen
+        self._ledger.see_unreadable(len(page.unreadable))
+        urls = _FreshUrls(lambda: fresh_cabs(self._tools.devcenter, self._failure, self._window, page.skip))
+        wanted = {cab.cab_id_hash: cab for cab in page.cabs if self._wants(cab, newest)}
+        copies = [(cab, self._tools.executor.submit(self._copy, cab, urls)) for cab in wanted.values()]
+        wait([copy for _, copy in copies])
+        again = [error for cab, copy in copies if (error := self._record(cab, copy))]
+        for _, copy in copies:
+            _raise_if_fatal(copy)
+        self._again = self._again or (again[0] if again else None)
+        if again and len(again) == len(copies):
+            raise again[0]  # Nothing works for now: do not run through all pages to find out a hundred times.
+        if not self._again:
+            self._safe = _Checkpoint(page.skip + page.rows, self._ledger.counts())
+
+    def _wants(self, cab: BatchCab, newest: set[str] | None) -> bool:
+        known = self._ledger.see(cab.cab_id_hash)
+        settled = known is not None and (known.is_held or known.state is CabState.EXPIRED)
+        return not settled and (newest is None or cab.cab_id_hash in newest)
+
+    def _record(self, cab: BatchCab, copy: Future[tuple[str, Copied]]) -> AgainLater | None:
+        """Record how a cab ended; return the error where it should be tried again."""
+        match copy.exception():
+            case None:
+                self._ledger.record_copied(cab, *copy.result())
+            case CabExpired() as error:
+                self._ledger.record_missed(cab, CabState.EXPIRED, str(error))
+            case CabUnavailable() as error:
+                self._ledger.record_missed(cab, CabState.UNAVAILABLE, str(error))
+            case Never() as error:
+                self._ledger.record_missed(cab, CabState.FAILED, str(error))
+            case AgainLater() as error:
+                self._ledger.record_missed(cab, CabState.FAILED, str(error))
+                return error
+            case _:
+                pass  # Not the cab's own failure: `_raise_if_fatal` ends the run with it, and the cab stays as it was.
+        return None
+
+    def _copy(self, cab: BatchCab, urls: _FreshUrls) -> tuple[str, Copied]:
+        """Copy one cab; runs beside others in a thread of the executor."""
+        self._raise_if_over()
+        if not cab.downloadable:
+            raise CabUnavailable(f"cab {cab.cab_id_hash}: Microsoft lists it, but does not let it be downloaded")
+        if cab.url is None:
+            raise BadInput(f"cab {cab.cab_id_hash}: its row of the batch has no cabUrl")
+        try:
+            return self._copy_from(cab, cab.url)
+        except (FreshUrl, CabUnavailable) as error:
+            if cab.has_expired(datetime.now(UTC)):
+                raise CabExpired(f"{error}, and the cab expired at {cab.expires} UTC") from None
+            if isinstance(error, CabUnavailable):
+                raise
+        fresh = urls.of(cab.cab_id_hash)
+        try:
+            return self._copy_from(cab, fresh)
+        except FreshUrl as error:
+            raise AgainLater(f"{error}, although its URL is fresh") from None
+
+    def _copy_from(self, cab: BatchCab, url: str) -> tuple[str, Copied]:
+        parts = checked_source(url, self._tools.settings.source_hosts, f"the cabUrl of cab {cab.cab_id_hash}")
+        name = blob_name(self._failure, cab.cab_id_hash, parts.path)
+        facts = self._ledger.facts(cab.cab_id_hash)
+        return name, self._tools.copies.copy(
+            url, name, labels(self._failure, cab, facts, f"{parts.netloc}{parts.path}")
+        )
+
+    def _newest_cabs(self) -> set[str] | None:
+        """Return the cabs that MAX_CABS_PER_FAILURE leaves, None for all.
+
+        Their order in the batch is undocumented, so it is paged through once before anything is copied.
+        """
+        most = self._tools.settings.max_cabs_per_failure
+        if not most:
+            return None
+        pages = batch_pages(self._tools.devcenter, self._failure, self._window, 0)
+        dates = {cab.cab_id_hash: cab.date for page in pages for cab in page.cabs}
+        return set(heapq.nlargest(most, dates, key=lambda cab: dates[cab]))
+
+    def _raise_if_over(self) -> None:
+        if self._lease.is_lost:
+            raise LeaseLost(f"the lease on {self._failure} is over")
+        if self._until and time.monotonic() >= self._until:
+            raise _TimeBudgetUsed
+
+    def _progress(self) -> Columns:
+        """Return the checkpoint's columns: what is settled by now, and seen up to where a later try goes on."""
+        safe, now = self._safe, self._ledger.counts()
+        counts = replace(now, seen=safe.counts.seen, already_held=safe.counts.already_held)
+        return {"skip": safe.skip, **counted(counts)}
+
+    def _release(self, columns: Columns) -> None:
+        self._ledger.write()
+        self._lease.release({**self._progress(), **columns})
+
+    def _send(self, delay: timedelta) -> None:
+        self._tools.queue.send(PullMessage(self._failure, self._window, self.row.requested_by), delay)
+
+
+class _FreshUrls:
+    """Fresh URLs for the cabs of one page: asked for once, when the first of them needs one."""
+
+    def __init__(self, ask: Callable[[], dict[str, BatchCab]]) -> None:
+        self._ask, self._lock = ask, threading.Lock()
+        self._cabs: dict[str, BatchCab] | None = None
+        self._error: CabferryError | None = None
+
+    def of(self, cab_id_hash: str) -> str:
+        """Return a cab's fresh URL.
+
+        Raises:
+            CabferryError: As the batch; the same for each cab of the page.
+        """
+        with self._lock:
+            if self._cabs is None and self._error is None:
+                try:
+                    self._cabs = self._ask()
+                except CabferryError as error:
+                    self._error = error
+        if self._error:
+            raise self._error
+        fresh = (self._cabs or {}).get(cab_id_hash)
+        if fresh is None or fresh.url is None:
+            raise AgainLater(
+                f"cab {cab_id_hash}: its SAS is refused, and its page of the batch has no fresh URL for it"
+            )
+        return fresh.url
+
+
+def _raise_if_fatal(copy: Future[tuple[str, Copied]]) -> None:
+    error = copy.exception()
+    if error is not None and not isinstance(error, (Never, AgainLater)):
+        raise error
+
+
+def _wait_before(error: CabferryError, tries: int) -> timedelta:
+    asked = error.wait if isinstance(error, AgainLater) else None
+    return asked if asked is not None else growing_wait(tries)

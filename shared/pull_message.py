@@ -1,0 +1,81 @@
+"""The queue message of a pull: what is asked for, by whom, in which window."""
+
+from dataclasses import dataclass
+from datetime import date
+
+import msgspec
+
+from shared.errors import BadInput
+from shared.failure import Failure, Window
+from shared.redaction import excerpt
+
+
+@dataclass(frozen=True, slots=True)
+class PullMessage:
+    """Ask for one failure's cabs.
+
+    Args:
+        failure: The failure to pull.
+        window: The days to ask for. It is fixed when the message is made, so that a resumed pull pages the same rows;
+            None lets the pull decide when it first starts.
+        requested_by: What made the message: a report run, or a call of the HTTP API.
+    """
+
+    failure: Failure
+    window: Window | None
+    requested_by: str
+
+    def encode(self) -> str:
+        """Return the message as JSON, before the base64 that the host expects."""
+        return msgspec.json.encode(
+            _Wire(
+                self.failure.application_id,
+                self.failure.failure_hash,
+                self.window.start if self.window else None,
+                self.window.end if self.window else None,
+                self.requested_by,
+            )
+        ).decode()
+
+    @classmethod
+    def decode(cls, text: bytes) -> "PullMessage":
+        """Read a message.
+
+        Args:
+            text: The JSON as it came from the queue, after base64.
+
+        Raises:
+            BadInput: It is not JSON, a field is missing, has the wrong type or is not what its name says.
+        """
+        try:
+            wire = msgspec.json.decode(text, type=_Wire)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise BadInput(f"this is no pull message: {error}; seen: {_shown(text)}") from None
+        if (wire.start_date is None) != (wire.end_date is None):
+            raise BadInput(f"a pull message has startDate and endDate, or neither; seen: {_shown(text)}")
+        window = Window(wire.start_date, wire.end_date) if wire.start_date and wire.end_date else None
+        return cls(Failure(wire.application_id, wire.failure_hash), window, wire.requested_by)
+
+
+def failure_named_in(text: bytes) -> Failure | None:
+    """Return the failure that a message names, though the rest of it may be unreadable; None where it names none."""
+    try:
+        wire = msgspec.json.decode(text, type=_Named)
+        return Failure(wire.application_id, wire.failure_hash)
+    except (msgspec.DecodeError, UnicodeDecodeError, BadInput):
+        return None
+
+
+class _Named(msgspec.Struct, rename="camel"):
+    application_id: str
+    failure_hash: str
+
+
+class _Wire(_Named):
+    start_date: date | None = None
+    end_date: date | None = None
+    requested_by: str = "unknown"
+
+
+def _shown(text: bytes) -> str:
+    return excerpt(text.decode("utf-8", "replace"))

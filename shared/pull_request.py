@@ -1,0 +1,55 @@
+"""Ask for pulls: the row first, so that it can be looked at, then the message that makes it happen."""
+
+from __future__ import annotations
+
+from itertools import batched
+from typing import TYPE_CHECKING
+
+from shared.pull_message import PullMessage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from concurrent.futures import Executor
+
+    from shared.failure import Failure, Window
+    from shared.pull_queue import PullQueue
+    from shared.pull_rows import PullRows
+
+# Messages on their way at once; each is a request of its own, since the queue takes no batches.
+_AT_ONCE = 64
+
+
+class PullRequests:
+    """Queue pulls.
+
+    Args:
+        pulls: Where the rows go.
+        queue: Where the messages go.
+        executor: Sends some messages side by side.
+    """
+
+    def __init__(self, pulls: PullRows, queue: PullQueue, executor: Executor) -> None:
+        self._pulls, self._queue, self._executor = pulls, queue, executor
+
+    def make(self, failures: Iterable[Failure], window: Window, requested_by: str) -> None:
+        """Queue a pull for each failure.
+
+        A crash between the rows and the messages leaves rows that say Queued without a message. Whoever asked asks
+        again, since this did not return: a report run is not marked as ingested, a call of the API was not answered.
+
+        Args:
+            failures: What to pull; each is queued once.
+            window: The days to ask for.
+            requested_by: What asks.
+
+        Raises:
+            CabferryError: Sorted by what helps.
+        """
+        distinct = sorted(set(failures))
+        self._pulls.queue(distinct, window, requested_by)
+
+        def send(failure: Failure) -> None:
+            self._queue.send(PullMessage(failure, window, requested_by))
+
+        for some in batched(distinct, _AT_ONCE, strict=False):
+            list(self._executor.map(send, some))

@@ -1,0 +1,267 @@
+"""The table `pulls`: one row a failure, with the state of its pull, the window, the checkpoint and the counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from itertools import batched, groupby
+from typing import TYPE_CHECKING
+
+from shared.errors import AgainLater
+from shared.failure import Failure, Window
+from shared.lease import HeldElsewhere, RowLease
+from shared.table_rows import TRANSACTION_ROWS, Columns, Long, Row, TableRows, Value, Write
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_TRIES = 5
+
+
+class PullState(StrEnum):
+    """Where a pull stands."""
+
+    QUEUED = "Queued"
+    RUNNING = "Running"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+
+
+@dataclass(frozen=True, slots=True)
+class CabCounts:
+    """What a pull found and did.
+
+    Args:
+        seen: Distinct cabs that the batch named.
+        copied: Cabs that this pull brought into the container.
+        already_held: Cabs that an earlier pull had brought.
+        expired: Cabs that were gone before they could be copied.
+        unavailable: Cabs that Microsoft lists but does not let go, or no longer has.
+        failed: Cabs, or unreadable rows, that could not be copied for another reason.
+        bytes: Length of the copied cabs together; known when the pull has read the container back.
+    """
+
+    seen: int = 0
+    copied: int = 0
+    already_held: int = 0
+    expired: int = 0
+    unavailable: int = 0
+    failed: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PullRow:
+    """One row of the table, decoded.
+
+    Args:
+        failure: Whose pull it is.
+        state: Where it stands.
+        window: The days that it asks for; None where a message that never ran named none.
+        skip: The checkpoint: how many rows of the batch are done.
+        counts: What it found and did.
+        attempts: How often it was sent again because something had to be tried later.
+        stalled: How many of these came in a row without a page in between; PULL_MAX_ATTEMPTS bounds it.
+        last_error: What went wrong last, and what to do; empty where nothing did.
+        requested_by: What asked for it.
+        queued_at: When it was asked for.
+        started_at: When it first ran since then.
+        updated_at: When the row was last written.
+        completed_at: When it ended, Completed or Failed.
+    """
+
+    failure: Failure
+    state: PullState
+    window: Window | None
+    skip: int
+    counts: CabCounts
+    attempts: int
+    stalled: int
+    last_error: str
+    requested_by: str
+    queued_at: datetime | None
+    started_at: datetime | None
+    updated_at: datetime | None
+    completed_at: datetime | None
+
+    @classmethod
+    def of(cls, row: Row) -> PullRow:
+        """Decode a row of the table."""
+        start, end = row.text("startDate"), row.text("endDate")
+        return cls(
+            failure=Failure(row.partition, row.key),
+            state=PullState(row.text("state")),
+            window=Window(date.fromisoformat(start), date.fromisoformat(end)) if start and end else None,
+            skip=row.number("skip"),
+            counts=CabCounts(**{field.name: row.number(_column(field.name)) for field in fields(CabCounts)}),
+            attempts=row.number("attempts"),
+            stalled=row.number("stalled"),
+            last_error=row.text("lastError"),
+            requested_by=row.text("requestedBy"),
+            queued_at=row.moment("queuedAt"),
+            started_at=_told(row.moment("startedAt")),
+            updated_at=row.moment("updatedAt"),
+            completed_at=_told(row.moment("completedAt")),
+        )
+
+
+class PullRows:
+    """Read and queue pulls, and take the lease on one.
+
+    Args:
+        table: The table `pulls`.
+        lease: How long an owner's hold lasts without a renewal.
+    """
+
+    def __init__(self, table: TableRows, lease: timedelta) -> None:
+        self._table, self._lease = table, lease
+
+    def get(self, failure: Failure) -> PullRow | None:
+        """Return a failure's pull; None where none was ever asked for."""
+        row = self._table.get(failure.application_id, failure.failure_hash)
+        return PullRow.of(row) if row else None
+
+    def page(
+        self, state: PullState | None, limit: int, after: dict[str, str] | None
+    ) -> tuple[list[PullRow], dict[str, str] | None]:
+        """Return a page of pulls in the order of their keys, and what continues after it.
+
+        Args:
+            state: Only pulls in this state; None for all.
+            limit: The most pulls of a page.
+            after: What an earlier page returned.
+        """
+        where, values = ("state eq @state", {"state": state.value}) if state else ("", {})
+        rows, following = self._table.page(where, values, limit, after)
+        return [PullRow.of(row) for row in rows], following
+
+    def queue(self, failures: Iterable[Failure], window: Window, requested_by: str) -> None:
+        """Write Queued into the rows of failures whose messages are about to be sent.
+
+        A pull that is running stays as it is: its message waits until the other is done. The rest starts anew.
+
+        Args:
+            failures: Any number; up to 100 of one application are written in one request.
+            window: The days to ask for.
+            requested_by: What asks.
+
+        Raises:
+            AgainLater: Others keep changing the rows.
+        """
+        first = queued(window, requested_by)
+        for application_id, of_one in groupby(sorted(set(failures)), key=lambda failure: failure.application_id):
+            for some in batched(of_one, TRANSACTION_ROWS, strict=False):
+                self._queue(application_id, [failure.failure_hash for failure in some], first)
+
+    def take(self, failure: Failure, window: Window, *, window_is_asked: bool) -> RowLease | HeldElsewhere:
+        """Take the lease on a failure's row and set it to Running.
+
+        A pull that was interrupted or handed on goes on from its checkpoint if the window is the same. Otherwise it
+        starts anew: pulls of two windows must both be made.
+
+        Args:
+            failure: Whose pull.
+            window: The days to ask for.
+            window_is_asked: Whether the message named the window; if not, an unfinished pull keeps its own.
+        """
+
+        def first(row: Row | None) -> Columns:
+            now = datetime.now(UTC)
+            running: dict[str, Value] = {"state": PullState.RUNNING.value, "updatedAt": now}
+            known = PullRow.of(row) if row else None
+            unfinished = known is not None and known.state in {PullState.QUEUED, PullState.RUNNING}
+            if known and unfinished and (known.window == window or (known.window and not window_is_asked)):
+                return {**running, "startedAt": known.started_at or now}
+            asked = known.queued_at if known and unfinished and known.queued_at else now
+            by = known.requested_by if known and unfinished else "queue message"
+            return {**queued(window, by), **running, "queuedAt": asked, "startedAt": now}
+
+        return RowLease.take(self._table, failure.application_id, failure.failure_hash, self._lease, first)
+
+    def fail(self, failure: Failure, reason: str) -> PullRow | None:
+        """Set a pull that nobody works on, and that has not ended, to Failed.
+
+        Args:
+            failure: Whose pull.
+            reason: What is told where the row knows no error of its own.
+
+        Returns:
+            The row as it was, None where there was none.
+        """
+        for _ in range(_TRIES):
+            row = self._table.get(failure.application_id, failure.failure_hash)
+            known = PullRow.of(row) if row else None
+            until = row.moment("leaseUntil") if row else None
+            ended = known is not None and known.state in {PullState.COMPLETED, PullState.FAILED}
+            if ended or (until and until > datetime.now(UTC)):
+                return known
+            error = known.last_error if known and known.last_error else reason
+            columns = ended_columns(PullState.FAILED, error)
+            if row and self._table.merge(row, columns):
+                return known
+            if not row and self._table.insert(failure.application_id, failure.failure_hash, columns):
+                return known
+        raise AgainLater(f"the row of {failure} kept changing")
+
+    def _queue(self, application_id: str, hashes: Sequence[str], first: Columns) -> None:
+        """Insert the rows; where one exists, read them and change those that are not being worked on."""
+        existing: dict[str, Row] = {}
+        for _ in range(_TRIES):
+            now = datetime.now(UTC)
+            writes = [
+                Write(key, first, "merge", existing[key].etag) if key in existing else Write(key, first, "insert")
+                for key in hashes
+                if key not in existing or (existing[key].moment("leaseUntil") or now) <= now
+            ]
+            if not writes or self._table.write_together(application_id, writes):
+                return
+            between = "PartitionKey eq @application and RowKey ge @first and RowKey le @last"
+            values = {"application": application_id, "first": hashes[0], "last": hashes[-1]}
+            existing = {row.key: row for row in self._table.query(between, values, ("leaseUntil",))}
+        raise AgainLater(f"the pull rows of application {application_id} kept changing")
+
+
+def queued(window: Window, requested_by: str) -> Columns:
+    """Return the columns of a pull that starts anew."""
+    now = datetime.now(UTC)
+    return {
+        "state": PullState.QUEUED.value,
+        "startDate": window.start.isoformat(),
+        "endDate": window.end.isoformat(),
+        "skip": 0,
+        **counted(CabCounts()),
+        "attempts": 0,
+        "stalled": 0,
+        "lastError": "",
+        "requestedBy": requested_by,
+        "queuedAt": now,
+        "startedAt": _NEVER,
+        "updatedAt": now,
+        "completedAt": _NEVER,
+    }
+
+
+def counted(counts: CabCounts) -> dict[str, Value]:
+    """Return the columns of counts."""
+    numbers = {_column(field.name): getattr(counts, field.name) for field in fields(CabCounts)}
+    return {**numbers, "bytes": Long(counts.bytes)}
+
+
+def ended_columns(state: PullState, last_error: str) -> dict[str, Value]:
+    """Return the columns of a pull that ends now."""
+    now = datetime.now(UTC)
+    return {"state": state.value, "lastError": last_error, "updatedAt": now, "completedAt": now}
+
+
+# A merge cannot take a column away, so a time that has not come is one that cannot have been.
+_NEVER = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+def _told(moment: datetime | None) -> datetime | None:
+    return None if moment is None or moment <= _NEVER else moment
+
+
+def _column(field: str) -> str:
+    first, *rest = field.split("_")
+    return first + "".join(word.title() for word in rest)

@@ -1,0 +1,67 @@
+"""Keep secrets out of everything that people can read."""
+
+import logging
+import re
+from typing import Any
+
+# One pattern a kind of secret. URLs lose their whole query: a SAS has many parameters, only some are secret, but none
+# is worth a risk, and an unknown API may sign in its own way.
+_SECRETS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"(https?://[^\s\"'<>?]+)\?[^\s\"'<>]*", re.IGNORECASE), r"\1?[redacted]"),
+    (re.compile(r"(/[^\s\"'<>?]*)\?[^\s\"'<>]*\bsig=[^\s\"'<>]*", re.IGNORECASE), r"\1?[redacted]"),
+    (re.compile(r"\b(sig|se|skoid|sktid)=[^\s\"'<>&]+", re.IGNORECASE), r"\1=[redacted]"),
+    (
+        re.compile(
+            r"\b(AccountKey|SharedAccessSignature|client_secret|client_assertion)=[^\s\"'<>;&]+",
+            re.IGNORECASE,
+        ),
+        r"\1=[redacted]",
+    ),
+    (re.compile(r"\b(Bearer|SharedKey(?:Lite)?)\s+[A-Za-z0-9._~+/=:-]+", re.IGNORECASE), r"\1 [redacted]"),
+    (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"), "[redacted token]"),
+    (
+        re.compile(r"(\"?(?:DeviceId|HardwareId)\"?\s*[:=]\s*)(?:\"[^\"]*\"|[^\s,;}]+)", re.IGNORECASE),
+        r"\1[redacted]",
+    ),
+)
+
+
+def redact(text: str) -> str:
+    """Return the text with every URL query, signature, token, key and device identifier replaced.
+
+    Args:
+        text: Anything on its way to a log, a table, an error or an HTTP answer.
+    """
+    for pattern, replacement in _SECRETS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def excerpt(text: str, limit: int = 200) -> str:
+    """Return the start of what was seen, redacted and on one line, for use in an error message.
+
+    Args:
+        text: What the other side sent.
+        limit: The most characters to show.
+    """
+    # Redacted before it is cut: a cut in the middle of a secret could leave a part that no pattern knows.
+    seen = " ".join(redact(text).split())
+    return seen if len(seen) <= limit else seen[:limit] + "…"
+
+
+def guard_logs() -> None:
+    """Redact every log record of this process as it is made, whoever logs it, for every handler there is or will be."""
+    make = logging.getLogRecordFactory()
+
+    def made(*args: Any, **options: Any) -> logging.LogRecord:
+        record = make(*args, **options)
+        record.msg, record.args = redact(record.getMessage()), ()
+        if record.exc_info:
+            # A formatter takes this text where it is there, and does not format the traceback anew.
+            record.exc_text = redact(_formatter.formatException(record.exc_info))
+        return record
+
+    logging.setLogRecordFactory(made)
+
+
+_formatter = logging.Formatter()

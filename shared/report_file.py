@@ -1,0 +1,68 @@
+"""Open the file of a report run: with the SAS in its location, or with a storage token where there is none."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import IO, TYPE_CHECKING, cast
+
+from shared.errors import AgainLater, BadAnswer, NeedsPerson
+from shared.http_source import body_of, raise_if_busy
+from shared.redaction import excerpt
+from shared.source_hosts import carries_sas, checked_source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from shared.access_tokens import AccessTokens
+    from shared.devcenter import ReportRun
+    from shared.http_source import HttpSource
+
+# Bearer tokens need 2017-11-09 or later: https://learn.microsoft.com/rest/api/storageservices/authorize-with-azure-active-directory
+_STORAGE_VERSION = "2020-10-02"
+
+
+class ReportFiles:
+    """Open report files.
+
+    Args:
+        source: The connections to use.
+        allowed_hosts: CAB_SOURCE_HOSTS: a location is untrusted input.
+        tokens: For locations without a SAS; None where no identity is set, and they are asked for without a token.
+    """
+
+    def __init__(self, source: HttpSource, allowed_hosts: tuple[str, ...], tokens: AccessTokens | None) -> None:
+        self._source, self._allowed, self._tokens = source, allowed_hosts, tokens
+
+    @contextmanager
+    def opened(self, run: ReportRun) -> Iterator[IO[bytes]]:
+        """Open a run's file as a stream of its bytes.
+
+        Args:
+            run: A finished run, fresh from the API: a SAS in its location lives 12 hours.
+
+        Raises:
+            CabferryError: Sorted by what helps.
+        """
+        what = f"the file of {run}"
+        parts = checked_source(run.location, self._allowed, f"the location of {run}")
+        has_sas = carries_sas(parts)
+        with self._source.get(run.location, {} if has_sas else self._authorization(), what) as response:
+            if response.status_code == HTTPStatus.OK:
+                yield cast("IO[bytes]", response.raw)
+                return
+            body = body_of(response, what)
+            raise_if_busy(response, body, what)
+            seen = f"{response.status_code} {excerpt(body.decode('utf-8', 'replace'))}"
+            if response.status_code not in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
+                raise BadAnswer(f"{what}: unexpected answer {seen}")
+            if has_sas:
+                raise AgainLater(f"{what}: its SAS is refused ({seen}); the next check gets a fresh one")
+            raise NeedsPerson(
+                f"{what}: its location has no SAS, and the storage token is refused ({seen}). Check "
+                "DEVCENTER_STORAGE_TENANT_ID, and that DEVCENTER_CLIENT_ID may read reports there."
+            )
+
+    def _authorization(self) -> dict[str, str]:
+        token = {"Authorization": f"Bearer {self._tokens.current()}"} if self._tokens else {}
+        return {**token, "x-ms-version": _STORAGE_VERSION}

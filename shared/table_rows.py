@@ -1,0 +1,202 @@
+"""Rows of Table Storage: read, insert, merge under an etag, and write many in transactions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from itertools import batched
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from azure.core import MatchConditions
+from azure.core.exceptions import HttpResponseError
+from azure.data.tables import EdmType, EntityProperty, TableClient, TableTransactionError, UpdateMode
+
+from shared.storage_errors import error_code, storage_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+# An entity-group transaction: one partition, at most 100 operations and 4 MiB
+# (https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions).
+TRANSACTION_ROWS = 100
+type Value = str | int | bool | datetime | Long
+type Columns = Mapping[str, Value]
+_CONFLICTS = {HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED, HTTPStatus.NOT_FOUND}
+
+
+@dataclass(frozen=True, slots=True)
+class Long:
+    """A number that may pass 2^31, such as a count of bytes; the service stores other numbers in 32 bits."""
+
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One stored row.
+
+    Args:
+        partition: Its PartitionKey.
+        key: Its RowKey.
+        columns: Its other properties; 64-bit numbers are plain numbers here.
+        etag: Its version.
+    """
+
+    partition: str
+    key: str
+    columns: Mapping[str, Any]
+    etag: str
+
+    def text(self, name: str) -> str:
+        """Return a text column, empty where it was never written."""
+        return str(self.columns.get(name, ""))
+
+    def number(self, name: str) -> int:
+        """Return a number column, 0 where it was never written."""
+        return int(self.columns.get(name, 0))
+
+    def moment(self, name: str) -> datetime | None:
+        """Return a time column in UTC, None where it was never written."""
+        return self.columns.get(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One write of a transaction: an insert that fails where the row exists, a merge of one version, or an upsert."""
+
+    key: str
+    columns: Columns
+    how: Literal["insert", "merge", "upsert"]
+    etag: str = ""
+
+
+class TableRows:
+    """Work on one table.
+
+    Args:
+        client: The table.
+    """
+
+    def __init__(self, client: TableClient) -> None:
+        self._client = client
+        self._name = f"table {client.table_name}"
+
+    def get(self, partition: str, key: str) -> Row | None:
+        """Return a row, or None where there is none."""
+        with storage_errors(f"{self._name}, reading {partition} {key}"):
+            try:
+                return _row(self._client.get_entity(partition, key))
+            except HttpResponseError as error:
+                if error.status_code == HTTPStatus.NOT_FOUND and error_code(error) != "TableNotFound":
+                    return None
+                raise
+
+    def insert(self, partition: str, key: str, columns: Columns) -> Row | None:
+        """Insert a row and return it; None where one is there already."""
+        with storage_errors(f"{self._name}, inserting {partition} {key}"):
+            try:
+                done = self._client.create_entity(_entity(partition, key, columns))
+            except HttpResponseError as error:
+                # By its status: against Azurite the SDK's exception for a duplicate has no code.
+                if error.status_code == HTTPStatus.CONFLICT:
+                    return None
+                raise
+        return Row(partition, key, _plain(columns), str(done["etag"]))
+
+    def merge(self, row: Row, columns: Columns) -> Row | None:
+        """Change some columns of the version that was read; None where the row has changed or gone since."""
+        with storage_errors(f"{self._name}, changing {row.partition} {row.key}"):
+            try:
+                done = self._client.update_entity(
+                    _entity(row.partition, row.key, columns),
+                    mode=UpdateMode.MERGE,
+                    etag=row.etag,
+                    match_condition=MatchConditions.IfNotModified,
+                )
+            except HttpResponseError as error:
+                if error.status_code in {HTTPStatus.PRECONDITION_FAILED, HTTPStatus.NOT_FOUND}:
+                    return None
+                raise
+        return Row(row.partition, row.key, {**row.columns, **_plain(columns)}, str(done["etag"]))
+
+    def write_all(self, partition: str, writes: Iterable[Write]) -> None:
+        """Upsert any number of rows of one partition, 100 a transaction."""
+        for some in batched(writes, TRANSACTION_ROWS, strict=False):
+            with storage_errors(f"{self._name}, writing {len(some)} rows of {partition}"):
+                self._client.submit_transaction([_operation(partition, write) for write in some])
+
+    def write_together(self, partition: str, writes: Sequence[Write]) -> bool:
+        """Do at most 100 writes of one partition, or none of them; False where a row is not as a write expects."""
+        with storage_errors(f"{self._name}, writing {len(writes)} rows of {partition}"):
+            try:
+                self._client.submit_transaction([_operation(partition, write) for write in writes])
+            except TableTransactionError as error:
+                if error.status_code in _CONFLICTS and error_code(error) != "TableNotFound":
+                    return False
+                raise
+        return True
+
+    def query(self, where: str, values: Mapping[str, Value], select: Sequence[str] = ()) -> Iterator[Row]:
+        """Yield the rows that fit, page by page.
+
+        Args:
+            where: An OData filter with @names.
+            values: What the @names stand for.
+            select: The columns to bring beside the keys, all where it is empty.
+        """
+        columns = ["PartitionKey", "RowKey", *select] if select else None
+        with storage_errors(f"{self._name}, reading rows"):
+            for entity in self._client.query_entities(where, parameters=dict(values), select=columns):
+                yield _row(entity)
+
+    def page(
+        self, where: str, values: Mapping[str, Value], limit: int, after: dict[str, str] | None
+    ) -> tuple[list[Row], dict[str, str] | None]:
+        """Return one page of the rows that fit, and what continues after it.
+
+        Args:
+            where: An OData filter with @names; every row fits an empty one.
+            values: What the @names stand for.
+            limit: The most rows of a page, up to 1,000.
+            after: What an earlier page returned as its continuation.
+        """
+        with storage_errors(f"{self._name}, reading a page"):
+            entities = self._client.query_entities(where, parameters=dict(values), results_per_page=limit)
+            # The SDK types its continuation as text, and hands out and takes a mapping of two keys.
+            pages: Any = entities.by_page(continuation_token=cast("str | None", after))
+            rows = [_row(entity) for entity in next(pages, ())]
+            return rows, pages.continuation_token
+
+
+def _operation(partition: str, write: Write) -> Any:
+    entity = _entity(partition, write.key, write.columns)
+    match write.how:
+        case "insert":
+            return ("create", entity)
+        case "merge":
+            return (
+                "update",
+                entity,
+                {"mode": UpdateMode.MERGE, "etag": write.etag, "match_condition": MatchConditions.IfNotModified},
+            )
+        case "upsert":
+            return ("upsert", entity, {"mode": UpdateMode.MERGE})
+
+
+def _entity(partition: str, key: str, columns: Columns) -> dict[str, Any]:
+    wire = {name: EntityProperty(v.value, EdmType.INT64) if isinstance(v, Long) else v for name, v in columns.items()}
+    return {"PartitionKey": partition, "RowKey": key, **wire}
+
+
+def _plain(columns: Columns) -> dict[str, Any]:
+    return {name: value.value if isinstance(value, Long) else value for name, value in columns.items()}
+
+
+def _row(entity: Any) -> Row:
+    columns = {
+        name: value.value if isinstance(value, EntityProperty) else value
+        for name, value in entity.items()
+        if name not in {"PartitionKey", "RowKey"}
+    }
+    return Row(entity["PartitionKey"], entity["RowKey"], columns, str(entity.metadata.get("etag", "")))

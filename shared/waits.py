@@ -1,0 +1,48 @@
+"""How long to wait: what the other side asked for, and what to do when it did not say."""
+
+import random
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+_SENTENCE = re.compile(r"try again in (\d{1,6}) seconds?", re.IGNORECASE)
+# The longest wait that is honoured. A queue message can stay invisible for 7 days, but a day of silence is already an
+# outage that people should hear of.
+_LONGEST = timedelta(days=1)
+# Ten tries that grow threefold from 5 s and stop growing at an hour last about three and a half hours.
+_FIRST, _GROWTH, _CAP = timedelta(seconds=5), 3, timedelta(hours=1)
+
+
+def wait_asked(headers: Mapping[str, str], body: str, now: datetime | None = None) -> timedelta | None:
+    """Return the wait that an answer asks for: its Retry-After, or the sentence "Try again in N seconds".
+
+    Args:
+        headers: The answer's headers; Retry-After holds seconds or an HTTP date (RFC 9110, section 10.2.3).
+        body: The answer's body as text; the gateway of the analytics service asks there (devcenter-api.md).
+        now: The present in UTC, for an HTTP date.
+    """
+    asked = _from_header(headers.get("Retry-After", "").strip(), now or datetime.now(UTC))
+    if asked is None and (sentence := _SENTENCE.search(body)):
+        asked = timedelta(seconds=int(sentence[1]))
+    return None if asked is None else min(max(asked, timedelta()), _LONGEST)
+
+
+def growing_wait(tries: int) -> timedelta:
+    """Return the wait before the next try when nobody said how long: it grows with the tries, with a spread.
+
+    Args:
+        tries: How many tries in a row went without progress, from 1.
+    """
+    wait = min(_FIRST * float(_GROWTH ** min(tries - 1, 16)), _CAP)
+    return wait * random.uniform(0.8, 1.2)  # noqa: S311 - a spread against herds, not a secret
+
+
+def _from_header(value: str, now: datetime) -> timedelta | None:
+    if re.fullmatch(r"\d{1,9}", value):
+        return timedelta(seconds=int(value))
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now
