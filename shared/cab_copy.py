@@ -15,9 +15,9 @@ from __future__ import annotations
 import hashlib
 import logging
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError
@@ -27,7 +27,7 @@ from shared.cab_source import SourceFacts, opened_source, sas_expiry, source_fac
 from shared.errors import AgainNow, CabUnavailable, FreshUrl, Never
 from shared.http_source import at_once_again
 from shared.source_hosts import checked_source
-from shared.storage_errors import error_code, refused, storage_errors
+from shared.storage_errors import Refusal, RefusedError, storage_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from azure.storage.blob import BlobClient
 
     from shared.cab_container import CabContainer, CabLabels
+    from shared.direct_copy import DirectCopy
     from shared.http_source import HttpSource
 
 _log = logging.getLogger(__name__)
@@ -90,6 +91,7 @@ class CabCopy:
 
     Args:
         container: Where they go.
+        copy_directly: The first way.
         source: The connections for HEAD and GET of sources.
         allowed_hosts: CAB_SOURCE_HOSTS.
         direct_bytes: The largest source that Copy Blob From URL takes.
@@ -99,12 +101,14 @@ class CabCopy:
     def __init__(
         self,
         container: CabContainer,
+        copy_directly: DirectCopy,
         source: HttpSource,
         allowed_hosts: tuple[str, ...],
         direct_bytes: int = DIRECT_BYTES,
         block_bytes: int = BLOCK_BYTES,
     ) -> None:
-        self._container, self._source, self._allowed = container, source, allowed_hosts
+        self._container, self._copy_directly = container, copy_directly
+        self._source, self._allowed = source, allowed_hosts
         self._direct_bytes, self._block_bytes = direct_bytes, block_bytes
         # Facts that hold for every later cab too, so that each costs one refusal and not one a cab.
         self._unreachable: set[str] = set()
@@ -133,10 +137,8 @@ class CabCopy:
         return self._stream(job) if job.host in self._unreachable else self._direct(job)
 
     def _direct(self, job: _Job) -> Copied:
-        def create(**labels: Any) -> None:
-            job.blob.start_copy_from_url(
-                job.url, requires_sync=True, match_condition=MatchConditions.IfMissing, **labels
-            )
+        def create(labels: CabLabels) -> None:
+            self._copy_directly.copy(job.name, job.url, labels)
 
         try:
             return self._created(job, create, Copied())
@@ -185,30 +187,40 @@ class CabCopy:
         return self._committed(job, blocks, _checked(job, told, length, digest.digest()))
 
     def _uploaded(self, job: _Job, data: bytes, facts: SourceFacts) -> Copied:
-        def create(**labels: Any) -> None:
-            job.blob.upload_blob(data, validate_content=True, content_settings=_settings(facts), **labels)
-
-        return self._created(job, create, _known(facts))
-
-    def _committed(self, job: _Job, blocks: list[BlobBlock], facts: SourceFacts) -> Copied:
-        def create(**labels: Any) -> None:
-            job.blob.commit_block_list(
-                blocks, content_settings=_settings(facts), match_condition=MatchConditions.IfMissing, **labels
+        def create(labels: CabLabels) -> None:
+            job.blob.upload_blob(
+                data,
+                validate_content=True,
+                content_settings=_settings(facts),
+                metadata=labels.metadata,
+                tags=labels.tags or None,
             )
 
         return self._created(job, create, _known(facts))
 
-    def _created(self, job: _Job, create: Callable[..., None], done: Copied) -> Copied:
+    def _committed(self, job: _Job, blocks: list[BlobBlock], facts: SourceFacts) -> Copied:
+        def create(labels: CabLabels) -> None:
+            job.blob.commit_block_list(
+                blocks,
+                content_settings=_settings(facts),
+                match_condition=MatchConditions.IfMissing,
+                metadata=labels.metadata,
+                tags=labels.tags or None,
+            )
+
+        return self._created(job, create, _known(facts))
+
+    def _created(self, job: _Job, create: Callable[[CabLabels], None], done: Copied) -> Copied:
         """Send the one request that makes the blob, with its metadata, and with its tags unless they are refused."""
-        tagged = {} if self._tags_refused else {"tags": job.labels.tags}
+        untagged = replace(job.labels, tags={})
         try:
-            with _refusals(job.name, tagged=bool(tagged)):
-                create(metadata=job.labels.metadata, **tagged)
+            with _refusals(job.name, tagged=not self._tags_refused):
+                create(untagged if self._tags_refused else job.labels)
         except _Exists:
             return self._found(job)
         except _TagsRefused as refusal:
             with _refusals(job.name):
-                create(metadata=job.labels.metadata)
+                create(untagged)
             _log.warning("index tags are refused (%s): cabs are copied without them from now on", refusal)
             self._tags_refused = str(refusal)
         return Copied(done.length, done.md5, self._tags_refused)
@@ -236,15 +248,15 @@ def _refusals(name: str, *, tagged: bool = False) -> Iterator[None]:
     with storage_errors(name):
         try:
             yield
-        except HttpResponseError as error:
-            code = error_code(error)
-            if code in _EXISTS:
+        except (HttpResponseError, RefusedError) as error:
+            refusal = error.refusal if isinstance(error, RefusedError) else Refusal.of(error)
+            if refusal.code in _EXISTS:
                 raise _Exists from None
-            if "CopySource" in code or "SourceBlob" in code:
-                raise _SourceRefused(f"{error.status_code} {code}") from None
-            if tagged and (code in _TAG_REFUSALS or "Tag" in code):
-                raise _TagsRefused(f"{error.status_code} {code}") from None
-            raise refused(error, name) from None
+            if "CopySource" in refusal.code or "SourceBlob" in refusal.code:
+                raise _SourceRefused(str(refusal)) from None
+            if tagged and (refusal.code in _TAG_REFUSALS or "Tag" in refusal.code):
+                raise _TagsRefused(str(refusal)) from None
+            raise refusal.as_error(name) from None
 
 
 def _checked(job: _Job, told: SourceFacts, length: int, md5: bytes) -> SourceFacts:

@@ -104,7 +104,7 @@ class CabRows:
         for some in batched(cabs.items(), TRANSACTION_ROWS, strict=False):
             inserts = {key: Write(key, _listed(facts), "insert") for key, facts in some}
             # The first try needs no reading, and fits a failure that is new. A second report lists known cabs again.
-            while inserts and not self._table.write_together(failure.cabs_partition, list(inserts.values())):
+            while inserts and self._table.write_together(failure.cabs_partition, list(inserts.values())) is None:
                 where = "PartitionKey eq @partition and RowKey ge @first and RowKey le @last"
                 values = {"partition": failure.cabs_partition, "first": min(inserts), "last": max(inserts)}
                 for row in self._table.query(where, values, ("state",)):

@@ -47,7 +47,13 @@ class RowLease:
 
     @classmethod
     def take(
-        cls, table: TableRows, partition: str, key: str, duration: timedelta, first: Callable[[Row | None], Columns]
+        cls,
+        table: TableRows,
+        partition: str,
+        key: str,
+        duration: timedelta,
+        first: Callable[[Row | None], Columns],
+        known: Row | None = None,
     ) -> Self | HeldElsewhere:
         """Take the lease on a row, which is made where there is none.
 
@@ -57,12 +63,13 @@ class RowLease:
             key: The row's RowKey.
             duration: How long the hold lasts without a renewal.
             first: Returns what to write with the lease, from the row as it is.
+            known: The row as somebody saw it, free of any lease: where it is still that version, nothing is read.
 
         Raises:
             AgainLater: Others keep changing the row.
         """
-        for _ in range(_TRIES):
-            now, row = datetime.now(UTC), table.get(partition, key)
+        for tries in range(_TRIES):
+            now, row = datetime.now(UTC), known if known and not tries else table.get(partition, key)
             until = row.moment("leaseUntil") if row else None
             if until and until > now:
                 return HeldElsewhere(until - now)

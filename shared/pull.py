@@ -97,7 +97,9 @@ def pull_failure(tools: PullTools, message: PullMessage) -> None:
     """
     window = message.window or default_window(tools.settings.cab_lookback)
     try:
-        lease = tools.pulls.take(message.failure, window, window_is_asked=message.window is not None)
+        lease = tools.pulls.take(
+            message.failure, window, window_is_asked=message.window is not None, row_version=message.row_version
+        )
     except CabferryError as error:
         # Nothing can be recorded without the table, so the message itself must live on, and spend no dequeue.
         _log.error("%s: %s; its message is sent again", message.failure, error)

@@ -19,11 +19,14 @@ class PullMessage:
         window: The days to ask for. It is fixed when the message is made, so that a resumed pull pages the same rows;
             None lets the pull decide when it first starts.
         requested_by: What made the message: a report run, or a call of the HTTP API.
+        row_version: The version of the pull's row that was queued with the message; empty where it is not known. Where
+            the row is still that version, the pull need not read it.
     """
 
     failure: Failure
     window: Window | None
     requested_by: str
+    row_version: str = ""
 
     def encode(self) -> str:
         """Return the message as JSON, before the base64 that the host expects."""
@@ -34,6 +37,7 @@ class PullMessage:
                 self.window.start if self.window else None,
                 self.window.end if self.window else None,
                 self.requested_by,
+                self.row_version,
             )
         ).decode()
 
@@ -54,7 +58,7 @@ class PullMessage:
         if (wire.start_date is None) != (wire.end_date is None):
             raise BadInput(f"a pull message has startDate and endDate, or neither; seen: {_shown(text)}")
         window = Window(wire.start_date, wire.end_date) if wire.start_date and wire.end_date else None
-        return cls(Failure(wire.application_id, wire.failure_hash), window, wire.requested_by)
+        return cls(Failure(wire.application_id, wire.failure_hash), window, wire.requested_by, wire.row_version)
 
 
 def failure_named_in(text: bytes) -> Failure | None:
@@ -71,10 +75,11 @@ class _Named(msgspec.Struct, rename="camel"):
     failure_hash: str
 
 
-class _Wire(_Named):
+class _Wire(_Named, omit_defaults=True):
     start_date: date | None = None
     end_date: date | None = None
-    requested_by: str = "unknown"
+    requested_by: str = "queue message"
+    row_version: str = ""
 
 
 def _shown(text: bytes) -> str:

@@ -46,10 +46,10 @@ class PullRequests:
             CabferryError: Sorted by what helps.
         """
         distinct = sorted(set(failures))
-        self._pulls.queue(distinct, window, requested_by)
+        versions = self._pulls.queue(distinct, window, requested_by)
 
         def send(failure: Failure) -> None:
-            self._queue.send(PullMessage(failure, window, requested_by))
+            self._queue.send(PullMessage(failure, window, requested_by, versions.get(failure, "")))
 
         for some in batched(distinct, _AT_ONCE, strict=False):
             list(self._executor.map(send, some))

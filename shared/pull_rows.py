@@ -136,7 +136,7 @@ class PullRows:
         rows, following = self._table.page(where, values, limit, after)
         return [PullRow.of(row) for row in rows], following
 
-    def queue(self, failures: Iterable[Failure], window: Window, requested_by: str) -> None:
+    def queue(self, failures: Iterable[Failure], window: Window, requested_by: str) -> dict[Failure, str]:
         """Write Queued into the rows of failures whose messages are about to be sent.
 
         A pull that is running stays as it is: its message waits until the other is done. The rest starts anew.
@@ -146,15 +146,22 @@ class PullRows:
             window: The days to ask for.
             requested_by: What asks.
 
+        Returns:
+            The version of each row that was written; a message that carries it saves its pull from reading the row.
+
         Raises:
             AgainLater: Others keep changing the rows.
         """
-        first = queued(window, requested_by)
+        first, versions = queued(window, requested_by), dict[Failure, str]()
         for application_id, of_one in groupby(sorted(set(failures)), key=lambda failure: failure.application_id):
             for some in batched(of_one, TRANSACTION_ROWS, strict=False):
-                self._queue(application_id, [failure.failure_hash for failure in some], first)
+                written = self._queue(application_id, [failure.failure_hash for failure in some], first)
+                versions |= {Failure(application_id, key): version for key, version in written.items()}
+        return versions
 
-    def take(self, failure: Failure, window: Window, *, window_is_asked: bool) -> RowLease | HeldElsewhere:
+    def take(
+        self, failure: Failure, window: Window, *, window_is_asked: bool, row_version: str = ""
+    ) -> RowLease | HeldElsewhere:
         """Take the lease on a failure's row and set it to Running.
 
         A pull that was interrupted or handed on goes on from its checkpoint if the window is the same. Otherwise it
@@ -164,20 +171,23 @@ class PullRows:
             failure: Whose pull.
             window: The days to ask for.
             window_is_asked: Whether the message named the window; if not, an unfinished pull keeps its own.
+            row_version: What `queue` returned for the row; empty where nobody knows it.
         """
+        key = (failure.application_id, failure.failure_hash)
+        known = Row.written(*key, queued(window, ""), row_version) if row_version else None
 
         def first(row: Row | None) -> Columns:
             now = datetime.now(UTC)
             running: dict[str, Value] = {"state": PullState.RUNNING.value, "updatedAt": now}
-            known = PullRow.of(row) if row else None
-            unfinished = known is not None and known.state in {PullState.QUEUED, PullState.RUNNING}
-            if known and unfinished and (known.window == window or (known.window and not window_is_asked)):
-                return {**running, "startedAt": known.started_at or now}
-            asked = known.queued_at if known and unfinished and known.queued_at else now
-            by = known.requested_by if known and unfinished else "queue message"
+            pull = PullRow.of(row) if row else None
+            unfinished = pull is not None and pull.state in {PullState.QUEUED, PullState.RUNNING}
+            if pull and unfinished and (pull.window == window or (pull.window and not window_is_asked)):
+                return {**running, "startedAt": pull.started_at or now}
+            asked = pull.queued_at if pull and unfinished and pull.queued_at else now
+            by = pull.requested_by if pull and unfinished else "queue message"
             return {**queued(window, by), **running, "queuedAt": asked, "startedAt": now}
 
-        return RowLease.take(self._table, failure.application_id, failure.failure_hash, self._lease, first)
+        return RowLease.take(self._table, *key, self._lease, first, known)
 
     def fail(self, failure: Failure, reason: str) -> PullRow | None:
         """Set a pull that nobody works on, and that has not ended, to Failed.
@@ -204,7 +214,7 @@ class PullRows:
                 return known
         raise AgainLater(f"the row of {failure} kept changing")
 
-    def _queue(self, application_id: str, hashes: Sequence[str], first: Columns) -> None:
+    def _queue(self, application_id: str, hashes: Sequence[str], first: Columns) -> dict[str, str]:
         """Insert the rows; where one exists, read them and change those that are not being worked on."""
         existing: dict[str, Row] = {}
         for _ in range(_TRIES):
@@ -214,8 +224,9 @@ class PullRows:
                 for key in hashes
                 if key not in existing or (existing[key].moment("leaseUntil") or now) <= now
             ]
-            if not writes or self._table.write_together(application_id, writes):
-                return
+            etags = self._table.write_together(application_id, writes) if writes else []
+            if etags is not None:
+                return {write.key: etag for write, etag in zip(writes, etags, strict=True)}
             between = "PartitionKey eq @application and RowKey ge @first and RowKey le @last"
             values = {"application": application_id, "first": hashes[0], "last": hashes[-1]}
             existing = {row.key: row for row in self._table.query(between, values, ("leaseUntil",))}

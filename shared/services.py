@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,7 @@ from shared.cab_container import CabContainer
 from shared.cab_copy import CabCopy
 from shared.cab_rows import CabRows
 from shared.devcenter import DevCenter
+from shared.direct_copy import BearerToken, DirectCopy, SharedKey
 from shared.errors import SettingsError
 from shared.http_source import HttpSource
 from shared.pull import PullTools
@@ -38,7 +40,9 @@ from shared.table_rows import TableRows
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
+    from azure.storage.blob import ContainerClient
 
+    from shared.direct_copy import Authorization
     from shared.settings import CabStorage
 
 _log = logging.getLogger(__name__)
@@ -75,7 +79,7 @@ class Services:
             pulls=self.pulls,
             cabs=cabs,
             container=container,
-            copies=CabCopy(container, source, settings.source_hosts),
+            copies=CabCopy(container, self._storage.direct_copy(settings.container), source, settings.source_hosts),
             executor=executor,
         )
         self.report_tools = ReportTools(
@@ -143,7 +147,7 @@ class _Storage:
     """Clients of the cab storage that share one pool of connections a service."""
 
     def __init__(self, where: CabStorage, connections: int) -> None:
-        self._connections = connections
+        self._where, self._connections = where, connections
         retries = {"retry_policy": ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=3)}
         self.blobs = self._client(BlobServiceClient, where, where.blob_uri, api_version=_API_VERSION, **retries)
         self._queues = self._client(
@@ -160,6 +164,17 @@ class _Storage:
 
     def table(self, name: str) -> TableRows:
         return TableRows(self.tables.get_table_client(name))
+
+    def direct_copy(self, container: str) -> DirectCopy:
+        client = self.blobs.get_container_client(container)
+        return DirectCopy(client.url, self._authorization(client), _API_VERSION, self._connections)
+
+    def _authorization(self, client: ContainerClient) -> Authorization | None:
+        if self._where.connection_string is None:
+            return BearerToken(_identity(self._where))
+        account, key = (getattr(client.credential, name, None) for name in ("account_name", "account_key"))
+        # A connection string with a SAS in the place of a key: the SAS is in the URL.
+        return SharedKey(account, base64.b64decode(key)) if account and key else None
 
     def _client(self, kind: Any, where: CabStorage, uri: str, **options: Any) -> Any:
         options |= {

@@ -1,7 +1,9 @@
-"""Turn what the storage SDKs raise into errors of the tree, sorted by what helps."""
+"""Turn what storage refuses into errors of the tree, sorted by what helps."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
 from http import HTTPStatus
 
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
@@ -9,6 +11,70 @@ from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpRes
 from shared.errors import AgainLater, CabferryError, NeedsPerson, Never
 from shared.redaction import excerpt
 from shared.waits import wait_asked
+
+_BUSY = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS, 0}
+_NOT_DEPLOYED = {"ContainerNotFound", "QueueNotFound", "TableNotFound"}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An answer of storage that is not a success.
+
+    Args:
+        status: Its HTTP status; 0 where there was none.
+        code: The service's own code, for example BlobAlreadyExists; empty where it gave none.
+        text: What else it said, not yet redacted.
+        wait: How long it asked to be left alone.
+        is_identity: Whether no identity could be shown at all.
+    """
+
+    status: int
+    code: str
+    text: str
+    wait: timedelta | None = None
+    is_identity: bool = False
+
+    @classmethod
+    def of(cls, error: HttpResponseError) -> "Refusal":
+        """Return the refusal in an error of the SDK."""
+        headers: Mapping[str, str] = getattr(error.response, "headers", {})
+        own = getattr(error, "error_code", None)
+        return cls(
+            status=error.status_code or 0,
+            code=headers.get("x-ms-error-code") or str(getattr(own, "value", own) or ""),
+            text=error.message,
+            wait=wait_asked(headers, ""),
+            is_identity=isinstance(error, ClientAuthenticationError),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.code}"
+
+    def as_error(self, what: str) -> CabferryError:
+        """Return the error of the tree.
+
+        Args:
+            what: Names the request.
+        """
+        message = f"{what}: storage answered {self}"
+        if self.is_identity or self.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+            return NeedsPerson(
+                f"{message}. Check CAB_STORAGE, the storage account's network rules, and the role assignments of the "
+                "app's identity (docs/deploy.md lists them)."
+            )
+        if self.code in _NOT_DEPLOYED:
+            return NeedsPerson(f"{message}. The deployment creates it (docs/deploy.md).")
+        if self.status >= HTTPStatus.INTERNAL_SERVER_ERROR or self.status in _BUSY:
+            return AgainLater(message, self.wait)
+        return Never(f"{message}: {excerpt(self.text)}")
+
+
+class RefusedError(Exception):
+    """Storage refused a request that did not go through the SDK."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(str(refusal))
+        self.refusal = refusal
 
 
 @contextmanager
@@ -25,46 +91,7 @@ def storage_errors(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except CabferryError:
-        raise
     except HttpResponseError as error:
-        raise refused(error, what) from None
+        raise Refusal.of(error).as_error(what) from None
     except AzureError as error:
         raise AgainLater(f"{what}: storage does not answer: {excerpt(error.message)}") from None
-
-
-def refused(error: HttpResponseError, what: str) -> CabferryError:
-    """Return the error of the tree for an answer that storage refused.
-
-    Args:
-        error: What the SDK raised.
-        what: Names the request.
-    """
-    status, code = error.status_code or 0, error_code(error)
-    message = f"{what}: storage answered {status} {code}"
-    if isinstance(error, ClientAuthenticationError) or status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        return NeedsPerson(
-            f"{message}. Check CAB_STORAGE, the storage account's network rules, and the role assignments of the app's "
-            "identity (docs/deploy.md lists them)."
-        )
-    if code in {"ContainerNotFound", "QueueNotFound", "TableNotFound"}:
-        return NeedsPerson(f"{message}. The deployment creates it (docs/deploy.md).")
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in {
-        HTTPStatus.REQUEST_TIMEOUT,
-        HTTPStatus.TOO_MANY_REQUESTS,
-        0,
-    }:
-        return AgainLater(message, wait_asked(_headers(error), ""))
-    return Never(f"{message}: {excerpt(error.message)}")
-
-
-def error_code(error: HttpResponseError) -> str:
-    """Return the service's own code for a refusal, for example BlobAlreadyExists; empty where it gave none."""
-    if code := _headers(error).get("x-ms-error-code"):
-        return code
-    code = getattr(error, "error_code", None)
-    return str(getattr(code, "value", code) or "")
-
-
-def _headers(error: HttpResponseError) -> Mapping[str, str]:
-    return getattr(error.response, "headers", {})

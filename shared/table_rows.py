@@ -11,7 +11,7 @@ from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError
 from azure.data.tables import EdmType, EntityProperty, TableClient, TableTransactionError, UpdateMode
 
-from shared.storage_errors import error_code, storage_errors
+from shared.storage_errors import Refusal, storage_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -47,6 +47,11 @@ class Row:
     key: str
     columns: Mapping[str, Any]
     etag: str
+
+    @classmethod
+    def written(cls, partition: str, key: str, columns: Columns, etag: str) -> Row:
+        """Return a row as a write left it."""
+        return cls(partition, key, _plain(columns), etag)
 
     def text(self, name: str) -> str:
         """Return a text column, empty where it was never written."""
@@ -88,7 +93,7 @@ class TableRows:
             try:
                 return _row(self._client.get_entity(partition, key))
             except HttpResponseError as error:
-                if error.status_code == HTTPStatus.NOT_FOUND and error_code(error) != "TableNotFound":
+                if error.status_code == HTTPStatus.NOT_FOUND and Refusal.of(error).code != "TableNotFound":
                     return None
                 raise
 
@@ -102,7 +107,7 @@ class TableRows:
                 if error.status_code == HTTPStatus.CONFLICT:
                     return None
                 raise
-        return Row(partition, key, _plain(columns), str(done["etag"]))
+        return Row.written(partition, key, columns, str(done["etag"]))
 
     def merge(self, row: Row, columns: Columns) -> Row | None:
         """Change some columns of the version that was read; None where the row has changed or gone since."""
@@ -126,16 +131,20 @@ class TableRows:
             with storage_errors(f"{self._name}, writing {len(some)} rows of {partition}"):
                 self._client.submit_transaction([_operation(partition, write) for write in some])
 
-    def write_together(self, partition: str, writes: Sequence[Write]) -> bool:
-        """Do at most 100 writes of one partition, or none of them; False where a row is not as a write expects."""
+    def write_together(self, partition: str, writes: Sequence[Write]) -> list[str] | None:
+        """Do at most 100 writes of one partition, or none of them.
+
+        Returns:
+            The new etags in the order of the writes; None where a row is not as a write expects.
+        """
         with storage_errors(f"{self._name}, writing {len(writes)} rows of {partition}"):
             try:
-                self._client.submit_transaction([_operation(partition, write) for write in writes])
+                done = self._client.submit_transaction([_operation(partition, write) for write in writes])
             except TableTransactionError as error:
-                if error.status_code in _CONFLICTS and error_code(error) != "TableNotFound":
-                    return False
+                if error.status_code in _CONFLICTS and Refusal.of(error).code != "TableNotFound":
+                    return None
                 raise
-        return True
+        return [str(each["etag"]) for each in done]
 
     def query(self, where: str, values: Mapping[str, Value], select: Sequence[str] = ()) -> Iterator[Row]:
         """Yield the rows that fit, page by page.

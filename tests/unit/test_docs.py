@@ -1,0 +1,26 @@
+"""The docs agree with the code: a person who follows them must not be led astray."""
+
+import re
+from pathlib import Path
+
+from shared.settings import SETTINGS
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_operators_read_every_setting_with_its_true_default() -> None:
+    table = (ROOT / "docs" / "operate.md").read_text(encoding="utf-8").split("\n## Settings\n")[1].split("\n## ")[0]
+    told = re.findall(r"^\| `(\w+)` \| (.+?) \| (.+) \|$", table, re.MULTILINE)
+    shown = {None: "none", "": "empty"}
+    assert told == [(each.name, shown.get(each.default, f"`{each.default}`"), each.meaning) for each in SETTINGS]
+
+
+def test_every_link_between_pages_leads_somewhere() -> None:
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+    broken = [
+        f"{page.name}: {link}"
+        for page in pages
+        for link in re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", page.read_text(encoding="utf-8"))
+        if not (page.parent / link).exists()
+    ]
+    assert broken == []
