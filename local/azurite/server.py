@@ -1,0 +1,228 @@
+"""Run Azurite as a child process, on free ports and with accounts of one's own."""
+
+import base64
+import os
+import secrets
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections import deque
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from local.azurite.access_log import StorageRequest
+from local.azurite.install import AzuriteCommand
+
+START_TIMEOUT = 60.0
+STOP_TIMEOUT = 30.0
+_SERVICES = ("Blob", "Queue", "Table")
+_LISTENING = "service is successfully listening at "
+_KEPT_OUTPUT = 60
+_CREATION_FLAGS = 0
+if sys.platform == "win32":
+    _CREATION_FLAGS = subprocess.CREATE_NEW_PROCESS_GROUP
+
+
+class AzuriteError(Exception):
+    """Azurite did not start, or ended by itself; the text holds what it printed."""
+
+
+def account_key() -> str:
+    """Return a new random account key: 64 bytes in base64, as Azure's are."""
+    return base64.b64encode(secrets.token_bytes(64)).decode()
+
+
+class Azurite:
+    """An Azurite of one's own: listens on loopback from `start` (or entering the context) to `stop`.
+
+    It accepts newer REST versions than it knows (the SDKs are ahead of it), sends no telemetry, and ends with this
+    process, whatever ends it.
+    """
+
+    def __init__(
+        self,
+        command: AzuriteCommand,
+        accounts: Mapping[str, str],
+        folder: Path | None = None,
+        recorded: bool = False,
+    ) -> None:
+        """Describe it; nothing runs yet.
+
+        Args:
+            command: What `local.azurite.install.install` returned.
+            accounts: Account names and their base64 keys. It takes no other account while it runs.
+            folder: Where it keeps its data; None keeps all in memory, gone when it stops.
+            recorded: Whether `requests` can tell what it was asked; kept in memory, so not for long runs.
+        """
+        self._command = command
+        self._accounts = dict(accounts)
+        self._folder = folder
+        self._recorded = recorded
+        self._process: subprocess.Popen[str] | None = None
+        self._reader: threading.Thread | None = None
+        self._heard = threading.Condition()
+        self._ended = False
+        self._output: deque[str] = deque(maxlen=_KEPT_OUTPUT)
+        self._addresses: dict[str, str] = {}
+        self._requests: list[StorageRequest] = []
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start it and wait until its three services listen.
+
+        Raises:
+            AzuriteError: It ended, or did not listen within a minute; with its output.
+        """
+        self._process = subprocess.Popen(
+            self._arguments(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            env=os.environ | {"AZURITE_ACCOUNTS": ";".join(f"{name}:{key}" for name, key in self._accounts.items())},
+            # Ctrl-C goes to the whole foreground group: Azurite must outlive those who still write to it.
+            start_new_session=sys.platform != "win32",
+            creationflags=_CREATION_FLAGS,
+        )
+        self._reader = threading.Thread(target=self._read, args=(self._process,), name="azurite", daemon=True)
+        self._reader.start()
+        with self._heard:
+            self._heard.wait_for(lambda: self._ended or len(self._addresses) == len(_SERVICES), START_TIMEOUT)
+            listening = len(self._addresses) == len(_SERVICES)
+        if not listening:
+            self.stop()
+            raise AzuriteError("Azurite did not start; it printed:\n" + "\n".join(self._output))
+
+    def stop(self) -> None:
+        """End it and wait until it is gone; what it keeps in a folder is saved first."""
+        process = self._process
+        if process is None or process.stdin is None or process.stdout is None:
+            return
+        if self._folder is None:
+            process.kill()
+        process.stdin.close()  # parent_watch.cjs ends Azurite in good order on this
+        try:
+            process.wait(STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if self._reader is not None:
+            self._reader.join()
+        process.stdout.close()
+        self._process = None
+
+    @property
+    def pid(self) -> int:
+        """The process id of the running Azurite.
+
+        Raises:
+            AzuriteError: It does not run.
+        """
+        if self._process is None:
+            raise AzuriteError("Azurite does not run")
+        return self._process.pid
+
+    @property
+    def accounts(self) -> Mapping[str, str]:
+        """Its account names and their keys."""
+        return dict(self._accounts)
+
+    def connection_string(self, account: str) -> str:
+        """Return the connection string of one of its accounts, for all three services.
+
+        Args:
+            account: The account's name.
+
+        Raises:
+            KeyError: It has no such account.
+            AzuriteError: It does not run.
+        """
+        endpoints = "".join(f"{service}Endpoint={self._address(service)}/{account};" for service in _SERVICES)
+        key = self._accounts[account]
+        return f"DefaultEndpointsProtocol=http;AccountName={account};AccountKey={key};{endpoints}"
+
+    def requests(self, account: str | None = None) -> Sequence[StorageRequest]:
+        """Return every request that was answered before this call, in the order of its access log.
+
+        Args:
+            account: Only this account's; None for all.
+
+        Raises:
+            AzuriteError: It was not made with `recorded`, or ended meanwhile.
+        """
+        if not self._recorded:
+            raise AzuriteError("this Azurite does not record its requests")
+        # A request's line may come after its answer; a last request to each service shows that all lines have come.
+        last = {self._ask(service) for service in _SERVICES}
+        with self._heard:
+            self._heard.wait_for(lambda: self._ended or last <= {request.account for request in self._requests})
+            if self._ended:
+                raise AzuriteError("Azurite ended; it printed:\n" + "\n".join(self._output))
+            self._requests = [request for request in self._requests if request.account not in last]
+            return tuple(request for request in self._requests if account in {None, request.account})
+
+    def _ask(self, service: str) -> str:
+        """Send a service a request of no account, and return the name by which its log line is known."""
+        name = f"mark{secrets.token_hex(8)}"
+        try:
+            with urllib.request.urlopen(f"{self._address(service)}/{name}/", timeout=STOP_TIMEOUT):  # noqa: S310
+                pass
+        except urllib.error.HTTPError as refused:
+            refused.close()
+        return name
+
+    def _address(self, service: str) -> str:
+        try:
+            return self._addresses[service]
+        except KeyError:
+            raise AzuriteError("Azurite does not run") from None
+
+    def _arguments(self) -> list[str]:
+        watch = Path(__file__).with_name("parent_watch.cjs")
+        ports = (part for service in _SERVICES for part in (f"--{service.lower()}Port", "0"))
+        place = ("--inMemoryPersistence",) if self._folder is None else ("--location", str(self._folder))
+        return [
+            str(self._command.node),
+            "--require",
+            str(watch),
+            str(self._command.script),
+            *ports,
+            *place,
+            "--skipApiVersionCheck",
+            "--disableTelemetry",
+            *(() if self._recorded else ("--silent",)),
+        ]
+
+    def _read(self, process: subprocess.Popen[str]) -> None:
+        """Take in what Azurite prints, until it ends (in a thread of its own)."""
+        for line in process.stdout or ():
+            with self._heard:
+                self._take(line.rstrip())
+                self._heard.notify_all()
+        with self._heard:
+            self._ended = True
+            self._heard.notify_all()
+
+    def _take(self, line: str) -> None:
+        request = StorageRequest.from_line(line)
+        if request is not None:
+            self._requests.append(request)
+            return
+        self._output.append(line)
+        before, found, address = line.partition(_LISTENING)
+        if found:
+            self._addresses[before.split()[-1]] = address

@@ -1,0 +1,173 @@
+"""The demo: a whole Cabferry on this machine, from a report to the last byte of every cab.
+
+It speaks to the app as anyone would, over HTTP, and looks into storage as anyone could.
+"""
+
+import hashlib
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import requests
+from azure.storage.blob import BlobServiceClient
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from local.azurite.install import InstallError
+from local.azurite.server import AzuriteError
+from local.embedded import CAB_ACCOUNT, Embedded
+from local.host_process import HostError, HostProcess
+from local.paths import LOCAL
+
+_CONTAINER = "failure-cabs"
+_LOOK_SECONDS = 0.2
+_PATIENCE_SECONDS = 300.0
+_HTTP_SECONDS = 120.0
+_LOG = LOCAL / "demo" / "host.log"
+# One that this Azurite knows; the SDK is ahead of it.
+_API_VERSION = "2025-05-05"
+_ENDED = {"Completed", "Failed"}
+
+
+class DemoError(Exception):
+    """The demo did not end as it should; the text says how."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cab:
+    """A cab as the simulated Dev Center holds it: the start of its blob's name, its bytes and their MD5."""
+
+    name: str
+    length: int
+    md5: str
+
+
+def demo() -> int:
+    """Run the demo.
+
+    Returns:
+        The exit code: 0 when every cab is in the container, byte for byte.
+    """
+    started = time.monotonic()
+    try:
+        with Embedded(_say, recorded=True) as embedded, HostProcess(embedded.settings, _LOG) as host:
+            _say(f"the app runs at {host.url}; its log is {_LOG}")
+            cabs = _held_by_devcenter(embedded)
+            before = len(embedded.azurite.requests(CAB_ACCOUNT))
+            _pull_everything(host, len(cabs))
+            made = [each for each in embedded.azurite.requests(CAB_ACCOUNT)[before:] if not each.is_queue_message]
+            _say("comparing every cab with the Dev Center's")
+            size = _compare(embedded, cabs)
+            _say(f"{len(cabs)} cabs, {size / 1e6:.1f} MB, are in the container {_CONTAINER}, byte for byte")
+            _say(f"{len(made) / len(cabs):.2f} storage requests a cab; {time.monotonic() - started:.1f} s in all")
+            _say("the container was in memory; `python3 dev.py start` runs the same and stays")
+    except (DemoError, HostError, AzuriteError, InstallError, requests.RequestException) as error:
+        print(f"demo: failed: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        _say("stopped")
+        return 130
+    return 0
+
+
+def _pull_everything(host: HostProcess, cabs: int) -> None:
+    """Check the reports, and follow the pulls to their ends."""
+    with _Bars() as progress:
+        reports = progress.add("reports")
+        answer = requests.post(f"{host.url}/api/reports/check", timeout=_HTTP_SECONDS)
+        if not answer.ok:
+            raise DemoError(f"the check of the reports answered {answer.status_code}: {answer.text}")
+        runs = answer.json()["runs"]
+        failures = sum(run["failures"] for run in runs)
+        reports(len(runs), len(runs))
+        pulls, copies = progress.add("failures"), progress.add("cabs")
+        end = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            rows = _pulls(host)
+            ended = [row for row in rows if row["state"] in _ENDED]
+            pulls(len(ended), failures)
+            copies(sum(row["cabs"]["copied"] for row in rows), cabs)
+            if len(ended) >= failures:
+                break
+            if host.has_ended or time.monotonic() > end:
+                raise DemoError(f"{len(ended)} of {failures} pulls ended; the app's log ends with:\n{host.log_end()}")
+            time.sleep(_LOOK_SECONDS)
+    if failed := [row for row in rows if row["state"] == "Failed" or row["cabs"]["failed"]]:
+        raise DemoError(f"{len(failed)} pulls failed; the first: {failed[0]['lastError']}")
+
+
+def _pulls(host: HostProcess) -> list[Any]:
+    rows: list[Any] = []
+    continuation: str | None = ""
+    while continuation is not None:
+        query = {"limit": "1000", **({"continuation": continuation} if continuation else {})}
+        page = requests.get(f"{host.url}/api/pulls", params=query, timeout=_HTTP_SECONDS).json()
+        rows += page["pulls"]
+        continuation = page["continuation"]
+    return rows
+
+
+def _held_by_devcenter(embedded: Embedded) -> list[Cab]:
+    world = embedded.simulator.world
+    return [
+        Cab(f"{cab.failure.application_id}/{cab.failure.failure_hash}/{cab.cab_id_hash}", held.length, held.md5)
+        for cab in world.all_cabs()
+        if (held := world.held.get(cab.cab_id_hash))
+    ]
+
+
+def _compare(embedded: Embedded, cabs: list[Cab]) -> int:
+    """Download every blob and compare its bytes; return how many there are."""
+    blobs = BlobServiceClient.from_connection_string(
+        embedded.settings["CAB_STORAGE"], api_version=_API_VERSION
+    ).get_container_client(_CONTAINER)
+    expected, size = {cab.name: cab for cab in cabs}, 0
+    for blob in blobs.list_blobs():
+        cab = expected.pop(str(blob.name).split(".", 1)[0], None)
+        data = blobs.download_blob(blob.name).readall()
+        if cab is None or len(data) != cab.length or hashlib.md5(data, usedforsecurity=False).hexdigest() != cab.md5:
+            raise DemoError(f"{blob.name} is not what the Dev Center holds")
+        size += len(data)
+    if expected:
+        raise DemoError(f"{len(expected)} cabs are not in the container; the first: {min(expected)}")
+    return size
+
+
+class _Bars:
+    """Progress bars in a terminal; elsewhere a plain line whenever a number has changed."""
+
+    def __init__(self) -> None:
+        self._console = Console(highlight=False)
+        self._bars = Progress(
+            TextColumn("{task.description:>9}"), BarColumn(), MofNCompleteColumn(), console=self._console
+        )
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def add(self, name: str) -> Callable[[int, int], None]:
+        """Add a bar; return what moves it to a number of a total."""
+        bar, last = self._bars.add_task(name, total=None), (-1, -1)
+
+        def move(done: int, total: int) -> None:
+            nonlocal last
+            if (done, total) != last and not self._console.is_terminal:
+                _say(f"{name}: {done} of {total}")
+            last = (done, total)
+            self._bars.update(bar, completed=done, total=total)
+
+        return move
+
+
+def _say(text: str) -> None:
+    print(f"demo: {text}", flush=True)

@@ -1,0 +1,72 @@
+"""The embedded default: an Azurite and a simulated Dev Center, and the settings that point the app at them."""
+
+import secrets
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from local.azurite.install import install
+from local.azurite.server import Azurite, account_key
+from local.paths import AZURITE
+from local.simulator.builder import CAB_ACCOUNTS, REPORT_ACCOUNT
+from local.simulator.scenario import Scenario
+from local.simulator.thread import SimulatorThread
+
+CAB_ACCOUNT = "cabferry"
+
+
+class Embedded:
+    """An Azurite and, where it is wanted, a Dev Center, from entering the context to leaving it.
+
+    Args:
+        say: Receives one line a step.
+        with_devcenter: Whether to simulate a Dev Center; not where the environment names a real one.
+        folder: Where Azurite keeps its data; None keeps it in memory.
+        recorded: Whether Azurite's requests can be counted.
+    """
+
+    def __init__(
+        self,
+        say: Callable[[str], None],
+        *,
+        with_devcenter: bool = True,
+        folder: Path | None = None,
+        recorded: bool = False,
+    ) -> None:
+        self._say, self._with_devcenter, self._folder, self._recorded = say, with_devcenter, folder, recorded
+        self._open = ExitStack()
+        self.settings: Mapping[str, str] = {}
+
+    def __enter__(self) -> Self:
+        command = install(AZURITE, self._say)
+        with ExitStack() as opening:
+            accounts = {name: account_key() for name in (CAB_ACCOUNT, *CAB_ACCOUNTS, REPORT_ACCOUNT)}
+            self._say("starting Azurite")
+            self.azurite = opening.enter_context(
+                Azurite(command, accounts, folder=self._folder, recorded=self._recorded)
+            )
+            settings = {"CAB_STORAGE": self.azurite.connection_string(CAB_ACCOUNT)}
+            if self._with_devcenter:
+                self._say("starting the Dev Center simulator, and filling it")
+                settings |= self._simulate(opening)
+            self.settings = settings
+            self._open = opening.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.close()
+
+    def _simulate(self, opening: ExitStack) -> dict[str, str]:
+        token = secrets.token_urlsafe()
+        sources = {name: self.azurite.connection_string(name) for name in (*CAB_ACCOUNTS, REPORT_ACCOUNT)}
+        self.simulator = opening.enter_context(SimulatorThread(sources, token))
+        self.simulator.play(Scenario())
+        return {
+            "DEVCENTER_BASE_URL": self.simulator.url,
+            "DEVCENTER_ACCESS_TOKEN": token,
+            "CAB_SOURCE_HOSTS": "127.0.0.1",
+        }

@@ -1,0 +1,192 @@
+"""Answer the API's calls over HTTP: token, faults and ledger are the same for all of them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+
+import aiohttp
+from aiohttp import web
+
+from local.simulator import answers, batch, reports
+from local.simulator.catalogue import BlobPlace, Cab, ReportRun
+from local.simulator.center import DevCenter
+from local.simulator.faults import Call, Fault, FaultKind
+from local.simulator.front import Cut, bare_blob, cut, signed_blob
+from local.simulator.ledger import SeenRequest
+from local.simulator.scenario import BlobHost, Location
+
+REPORT_SAS_LIFETIME = timedelta(hours=12)
+_EXPIRED_FOR = timedelta(minutes=1)
+
+type Accepts = Callable[[str], bool]
+type Answer = Callable[[web.Request, Fault | None], Awaitable[web.StreamResponse]]
+
+
+class Api:
+    """The API's calls, and the blobs by the simulator's own address."""
+
+    def __init__(self, center: DevCenter, client: aiohttp.ClientSession, accepts: Accepts, storage: Accepts) -> None:
+        """Bind the calls to a Dev Center.
+
+        Args:
+            center: What they answer from.
+            client: What storage is asked with; must not decompress.
+            accepts: Tells whether a bearer token is good for the API.
+            storage: Tells whether one is good for a report location without a signature.
+        """
+        self._center = center
+        self._client = client
+        self._accepts = accepts
+        self._storage_accepts = storage
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes of every call, and last the one for all other paths."""
+        return [
+            web.get("/analytics/driver/report", self._wrapped(Call.REPORT, self._schedules)),
+            web.get("/analytics/driver/reportdata/{reportId}", self._wrapped(Call.REPORT_DATA, self._runs)),
+            web.get("/v1.0/my/analytics/driver/cabdownloadbatch", self._wrapped(Call.CAB_BATCH, self._batch)),
+            web.get("/v1.0/my/analytics/driver/cabdownload", self._wrapped(Call.CAB_DOWNLOAD, self._one_cab)),
+            web.get("/{account}/{container}/{blob:[^/]+}", self._wrapped(Call.BLOB, self._blob)),
+            web.route("*", "/{path:.*}", self._wrapped(Call.UNKNOWN, self._unknown)),
+        ]
+
+    def _wrapped(self, call: Call, answer: Answer) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            try:
+                response = await self._answer(call, answer, request)
+            except Exception as error:
+                self._center.ledger.problems.append(f"{call}: {type(error).__name__}")
+                raise
+            self._note(call, request, 0 if isinstance(response, Cut) else response.status)
+            return response
+
+        return handle
+
+    async def _answer(self, call: Call, answer: Answer, request: web.Request) -> web.StreamResponse:
+        fault = self._center.faults.take(call, {**request.match_info, **request.query})
+        if fault is not None:
+            failing = answers.failing(fault)
+            if failing is not None:
+                return failing
+            if fault.kind is FaultKind.RESET:
+                return cut(request, reset=True)
+            if fault.kind is FaultKind.SLOW:
+                await asyncio.sleep(fault.delay)
+        if call is not Call.BLOB and not self._accepts(_bearer(request)):
+            return answers.unauthorized()
+        response = await answer(request, fault)
+        halved = fault is not None and fault.kind is FaultKind.TRUNCATED and not isinstance(response, Cut)
+        return _half(response) if halved and isinstance(response, web.Response) else response
+
+    def _note(self, call: Call, request: web.Request, status: int) -> None:
+        query = {} if "sig" in request.query else dict(request.query)
+        seen = SeenRequest(call, request.host, {**request.match_info, **query}, status, bool(_bearer(request)))
+        self._center.ledger.note_request(seen)
+
+    async def _schedules(self, _: web.Request, __: Fault | None) -> web.Response:
+        return self._data([reports.schedule_row(report) for report in self._center.world.reports.values()])
+
+    async def _runs(self, request: web.Request, _: Fault | None) -> web.Response:
+        number = request.match_info["reportId"]
+        report = self._center.world.reports.get(int(number)) if number.isdecimal() else None
+        if report is None:
+            return answers.report_error(404, "NotFound", f"No report has the id {number}.")
+        try:
+            runs = reports.runs_within(report, request.query)
+        except ValueError:
+            return answers.report_error(400, "InvalidQueryParameters", "A date must be yyyy-mm-dd.")
+        for run in runs:
+            self._center.ledger.note_run(report, run)
+        return self._data([reports.run_row(run, lambda run: self._location(request, run)) for run in runs])
+
+    async def _batch(self, request: web.Request, fault: Fault | None) -> web.Response:
+        try:
+            query = batch.BatchQuery.parse(request.query)
+        except batch.BadQueryError as error:
+            return answers.bad_request(error.problems)
+        form, ledger = self._center.form, self._center.ledger
+        page = batch.page_of(self._center.world.cabs(query.failure), query, form)
+        ledger.note_page(query.failure)
+        rows = self._rows(request, page, fault)
+        links = batch.link_fields(page, query, form, _origin(request), _foreign(request))
+        total = {"TotalCount": page.total} if form.total_count else {}
+        return answers.as_json({form.rows_key: rows, **links, **total})
+
+    def _rows(self, request: web.Request, page: batch.Page, fault: Fault | None) -> list[batch.Row]:
+        kind = None if fault is None else fault.kind
+        # One moment for the whole page: the sample's rows share it, since URLs are minted by the request.
+        expiry = self._expiry() if kind is not FaultKind.EXPIRED_SAS else datetime.now(UTC) - _EXPIRED_FOR
+
+        def url(cab: Cab) -> str:
+            self._center.ledger.note_cab(cab)
+            return self._signed(request, cab.place, expiry, self._center.form.cab_host is BlobHost.FRONT)
+
+        return [batch.row_of(cab, None if kind is FaultKind.MISSING_URL else url) for cab in page.cabs]
+
+    async def _one_cab(self, request: web.Request, _: Fault | None) -> web.Response:
+        named = [request.query.get(name, "") for name in ("applicationId", "cabIdHash")]
+        if not all(named):
+            return answers.bad_request(["applicationId and cabIdHash parameters are required"])
+        cab = self._center.world.cab(*named)
+        if cab is None or not cab.downloadable:
+            return answers.gateway(404, "Resource not found")
+        self._center.ledger.note_cab(cab)
+        front = self._center.form.cab_host is BlobHost.FRONT
+        location = self._signed(request, cab.place, self._expiry(), front)
+        return web.Response(status=302, headers={"Location": location})
+
+    async def _blob(self, request: web.Request, fault: Fault | None) -> web.StreamResponse:
+        place = BlobPlace(*(request.match_info[name] for name in ("account", "container", "blob")))
+        if not self._center.sources.has(place.account):
+            return answers.gateway(404, "Resource not found")
+        if "sig" in request.query:
+            return await signed_blob(request, self._center.sources, self._client, place, fault)
+        if not self._storage_accepts(_bearer(request)):
+            return answers.storage_error(
+                401, "NoAuthenticationInformation", "Server failed to authenticate the request."
+            )
+        return await bare_blob(request, self._center.sources, place)
+
+    async def _unknown(self, _: web.Request, __: Fault | None) -> web.Response:
+        return answers.gateway(404, "Resource not found")
+
+    def _data(self, rows: object) -> web.Response:
+        return answers.as_json({"data": rows, "errors": None if self._center.null_errors else []})
+
+    def _location(self, request: web.Request, run: ReportRun) -> str:
+        if run.form.location is Location.BARE:
+            return _front_url(request, run.place)
+        expiry = datetime.now(UTC).replace(microsecond=0) + REPORT_SAS_LIFETIME
+        return self._signed(request, run.place, expiry, run.form.location is Location.FRONT_SAS)
+
+    def _expiry(self) -> datetime:
+        return (datetime.now(UTC) + timedelta(seconds=self._center.form.sas_lifetime)).replace(microsecond=0)
+
+    def _signed(self, request: web.Request, place: BlobPlace, expiry: datetime, front: bool) -> str:
+        base = _front_url(request, place) if front else self._center.sources.url(place)
+        return f"{base}?{self._center.sources.signature(place, expiry)}"
+
+
+def _half(response: web.Response) -> web.Response:
+    """Return an answer that ends in its middle, with a Content-Length that says nothing of it."""
+    body = response.body if isinstance(response.body, bytes) else b""
+    return web.Response(body=body[: len(body) // 2], status=response.status, content_type=response.content_type)
+
+
+def _bearer(request: web.Request) -> str:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token if scheme.lower() == "bearer" else ""
+
+
+def _origin(request: web.Request) -> str:
+    return f"{request.scheme}://{request.host}"
+
+
+def _foreign(request: web.Request) -> str:
+    """Return another host's origin: the other name of this machine, so that a token sent there would be seen here."""
+    host, _, port = request.host.partition(":")
+    return f"{request.scheme}://{'localhost' if host == '127.0.0.1' else '127.0.0.1'}:{port}"
+
+
+def _front_url(request: web.Request, place: BlobPlace) -> str:
+    return f"{_origin(request)}/{place.account}/{place.container}/{place.name}"

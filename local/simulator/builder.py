@@ -1,0 +1,225 @@
+"""Make up a world: seeded, realistic in its fields, heavy-tailed in its numbers."""
+
+import random
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from local.cabs import ArchiveKind, CabArchive
+from local.simulator.catalogue import BlobPlace, Cab, Failure, FailureKey, Machine, Report, ReportRun, World
+from local.simulator.scenario import ReportForm, WorldPlan
+
+CAB_ACCOUNTS = ("uswewatcab09", "uswewatcab12")
+REPORT_ACCOUNT = "hardwareanalyticsprod"
+CAB_RETENTION = timedelta(days=30)
+
+_SELLER = "29989690"
+_DRIVERS = ("contosoaudio", "contosonic", "contosofs", "contosogpu", "contosousb", "contososensor")
+_BUGS = ("AV", "0x9F_3_POWER_DOWN", "0x139_3_CORRUPT_LIST_ENTRY", "0x133_DPC", "0xC4", "LKD_0x141_Tdr:6")
+_FUNCTIONS = (
+    "ReadQueue",
+    "CompleteIrp",
+    "DpcForIsr",
+    "EvtDeviceD0Entry",
+    "FlushPages",
+    "SubmitRender",
+    "HandleSurprise",
+)
+_SYSTEMS = (("10.0.22631.4460", "Windows 11"), ("10.0.26100.2314", "Windows 11"), ("10.0.19045.5131", "Windows 10"))
+_MAKERS = (("Fabrikam", "FabBook 14"), ("Litware", "Workstation Z4"), ("Northwind", "Tablet 9"))
+_CPUS = ("Intel(R) Core(TM) Ultra 7 155H", "AMD Ryzen 7 7840U", "Snapdragon(R) X Elite")
+_MARKETS = ("US", "DE", "JP", "BR", "IN", "Worldwide")
+_CAB_TYPES = ("kernel", "MINI", "FULL")
+
+
+@dataclass(frozen=True, slots=True)
+class CabForm:
+    """What the cabs to be made are like.
+
+    Args:
+        dump_size: Bytes of the minidump: all the same where both are equal, else heavy-tailed between them.
+        kind: ZIP or cabinet; None mixes them.
+        compressible: Whether a dump is mostly zeros.
+        extension: The end of the blob's name; None takes `.ext.zip` for a ZIP and `.cab` for a cabinet.
+        age: How long ago the failure happened, at least and at most.
+        stored: Whether storage holds them.
+        downloadable: Whether they may be downloaded.
+        has_url: Whether their rows have a URL.
+        in_report: Whether reports name them.
+    """
+
+    dump_size: tuple[int, int] = (1_024, 1_024)
+    kind: ArchiveKind | None = None
+    compressible: bool = False
+    extension: str | None = None
+    age: tuple[timedelta, timedelta] = (timedelta(hours=2), timedelta(days=28))
+    stored: bool = True
+    downloadable: bool = True
+    has_url: bool = True
+    in_report: bool = True
+
+
+class WorldBuilder:
+    """Add to a world. What it adds is listed once the server has published it."""
+
+    def __init__(self, world: World, seed: int, now: datetime | None = None) -> None:
+        """Start from a seed.
+
+        Args:
+            world: What is added to.
+            seed: The same seed, and the same calls, give the same identities and bytes.
+            now: What dates count from, UTC; None takes the clock.
+        """
+        self._world = world
+        self._random = random.Random(seed)  # noqa: S311 (made-up data, no secret)
+        self._now = (now or datetime.now(UTC)).replace(microsecond=0)
+        self._applications: dict[str, str] = {}
+
+    def failure(self, cabs: int = 0, form: CabForm | None = None, occurrences_without_cab: int = 1) -> Failure:
+        """Add a failure with cabs.
+
+        Args:
+            cabs: How many.
+            form: What they are like; small by default.
+            occurrences_without_cab: Rows of a report that name no cab.
+        """
+        pick = self._random
+        driver = pick.choice(_DRIVERS)
+        failure = Failure(
+            key=FailureKey(self._application(driver), self._guid()),
+            name=f"{pick.choice(_BUGS)}_{driver}!{pick.choice(_FUNCTIONS)}",
+            driver=f"{driver}.sys",
+            driver_version=f"{pick.randint(1, 9)}.{pick.randint(0, 20)}.{pick.randint(100, 9999)}.{pick.randint(0, 9)}",
+            occurrences_without_cab=occurrences_without_cab,
+        )
+        self._world.failures[failure.key] = failure
+        self.cabs(failure, cabs, form)
+        return failure
+
+    def cabs(self, failure: Failure, count: int, form: CabForm | None = None) -> Sequence[Cab]:
+        """Add cabs to a failure.
+
+        Args:
+            failure: A failure of this world.
+            count: How many.
+            form: What they are like; small by default.
+        """
+        cabs = [self._cab(failure.key, form or CabForm(), number) for number in range(count)]
+        self._world.waiting_cabs += cabs
+        return cabs
+
+    def report(
+        self,
+        failures: Sequence[Failure],
+        form: ReportForm | None = None,
+        at: datetime | None = None,
+        active: bool = True,
+    ) -> Report:
+        """Add a schedule with one run.
+
+        Args:
+            failures: What the run tells of.
+            form: Its shape.
+            at: When it was generated, UTC; None means an hour ago.
+            active: Whether the schedule runs on.
+        """
+        number = 43_000 + len(self._world.reports) * 7
+        report = Report(number, 925 + len(self._world.reports), self._now - timedelta(days=20), active)
+        self._world.reports[number] = report
+        self.run(report, failures, form, at or self._now - timedelta(hours=1))
+        return report
+
+    def run(
+        self, report: Report, failures: Sequence[Failure], form: ReportForm | None = None, at: datetime | None = None
+    ) -> ReportRun:
+        """Add a run to a schedule.
+
+        Args:
+            report: A report of this world.
+            failures: What the run tells of.
+            form: Its shape.
+            at: When it was generated, UTC; None means now.
+        """
+        at = at or datetime.now(UTC).replace(microsecond=0)
+        form = form or ReportForm()
+        # A number of the seed's in the name: runs of one minute, and of several worlds on one storage, stay apart.
+        name = f"{_SELLER}_{report.template_id}_{report.report_id}_{at:%Y%m%d%H%M}_{self._random.getrandbits(32):08x}"
+        place = BlobPlace(REPORT_ACCOUNT, f"driver-reports-{_SELLER}", name + form.extension)
+        run = ReportRun(at, form, tuple(failure.key for failure in failures), place)
+        self._world.waiting_runs.append((report, run))
+        return run
+
+    def playground(self, plan: WorldPlan, form: ReportForm) -> None:
+        """Add what a plan says: failures of very different sizes, and reports that tell of them.
+
+        Args:
+            plan: How many of everything.
+            form: The shape of the report runs.
+        """
+        counts = [0, 1, plan.largest_failure][: plan.failures]
+        counts += self._shares(plan.cabs, plan.failures - len(counts))
+        small = CabForm((plan.smallest_dump, plan.smallest_dump))
+        drawn = CabForm((plan.smallest_dump, plan.largest_dump))
+        failures = [
+            self.failure(
+                count,
+                small if count == plan.largest_failure else drawn,
+                occurrences_without_cab=self._random.randint(1, 20),
+            )
+            for count in counts
+        ]
+        for number in range(plan.reports):
+            self.report(failures[number :: plan.reports], form)
+
+    def _shares(self, total: int, parts: int) -> list[int]:
+        """Split a number into parts of which a few are large, each at least one."""
+        weights = [self._random.paretovariate(1.1) for _ in range(parts)]
+        return [max(1, round(total * weight / sum(weights))) for weight in weights]
+
+    def _cab(self, key: FailureKey, form: CabForm, number: int) -> Cab:
+        pick = self._random
+        youngest, oldest = form.age
+        collected = (self._now - youngest - (oldest - youngest) * pick.random()).replace(microsecond=0)
+        cab_id_hash = self._guid()
+        kind = form.kind or (ArchiveKind.CAB if number % 3 == 1 else ArchiveKind.ZIP)
+        extension = form.extension or (".ext.zip" if kind is ArchiveKind.ZIP else ".cab")
+        least, most = form.dump_size
+        size = min(most, round(least * pick.paretovariate(0.9))) if most > least else least
+        return Cab(
+            failure=key,
+            cab_id_hash=cab_id_hash,
+            submission_id=f"{_SELLER}_{key.application_id}_{pick.randint(10**18, 2 * 10**18)}",
+            collected=collected,
+            expires=collected + CAB_RETENTION,
+            cab_type=pick.choice(_CAB_TYPES),
+            machine=self._machine(),
+            archive=CabArchive(kind, pick.getrandbits(32), size, form.compressible),
+            place=BlobPlace(pick.choice(CAB_ACCOUNTS), f"kernel-{collected:%Y%m%d}", cab_id_hash + extension),
+            stored=form.stored,
+            downloadable=form.downloadable,
+            has_url=form.has_url,
+            in_report=form.in_report,
+        )
+
+    def _machine(self) -> Machine:
+        pick = self._random
+        (os_version, os_name), (oem, model), cpu = pick.choice(_SYSTEMS), pick.choice(_MAKERS), pick.choice(_CPUS)
+        return Machine(
+            os_version=os_version,
+            os_name=os_name,
+            architecture="Arm64" if cpu.startswith("Snapdragon") else "X64",
+            oem=oem,
+            model=model,
+            cpu=cpu,
+            market=pick.choice(_MARKETS),
+            device_id=f"s:{self._guid().upper()}",
+            hardware_id=f"PCI\\VEN_8086&DEV_{pick.getrandbits(16):04X}&SUBSYS_{pick.getrandbits(32):08X}",
+        )
+
+    def _application(self, driver: str) -> str:
+        """Return the driver's application id: 17 digits, so above 2^53."""
+        return self._applications.setdefault(driver, str(self._random.randint(10**16, 10**17 - 1)))
+
+    def _guid(self) -> str:
+        return str(uuid.UUID(int=self._random.getrandbits(128), version=4))

@@ -1,0 +1,75 @@
+"""What the simulator's calls share: the world, the faults to come, the ledger, and the way into storage."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from local.simulator.builder import WorldBuilder
+from local.simulator.catalogue import Cab, World
+from local.simulator.faults import FaultScript
+from local.simulator.ledger import Ledger, Served
+from local.simulator.report_file import report_file
+from local.simulator.scenario import BatchForm, Scenario
+from local.simulator.sources import Sources
+
+
+@dataclass(slots=True)
+class DevCenter:
+    """A Dev Center without its HTTP.
+
+    Args:
+        sources: The accounts that hold cabs and reports.
+        world: What there is.
+        builder: Adds to the world; `publish` then lists it.
+        faults: What goes wrong next.
+        ledger: What was asked and given.
+        form: How cab batches look; may be replaced at any time.
+        null_errors: Whether the report calls' `errors` are null instead of an empty list.
+    """
+
+    sources: Sources
+    world: World
+    builder: WorldBuilder
+    faults: FaultScript = field(default_factory=FaultScript)
+    ledger: Ledger = field(default_factory=Ledger)
+    form: BatchForm = field(default_factory=BatchForm)
+    null_errors: bool = False
+
+    def play(self, scenario: Scenario) -> None:
+        """Take on a scenario: build its world, and answer as it says.
+
+        Args:
+            scenario: What there is, and how it looks.
+        """
+        self.form = scenario.batch
+        self.null_errors = scenario.null_errors
+        self.builder.playground(scenario.world, scenario.report)
+
+    async def publish(self) -> None:
+        """Put what was added to the world into storage, side by side, and then list it."""
+        cabs, self.world.waiting_cabs = self.world.waiting_cabs, []
+        runs, self.world.waiting_runs = self.world.waiting_runs, []
+        async with asyncio.TaskGroup() as uploads:
+            for cab in cabs:
+                if cab.stored:
+                    uploads.create_task(self._hold(cab))
+        self.world.list_cabs(cabs)
+        for report, run in runs:
+            if run.form.has_file:
+                await self.sources.put(run.place, report_file(self.world, run, report.report_id))
+            report.runs.append(run)
+
+    async def withdraw(self, cab: Cab) -> None:
+        """Remove a cab's bytes from storage; it stays listed, as happens around its expiry.
+
+        Args:
+            cab: A cab that storage holds.
+        """
+        await self.sources.delete(cab.place)
+        del self.world.held[cab.cab_id_hash]
+
+    def served(self) -> Served:
+        """Return what was asked and given, as `/simulator/served` shows it."""
+        return self.ledger.served(self.world, len(self.faults.waiting))
+
+    async def _hold(self, cab: Cab) -> None:
+        self.world.held[cab.cab_id_hash] = await self.sources.put(cab.place, cab.archive.chunks())

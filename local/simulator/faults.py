@@ -1,0 +1,98 @@
+"""Make the simulator's calls fail on demand."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+import msgspec
+
+
+class Call(StrEnum):
+    """The calls that can be told apart."""
+
+    REPORT = "report"
+    REPORT_DATA = "reportdata"
+    CAB_BATCH = "cabdownloadbatch"
+    CAB_DOWNLOAD = "cabdownload"
+    BLOB = "blob"  # a blob by the simulator's own address
+    UNKNOWN = "unknown"  # a path that the API does not have
+
+
+class FaultKind(StrEnum):
+    """What goes wrong."""
+
+    THROTTLED = "429"  # Retry-After in seconds
+    THROTTLED_DATE = "429-date"  # Retry-After as an HTTP date
+    THROTTLED_SENTENCE = "429-sentence"  # no header: only "Rate limit is exceeded. Try again in N seconds."
+    SERVER_ERROR = "500"
+    UNAVAILABLE = "503"
+    TIMED_OUT = "408"
+    UNAUTHORIZED = "401"
+    FORBIDDEN = "403"
+    BAD_REQUEST = "400"
+    HTML = "html"  # 200 with a page
+    TRUNCATED = "truncated"  # the right answer, but half of it: JSON that ends early, or a connection that does
+    WRONG_TYPE = "wrong-type"  # JSON, with a text where the rows should be
+    SLOW = "slow"  # the right answer, late
+    RESET = "reset"  # the connection is reset
+    EXPIRED_SAS = "expired-sas"  # a batch whose URLs have expired already
+    MISSING_URL = "missing-url"  # a batch whose rows lack their cabUrl
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """One thing that goes wrong, some times.
+
+    Args:
+        call: For which call.
+        kind: What goes wrong.
+        times: How often; None means until it is removed.
+        retry_after: Seconds that a throttled answer names.
+        delay: Seconds by which a slow answer is late.
+        match: Only for requests with these query parameters (`reportId` for reportdata, and `account`, `container`,
+            `blob` for a blob).
+    """
+
+    call: Call
+    kind: FaultKind
+    times: int | None = 1
+    retry_after: int = 1
+    delay: float = 1.0
+    match: dict[str, str] = {}
+
+
+class FaultScript:
+    """The faults to come, in order: the first that fits a request is taken."""
+
+    def __init__(self) -> None:
+        self._faults: list[Fault] = []
+
+    @property
+    def waiting(self) -> tuple[Fault, ...]:
+        """The faults that have not happened as often as they shall."""
+        return tuple(self._faults)
+
+    def add(self, fault: Fault) -> None:
+        """Let something go wrong from now on.
+
+        Args:
+            fault: What, and how often.
+        """
+        self._faults.append(fault)
+
+    def clear(self) -> None:
+        """Let nothing go wrong any more."""
+        self._faults.clear()
+
+    def take(self, call: Call, query: Mapping[str, str]) -> Fault | None:
+        """Return what goes wrong with a request, and count it; None where it goes right.
+
+        Args:
+            call: What was called.
+            query: The request's parameters.
+        """
+        for number, fault in enumerate(self._faults):
+            if fault.call is call and fault.match.items() <= query.items():
+                if fault.times is not None:
+                    left = msgspec.structs.replace(fault, times=fault.times - 1)
+                    self._faults[number : number + 1] = [left] if left.times else []
+                return fault
+        return None

@@ -1,0 +1,196 @@
+"""Keep cabs and reports in the source accounts, and sign short-lived URLs for them."""
+
+import asyncio
+import hashlib
+import io
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import chain
+from types import TracebackType
+from typing import Self
+
+from azure.core.exceptions import ResourceExistsError
+from azure.storage.blob import BlobBlock, BlobSasPermissions, generate_blob_sas
+from azure.storage.blob.aio import BlobClient, BlobServiceClient
+
+from local.simulator.catalogue import BlobPlace, Held
+
+UPLOADS_AT_ONCE = 16
+_KEPT_SIGNATURES = 100_000
+# aiohttp warns of more bytes in one piece.
+_ONE_REQUEST = 1_024 * 1_024
+_BLOCK = 8 * _ONE_REQUEST
+
+
+@dataclass(frozen=True, slots=True)
+class SourceAccount:
+    """A storage account that holds what the Dev Center points to.
+
+    Args:
+        name: The account's name.
+        key: Its base64 key; never shown.
+        url: Its blob endpoint, without a trailing slash.
+        connection_string: All of it.
+    """
+
+    name: str
+    key: str = field(repr=False)
+    url: str
+    connection_string: str = field(repr=False)
+
+    @classmethod
+    def from_connection_string(cls, text: str) -> Self:
+        """Read an account from its connection string.
+
+        Args:
+            text: A connection string with AccountName, AccountKey and BlobEndpoint.
+
+        Raises:
+            ValueError: One of them is missing (the text is not shown, since it holds a key).
+        """
+        parts = dict(part.split("=", 1) for part in text.split(";") if "=" in part)
+        try:
+            return cls(parts["AccountName"], parts["AccountKey"], parts["BlobEndpoint"].rstrip("/"), text)
+        except KeyError as missing:
+            raise ValueError(f"a source account's connection string has no {missing.args[0]}") from None
+
+
+class Sources:
+    """The source accounts, open for writing. Use it as an asynchronous context."""
+
+    def __init__(self, accounts: Iterable[SourceAccount]) -> None:
+        self._accounts = {account.name: account for account in accounts}
+        self._clients: dict[str, BlobServiceClient] = {}
+        self._containers: set[tuple[str, str]] = set()
+        self._open = AsyncExitStack()
+        # A signature costs 20 microseconds; pages asked again within a second need not pay that again.
+        self._signatures: dict[tuple[BlobPlace, datetime], str] = {}
+        self._slots = asyncio.Semaphore(UPLOADS_AT_ONCE)
+
+    @classmethod
+    def from_connection_strings(cls, accounts: Mapping[str, str]) -> Self:
+        """Take the accounts by their connection strings.
+
+        Args:
+            accounts: Connection strings by account name.
+
+        Raises:
+            ValueError: A connection string lacks something.
+        """
+        return cls(SourceAccount.from_connection_string(text) for text in accounts.values())
+
+    async def __aenter__(self) -> Self:
+        for name, account in self._accounts.items():
+            client = BlobServiceClient.from_connection_string(account.connection_string)
+            self._clients[name] = await self._open.enter_async_context(client)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._open.aclose()
+
+    async def put(self, place: BlobPlace, chunks: Iterable[bytes]) -> Held:
+        """Write a blob, a block at a time, and return what is held.
+
+        Args:
+            place: Where to; a blob that is there is replaced.
+            chunks: Its bytes.
+        """
+        async with self._slots:
+            await self._make_container(place)
+            blocks = _blocks(chunks)
+            first = next(blocks, b"")
+            if len(first) > _ONE_REQUEST:
+                return await _put_blocks(self._blob(place), chain((first,), blocks))
+            # In one request, as most cabs were once written: the service then keeps an MD5 of its own.
+            await self._blob(place).upload_blob(first, overwrite=True)
+            return Held(len(first), hashlib.md5(first, usedforsecurity=False).hexdigest())
+
+    async def delete(self, place: BlobPlace) -> None:
+        """Remove a blob, as the Dev Center does with a cab that has expired.
+
+        Args:
+            place: Where it is.
+        """
+        await self._blob(place).delete_blob()
+
+    async def read(self, place: BlobPlace) -> AsyncIterator[bytes]:
+        """Yield a blob's bytes, read with the account's own key.
+
+        Args:
+            place: Where it is.
+        """
+        download = await self._blob(place).download_blob()
+        async for chunk in download.chunks():
+            yield chunk
+
+    def url(self, place: BlobPlace) -> str:
+        """Return a blob's URL, without a signature."""
+        return f"{self._accounts[place.account].url}/{place.container}/{place.name}"
+
+    def signature(self, place: BlobPlace, expiry: datetime) -> str:
+        """Return a read-only SAS for one blob, as a URL's query.
+
+        Args:
+            place: The blob.
+            expiry: Until when it is good, UTC, in whole seconds; may have passed.
+        """
+        known = self._signatures.get((place, expiry))
+        if known is None:
+            if len(self._signatures) >= _KEPT_SIGNATURES:
+                self._signatures.clear()
+            token = generate_blob_sas(
+                place.account,
+                place.container,
+                place.name,
+                account_key=self._accounts[place.account].key,
+                permission=BlobSasPermissions(read=True),
+                expiry=expiry,
+            )
+            # The real service's signatures are encoded to the last character, where the SDK leaves a slash as it is.
+            known = token.replace("/", "%2F")
+            self._signatures[place, expiry] = known
+        return known
+
+    def has(self, account: str) -> bool:
+        """Tell whether this is one of the source accounts."""
+        return account in self._accounts
+
+    def _blob(self, place: BlobPlace) -> BlobClient:
+        return self._clients[place.account].get_blob_client(place.container, place.name)
+
+    async def _make_container(self, place: BlobPlace) -> None:
+        if (place.account, place.container) in self._containers:
+            return
+        # Another upload, or an earlier simulator on this storage, may have made it.
+        with suppress(ResourceExistsError):
+            await self._clients[place.account].create_container(place.container)
+        self._containers.add((place.account, place.container))
+
+
+async def _put_blocks(blob: BlobClient, blocks: Iterable[bytes]) -> Held:
+    digest = hashlib.md5(usedforsecurity=False)
+    length = 0
+    names: list[BlobBlock] = []
+    for block in blocks:
+        digest.update(block)
+        length += len(block)
+        names.append(BlobBlock(f"{len(names):06}"))
+        await blob.stage_block(names[-1].id, io.BytesIO(block), len(block))
+    await blob.commit_block_list(names)
+    return Held(length, digest.hexdigest())
+
+
+def _blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the same bytes in blocks of one length, but for the last."""
+    waiting = bytearray()
+    for chunk in chunks:
+        waiting += chunk
+        while len(waiting) >= _BLOCK:
+            yield bytes(waiting[:_BLOCK])
+            del waiting[:_BLOCK]
+    if waiting:
+        yield bytes(waiting)

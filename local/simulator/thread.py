@@ -1,0 +1,129 @@
+"""Run the simulator from code that is not asynchronous: an event loop in a thread."""
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from types import TracebackType
+from typing import Self
+
+from local.simulator.api import Accepts
+from local.simulator.builder import WorldBuilder
+from local.simulator.catalogue import Cab, World
+from local.simulator.faults import FaultScript
+from local.simulator.ledger import Ledger
+from local.simulator.scenario import BatchForm, Scenario
+from local.simulator.server import Simulator
+
+
+class LoopThread:
+    """An event loop that runs in a thread of its own, from entering the context to leaving it."""
+
+    def __init__(self) -> None:
+        self._open = AsyncExitStack()
+
+    def __enter__(self) -> Self:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="loop", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.run(self._open.aclose())
+            self.run(self._loop.shutdown_asyncgens())
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+
+    def run[T](self, work: Coroutine[object, object, T]) -> T:
+        """Run a coroutine in the loop, and wait for what it returns or raises."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def enter[T](self, context: AbstractAsyncContextManager[T]) -> T:
+        """Enter an asynchronous context, which is left when this one is."""
+        return self.run(self._open.enter_async_context(context))
+
+
+class SimulatorThread(LoopThread):
+    """A simulator with the calls of one that is not asynchronous."""
+
+    def __init__(
+        self,
+        storage: Mapping[str, str],
+        access_token: str | Accepts,
+        storage_token: str | Accepts | None = None,
+        seed: int = 1,
+        port: int = 0,
+    ) -> None:
+        """Describe it as `Simulator` does; it listens from entering the context to leaving it."""
+        super().__init__()
+        self._simulator = Simulator(storage, access_token, storage_token, seed, port)
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        try:
+            self.enter(self._simulator)
+        except BaseException:
+            super().__exit__(None, None, None)
+            raise
+        return self
+
+    @property
+    def url(self) -> str:
+        """Where it answers: the value for DEVCENTER_BASE_URL."""
+        return self._simulator.url
+
+    @property
+    def world(self) -> World:
+        """What there is."""
+        return self._simulator.center.world
+
+    @property
+    def builder(self) -> WorldBuilder:
+        """Adds to the world; `publish` then lists it."""
+        return self._simulator.center.builder
+
+    @property
+    def faults(self) -> FaultScript:
+        """What goes wrong next."""
+        return self._simulator.center.faults
+
+    @property
+    def ledger(self) -> Ledger:
+        """What was asked and given."""
+        return self._simulator.center.ledger
+
+    @property
+    def form(self) -> BatchForm:
+        """How cab batches look."""
+        return self._simulator.center.form
+
+    @form.setter
+    def form(self, form: BatchForm) -> None:
+        self._simulator.center.form = form
+
+    @property
+    def null_errors(self) -> bool:
+        """Whether the report calls' `errors` are null."""
+        return self._simulator.center.null_errors
+
+    @null_errors.setter
+    def null_errors(self, null_errors: bool) -> None:
+        self._simulator.center.null_errors = null_errors
+
+    def play(self, scenario: Scenario) -> None:
+        """Take on a scenario: build its world, put it into storage, and answer as it says."""
+        self._simulator.center.play(scenario)
+        self.publish()
+
+    def publish(self) -> None:
+        """Put what was built into storage, and list it."""
+        self.run(self._simulator.center.publish())
+
+    def withdraw(self, cab: Cab) -> None:
+        """Remove a cab's bytes from storage; it stays listed."""
+        self.run(self._simulator.center.withdraw(cab))

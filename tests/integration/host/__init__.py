@@ -1,0 +1,1 @@
+"""The local Functions host as a process, on the real worker runtime and a real Azurite."""

@@ -1,0 +1,178 @@
+"""The queue trigger: no message is lost, none is repeated without need, and what cannot be processed is kept."""
+
+import time
+from base64 import b64encode
+from pathlib import Path
+
+import pytest
+from azure.storage.queue import QueueClient
+
+from tests.integration.host.busy_storage import BusyStorage
+from tests.integration.host.conftest import StartHost, write_host_json
+from tests.integration.host.running import wait_until
+from tests.support.azurite import StorageAccount
+
+
+def count(queue: QueueClient) -> int:
+    """Return how many messages a queue holds, visible or not."""
+    return queue.get_queue_properties().approximate_message_count or 0
+
+
+def poison_of(storage: StorageAccount, jobs: QueueClient) -> QueueClient:
+    return QueueClient.from_connection_string(
+        storage.connection_string, f"{jobs.queue_name}-poison", api_version="2025-05-05"
+    )
+
+
+def test_a_message_that_succeeds_is_deleted(start: StartHost, jobs: QueueClient) -> None:
+    host = start()
+    jobs.send_message("tidy up")
+    host.wait_for("done tidy up")
+    wait_until(lambda: count(jobs) == 0, "an empty queue")
+    assert host.events == ["job 1 tidy up", "done tidy up"]
+    assert host.stop() == 0
+
+
+def test_a_message_that_fails_comes_back_and_ends_in_the_poison_queue(start: StartHost, jobs: QueueClient) -> None:
+    host = start()
+    jobs.send_message("fail ünï")
+    host.wait_for("job 1 fail ünï")
+    failed = time.monotonic()
+    host.wait_for("job 2 fail ünï")
+    assert time.monotonic() - failed > 0.7, "visibilityTimeout was not kept"
+    # The function on the poison queue gets the same body; the queue did not exist before.
+    host.wait_for("bury 1 fail ünï")
+    wait_until(lambda: count(jobs) == 0, "an empty queue")
+    assert "job 3 fail ünï" not in host.events
+    assert "ValueError: as asked" in host.log
+    assert "TOPSECRET" not in host.log
+
+
+def test_a_failing_message_of_a_poison_queue_stays_for_its_lease(
+    start: StartHost, storage: StorageAccount, jobs: QueueClient
+) -> None:
+    with poison_of(storage, jobs) as poison:
+        poison.create_queue()
+        poison.send_message(b64encode(b"even buried").decode())
+        host = start()
+        host.wait_for("bury 1 even buried")
+        # Its lease of two seconds, not the visibilityTimeout of one: there is nowhere to put it.
+        first = time.monotonic()
+        host.wait_for("bury 2 even buried")
+        assert time.monotonic() - first > 1.4
+        assert count(poison) == 1
+
+
+def test_a_text_that_is_not_base64_goes_to_the_poison_queue_as_it_is(
+    start: StartHost, storage: StorageAccount, jobs: QueueClient, app: Path
+) -> None:
+    source = (app / "function_app.py").read_text()
+    (app / "function_app.py").write_text(source.replace('"%JOBS%-poison"', '"%JOBS%-elsewhere"'))
+    host = start()
+    with QueueClient.from_connection_string(
+        storage.connection_string, jobs.queue_name, api_version="2025-05-05"
+    ) as raw:
+        raw.send_message("{not base64}")
+    wait_until(lambda: "cannot be decoded" in host.log, "a line about the message")
+    with poison_of(storage, jobs) as poison:
+        wait_until(lambda: count(jobs) == 0, "an empty queue")
+        assert [message.content for message in poison.peek_messages(5)] == ["{not base64}"]
+    assert host.events == []
+
+
+def test_a_plain_text_is_taken_where_host_json_says_none(
+    start: StartHost, storage: StorageAccount, jobs: QueueClient, app: Path
+) -> None:
+    write_host_json(app, messageEncoding="none")
+    host = start()
+    with QueueClient.from_connection_string(
+        storage.connection_string, jobs.queue_name, api_version="2025-05-05"
+    ) as raw:
+        raw.send_message("plain words")
+    host.wait_for("done plain words")
+
+
+def test_the_message_of_a_killed_host_comes_back_after_its_lease(start: StartHost, jobs: QueueClient) -> None:
+    host = start()
+    jobs.send_message("wait gate")
+    host.wait_for("job 1 wait gate")
+    host.kill()
+    (host.app / "gate").touch()
+    again = start()
+    again.wait_for("job 2 wait gate")
+    again.wait_for("done wait gate")
+
+
+def test_a_message_taken_too_often_is_not_run_again(start: StartHost, jobs: QueueClient) -> None:
+    jobs.send_message("killed its host twice")
+    for _ in range(2):
+        for message in jobs.receive_messages(max_messages=1):
+            jobs.update_message(message, visibility_timeout=0)
+    host = start()
+    host.wait_for("bury 1 killed its host twice")
+    assert not [event for event in host.events if event.startswith("job")]
+
+
+def test_a_message_that_someone_else_removed_is_no_error(start: StartHost, jobs: QueueClient) -> None:
+    host = start()
+    jobs.send_message("wait gate")
+    host.wait_for("job 1 wait gate")
+    jobs.clear_messages()
+    wait_until(lambda: "is lost: it was taken over or removed" in host.log, "a line about the lease")
+    (host.app / "gate").touch()
+    wait_until(lambda: "Unable to delete message" in host.log, "a line about the message")
+    jobs.send_message("next")
+    host.wait_for("done next")
+
+
+def test_a_long_function_keeps_its_message_beyond_the_lease(start: StartHost, jobs: QueueClient) -> None:
+    host = start()
+    jobs.send_message("nap 3 seconds")
+    host.wait_for("done nap 3 seconds")
+    wait_until(lambda: count(jobs) == 0, "an empty queue")
+    assert [event for event in host.events if event.startswith("job")] == ["job 1 nap 3 seconds"]
+
+
+def test_as_many_run_at_once_as_batch_size_and_threshold_allow(start: StartHost, jobs: QueueClient, app: Path) -> None:
+    write_host_json(app, batchSize=2, newBatchThreshold=1)
+    for number in range(5):
+        jobs.send_message(f"wait gate-{number}")
+    host = start(PYTHON_THREADPOOL_THREAD_COUNT="8")
+
+    def started() -> int:
+        return sum(event.startswith("job") for event in host.events)
+
+    wait_until(lambda: started() == 2, "the first batch")
+    (app / host.events[0].split()[-1]).touch()
+    # One is left, which is the threshold: the next batch of two makes three.
+    wait_until(lambda: started() == 4, "the second batch")
+    with pytest.raises(AssertionError):
+        wait_until(lambda: started() > 4, "a third batch", seconds=0.6)
+    for number in range(5):
+        (app / f"gate-{number}").touch()
+    wait_until(lambda: count(jobs) == 0, "an empty queue")
+
+
+def test_a_queue_that_is_made_later_is_found(start: StartHost, storage: StorageAccount, jobs: QueueClient) -> None:
+    jobs.delete_queue()
+    host = start()
+    assert host.ask("GET", "/admin/host/status").status == 200
+    jobs.create_queue()
+    jobs.send_message("late")
+    host.wait_for("done late")
+    assert "does not answer" not in host.log
+    assert storage.key not in host.log
+
+
+def test_storage_that_is_away_is_told_once(start: StartHost) -> None:
+    with BusyStorage() as busy:
+        host = start(JOBS_STORAGE=busy.connection_string)
+        # Both queues of the app are there, so each of them is told of once.
+        wait_until(lambda: host.log.count("does not answer, trying on") == 2, "a line for each queue")
+        assert host.ask("GET", "/api/things/me/first").body == b"first of me"
+        busy.wait_for_more_requests()
+        busy.is_busy = False
+        wait_until(lambda: host.log.count("answers again") == 2, "a line for each queue")
+        assert host.log.count("does not answer") == 2
+        assert "c2VjcmV0" not in host.log
+        assert host.stop() == 0

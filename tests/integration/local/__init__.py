@@ -1,0 +1,1 @@
+"""The local counterpart on real parts: Azurite, HTTP on loopback, azure-identity."""

@@ -1,0 +1,1 @@
+"""Parts of the local Functions host, without a network."""

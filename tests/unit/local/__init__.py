@@ -1,0 +1,1 @@
+"""The local counterpart, without a network: archives, pages, report files, faults."""

@@ -1,0 +1,53 @@
+"""Azurite's access log, line by line: requests are what the budget of a pull is counted in."""
+
+import pytest
+
+from local.azurite.access_log import StorageRequest
+
+LINE = '127.0.0.1 - - [21/Nov/2026:19:44:20 +0000] "{} {} HTTP/1.1" {} -'
+
+
+def parse(method: str, target: str, status: str = "200") -> StorageRequest:
+    request = StorageRequest.from_line(LINE.format(method, target, status))
+    assert request is not None
+    return request
+
+
+def test_a_line_tells_what_was_asked_and_answered() -> None:
+    assert parse("PUT", "/cabferry/failure-cabs/1/2/3.ext.zip?comp=copy&sv=1&sig=secret", "202") == StorageRequest(
+        "PUT", "cabferry", "/failure-cabs/1/2/3.ext.zip", "copy", "", 202
+    )
+
+
+def test_the_service_itself_has_the_path_of_a_slash() -> None:
+    for target in ("/cabferry?restype=service&comp=properties", "/cabferry/?restype=service&comp=properties"):
+        assert parse("GET", target) == StorageRequest("GET", "cabferry", "/", "properties", "service", 200)
+
+
+def test_a_path_is_unquoted() -> None:
+    assert parse("GET", "/a/c/b%20c%2Fd").path == "/c/b c/d"
+
+
+def test_a_client_that_went_away_leaves_no_status() -> None:
+    assert parse("GET", "/a/c/b", "-").status is None
+
+
+@pytest.mark.parametrize(
+    ("target", "polls"),
+    [
+        ("/a/cab-pulls/messages?numofmessages=8", True),
+        ("/a/cab-pulls/messages/1-2-3?popreceipt=x", True),
+        ("/a/cab-pulls", False),
+        ("/a/failure-cabs/1/messages", False),
+    ],
+)
+def test_queue_messages_are_told_apart(target: str, polls: bool) -> None:
+    """Polling goes on all the time, and must not count as what a pull costs."""
+    assert parse("GET", target).is_queue_message is polls
+
+
+@pytest.mark.parametrize(
+    "line", ["", "Azurite Blob service is successfully listening at http://127.0.0.1:1", "(node:1) x"]
+)
+def test_other_output_is_no_request(line: str) -> None:
+    assert StorageRequest.from_line(line) is None
