@@ -1,16 +1,26 @@
 """Pages of the cab batch: which cabs Microsoft holds for a failure, and where each can be fetched from for now."""
 
+from __future__ import annotations
+
 import logging
-from collections.abc import Iterator
+from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from shared.devcenter import PAGE_ROWS, DevCenter
+from shared.devcenter import PAGE_ROWS
 from shared.errors import BadAnswer, BadInput
-from shared.failure import Failure, Window, checked_cab_id
+from shared.failure import checked_cab_id
 from shared.redaction import excerpt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from concurrent.futures import Executor, Future
+
+    from shared.devcenter import DevCenter
+    from shared.failure import Failure, Window
 
 _log = logging.getLogger(__name__)
 
@@ -60,51 +70,91 @@ class BatchPage:
     is_last: bool
 
 
-def batch_pages(devcenter: DevCenter, failure: Failure, window: Window, skip: int) -> Iterator[BatchPage]:
-    """Yield the pages of a failure's batch, from a checkpoint to the end.
-
-    Follows the next link where there is one on our host. Where there is none, TotalCount tells whether more rows
-    exist. A full page with neither is asked on, unless an earlier page showed that this server does send links: a cab
-    must not be missed because the documentation does not say what the link's key is.
+class CabBatch:
+    """The batch of one failure and window.
 
     Args:
         devcenter: The API.
         failure: Whose cabs.
         window: Days of the cabs.
-        skip: Rows that earlier pages had.
-
-    Raises:
-        CabferryError: As `DevCenter.fetch_page`.
     """
-    url, asked, links_seen = devcenter.batch_url(failure, window, skip), set[str](), False
-    while True:
-        asked.add(url)
-        what = f"the cab batch of {failure} after {skip} rows"
-        wire = _decoded(devcenter.fetch_page(url, what), what)
-        links_seen = links_seen or wire.has_link_key
-        end = skip + len(wire.rows)
-        more = (
-            bool(wire.link) or wire.total > end or (len(wire.rows) >= PAGE_ROWS and wire.total < 0 and not links_seen)
-        )
-        more = more and bool(wire.rows)
-        yield _page(skip, wire.rows, is_last=not more)
-        if not more:
-            return
-        skip, url = end, _following(devcenter, wire.link, failure, window, end)
-        if url in asked:
-            raise BadAnswer(f"{what}: its next link leads back to a page that was already read")
+
+    def __init__(self, devcenter: DevCenter, failure: Failure, window: Window) -> None:
+        self._devcenter, self._failure, self._window = devcenter, failure, window
+
+    def pages(self, skip: int, fetchers: Executor, in_flight: int) -> Iterator[BatchPage]:
+        """Yield the pages in their order, from a checkpoint to the end, and fetch ahead while the caller works.
+
+        Follows the next link where there is one on our host. Where there is none, TotalCount tells whether more rows
+        exist. A full page with neither is asked on, unless an earlier page showed that this server does send links: a
+        cab must not be missed because the documentation does not say what the link's key is.
+
+        Args:
+            skip: Rows that earlier pages had.
+            fetchers: Runs the requests.
+            in_flight: How many pages are asked for at once; more than one only where TotalCount is known, by counting.
+
+        Raises:
+            CabferryError: As `DevCenter.fetch_page`.
+        """
+        asked: set[str] = set()
+        waiting: deque[_Asked] = deque()
+        links_seen = False
+
+        def ask(start: int, url: str) -> None:
+            if url in asked:
+                raise BadAnswer(f"{self._named(start)}: its address was asked for before")
+            asked.add(url)
+            waiting.append(_Asked(start, fetchers.submit(self._fetch, start, url)))
+
+        ask(skip, self._devcenter.batch_url(self._failure, self._window, skip))
+        while waiting:
+            page = waiting.popleft()
+            wire = page.answer.result()
+            end = page.skip + len(wire.rows)
+            links_seen = links_seen or wire.has_link_key
+            unsure = len(wire.rows) >= PAGE_ROWS and wire.total < 0 and not links_seen
+            more = bool(wire.rows) and (bool(wire.link) or wire.total > end or unsure)
+            if not more or (waiting and waiting[0].skip != end):
+                waiting.clear()  # A page that is shorter than asked for moves all that come after it.
+            if more and not waiting:
+                ask(end, self._following(wire.link, end))
+            while more and len(waiting) < in_flight and (start := waiting[-1].skip + PAGE_ROWS) < wire.total:
+                ask(start, self._devcenter.batch_url(self._failure, self._window, start))
+            yield _page(page.skip, wire.rows, is_last=not more)
+
+    def fresh_cabs(self, skip: int) -> dict[str, BatchCab]:
+        """Ask for one page again, for the fresh SAS in its cabUrls.
+
+        Args:
+            skip: Rows that earlier pages had.
+
+        Raises:
+            CabferryError: As `DevCenter.fetch_page`.
+        """
+        wire = self._fetch(skip, self._devcenter.batch_url(self._failure, self._window, skip))
+        return {cab.cab_id_hash: cab for cab in _page(skip, wire.rows, is_last=True).cabs}
+
+    def _fetch(self, skip: int, url: str) -> _WirePage:
+        return _decoded(self._devcenter.fetch_page(url, self._named(skip)), self._named(skip))
+
+    def _named(self, skip: int) -> str:
+        return f"the cab batch of {self._failure} after {skip} rows"
+
+    def _following(self, link: str, skip: int) -> str:
+        if link:
+            try:
+                return self._devcenter.next_url(link)
+            except BadInput as error:
+                # The rows after it are still ours to fetch, by counting on our own host.
+                _log.warning("%s; %s goes on by counting", error, self._named(skip))
+        return self._devcenter.batch_url(self._failure, self._window, skip)
 
 
-def fresh_cabs(devcenter: DevCenter, failure: Failure, window: Window, skip: int) -> dict[str, BatchCab]:
-    """Ask for one page again, for the fresh SAS in its cabUrls.
-
-    Args:
-        devcenter: The API.
-        failure: Whose cabs.
-        window: As the page was asked for.
-        skip: As the page was asked for.
-    """
-    return {cab.cab_id_hash: cab for cab in next(batch_pages(devcenter, failure, window, skip)).cabs}
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    skip: int
+    answer: Future[_WirePage]
 
 
 def moment_of(text: str) -> datetime | None:
@@ -114,16 +164,6 @@ def moment_of(text: str) -> datetime | None:
     except ValueError:
         return None
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _following(devcenter: DevCenter, link: str, failure: Failure, window: Window, skip: int) -> str:
-    if link:
-        try:
-            return devcenter.next_url(link)
-        except BadInput as error:
-            # The rows after it are still ours to fetch, by counting on our own host.
-            _log.warning("%s; the batch of %s goes on with skip=%d instead", error, failure, skip)
-    return devcenter.batch_url(failure, window, skip)
 
 
 def _page(skip: int, rows: list[msgspec.Raw], *, is_last: bool) -> BatchPage:

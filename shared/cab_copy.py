@@ -85,6 +85,10 @@ class _Exists(Exception):
 class _TagsRefused(Exception):
     """The request may have been refused for its tags."""
 
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(str(refusal))
+        self.is_for_all = refusal.code in _TAG_REFUSALS
+
 
 class CabCopy:
     """Copy cabs from their cabUrls into the container.
@@ -221,8 +225,9 @@ class CabCopy:
         except _TagsRefused as refusal:
             with _refusals(job.name):
                 create(untagged)
-            _log.warning("index tags are refused (%s): cabs are copied without them from now on", refusal)
-            self._tags_refused = str(refusal)
+            _log.warning("%s is copied without index tags: they are refused (%s)", job.name, refusal)
+            self._tags_refused = str(refusal) if refusal.is_for_all else ""
+            return Copied(done.length, done.md5, str(refusal))
         return Copied(done.length, done.md5, self._tags_refused)
 
     def _found(self, job: _Job) -> Copied:
@@ -255,7 +260,7 @@ def _refusals(name: str, *, tagged: bool = False) -> Iterator[None]:
             if "CopySource" in refusal.code or "SourceBlob" in refusal.code:
                 raise _SourceRefused(str(refusal)) from None
             if tagged and (refusal.code in _TAG_REFUSALS or "Tag" in refusal.code):
-                raise _TagsRefused(str(refusal)) from None
+                raise _TagsRefused(refusal) from None
             raise refusal.as_error(name) from None
 
 

@@ -3,7 +3,7 @@
 1. Take the lease on the pull's row. Where another owner works, send the message again for later.
 2. Read the failure's cab rows: which cabs are held, and what the report told of the others.
 3. For each page of the batch, from the checkpoint: drop what is held, copy the rest side by side, write the page's
-   rows, then the checkpoint, which renews the lease.
+   rows, then the checkpoint, which renews the lease. The next page is fetched, and begins to be copied, meanwhile.
 4. Each cab ends in one recorded state, and its failure never stops the page. A page is not done while a cab of it could
    still succeed by a retry: the checkpoint stays before it, and later pages are copied all the same.
 5. An expired SAS gets a fresh URL, once per page and cab.
@@ -19,12 +19,13 @@ import heapq
 import logging
 import threading
 import time
-from concurrent.futures import wait
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from shared.cab_batch import BatchCab, BatchPage, batch_pages, fresh_cabs
+from shared.cab_batch import BatchCab, BatchPage, CabBatch
 from shared.cab_container import labels
 from shared.cab_ledger import CabLedger
 from shared.cab_rows import CabState
@@ -48,13 +49,14 @@ from shared.source_hosts import checked_source
 from shared.waits import growing_wait
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from concurrent.futures import Executor, Future
 
     from shared.cab_container import CabContainer
     from shared.cab_copy import CabCopy, Copied
     from shared.cab_rows import CabRows
     from shared.devcenter import DevCenter
+    from shared.fair_pool import FairPool
     from shared.lease import RowLease
     from shared.pull_queue import PullQueue
     from shared.pull_rows import PullRows
@@ -64,6 +66,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 # A message that finds another owner looks again after this, or when that owner's lease can have ended, if it is sooner.
 _LOOK_AGAIN = timedelta(seconds=15)
+# As many pages are copied at once: while the slowest cabs of one end, the next keeps the threads busy.
+_PAGES_COPYING = 2
 # Without the table no try can be counted; this grows to about two minutes and stays there.
 _TRIES_WITHOUT_TABLE = 4
 
@@ -79,7 +83,7 @@ class PullTools:
     cabs: CabRows
     container: CabContainer
     copies: CabCopy
-    executor: Executor
+    pool: FairPool
 
 
 def pull_failure(tools: PullTools, message: PullMessage) -> None:
@@ -155,6 +159,15 @@ class _Checkpoint:
     counts: CabCounts
 
 
+@dataclass(frozen=True, slots=True)
+class _CopyingPage:
+    """A page whose cabs are being copied, and what was counted when it began."""
+
+    page: BatchPage
+    copies: list[tuple[BatchCab, Future[tuple[str, Copied]]]]
+    counts: CabCounts
+
+
 class _Pull:
     """One run of a pull, under its lease."""
 
@@ -166,23 +179,40 @@ class _Pull:
         started_at = self.row.started_at or datetime.now(UTC)
         self._ledger = CabLedger(tools.cabs, self._failure, started_at, self.row.counts)
         self._safe = _Checkpoint(self.row.skip, self.row.counts)
+        self._batch = CabBatch(tools.devcenter, self._failure, self._window)
+        self._lane = tools.pool.lane()
+        self._begun: set[str] = set()
         self._until: float | None = None
+        self._over = False
         self._again: AgainLater | None = None
         self._unreadable = ""
 
     def run(self) -> None:
         """Page, copy and checkpoint to the end of the batch, then read back."""
         self._ledger.load()
-        newest = self._newest_cabs()
-        for page in batch_pages(self._tools.devcenter, self._failure, self._window, self._safe.skip):
-            # The budget runs from the first page on: a slow API must not keep a pull from ever copying a cab.
-            self._until = self._until or time.monotonic() + self._tools.settings.pull_time_budget.total_seconds()
-            self._raise_if_over()
-            self._copy_page(page, newest)
-            # The last page's rows are written after the read-back, with their lengths: one request less a failure.
-            if not page.is_last and self._ledger.has_unwritten:
-                self._ledger.write()
-                self._lease.write({"updatedAt": datetime.now(UTC), **self._progress()})
+        fetchers = ThreadPoolExecutor(self._tools.settings.pull_pages_in_flight, thread_name_prefix="page")
+        copying: deque[_CopyingPage] = deque()
+        try:
+            newest = self._newest_cabs(fetchers)
+            for page in self._pages(self._safe.skip, fetchers):
+                # The budget runs from the first page on: a slow API must not keep a pull from ever copying a cab.
+                self._until = self._until or time.monotonic() + self._tools.settings.pull_time_budget.total_seconds()
+                self._raise_if_over()
+                copying.append(self._begin(page, newest))
+                if len(copying) == _PAGES_COPYING:
+                    self._finish(copying.popleft())
+            while copying:
+                self._finish(copying.popleft())
+        except AgainLater:
+            # What was fetched before is worth copying all the same, and moves the checkpoint on.
+            while copying:
+                self._finish(copying.popleft())
+            raise
+        finally:
+            self._over = True
+            for page_left in copying:
+                self._settle(page_left)
+            fetchers.shutdown(wait=False, cancel_futures=True)
         missing = self._ledger.read_back(self._tools.container, self._tools.settings.retention)
         if missing:
             self._safe = _Checkpoint(0, CabCounts())
@@ -221,29 +251,43 @@ class _Pull:
         self._send(wait_before)
         _log.warning("%s: tried again in %s: %s", self._failure, wait_before, error)
 
-    def _copy_page(self, page: BatchPage, newest: set[str] | None) -> None:
-        """Bring each cab of a page to its recorded state, and move the checkpoint on unless one must be tried again."""
+    def _begin(self, page: BatchPage, newest: set[str] | None) -> _CopyingPage:
+        """Begin to copy what a page names and nobody holds."""
         for seen in page.unreadable:
             _log.error("%s: a row of the batch cannot be read: %s", self._failure, seen)
             self._unreadable = self._unreadable or seen
         self._ledger.see_unreadable(len(page.unreadable))
-        urls = _FreshUrls(lambda: fresh_cabs(self._tools.devcenter, self._failure, self._window, page.skip))
+        urls = _FreshUrls(lambda: self._batch.fresh_cabs(page.skip))
         wanted = {cab.cab_id_hash: cab for cab in page.cabs if self._wants(cab, newest)}
-        copies = [(cab, self._tools.executor.submit(self._copy, cab, urls)) for cab in wanted.values()]
-        wait([copy for _, copy in copies])
-        again = [error for cab, copy in copies if (error := self._record(cab, copy))]
-        for _, copy in copies:
-            _raise_if_fatal(copy)
-        self._again = self._again or (again[0] if again else None)
-        if again and len(again) == len(copies):
-            raise again[0]  # Nothing works for now: do not run through all pages to find out a hundred times.
-        if not self._again:
-            self._safe = _Checkpoint(page.skip + page.rows, self._ledger.counts())
+        self._begun.update(wanted)
+        copies = [(cab, self._lane.submit(self._copy, cab, urls)) for cab in wanted.values()]
+        return _CopyingPage(page, copies, self._ledger.counts())
 
     def _wants(self, cab: BatchCab, newest: set[str] | None) -> bool:
         known = self._ledger.see(cab.cab_id_hash)
         settled = known is not None and (known.is_held or known.state is CabState.EXPIRED)
-        return not settled and (newest is None or cab.cab_id_hash in newest)
+        return not settled and cab.cab_id_hash not in self._begun and (newest is None or cab.cab_id_hash in newest)
+
+    def _finish(self, page: _CopyingPage) -> None:
+        """Record what became of a page, and move the checkpoint on unless a cab of it must be tried again."""
+        again = self._settle(page)
+        for _, copy in page.copies:
+            _raise_if_fatal(copy)
+        self._again = self._again or (again[0] if again else None)
+        if again and len(again) == len(page.copies):
+            raise again[0]  # Nothing works for now: do not run through all pages to find out a hundred times.
+        if not self._again:
+            self._safe = _Checkpoint(page.page.skip + page.page.rows, page.counts)
+        # The last page's rows are written after the read-back, with their lengths: one request less a failure.
+        if not page.page.is_last and self._ledger.has_unwritten:
+            self._ledger.write()
+            self._lease.write({"updatedAt": datetime.now(UTC), **self._progress()})
+
+    def _settle(self, page: _CopyingPage) -> list[AgainLater]:
+        """Wait for a page's copies and record each; return the errors of those that should be tried again."""
+        wait([copy for _, copy in page.copies])
+        self._begun.difference_update(cab.cab_id_hash for cab, _ in page.copies)
+        return [error for cab, copy in page.copies if (error := self._record(cab, copy))]
 
     def _record(self, cab: BatchCab, copy: Future[tuple[str, Copied]]) -> AgainLater | None:
         """Record how a cab ended; return the error where it should be tried again."""
@@ -291,7 +335,10 @@ class _Pull:
             url, name, labels(self._failure, cab, facts, f"{parts.netloc}{parts.path}")
         )
 
-    def _newest_cabs(self) -> set[str] | None:
+    def _pages(self, skip: int, fetchers: Executor) -> Iterator[BatchPage]:
+        return self._batch.pages(skip, fetchers, self._tools.settings.pull_pages_in_flight)
+
+    def _newest_cabs(self, fetchers: Executor) -> set[str] | None:
         """Return the cabs that MAX_CABS_PER_FAILURE leaves, None for all.
 
         Their order in the batch is undocumented, so it is paged through once before anything is copied.
@@ -299,14 +346,13 @@ class _Pull:
         most = self._tools.settings.max_cabs_per_failure
         if not most:
             return None
-        pages = batch_pages(self._tools.devcenter, self._failure, self._window, 0)
-        dates = {cab.cab_id_hash: cab.date for page in pages for cab in page.cabs}
+        dates = {cab.cab_id_hash: cab.date for page in self._pages(0, fetchers) for cab in page.cabs}
         return set(heapq.nlargest(most, dates, key=lambda cab: dates[cab]))
 
     def _raise_if_over(self) -> None:
         if self._lease.is_lost:
             raise LeaseLost(f"the lease on {self._failure} is over")
-        if self._until and time.monotonic() >= self._until:
+        if self._over or (self._until and time.monotonic() >= self._until):
             raise _TimeBudgetUsed
 
     def _progress(self) -> Columns:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import logging
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +24,7 @@ from shared.cab_rows import CabRows
 from shared.devcenter import DevCenter
 from shared.direct_copy import BearerToken, DirectCopy, SharedKey
 from shared.errors import SettingsError
+from shared.fair_pool import FairPool
 from shared.http_source import HttpSource
 from shared.pull import PullTools
 from shared.pull_queue import PullQueue
@@ -64,13 +64,13 @@ class Services:
         connections = settings.pull_concurrency + 8
         self._storage = _Storage(settings.storage, connections)
         source = HttpSource(connections)
-        executor = ThreadPoolExecutor(settings.pull_concurrency, thread_name_prefix="copy")
+        pool = FairPool(settings.pull_concurrency)
         tokens = devcenter_tokens(settings.devcenter)
         devcenter = DevCenter(settings.devcenter.base_url, tokens, source)
         container = CabContainer(self._storage.blobs.get_container_client(settings.container))
         queue = PullQueue(self._storage.queue(settings.queue))
         self.pulls = PullRows(self._storage.table("pulls"), settings.pull_lease)
-        self.requests = PullRequests(self.pulls, queue, executor)
+        self.requests = PullRequests(self.pulls, queue, pool.lane())
         cabs = CabRows(self._storage.table("cabs"))
         self.pull_tools = PullTools(
             settings=settings,
@@ -80,7 +80,7 @@ class Services:
             cabs=cabs,
             container=container,
             copies=CabCopy(container, self._storage.direct_copy(settings.container), source, settings.source_hosts),
-            executor=executor,
+            pool=pool,
         )
         self.report_tools = ReportTools(
             settings=settings,
@@ -89,7 +89,7 @@ class Services:
             reports=ReportRows(self._storage.table("reports")),
             requests=self.requests,
             cabs=cabs,
-            executor=executor,
+            executor=pool.lane(),
         )
 
     def create_missing(self) -> None:

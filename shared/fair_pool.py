@@ -1,0 +1,69 @@
+"""Threads that are shared fairly: one limit for the whole process, and a turn for each user of them.
+
+With a plain pool, a pull of one cab would wait behind every queued copy of a pull of thousands.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class FairPool:
+    """A number of threads.
+
+    Args:
+        threads: How many calls run at once, whoever makes them.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="copy")
+        self._lock = threading.Lock()
+        self._turns: deque[deque[Callable[[], None]]] = deque()
+
+    def lane(self) -> Executor:
+        """Return an executor of one user; users with waiting calls take turns, a call each."""
+        return _Lane(self)
+
+    def enqueue(self, lane: deque[Callable[[], None]], call: Callable[[], None]) -> None:
+        """Let a call wait in a lane for its turn."""
+        with self._lock:
+            if not lane:
+                self._turns.append(lane)
+            lane.append(call)
+        # One thread's errand for each waiting call; which call it runs is decided when its turn comes.
+        self._threads.submit(self._run_next)
+
+    def _run_next(self) -> None:
+        with self._lock:
+            lane = self._turns.popleft()
+            call = lane.popleft()
+            if lane:
+                self._turns.append(lane)
+        call()
+
+
+class _Lane(Executor):
+    def __init__(self, pool: FairPool) -> None:
+        self._pool = pool
+        self._waiting: deque[Callable[[], None]] = deque()
+
+    def submit[**P, T](self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        future: Future[T] = Future()
+        self._pool.enqueue(self._waiting, partial(_run, future, partial(fn, *args, **kwargs)))
+        return future
+
+
+def _run(future: Future[Any], call: Callable[[], Any]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        future.set_result(call())
+    except BaseException as error:  # noqa: BLE001 - whoever waits for the future gets it
+        future.set_exception(error)
