@@ -153,7 +153,8 @@ class _Bars:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bars.stop()
+        if self._console.is_terminal:
+            self._bars.stop()
 
     def add(self, name: str) -> Callable[[int, int], None]:
         """Add a bar; return what moves it to a number of a total."""

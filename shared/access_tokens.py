@@ -54,7 +54,10 @@ class AccessTokens:
         """
         with self._lock:
             if self._credential is None:
-                self._credential = self._make()
+                try:
+                    self._credential = self._make()
+                except ValueError as error:
+                    raise NeedsPerson(f"no credential for {self._whose}: {error} Check DEVCENTER_TENANT_ID.") from None
             credential = self._credential
         try:
             return credential.get_token(self._scope).token

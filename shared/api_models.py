@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ import msgspec
 
 from shared.errors import BadInput
 from shared.failure import Failure, Window
+from shared.json_text import JsonError, decoded
 from shared.pull_rows import PullState
 from shared.redaction import excerpt
 
@@ -48,8 +50,8 @@ class PullRequest:
         if len(body) > _BODY_BYTES:
             raise BadInput(f"the body has {len(body)} bytes, more than {_BODY_BYTES}")
         try:
-            wire = msgspec.json.decode(body, type=_WireRequest)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            wire = decoded(body, _WireRequest)
+        except JsonError as error:
             raise BadInput(f"the body is not a pull request: {excerpt(str(error))}") from None
         if (wire.failure_hash is None) == (wire.failure_hashes is None):
             raise BadInput("the body must have failureHash or failureHashes, and not both")
@@ -80,7 +82,7 @@ class PullsQuery:
         state, limit = query.get("state", ""), query.get("limit", "") or str(_PAGE)
         if state and state not in set(PullState):
             raise BadInput(f"state is {excerpt(state, 40)!r}, not one of {', '.join(PullState)}")
-        if not limit.isdecimal() or not 1 <= int(limit[:9]) <= _MOST_PAGE:
+        if not re.fullmatch(r"\d{1,4}", limit, re.ASCII) or not 1 <= int(limit) <= _MOST_PAGE:
             raise BadInput(f"limit is {excerpt(limit, 40)!r}, not a whole number from 1 to {_MOST_PAGE}")
         return cls(PullState(state) if state else None, int(limit), _after(query.get("continuation", "")))
 
@@ -143,8 +145,8 @@ def _after(text: str) -> dict[str, str] | None:
     if not text:
         return None
     try:
-        after = msgspec.json.decode(base64.b64decode(text.encode(), altchars=b"-_", validate=True), type=dict[str, str])
-    except (binascii.Error, msgspec.DecodeError, UnicodeError):
+        after = decoded(base64.b64decode(text.encode(), altchars=b"-_", validate=True), dict[str, str])
+    except (binascii.Error, JsonError):
         raise BadInput("continuation is not one that an earlier page returned") from None
     if set(after) != {"PartitionKey", "RowKey"}:
         raise BadInput("continuation is not one that an earlier page returned")

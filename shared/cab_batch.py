@@ -13,6 +13,7 @@ import msgspec
 from shared.devcenter import PAGE_ROWS
 from shared.errors import BadAnswer, BadInput
 from shared.failure import checked_cab_id
+from shared.json_text import JsonError, decoded
 from shared.redaction import excerpt
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from shared.failure import Failure, Window
 
 _log = logging.getLogger(__name__)
+# Table Storage knows no earlier time; .NET writes the year 1 for one that was never set.
+_FIRST_MOMENT = datetime(1601, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +164,10 @@ def moment_of(text: str) -> datetime | None:
     """Return a time of the API (`2017-05-07 13:53:43`, or ISO 8601) in UTC; None where it is not one."""
     try:
         moment = datetime.fromisoformat(text.strip())
-    except ValueError:
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment if moment >= _FIRST_MOMENT else None
 
 
 def _page(skip: int, rows: list[msgspec.Raw], *, is_last: bool) -> BatchPage:
@@ -172,13 +176,13 @@ def _page(skip: int, rows: list[msgspec.Raw], *, is_last: bool) -> BatchPage:
     for row in rows:
         try:
             cabs.append(_cab(bytes(row)))
-        except (msgspec.DecodeError, UnicodeDecodeError, BadInput) as error:
+        except (JsonError, BadInput) as error:
             unreadable.append(f"{excerpt(str(error), 120)}; seen: {excerpt(bytes(row).decode('utf-8', 'replace'))}")
     return BatchPage(skip, len(rows), tuple(cabs), tuple(unreadable), is_last)
 
 
 def _cab(row: bytes) -> BatchCab:
-    wire = msgspec.json.decode(row, type=_WireCab)
+    wire = decoded(row, _WireCab)
     return BatchCab(
         cab_id_hash=checked_cab_id(wire.cab_id_hash),
         url=wire.cab_url or None,
@@ -209,14 +213,20 @@ class _WirePage:
 def _decoded(body: bytes, what: str) -> _WirePage:
     """Read the envelope, whose keys are documented in one spelling and seen in others; each row is read on its own."""
     try:
-        keys = {key.lower(): raw for key, raw in msgspec.json.decode(body, type=dict[str, msgspec.Raw]).items()}
-        if "value" not in keys:
-            raise msgspec.ValidationError("it has no key Value")
-        rows = msgspec.json.decode(keys["value"], type=list[msgspec.Raw] | None) or []
-        link_key = next((key for key in ("@nextlink", "nextlink", "@odata.nextlink") if key in keys), None)
-        link = msgspec.json.decode(keys[link_key], type=str | None) if link_key else None
-        total = msgspec.json.decode(keys.get("totalcount", msgspec.Raw(b"null")), type=int | None, strict=False)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        keys = {key.lower(): bytes(raw) for key, raw in decoded(body, dict[str, msgspec.Raw]).items()}
+        present = {key: raw for key, raw in keys.items() if raw != b"null"}
+        # Null stands for no rows; a page without the key is none, and decoding nothing says so.
+        rows = decoded(present.get("value", b"[]" if "value" in keys else b""), list[msgspec.Raw])
+        link_key = next((key for key in ("@nextlink", "nextlink", "@odata.nextlink") if key in keys), "")
+        link = decoded(present.get(link_key, b'""'), str)
+    except JsonError as error:
         seen = excerpt(body.decode("utf-8", "replace"))
         raise BadAnswer(f"{what}: the answer is not a page ({excerpt(str(error))}); seen: {seen}") from None
-    return _WirePage(rows, link or "", link_key is not None, -1 if total is None else total)
+    return _WirePage(rows, link, bool(link_key), _total(present.get("totalcount", b"-1")))
+
+
+def _total(raw: bytes) -> int:
+    try:
+        return decoded(raw, int, strict=False)
+    except JsonError:
+        return -1  # It only helps: what cannot be read must not cost the page.

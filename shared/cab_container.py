@@ -127,4 +127,4 @@ def _header_safe(value: str) -> str:
     if len(encoded) <= _METADATA_LENGTH:
         return encoded
     # Not in the middle of an escape.
-    return re.sub(r"%[0-9A-F]?$", "", encoded[:_METADATA_LENGTH])
+    return re.sub(r"%[0-9A-F]?$", "", encoded[:_METADATA_LENGTH]).strip()

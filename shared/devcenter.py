@@ -15,6 +15,7 @@ from shared.access_tokens import AccessTokens
 from shared.errors import BadAnswer, BadInput, NeedsPerson, Never
 from shared.failure import Failure, Window
 from shared.http_source import HttpSource, at_once_again, body_of, raise_if_busy
+from shared.json_text import JsonError, decoded
 from shared.redaction import excerpt
 
 PAGE_ROWS = 100
@@ -228,7 +229,7 @@ def _converted[T](raw: msgspec.Raw, wanted: type[T], what: str) -> T:
 
 def _decoded[T](body: bytes, wanted: type[T], what: str) -> T:
     try:
-        return msgspec.json.decode(body, type=wanted)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return decoded(body, wanted)
+    except JsonError as error:
         seen = excerpt(body.decode("utf-8", "replace"))
         raise BadAnswer(f"{what}: the answer is not what it should be ({excerpt(str(error))}); seen: {seen}") from None

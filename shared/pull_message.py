@@ -7,6 +7,7 @@ import msgspec
 
 from shared.errors import BadInput
 from shared.failure import Failure, Window
+from shared.json_text import JsonError, decoded
 from shared.redaction import excerpt
 
 
@@ -52,8 +53,8 @@ class PullMessage:
             BadInput: It is not JSON, a field is missing, has the wrong type or is not what its name says.
         """
         try:
-            wire = msgspec.json.decode(text, type=_Wire)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            wire = decoded(text, _Wire)
+        except JsonError as error:
             raise BadInput(f"this is no pull message: {error}; seen: {_shown(text)}") from None
         if (wire.start_date is None) != (wire.end_date is None):
             raise BadInput(f"a pull message has startDate and endDate, or neither; seen: {_shown(text)}")
@@ -64,9 +65,9 @@ class PullMessage:
 def failure_named_in(text: bytes) -> Failure | None:
     """Return the failure that a message names, though the rest of it may be unreadable; None where it names none."""
     try:
-        wire = msgspec.json.decode(text, type=_Named)
+        wire = decoded(text, _Named)
         return Failure(wire.application_id, wire.failure_hash)
-    except (msgspec.DecodeError, UnicodeDecodeError, BadInput):
+    except (JsonError, BadInput):
         return None
 
 

@@ -6,11 +6,13 @@ magic number, UTF-16 or UTF-8 by their marks, tab or comma by the header.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
 import zlib
 from dataclasses import dataclass, field
+from itertools import chain
 from operator import itemgetter
 from sys import intern
 from typing import IO, TYPE_CHECKING, Any
@@ -25,7 +27,10 @@ if TYPE_CHECKING:
 
 _GZIP = b"\x1f\x8b"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
-_FIELD_CHARACTERS = 1 << 20
+_CHUNK_BYTES = 1 << 18
+_LINE_CHARACTERS = 1 << 20
+# A text column of a table holds 32 Ki characters, and blob metadata 8 KiB in all.
+_FACT_CHARACTERS = 1_000
 # As many failures and cabs are gathered before they are handed on: enough that most failures come in one piece, and
 # some megabytes of memory.
 _BUFFERED = 10_000
@@ -65,13 +70,13 @@ def read_report(stream: IO[bytes], name: str, buffered: int = _BUFFERED) -> Iter
     Raises:
         BadInput: A needed column is missing (the error names those that are there), or the file cannot be decoded.
     """
-    csv.field_size_limit(_FIELD_CHARACTERS)
+    csv.field_size_limit(_LINE_CHARACTERS)
     try:
-        text = _text(stream)
-        header = text.readline()
+        lines = _lines(stream)
+        header = next(lines, "").removesuffix("\r")
         delimiter = "\t" if "\t" in header else ","
         columns = _Columns(next(csv.reader([header], delimiter=delimiter), []), name)
-        yield from _parts(csv.reader(text, delimiter=delimiter), columns, buffered)
+        yield from _parts(_rows(lines, delimiter), columns, buffered)
     except (UnicodeError, csv.Error, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise BadInput(f"{name} cannot be read as a report: {type(error).__name__}: {excerpt(str(error))}") from None
 
@@ -90,12 +95,17 @@ class _Columns:
             )
         self.pair = itemgetter(*(places[column.lower()] for column in _NEEDED))
         self.cab = places.get("cabidhash")
+        self.count, self.last_needed = len(header), max(places[column.lower()] for column in _NEEDED)
         self._facts = [places.get(column.lower()) for column in _FACTS]
 
     def facts(self, row: Sequence[str]) -> CabFacts:
         # The same names come back a thousand times; interned, they are kept once.
-        told = (row[place].strip() if place is not None and place < len(row) else "" for place in self._facts)
-        return CabFacts(*(intern(value) for value in told))
+        told = (row[place].strip() if place is not None else "" for place in self._facts)
+        return CabFacts(*(intern(value[:_FACT_CHARACTERS]) for value in told))
+
+    def is_padded(self, row: Sequence[str]) -> bool:
+        """Tell whether a row is longer than the header by empty fields only."""
+        return len(row) > self.count and not any(row[self.count :])
 
 
 def _parts(rows: Iterator[list[str]], columns: _Columns, buffered: int) -> Iterator[ReportPart]:
@@ -103,13 +113,15 @@ def _parts(rows: Iterator[list[str]], columns: _Columns, buffered: int) -> Itera
     part, held, cab_place = ReportPart(), 0, columns.cab
     # A million rows pass through here: what can wait until a failure or a cab turns out to be new, waits.
     for row in rows:
-        try:
-            pair = columns.pair(row)
-            cab = row[cab_place] if cab_place is not None else ""
-        except IndexError:
-            if row:
-                part.note_unreadable(f"a row has {len(row)} fields, fewer than the header")
+        if len(row) != columns.count and not columns.is_padded(row):
+            if any(row):
+                # Its fields may have moved, so that a device's id stands where a cab's is expected.
+                part.note_unreadable(f"a row has {len(row)} fields, the header {columns.count}; its cab is left out")
+                if len(row) > columns.last_needed:
+                    pairs.setdefault(columns.pair(row), {})
             continue
+        pair = columns.pair(row)
+        cab = row[cab_place] if cab_place is not None else ""
         cabs = pairs.get(pair)
         if cabs is None:
             cabs = pairs[pair] = {}
@@ -128,29 +140,53 @@ def _checked(part: ReportPart, pairs: dict[tuple[str, str], dict[str, CabFacts]]
     for (application_id, failure_hash), cabs in pairs.items():
         try:
             failure = Failure(application_id.strip(), failure_hash.strip())
-        except BadInput as error:
-            part.note_unreadable(str(error))
+        except BadInput:
+            # The values are not shown: in a row whose fields have moved, one may be a device's id.
+            part.note_unreadable("an ApplicationId or FailureHash is missing or not one")
             continue
         known = part.cabs.setdefault(failure, {})
         for cab, facts in cabs.items():
             try:
-                known[checked_cab_id(cab.strip())] = facts
-            except BadInput as error:
-                part.note_unreadable(f"{failure}: {error}")
+                if cab.strip():
+                    known[checked_cab_id(cab.strip())] = facts
+            except BadInput:
+                part.note_unreadable(f"a CabIdHash of {failure} is not one")
     return part
 
 
-def _text(stream: IO[bytes]) -> io.TextIOWrapper:
+def _rows(lines: Iterator[str], delimiter: str) -> Iterator[list[str]]:
+    """Yield the fields of each row. Where nothing is quoted, splitting does what csv does, and is much faster."""
+    for line in lines:
+        if '"' in line:
+            yield from csv.reader((f"{each}\n" for each in chain((line,), lines)), delimiter=delimiter)
+        else:
+            yield line.removesuffix("\r").split(delimiter)
+
+
+def _lines(stream: IO[bytes]) -> Iterator[str]:
+    r"""Yield the lines without the \n, or the lone \r, that ends them, a chunk of the file in memory at a time."""
     file: io.BufferedReader[Any] = io.BufferedReader(_Raw(stream))
     if file.peek(2)[:2] == _GZIP:
         file = io.BufferedReader(gzip.GzipFile(fileobj=file))
-    start = file.peek(4)[:4]
+    # Ids are ASCII whatever the rest is: a byte that cannot be decoded in some other column must not cost a report.
+    decoder = codecs.getincrementaldecoder(_encoding(file.peek(4)[:4]))(errors="replace")
+    begun, end = "", ""
+    while chunk := file.read(_CHUNK_BYTES):
+        text = begun + decoder.decode(chunk)
+        end = end or ("\r" if "\r" in text and "\n" not in text else "\n")
+        *whole, begun = text.split(end)
+        if len(begun) > _LINE_CHARACTERS:
+            raise csv.Error(f"a line is longer than {_LINE_CHARACTERS} characters")
+        yield from whole
+    begun += decoder.decode(b"", final=True)
+    if begun:
+        yield begun
+
+
+def _encoding(start: bytes) -> str:
     if start[:2] in _UTF16:
-        return io.TextIOWrapper(file, encoding="utf-16", newline="")
-    if start[1:2] == b"\0":
-        return io.TextIOWrapper(file, encoding="utf-16-le", newline="")
-    # Ids are ASCII whatever the rest is: a byte that is not UTF-8 in some other column must not cost a report.
-    return io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="")
+        return "utf-16"
+    return "utf-16-le" if start[1:2] == b"\0" else "utf-8-sig"
 
 
 class _Raw(io.RawIOBase):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import logging
 import threading
 from functools import cache
@@ -174,7 +175,10 @@ class _Storage:
             return BearerToken(_identity(self._where))
         account, key = (getattr(client.credential, name, None) for name in ("account_name", "account_key"))
         # A connection string with a SAS in the place of a key: the SAS is in the URL.
-        return SharedKey(account, base64.b64decode(key)) if account and key else None
+        try:
+            return SharedKey(account, base64.b64decode(key)) if account and key else None
+        except binascii.Error:
+            raise SettingsError("CAB_STORAGE is not a connection string: its AccountKey is not base64") from None
 
     def _client(self, kind: Any, where: CabStorage, uri: str, **options: Any) -> Any:
         options |= {

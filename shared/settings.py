@@ -148,8 +148,10 @@ class Settings:
         settings = cls(
             devcenter=read.devcenter(),
             storage=read.storage(),
-            container=read.matching("CAB_CONTAINER", r"[a-z0-9](?:-?[a-z0-9]){2,62}", "a container name"),
-            queue=read.matching("CAB_QUEUE", r"[a-z0-9](?:-?[a-z0-9]){2,55}", "a queue name of at most 56 characters"),
+            container=read.matching("CAB_CONTAINER", r"(?=.{3,63}$)[a-z0-9]+(?:-[a-z0-9]+)*", "a container name"),
+            queue=read.matching(
+                "CAB_QUEUE", r"(?=.{3,56}$)[a-z0-9]+(?:-[a-z0-9]+)*", "a queue name of at most 56 characters"
+            ),
             source_hosts=read.source_hosts(),
             report_ids=read.report_ids(),
             report_lookback=timedelta(days=read.whole("REPORT_LOOKBACK_DAYS", 1, 90)),
@@ -286,6 +288,7 @@ class _Reader:
         """Take a service's URL without its trailing slash: https (http on loopback), no part that could be secret."""
         try:
             parts = urlsplit(value)
+            _ = parts.port  # raises where it is no number
             good = (
                 parts.hostname is not None
                 and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname)))

@@ -1,10 +1,14 @@
 """Which hosts a cabUrl or report location may name: both are untrusted input."""
 
+import re
 from urllib.parse import SplitResult, urlsplit
 
 from shared.errors import BadInput
 from shared.redaction import excerpt
 from shared.settings import is_loopback
+
+# What a name of DNS or an address may hold: nothing that two parsers could read in two ways.
+_HOST = re.compile(r"[a-z0-9.-]+|::1")
 
 
 def checked_source(url: str, allowed: tuple[str, ...], what: str) -> SplitResult:
@@ -25,7 +29,7 @@ def checked_source(url: str, allowed: tuple[str, ...], what: str) -> SplitResult
         raise BadInput(f"{what} is not a URL: {excerpt(url)}") from None
     if any(character <= " " or character > "~" for character in url) or parts.username or "\\" in url:
         raise BadInput(f"{what} is not a URL that can be passed on byte for byte: {excerpt(url)}")
-    if not any(_within(host, suffix) for suffix in allowed):
+    if not _HOST.fullmatch(host) or not any(_within(host, suffix) for suffix in allowed):
         raise BadInput(
             f"{what} names the host {excerpt(host, 100)!r}, which CAB_SOURCE_HOSTS does not allow "
             f"({', '.join(allowed)})"

@@ -1,15 +1,27 @@
 """What tests share: one Azurite a test process, a fresh account and a simulator for each test that asks for them."""
 
+import os
 import secrets
 from collections.abc import Iterator
 from zlib import crc32
 
+import hypothesis
 import pytest
 
 from local.azurite.server import Azurite
 from local.simulator.thread import LoopThread, SimulatorThread
 from local.simulator.token_endpoint import TokenEndpoint
 from tests.support.azurite import DESTINATIONS, SOURCES, StorageAccount, azurite_command, new_accounts
+
+
+# How fast a machine is says nothing about the code; and one commit must not pass and fail by chance.
+hypothesis.settings.register_profile(
+    "cabferry",
+    deadline=None,
+    derandomize="CI" in os.environ,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("cabferry")
 
 
 def pytest_configure(config: pytest.Config) -> None:
