@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from shared.json_text import JsonError, decoded
 from shared.redaction import excerpt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from concurrent.futures import Executor, Future
 
     from shared.devcenter import DevCenter
@@ -61,6 +62,7 @@ class BatchPage:
     Args:
         skip: How many rows came before it.
         rows: How many rows it has, readable or not.
+        following: The skip at which the next page begins, which rows that come twice make less than skip and rows.
         cabs: Its readable rows.
         unreadable: What was seen in each other row, redacted.
         is_last: Whether nothing comes after it.
@@ -68,6 +70,7 @@ class BatchPage:
 
     skip: int
     rows: int
+    following: int
     cabs: tuple[BatchCab, ...]
     unreadable: tuple[str, ...]
     is_last: bool
@@ -85,24 +88,28 @@ class CabBatch:
     def __init__(self, devcenter: DevCenter, failure: Failure, window: Window) -> None:
         self._devcenter, self._failure, self._window = devcenter, failure, window
 
-    def pages(self, skip: int, fetchers: Executor, in_flight: int) -> Iterator[BatchPage]:
+    def pages(
+        self, skip: int, fetchers: Executor, in_flight: int, was_seen: Callable[[str], bool]
+    ) -> Iterator[BatchPage]:
         """Yield the pages in their order, from a checkpoint to the end, and fetch ahead while the caller works.
 
         Follows the next link where there is one on our host. Where there is none, TotalCount tells whether more rows
         exist. A full page with neither is asked on, unless an earlier page showed that this server does send links: a
-        cab must not be missed because the documentation does not say what the link's key is.
+        cab must not be missed because the documentation does not say what the link's key is. Where rows came twice,
+        counting has been pushed too far, and is gone on with until a page is empty.
 
         Args:
             skip: Rows that earlier pages had.
             fetchers: Runs the requests.
             in_flight: How many pages are asked for at once; more than one only where TotalCount is known, by counting.
+            was_seen: Tells whether an earlier page of this pull had a cab.
 
         Raises:
             CabferryError: As `DevCenter.fetch_page`.
         """
         asked: set[str] = set()
         waiting: deque[_Asked] = deque()
-        links_seen = False
+        has_link_key = linked = repeated = False
 
         def ask(start: int, url: str) -> None:
             if url in asked:
@@ -114,9 +121,12 @@ class CabBatch:
         while waiting:
             page = waiting.popleft()
             wire = page.answer.result()
-            end = page.skip + len(wire.rows)
-            links_seen = links_seen or wire.has_link_key
-            unsure = len(wire.rows) >= PAGE_ROWS and wire.total < 0 and not links_seen
+            cabs, unreadable = _cabs(wire.rows)
+            end = _skip_of(wire.link) or page.skip + len(wire.rows)
+            has_link_key, linked = has_link_key or wire.has_link_key, linked or bool(wire.link)
+            repeated = repeated or any(was_seen(cab.cab_id_hash) for cab in cabs)
+            is_full_without_total = len(wire.rows) >= PAGE_ROWS and wire.total < 0
+            unsure = (repeated and not linked) or (is_full_without_total and not has_link_key)
             more = bool(wire.rows) and (bool(wire.link) or wire.total > end or unsure)
             if not more or (waiting and waiting[0].skip != end):
                 waiting.clear()  # A page that is shorter than asked for moves all that come after it.
@@ -124,7 +134,7 @@ class CabBatch:
                 ask(end, self._following(wire.link, end))
             while more and len(waiting) < in_flight and (start := waiting[-1].skip + PAGE_ROWS) < wire.total:
                 ask(start, self._devcenter.batch_url(self._failure, self._window, start))
-            yield _page(page.skip, wire.rows, is_last=not more)
+            yield BatchPage(page.skip, len(wire.rows), end, cabs, unreadable, is_last=not more)
 
     def fresh_cabs(self, skip: int) -> dict[str, BatchCab]:
         """Ask for one page again, for the fresh SAS in its cabUrls.
@@ -136,7 +146,7 @@ class CabBatch:
             CabferryError: As `DevCenter.fetch_page`.
         """
         wire = self._fetch(skip, self._devcenter.batch_url(self._failure, self._window, skip))
-        return {cab.cab_id_hash: cab for cab in _page(skip, wire.rows, is_last=True).cabs}
+        return {cab.cab_id_hash: cab for cab in _cabs(wire.rows)[0]}
 
     def _fetch(self, skip: int, url: str) -> _WirePage:
         return _decoded(self._devcenter.fetch_page(url, self._named(skip)), self._named(skip))
@@ -170,7 +180,14 @@ def moment_of(text: str) -> datetime | None:
     return moment if moment >= _FIRST_MOMENT else None
 
 
-def _page(skip: int, rows: list[msgspec.Raw], *, is_last: bool) -> BatchPage:
+def _skip_of(link: str) -> int | None:
+    """Return the skip that a next link names: rows that come twice make it less than the rows so far."""
+    named = re.search(r"[?&]skip=([1-9][0-9]{0,8})(?:&|$)", link)
+    return int(named[1]) if named else None
+
+
+def _cabs(rows: list[msgspec.Raw]) -> tuple[tuple[BatchCab, ...], tuple[str, ...]]:
+    """Return the readable rows, and what was seen in each other."""
     cabs: list[BatchCab] = []
     unreadable: list[str] = []
     for row in rows:
@@ -178,7 +195,7 @@ def _page(skip: int, rows: list[msgspec.Raw], *, is_last: bool) -> BatchPage:
             cabs.append(_cab(bytes(row)))
         except (JsonError, BadInput) as error:
             unreadable.append(f"{excerpt(str(error), 120)}; seen: {excerpt(bytes(row).decode('utf-8', 'replace'))}")
-    return BatchPage(skip, len(rows), tuple(cabs), tuple(unreadable), is_last)
+    return tuple(cabs), tuple(unreadable)
 
 
 def _cab(row: bytes) -> BatchCab:

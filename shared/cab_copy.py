@@ -20,11 +20,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from azure.core import MatchConditions
-from azure.core.exceptions import HttpResponseError
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.storage.blob import BlobBlock, ContentSettings
 
 from shared.cab_source import SourceFacts, opened_source, sas_expiry, source_facts
-from shared.errors import AgainNow, CabUnavailable, FreshUrl, Never
+from shared.errors import AgainLater, AgainNow, CabUnavailable, FreshUrl, Never
 from shared.http_source import at_once_again
 from shared.source_hosts import checked_source
 from shared.storage_errors import Refusal, RefusedError, storage_errors
@@ -183,7 +183,7 @@ class CabCopy:
             while chunk := response.raw.read(_CHUNK_BYTES, decode_content=False):
                 digest.update(chunk)
                 length += len(chunk)
-                if length == told.length <= _CHUNK_BYTES:
+                if told.length <= _CHUNK_BYTES:
                     return self._uploaded(job, chunk, _checked(job, told, length, digest.digest()))
                 blocks.append(_next_block(blocks))
                 with _refusals(job.name):
@@ -216,24 +216,36 @@ class CabCopy:
 
     def _created(self, job: _Job, create: Callable[[CabLabels], None], done: Copied) -> Copied:
         """Send the one request that makes the blob, with its metadata, and with its tags unless they are refused."""
-        untagged = replace(job.labels, tags={})
+        if self._tags_refused:
+            return self._created_without_tags(job, create, done, self._tags_refused)
         try:
-            with _refusals(job.name, tagged=not self._tags_refused):
-                create(untagged if self._tags_refused else job.labels)
+            with _refusals(job.name, tagged=True):
+                create(job.labels)
         except _Exists:
             return self._found(job)
         except _TagsRefused as refusal:
-            with _refusals(job.name):
-                create(untagged)
             _log.warning("%s is copied without index tags: they are refused (%s)", job.name, refusal)
+            copied = self._created_without_tags(job, create, done, str(refusal))
+            # Only now is it known that the tags were the reason.
             self._tags_refused = str(refusal) if refusal.is_for_all else ""
-            return Copied(done.length, done.md5, str(refusal))
-        return Copied(done.length, done.md5, self._tags_refused)
+            return copied
+        return done
+
+    def _created_without_tags(self, job: _Job, create: Callable[[CabLabels], None], done: Copied, why: str) -> Copied:
+        try:
+            with _refusals(job.name):
+                create(replace(job.labels, tags={}))
+        except _Exists:
+            return self._found(job)
+        return replace(done, tags_refused=why)
 
     def _found(self, job: _Job) -> Copied:
         """Take a blob that is there already for this cab where the lengths agree: an answer or a row was lost."""
         with storage_errors(job.name):
-            blob = job.blob.get_blob_properties()
+            try:
+                blob = job.blob.get_blob_properties()
+            except ResourceNotFoundError:
+                raise AgainLater(f"{job.name} was there, and is not any more") from None
         md5 = bytes(blob.content_settings.content_md5 or b"").hex()
         try:
             told = at_once_again(lambda: source_facts(self._source, job.url, job.name))

@@ -6,6 +6,7 @@ It holds some hundred bytes for each cab of the one failure at hand, and nothing
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -38,9 +39,11 @@ class CabLedger:
         self._cabs: dict[str, CabRow] = {}
         self._unwritten: set[str] = set()
         self._seen: set[str] = set()
+        self._seen_over: set[str] = set()
         self._tally: Counter[CabState] = Counter()
         self._bytes = 0
         self._already_held = before.already_held
+        self._passed_over = before.seen - _settled(before)
         self._unreadable = 0
         self._loaded = False
 
@@ -62,6 +65,18 @@ class CabLedger:
                 self._already_held += known.is_held
                 self._tally[CabState.EXPIRED] += known.state is CabState.EXPIRED
         return known
+
+    def was_seen(self, cab_id_hash: str) -> bool:
+        """Tell whether this pull met a cab before, in this run or in an earlier one."""
+        known = self._cabs.get(cab_id_hash)
+        return cab_id_hash in self._seen or (known is not None and self._is_mine(known))
+
+    def pass_over(self, cab_id_hash: str) -> None:
+        """Note that a cab is left uncopied on purpose."""
+        if cab_id_hash not in self._seen_over:
+            self._seen_over.add(cab_id_hash)
+            known = self._cabs.get(cab_id_hash)
+            self._passed_over += not (known and (known.is_held or known.state is CabState.EXPIRED))
 
     def see_unreadable(self, rows: int) -> None:
         """Note rows of the batch that could not be read: each may be a cab that nobody copied."""
@@ -124,8 +139,7 @@ class CabLedger:
         """Return what this pull found and did, from the rows where they tell, so that a crash cannot make it wrong."""
         if not self._loaded:
             return self._before
-        return CabCounts(
-            seen=self._before.seen + len(self._seen),
+        counts = CabCounts(
             copied=self._tally[CabState.COPIED],
             already_held=self._already_held,
             expired=self._tally[CabState.EXPIRED],
@@ -133,6 +147,7 @@ class CabLedger:
             failed=self._tally[CabState.FAILED] + self._unreadable,
             bytes=self._bytes,
         )
+        return replace(counts, seen=_settled(counts) + self._passed_over)
 
     def first_error(self) -> str:
         """Return why a cab of this pull failed, empty where none did."""
@@ -175,6 +190,10 @@ class CabLedger:
         known = self._cabs.get(cab)
         if known is None or known.state is CabState.LISTED:
             self._settle(cab, CabRow(CabState.COPIED, blob.name, blob.length, blob.md5))
+
+
+def _settled(counts: CabCounts) -> int:
+    return counts.copied + counts.already_held + counts.expired + counts.unavailable + counts.failed
 
 
 def _dated(row: CabRow, cab: BatchCab) -> CabRow:

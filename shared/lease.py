@@ -69,7 +69,8 @@ class RowLease:
             AgainLater: Others keep changing the row.
         """
         for tries in range(_TRIES):
-            now, row = datetime.now(UTC), known if known and not tries else table.get(partition, key)
+            row = known if known and not tries else table.get(partition, key)
+            now = datetime.now(UTC)
             until = row.moment("leaseUntil") if row else None
             if until and until > now:
                 return HeldElsewhere(until - now)

@@ -43,7 +43,7 @@ from shared.errors import (
 from shared.failure import Window, blob_name
 from shared.lease import HeldElsewhere
 from shared.pull_message import PullMessage
-from shared.pull_rows import CabCounts, PullRow, PullState, counted, ended_columns
+from shared.pull_rows import PullRow, PullState, counted, ended_columns
 from shared.redaction import redact
 from shared.source_hosts import checked_source
 from shared.waits import growing_wait
@@ -68,6 +68,8 @@ _log = logging.getLogger(__name__)
 _LOOK_AGAIN = timedelta(seconds=15)
 # As many pages are copied at once: while the slowest cabs of one end, the next keeps the threads busy.
 _PAGES_COPYING = 2
+# After so many cabs that must be tried again, and none in between that was settled, later pages are not tried any more.
+_NOTHING_WORKS = 20
 # Without the table no try can be counted; this grows to about two minutes and stays there.
 _TRIES_WITHOUT_TABLE = 4
 
@@ -102,7 +104,11 @@ def pull_failure(tools: PullTools, message: PullMessage) -> None:
     window = message.window or default_window(tools.settings.cab_lookback)
     try:
         lease = tools.pulls.take(
-            message.failure, window, window_is_asked=message.window is not None, row_version=message.row_version
+            message.failure,
+            window,
+            window_is_asked=message.window is not None,
+            requested_by=message.requested_by,
+            row_version=message.row_version,
         )
     except CabferryError as error:
         # Nothing can be recorded without the table, so the message itself must live on, and spend no dequeue.
@@ -153,19 +159,19 @@ class _TimeBudgetUsed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Checkpoint:
-    """Where a later try goes on, and what was counted up to there."""
+    """Where a later try goes on, and how many held cabs were seen up to there."""
 
     skip: int
-    counts: CabCounts
+    already_held: int
 
 
 @dataclass(frozen=True, slots=True)
 class _CopyingPage:
-    """A page whose cabs are being copied, and what was counted when it began."""
+    """A page whose cabs are being copied, and how many held cabs were seen up to its end."""
 
     page: BatchPage
     copies: list[tuple[BatchCab, Future[tuple[str, Copied]]]]
-    counts: CabCounts
+    already_held: int
 
 
 class _Pull:
@@ -178,13 +184,14 @@ class _Pull:
         self._window = self.row.window or default_window(tools.settings.cab_lookback)
         started_at = self.row.started_at or datetime.now(UTC)
         self._ledger = CabLedger(tools.cabs, self._failure, started_at, self.row.counts)
-        self._safe = _Checkpoint(self.row.skip, self.row.counts)
+        self._safe = _Checkpoint(self.row.skip, self.row.counts.already_held)
         self._batch = CabBatch(tools.devcenter, self._failure, self._window)
         self._lane = tools.pool.lane()
         self._begun: set[str] = set()
         self._until: float | None = None
         self._over = False
         self._again: AgainLater | None = None
+        self._again_in_a_row = 0
         self._unreadable = ""
 
     def run(self) -> None:
@@ -215,7 +222,7 @@ class _Pull:
             fetchers.shutdown(wait=False, cancel_futures=True)
         missing = self._ledger.read_back(self._tools.container, self._tools.settings.retention)
         if missing:
-            self._safe = _Checkpoint(0, CabCounts())
+            self._safe = _Checkpoint(0, 0)
             raise AgainLater(f"{len(missing)} cabs must be copied again; the first: {missing[0]}")
         if self._again:
             raise self._again
@@ -261,12 +268,15 @@ class _Pull:
         wanted = {cab.cab_id_hash: cab for cab in page.cabs if self._wants(cab, newest)}
         self._begun.update(wanted)
         copies = [(cab, self._lane.submit(self._copy, cab, urls)) for cab in wanted.values()]
-        return _CopyingPage(page, copies, self._ledger.counts())
+        return _CopyingPage(page, copies, self._ledger.counts().already_held)
 
     def _wants(self, cab: BatchCab, newest: set[str] | None) -> bool:
         known = self._ledger.see(cab.cab_id_hash)
+        if newest is not None and cab.cab_id_hash not in newest:
+            self._ledger.pass_over(cab.cab_id_hash)
+            return False
         settled = known is not None and (known.is_held or known.state is CabState.EXPIRED)
-        return not settled and cab.cab_id_hash not in self._begun and (newest is None or cab.cab_id_hash in newest)
+        return not settled and cab.cab_id_hash not in self._begun
 
     def _finish(self, page: _CopyingPage) -> None:
         """Record what became of a page, and move the checkpoint on unless a cab of it must be tried again."""
@@ -274,10 +284,11 @@ class _Pull:
         for _, copy in page.copies:
             _raise_if_fatal(copy)
         self._again = self._again or (again[0] if again else None)
-        if again and len(again) == len(page.copies):
-            raise again[0]  # Nothing works for now: do not run through all pages to find out a hundred times.
+        self._again_in_a_row = self._again_in_a_row + len(again) if len(again) == len(page.copies) else 0
+        if self._again_in_a_row >= _NOTHING_WORKS:
+            raise again[0]
         if not self._again:
-            self._safe = _Checkpoint(page.page.skip + page.page.rows, page.counts)
+            self._safe = _Checkpoint(page.page.following, page.already_held)
         # The last page's rows are written after the read-back, with their lengths: one request less a failure.
         if not page.page.is_last and self._ledger.has_unwritten:
             self._ledger.write()
@@ -336,7 +347,8 @@ class _Pull:
         )
 
     def _pages(self, skip: int, fetchers: Executor) -> Iterator[BatchPage]:
-        return self._batch.pages(skip, fetchers, self._tools.settings.pull_pages_in_flight)
+        in_flight = self._tools.settings.pull_pages_in_flight
+        return self._batch.pages(skip, fetchers, in_flight, self._ledger.was_seen)
 
     def _newest_cabs(self, fetchers: Executor) -> set[str] | None:
         """Return the cabs that MAX_CABS_PER_FAILURE leaves, None for all.
@@ -356,10 +368,14 @@ class _Pull:
             raise _TimeBudgetUsed
 
     def _progress(self) -> Columns:
-        """Return the checkpoint's columns: what is settled by now, and seen up to where a later try goes on."""
-        safe, now = self._safe, self._ledger.counts()
-        counts = replace(now, seen=safe.counts.seen, already_held=safe.counts.already_held)
-        return {"skip": safe.skip, **counted(counts)}
+        """Return the checkpoint's columns: what is settled by now, and where a later try goes on."""
+        # Held cabs beyond the checkpoint are seen again by that try, and counted then.
+        now = self._ledger.counts()
+        again = now.already_held - self._safe.already_held
+        return {
+            "skip": self._safe.skip,
+            **counted(replace(now, seen=now.seen - again, already_held=now.already_held - again)),
+        }
 
     def _release(self, columns: Columns) -> None:
         self._ledger.write()

@@ -33,7 +33,8 @@ class CabCounts:
     """What a pull found and did.
 
     Args:
-        seen: Distinct cabs that the batch named.
+        seen: Distinct cabs that the batch named and that are settled: the sum of the others, and of cabs beyond
+            MAX_CABS_PER_FAILURE.
         copied: Cabs that this pull brought into the container.
         already_held: Cabs that an earlier pull had brought.
         expired: Cabs that were gone before they could be copied.
@@ -160,7 +161,13 @@ class PullRows:
         return versions
 
     def take(
-        self, failure: Failure, window: Window, *, window_is_asked: bool, row_version: str = ""
+        self,
+        failure: Failure,
+        window: Window,
+        *,
+        window_is_asked: bool,
+        requested_by: str = "unknown",
+        row_version: str = "",
     ) -> RowLease | HeldElsewhere:
         """Take the lease on a failure's row and set it to Running.
 
@@ -171,10 +178,11 @@ class PullRows:
             failure: Whose pull.
             window: The days to ask for.
             window_is_asked: Whether the message named the window; if not, an unfinished pull keeps its own.
+            requested_by: What asked, where the row does not tell.
             row_version: What `queue` returned for the row; empty where nobody knows it.
         """
         key = (failure.application_id, failure.failure_hash)
-        known = Row.written(*key, queued(window, ""), row_version) if row_version else None
+        known = Row.written(*key, queued(window, requested_by), row_version) if row_version else None
 
         def first(row: Row | None) -> Columns:
             now = datetime.now(UTC)
@@ -184,7 +192,7 @@ class PullRows:
             if pull and unfinished and (pull.window == window or (pull.window and not window_is_asked)):
                 return {**running, "startedAt": pull.started_at or now}
             asked = pull.queued_at if pull and unfinished and pull.queued_at else now
-            by = pull.requested_by if pull and unfinished else "queue message"
+            by = pull.requested_by if pull and unfinished else requested_by
             return {**queued(window, by), **running, "queuedAt": asked, "startedAt": now}
 
         return RowLease.take(self._table, *key, self._lease, first, known)

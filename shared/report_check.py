@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import batched
 from typing import TYPE_CHECKING
 
+from shared.devcenter import ReportRun
 from shared.errors import CabferryError, NeedsPerson
 from shared.failure import Failure, Window
 from shared.http_source import at_once_again
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from shared.cab_rows import CabRows
-    from shared.devcenter import DevCenter, ReportRun
+    from shared.devcenter import DevCenter
     from shared.lease import RowLease
     from shared.pull_request import PullRequests
     from shared.report_file import ReportFiles
@@ -80,11 +81,11 @@ def check_reports(tools: ReportTools) -> list[RunOutcome]:
         tools: What to work with.
 
     Returns:
-        One outcome for each run that the API lists within REPORT_LOOKBACK_DAYS. One that fails stops no other.
+        One outcome for each run that the API lists within REPORT_LOOKBACK_DAYS, and one for a report whose runs it does
+        not list. One that fails stops no other.
 
     Raises:
-        CabferryError: The schedules or the runs themselves could not be listed, or a person is needed: asking on would
-            only be refused again.
+        CabferryError: The schedules could not be listed, or a person is needed: asking on would only be refused again.
     """
     ids = tools.settings.report_ids or tuple(each.report_id for each in tools.devcenter.schedules() if each.is_active)
     if not ids:
@@ -94,16 +95,25 @@ def check_reports(tools: ReportTools) -> list[RunOutcome]:
 
 
 def _check_report(tools: ReportTools, report_id: str, window: Window) -> Iterator[RunOutcome]:
-    runs = tools.devcenter.report_runs(report_id, window)
-    known = tools.reports.of(report_id)
+    try:
+        runs, known = tools.devcenter.report_runs(report_id, window), tools.reports.of(report_id)
+    except NeedsPerson:
+        raise
+    except CabferryError as error:
+        yield _failed(ReportRun(report_id, "", "", ""), error)
+        return
     for run in runs:
         try:
             yield _check_run(tools, run, known.get(run.report_datetime))
         except NeedsPerson:
             raise
         except CabferryError as error:
-            _log.error("%s: %s", run, error)
-            yield RunOutcome(run.report_id, run.report_datetime, run.status, "failed", error=str(error))
+            yield _failed(run, error)
+
+
+def _failed(run: ReportRun, error: CabferryError) -> RunOutcome:
+    _log.error("report %s %s: %s", run.report_id, run.report_datetime, error)
+    return RunOutcome(run.report_id, run.report_datetime, run.status, "failed", error=str(error))
 
 
 def _check_run(tools: ReportTools, run: ReportRun, known: ReportRow | None) -> RunOutcome:

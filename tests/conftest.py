@@ -13,7 +13,6 @@ from local.simulator.thread import LoopThread, SimulatorThread
 from local.simulator.token_endpoint import TokenEndpoint
 from tests.support.azurite import DESTINATIONS, SOURCES, StorageAccount, azurite_command, new_accounts
 
-
 # How fast a machine is says nothing about the code; and one commit must not pass and fail by chance.
 hypothesis.settings.register_profile(
     "cabferry",

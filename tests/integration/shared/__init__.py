@@ -1,0 +1,1 @@
+"""Tests of `shared` on a real Azurite and the simulated Dev Center."""

@@ -1,0 +1,176 @@
+"""The app's parts on a storage account of a test's own, without any Functions host: the test is the host."""
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from urllib.parse import unquote
+
+from azure.core.exceptions import ResourceNotFoundError
+from azure.storage.blob import ContainerClient
+from azure.storage.queue import QueueClient, QueueMessage, TextBase64DecodePolicy
+
+from local.azurite.access_log import StorageRequest
+from local.azurite.server import Azurite
+from local.simulator import catalogue
+from shared.cab_rows import CabRow, CabState
+from shared.failure import Failure, Window
+from shared.pull import default_window, pull_failure
+from shared.pull_message import PullMessage
+from shared.pull_rows import PullRow
+from shared.report_check import RunOutcome, check_reports
+from shared.services import Services
+from shared.settings import Settings
+from tests.support.azurite import StorageAccount
+
+DEADLINE_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A blob as the container holds it, its metadata decoded."""
+
+    md5: str
+    length: int
+    metadata: dict[str, str]
+    tags: dict[str, str]
+
+
+@dataclass
+class App:
+    """The parts, and what a test wants to know of them.
+
+    Args:
+        azurite: Where the account is.
+        storage: The account.
+        settings: As the environment names them.
+    """
+
+    azurite: Azurite
+    storage: StorageAccount
+    settings: Settings
+    services: Services = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.services = Services(self.settings)
+        self.services.create_missing()
+
+    @cached_property
+    def container(self) -> ContainerClient:
+        """The container, as a team that reads it would open it."""
+        return ContainerClient.from_connection_string(self.storage.connection_string, self.settings.container)
+
+    @cached_property
+    def queue(self) -> QueueClient:
+        """The queue, as the Functions host would read it."""
+        return QueueClient.from_connection_string(
+            self.storage.connection_string,
+            self.settings.queue,
+            api_version="2025-05-05",
+            message_decode_policy=TextBase64DecodePolicy(),
+        )
+
+    @property
+    def window(self) -> Window:
+        """The days that a pull asks for when nobody says which."""
+        return default_window(self.settings.cab_lookback)
+
+    def check(self) -> list[RunOutcome]:
+        """Do what the timer does."""
+        return check_reports(self.services.report_tools)
+
+    def pull(self, failure: catalogue.Failure, window: Window | None = None) -> PullRow:
+        """Do what the queue's trigger does with a message, and return the row as it then is."""
+        self.handle(PullMessage(failure_of(failure), window or self.window, "the test"))
+        return self.row(failure)
+
+    def handle(self, message: PullMessage) -> None:
+        """Do what the queue's trigger does with a message."""
+        pull_failure(self.services.pull_tools, message)
+
+    def request(self, *failures: catalogue.Failure) -> None:
+        """Queue pulls, rows and messages."""
+        self.services.requests.make([failure_of(failure) for failure in failures], self.window, "the test")
+
+    def row(self, failure: catalogue.Failure) -> PullRow:
+        """Return a pull's row, which must be there."""
+        row = self.services.pulls.get(failure_of(failure))
+        assert row is not None, f"no row of {failure.key}"
+        return row
+
+    def cabs(self, failure: catalogue.Failure) -> dict[str, CabRow]:
+        """Return the rows of a failure's cabs."""
+        return dict(self.services.pull_tools.cabs.of(failure_of(failure)))
+
+    def states(self, failure: catalogue.Failure) -> dict[str, CabState]:
+        """Return the states of a failure's cabs."""
+        return {cab: row.state for cab, row in self.cabs(failure).items()}
+
+    def blobs(self, failure: catalogue.Failure) -> dict[str, Blob]:
+        """Return what the container holds of a failure, by cabIdHash, with the MD5 of its bytes."""
+        prefix = failure_of(failure).prefix
+        found: dict[str, Blob] = {}
+        for listed in self.container.list_blobs(name_starts_with=prefix, include=["metadata", "tags"]):
+            content = self.container.download_blob(listed.name).readall()
+            found[listed.name.removeprefix(prefix).split(".")[0]] = Blob(
+                hashlib.md5(content, usedforsecurity=False).hexdigest(),
+                len(content),
+                {name: unquote(value) for name, value in (listed.metadata or {}).items()},
+                dict(listed.tags or {}),
+            )
+        return found
+
+    def waiting_messages(self) -> int:
+        """Return how many messages the queue holds, visible or not."""
+        return self.queue.get_queue_properties().approximate_message_count or 0
+
+    def receive(self) -> QueueMessage | None:
+        """Take a message that is visible now."""
+        return self.queue.receive_message(visibility_timeout=60)
+
+    def work_off(self) -> int:
+        """Handle messages until the queue is empty, as hosts would; return how many there were."""
+        handled, end = 0, time.monotonic() + DEADLINE_SECONDS
+        while self.waiting_messages():
+            assert time.monotonic() < end, "the queue does not become empty"
+            if message := self.receive():
+                self.handle(PullMessage.decode(message.content.encode()))
+                self.queue.delete_message(message)
+                handled += 1
+        return handled
+
+    def requests(self) -> Sequence[StorageRequest]:
+        """Return every request that the account was asked so far, but for those of a host that polls the queue."""
+        polling = f"/{self.settings.queue}"
+        return [
+            each
+            for each in self.azurite.requests(self.storage.name)
+            if not (each.path.startswith(polling) and each.method in {"GET", "DELETE"})
+        ]
+
+    def asked(self, work: Callable[[], object]) -> Sequence[StorageRequest]:
+        """Return the requests that some work costs."""
+        before = len(self.requests())
+        work()
+        return self.requests()[before:]
+
+    def delete_blob(self, cab: catalogue.Cab) -> None:
+        """Remove a cab's blob, as a person or the retention rule would."""
+        failure = Failure(cab.failure.application_id, cab.failure.failure_hash)
+        (blob,) = self.container.list_blobs(name_starts_with=failure.prefix + cab.cab_id_hash)
+        self.container.delete_blob(blob.name)
+
+
+def failure_of(failure: catalogue.Failure) -> Failure:
+    """Return a failure of the simulator as the app knows it."""
+    return Failure(failure.key.application_id, failure.key.failure_hash)
+
+
+def exists(container: ContainerClient, name: str) -> bool:
+    """Tell whether a blob is there."""
+    try:
+        container.get_blob_client(name).get_blob_properties()
+    except ResourceNotFoundError:
+        return False
+    return True

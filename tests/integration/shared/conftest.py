@@ -1,0 +1,37 @@
+"""An app on an account of its own, and the simulated Dev Center that it asks."""
+
+from collections.abc import Callable
+
+import pytest
+
+from local.azurite.server import Azurite
+from local.simulator.thread import SimulatorThread
+from shared.settings import Settings
+from tests.support.azurite import StorageAccount
+
+from .app import App
+
+MakeApp = Callable[..., App]
+
+
+@pytest.fixture
+def make_app(azurite: Azurite, storage: StorageAccount, simulator: SimulatorThread, access_token: str) -> MakeApp:
+    """Makes apps on one account; settings are added to those that they need."""
+
+    def make(**settings: str) -> App:
+        needed = {
+            "CAB_STORAGE": storage.connection_string,
+            "CAB_SOURCE_HOSTS": "127.0.0.1",
+            "DEVCENTER_BASE_URL": simulator.url,
+            "DEVCENTER_ACCESS_TOKEN": access_token,
+            "PULL_CONCURRENCY": "8",
+        }
+        return App(azurite, storage, Settings.from_environment({**needed, **settings}))
+
+    return make
+
+
+@pytest.fixture
+def app(make_app: MakeApp) -> App:
+    """An app with the defaults."""
+    return make_app()

@@ -1,0 +1,202 @@
+"""A pull that cannot go on must come back by itself when that helps, and say what to do when it does not."""
+
+import time
+from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from azure.data.tables import TableServiceClient
+
+from local.simulator.faults import Call, Fault, FaultKind
+from local.simulator.scenario import BatchForm, BlobHost
+from local.simulator.thread import SimulatorThread
+from shared.cab_rows import CabState
+from shared.failure import Failure
+from shared.pull_message import PullMessage
+from shared.pull_rows import PullState
+
+from .app import DEADLINE_SECONDS, App, failure_of
+from .conftest import MakeApp
+
+
+def batch_fault(kind: FaultKind, times: int | None = None) -> Fault:
+    return Fault(call=Call.CAB_BATCH, kind=kind, times=times)
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        (FaultKind.SERVER_ERROR, "Internal server error"),
+        (FaultKind.UNAVAILABLE, "503"),
+        (FaultKind.TIMED_OUT, "408"),
+        (FaultKind.THROTTLED_SENTENCE, "Rate limit is exceeded"),
+        (FaultKind.HTML, "Sign in to your account"),
+        (FaultKind.TRUNCATED, "Value"),
+        (FaultKind.WRONG_TYPE, "none"),
+        (FaultKind.RESET, "connection broke"),
+    ],
+)
+def test_what_time_may_mend_is_tried_again_later(
+    app: App, simulator: SimulatorThread, kind: FaultKind, told: str
+) -> None:
+    failure = simulator.builder.failure(2)
+    simulator.publish()
+    simulator.faults.add(batch_fault(kind))
+    row = app.pull(failure)
+    assert (row.state, row.attempts, row.completed_at) == (PullState.QUEUED, 1, None)
+    assert told in row.last_error
+    assert app.waiting_messages() == 1
+    assert app.receive() is None, "the message must wait"
+    simulator.faults.clear()
+    row = app.pull(failure)
+    assert (row.state, row.counts.copied) == (PullState.COMPLETED, 2)
+    assert row.last_error == ""
+
+
+def test_a_broken_connection_is_not_worth_a_wait(app: App, simulator: SimulatorThread) -> None:
+    failure = simulator.builder.failure(2)
+    simulator.publish()
+    simulator.faults.add(batch_fault(FaultKind.RESET, times=2))
+    row = app.pull(failure)
+    assert (row.state, row.attempts) == (PullState.COMPLETED, 0)
+
+
+@pytest.mark.parametrize("kind", [FaultKind.THROTTLED, FaultKind.THROTTLED_DATE, FaultKind.THROTTLED_SENTENCE])
+def test_the_message_waits_as_long_as_the_service_asked(app: App, simulator: SimulatorThread, kind: FaultKind) -> None:
+    failure = simulator.builder.failure(2)
+    simulator.publish()
+    simulator.faults.add(Fault(call=Call.CAB_BATCH, kind=kind, retry_after=1))
+    app.request(failure)
+    first = app.receive()
+    assert first is not None
+    started = time.monotonic()
+    app.handle(PullMessage.decode(first.content.encode()))
+    app.queue.delete_message(first)
+    while (message := app.receive()) is None:
+        assert time.monotonic() < started + DEADLINE_SECONDS
+        time.sleep(0.02)
+    assert time.monotonic() - started >= 0.9
+    again = PullMessage.decode(message.content.encode())
+    assert (again.failure, again.window, again.requested_by) == (failure_of(failure), app.window, "the test")
+    app.handle(again)
+    assert app.row(failure).state is PullState.COMPLETED
+
+
+def test_who_asked_is_told_though_only_the_message_knows(app: App, simulator: SimulatorThread) -> None:
+    """Other programs may send messages too."""
+    failure = simulator.builder.failure(1)
+    simulator.publish()
+    app.handle(PullMessage(failure_of(failure), app.window, "a nightly job"))
+    assert app.row(failure).requested_by == "a nightly job"
+
+
+def test_tries_are_counted_and_given_up_with_the_reason(make_app: MakeApp, simulator: SimulatorThread) -> None:
+    app = make_app(PULL_MAX_ATTEMPTS="3")
+    failure = simulator.builder.failure(2)
+    simulator.publish()
+    simulator.faults.add(batch_fault(FaultKind.SERVER_ERROR))
+    seen = [app.pull(failure) for _ in range(3)]
+    assert [row.state for row in seen] == [PullState.QUEUED, PullState.QUEUED, PullState.FAILED]
+    assert [row.attempts for row in seen] == [1, 2, 3]
+    assert "Internal server error" in seen[-1].last_error
+    assert "given up after 3 tries" in seen[-1].last_error
+    assert seen[-1].completed_at
+    assert app.waiting_messages() == 2, "nothing is sent for a pull that has failed"
+
+
+def test_a_pull_that_moves_on_is_not_given_up(make_app: MakeApp, simulator: SimulatorThread) -> None:
+    """Ten thousand cabs may meet more than ten bad moments."""
+    app = make_app(PULL_MAX_ATTEMPTS="2")
+    simulator.form = BatchForm(largest_page=5)
+    failure = simulator.builder.failure(20)
+    simulator.publish()
+    for skip in ("5", "10", "15"):
+        simulator.faults.add(Fault(call=Call.CAB_BATCH, kind=FaultKind.SERVER_ERROR, match={"skip": skip}))
+    rows = [app.pull(failure) for _ in range(4)]
+    assert [row.state for row in rows] == [PullState.QUEUED] * 3 + [PullState.COMPLETED]
+    assert [row.attempts for row in rows] == [1, 2, 3, 3]
+    assert rows[-1].counts.copied == 20
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        (FaultKind.FORBIDDEN, "Manager role"),
+        (FaultKind.UNAUTHORIZED, "Partner Center"),
+        (FaultKind.BAD_REQUEST, "refused"),
+    ],
+)
+def test_what_only_a_person_can_mend_ends_at_once_and_says_what_to_do(
+    app: App, simulator: SimulatorThread, kind: FaultKind, told: str
+) -> None:
+    failure = simulator.builder.failure(2)
+    simulator.publish()
+    simulator.faults.add(batch_fault(kind))
+    row = app.pull(failure)
+    assert (row.state, row.attempts) == (PullState.FAILED, 0)
+    assert told in row.last_error
+    assert row.completed_at
+    assert app.waiting_messages() == 0
+    assert simulator.ledger.answers(Call.CAB_BATCH) == 1, "no hammering"
+    simulator.faults.clear()
+    app.request(failure)
+    app.work_off()
+    assert app.row(failure).state is PullState.COMPLETED
+
+
+def test_what_was_copied_before_an_ending_is_recorded(app: App, simulator: SimulatorThread) -> None:
+    simulator.form = BatchForm(largest_page=5)
+    failure = simulator.builder.failure(12)
+    simulator.publish()
+    simulator.faults.add(Fault(call=Call.CAB_BATCH, kind=FaultKind.FORBIDDEN, match={"skip": "10"}))
+    row = app.pull(failure)
+    assert (row.state, row.counts.copied) == (PullState.FAILED, 10)
+    assert Counter(app.states(failure).values()) == {CabState.COPIED: 10}
+
+
+def test_sources_that_all_fail_are_not_tried_a_hundred_times(app: App, simulator: SimulatorThread) -> None:
+    simulator.form = BatchForm(cab_host=BlobHost.FRONT, largest_page=5)
+    failure = simulator.builder.failure(50)
+    simulator.publish()
+    simulator.faults.add(Fault(call=Call.BLOB, kind=FaultKind.UNAVAILABLE, times=None))
+    row = app.pull(failure)
+    assert (row.state, row.counts.copied) == (PullState.QUEUED, 0)
+    assert simulator.ledger.answers(Call.BLOB) < 60
+    assert app.waiting_messages() == 1
+
+
+def test_a_pull_is_handed_on_when_its_time_is_used_and_completes(app: App, simulator: SimulatorThread) -> None:
+    hasty = App(app.azurite, app.storage, replace(app.settings, pull_time_budget=timedelta(seconds=0.1)))
+    simulator.form = BatchForm(largest_page=40)
+    failure = simulator.builder.failure(200)
+    simulator.publish()
+    hasty.request(failure)
+    asked = hasty.asked(lambda: hasty.work_off())
+    row = hasty.row(failure)
+    assert (row.state, row.attempts, row.last_error) == (PullState.COMPLETED, 0, "")
+    assert (row.counts.seen, row.counts.copied, row.counts.already_held) == (200, 200, 0)
+    assert row.requested_by == "the test"
+    copies = Counter(each.path for each in asked if each.method == "PUT" and each.status == 202)
+    assert len(copies) == copies.total() == 200
+    sent = [each for each in asked if each.is_queue_message and each.method == "POST"]
+    assert sent, "a pull of 200 cabs in 0.1 s would be new"
+
+
+def test_storage_that_is_not_there_leaves_the_message_alive(app: App, simulator: SimulatorThread) -> None:
+    """Without its table a pull can record nothing; its message must wait, and spend no dequeue on that."""
+    failure = simulator.builder.failure(1)
+    simulator.publish()
+    with TableServiceClient.from_connection_string(app.storage.connection_string) as tables:
+        tables.delete_table("pulls")
+    app.handle(PullMessage(failure_of(failure), app.window, "the test"))
+    assert app.waiting_messages() == 1
+    assert app.receive() is None
+
+
+def test_a_failure_that_nobody_knows_has_no_cabs(app: App, simulator: SimulatorThread) -> None:
+    simulator.publish()
+    app.handle(PullMessage(Failure("1", "nobody"), app.window, "the test"))
+    row = app.services.pulls.get(Failure("1", "nobody"))
+    assert row is not None
+    assert (row.state, row.counts.seen) == (PullState.COMPLETED, 0)

@@ -1,0 +1,122 @@
+"""However the service pages, no cab of a failure may be missed, and none may be copied twice."""
+
+from itertools import product
+
+import pytest
+
+from local.simulator.faults import Call, Fault, FaultKind
+from local.simulator.scenario import BatchForm, LastLink, LinkForm
+from local.simulator.thread import SimulatorThread
+from shared.cab_rows import CabState
+from shared.pull_rows import PullState
+
+from .app import App
+from .conftest import MakeApp
+
+# Every form in which all rows can be found; without links and a total, a page of ten rows is the last.
+FORMS = [
+    BatchForm(link=link, last_link=last, total_count=total, largest_page=10)
+    for link, last, total in product(LinkForm, LastLink, (True, False))
+    if total or link is not LinkForm.NONE
+]
+
+
+def copied(app: App) -> list[str]:
+    """Return the path of each blob that was made, as often as it was made."""
+    return [each.path for each in app.requests() if each.method == "PUT" and each.status == 202 and not each.restype]
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: f"{form.link}-{form.last_link}-{form.total_count}")
+def test_every_cab_is_copied_whatever_a_page_looks_like(app: App, simulator: SimulatorThread, form: BatchForm) -> None:
+    simulator.form = form
+    failure = simulator.builder.failure(25)
+    simulator.publish()
+    row = app.pull(failure)
+    assert row.state is PullState.COMPLETED
+    assert set(app.states(failure).values()) == {CabState.COPIED}
+    assert row.counts.copied == row.counts.seen == 25
+    assert len(copied(app)) == 25
+
+
+@pytest.mark.parametrize("form", [BatchForm(rows_key="value", link_key="nextLink"), BatchForm(rewrite_dates=True)])
+def test_other_keys_and_rewritten_dates_are_read_too(app: App, simulator: SimulatorThread, form: BatchForm) -> None:
+    simulator.form = form
+    failure = simulator.builder.failure(101)
+    simulator.publish()
+    assert app.pull(failure).counts.copied == 101
+
+
+def test_a_token_goes_to_no_other_host(app: App, simulator: SimulatorThread) -> None:
+    simulator.form = BatchForm(link=LinkForm.FOREIGN, largest_page=10)
+    failure = simulator.builder.failure(25)
+    simulator.publish()
+    assert app.pull(failure).counts.copied == 25
+    assert {seen.host for seen in simulator.ledger.requests} == {simulator.url.removeprefix("http://")}
+
+
+@pytest.mark.parametrize("in_flight", ["1", "4"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        BatchForm(repeat_rows=3, largest_page=10),
+        BatchForm(shift_rows=3, largest_page=10),
+        BatchForm(repeat_rows=3, shift_rows=2, largest_page=10, total_count=False),
+        BatchForm(repeat_rows=3, link=LinkForm.NONE, largest_page=10),
+    ],
+    ids=["repeated", "shifted", "both", "repeated without links"],
+)
+def test_rows_that_repeat_or_shift_between_pages_are_copied_once(
+    make_app: MakeApp, simulator: SimulatorThread, form: BatchForm, in_flight: str
+) -> None:
+    app = make_app(PULL_PAGES_IN_FLIGHT=in_flight)
+    simulator.form = form
+    failure = simulator.builder.failure(45)
+    simulator.publish()
+    row = app.pull(failure)
+    assert row.state is PullState.COMPLETED
+    assert set(app.states(failure)) == {cab.cab_id_hash for cab in simulator.world.cabs(failure.key)}
+    assert row.counts.copied == row.counts.seen == 45
+    assert len(copied(app)) == 45
+
+
+@pytest.mark.parametrize("broken_page", range(1, 6))
+def test_no_row_is_missed_where_pages_that_repeat_rows_are_gone_on_with(
+    app: App, simulator: SimulatorThread, broken_page: int
+) -> None:
+    """The checkpoint counts rows: rows that came twice must not push it past rows that never came."""
+    simulator.form = BatchForm(repeat_rows=3, largest_page=10)
+    failure = simulator.builder.failure(50)
+    simulator.publish()
+    skip = 7 * broken_page + 3  # what the link of the page before says
+    simulator.faults.add(Fault(call=Call.CAB_BATCH, kind=FaultKind.SERVER_ERROR, match={"skip": str(skip)}))
+    assert app.pull(failure).state is PullState.QUEUED
+    row = app.pull(failure)
+    assert row.state is PullState.COMPLETED
+    assert set(app.states(failure)) == {cab.cab_id_hash for cab in simulator.world.cabs(failure.key)}
+    assert row.counts.copied == 50
+
+
+def test_a_row_that_comes_again_after_a_checkpoint_is_seen_once(app: App, simulator: SimulatorThread) -> None:
+    simulator.form = BatchForm(repeat_rows=3, link=LinkForm.NONE, largest_page=10)
+    failure = simulator.builder.failure(30)
+    simulator.publish()
+    simulator.faults.add(Fault(call=Call.CAB_BATCH, kind=FaultKind.SERVER_ERROR, match={"skip": "10"}))
+    assert app.pull(failure).counts.seen == 10
+    assert app.pull(failure).counts.seen == 30
+
+
+def test_a_page_that_fails_is_gone_on_with_and_nothing_before_it_is_copied_again(
+    app: App, simulator: SimulatorThread
+) -> None:
+    simulator.form = BatchForm(largest_page=10)
+    failure = simulator.builder.failure(45)
+    simulator.publish()
+    simulator.faults.add(Fault(call=Call.CAB_BATCH, kind=FaultKind.SERVER_ERROR, match={"skip": "30"}))
+    row = app.pull(failure)
+    assert (row.state, row.skip, row.attempts) == (PullState.QUEUED, 30, 1)
+    assert row.counts.copied == 30
+    asked = len(simulator.ledger.requests)
+    row = app.pull(failure)
+    assert (row.state, row.counts.copied, row.counts.seen) == (PullState.COMPLETED, 45, 45)
+    assert [seen.query["skip"] for seen in list(simulator.ledger.requests)[asked:]] == ["30", "40"]
+    assert len(copied(app)) == len(set(copied(app))) == 45

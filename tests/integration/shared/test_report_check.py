@@ -1,0 +1,296 @@
+"""A report is ingested once, and rather twice than not at all; one that is broken stops no other."""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from azure.data.tables import TableClient, UpdateMode
+
+from local.azurite.server import Azurite
+from local.simulator.catalogue import Report
+from local.simulator.faults import Call, Fault, FaultKind
+from local.simulator.report_file import OEM_DRIVER_COLUMNS
+from local.simulator.scenario import Location, ReportForm
+from local.simulator.thread import SimulatorThread
+from local.simulator.token_endpoint import TokenEndpoint
+from local.simulator.tokens import DEV_CENTER, STORAGE
+from shared.cab_rows import CabState
+from shared.errors import NeedsPerson
+from shared.lease import RowLease
+from shared.pull_rows import PullState
+from shared.report_rows import ReportRow
+from shared.settings import Settings
+from tests.support.azurite import SOURCES, StorageAccount
+
+from .app import App
+from .conftest import MakeApp
+
+
+def rows_of(app: App, report: Report) -> list[ReportRow]:
+    return list(app.services.report_tools.reports.of(str(report.report_id)).values())
+
+
+def reports_table(app: App) -> TableClient:
+    return TableClient.from_connection_string(app.storage.connection_string, "reports")
+
+
+def test_each_failure_of_a_report_is_queued_and_each_cab_listed_once(app: App, simulator: SimulatorThread) -> None:
+    failures = [simulator.builder.failure(cabs) for cabs in (0, 1, 5, 110)]
+    report = simulator.builder.report(failures)
+    simulator.publish()
+    (outcome,) = app.check()
+    assert (outcome.outcome, outcome.failures, outcome.cabs, outcome.error) == ("ingested", 4, 116, "")
+    assert app.waiting_messages() == 4
+    for failure in failures:
+        assert app.row(failure).state is PullState.QUEUED
+        assert app.row(failure).window == app.window
+        assert app.row(failure).requested_by.startswith(f"report {report.report_id}")
+        assert set(app.states(failure)) == {cab.cab_id_hash for cab in simulator.world.cabs(failure.key)}
+    (row,) = rows_of(app, report)
+    assert (row.status, row.failures, row.cabs, row.error) == ("Completed", 4, 116, "")
+    assert row.ingested_at
+    assert app.work_off() == 4
+    assert {app.row(failure).state for failure in failures} == {PullState.COMPLETED}
+
+
+def test_a_second_check_queues_nothing_and_costs_two_requests(app: App, simulator: SimulatorThread) -> None:
+    failure = simulator.builder.failure(3)
+    simulator.builder.report([failure])
+    simulator.publish()
+    app.check()
+    asked = app.asked(lambda: [outcome.outcome for outcome in app.check()] == ["known"])
+    assert len(asked) <= 2
+    assert app.waiting_messages() == 1
+    assert simulator.ledger.answers(Call.REPORT_DATA) == 2
+
+
+def test_a_later_run_lists_what_is_new_and_leaves_alone_what_is_held(app: App, simulator: SimulatorThread) -> None:
+    failure = simulator.builder.failure(3)
+    report = simulator.builder.report([failure])
+    simulator.publish()
+    app.check()
+    app.work_off()
+    simulator.builder.cabs(failure, 2)
+    simulator.publish()
+    simulator.builder.run(report, [failure])
+    simulator.publish()
+    assert Counter(outcome.outcome for outcome in app.check()) == {"known": 1, "ingested": 1}
+    assert Counter(app.states(failure).values()) == {CabState.COPIED: 3, CabState.LISTED: 2}
+    app.work_off()
+    assert Counter(app.states(failure).values()) == {CabState.COPIED: 5}
+
+
+def test_a_crash_before_the_end_queues_again_and_copies_nothing_twice(app: App, simulator: SimulatorThread) -> None:
+    failures = [simulator.builder.failure(3) for _ in range(3)]
+    report = simulator.builder.report(failures)
+    simulator.publish()
+    app.check()
+    with reports_table(app) as table:  # as a crash between the last message and the mark leaves it
+        (entity,) = table.list_entities()
+        del entity["ingestedAt"]
+        table.update_entity(entity, mode=UpdateMode.REPLACE)
+    assert [outcome.outcome for outcome in app.check()] == ["ingested"]
+    assert app.work_off() == 6
+    copies = [each for each in app.requests() if each.method == "PUT" and each.status == 202]
+    assert len(copies) == 9
+    assert rows_of(app, report)[0].ingested_at
+
+
+def test_a_file_that_breaks_off_is_read_again_at_the_next_check(app: App, simulator: SimulatorThread) -> None:
+    failure = simulator.builder.failure(3)
+    report = simulator.builder.report([failure], ReportForm(location=Location.FRONT_SAS))
+    simulator.publish()
+    simulator.faults.add(Fault(call=Call.BLOB, kind=FaultKind.TRUNCATED, times=3))
+    (outcome,) = app.check()
+    assert outcome.outcome == "failed"
+    (row,) = rows_of(app, report)
+    assert row.ingested_at is None
+    assert "connection broke" in row.error
+    assert outcome.error == row.error
+    assert [outcome.outcome for outcome in app.check()] == ["ingested"]
+    assert rows_of(app, report)[0].error == ""
+
+
+def test_a_file_that_breaks_off_once_is_read_again_at_once(app: App, simulator: SimulatorThread) -> None:
+    simulator.builder.report([simulator.builder.failure(3)], ReportForm(location=Location.FRONT_SAS))
+    simulator.publish()
+    simulator.faults.add(Fault(call=Call.BLOB, kind=FaultKind.TRUNCATED, times=1))
+    assert [outcome.outcome for outcome in app.check()] == ["ingested"]
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"), [("Pending", "pending"), ("In Progress", "pending"), ("Failed", "failed")]
+)
+def test_a_run_that_has_no_file_is_noted(app: App, simulator: SimulatorThread, status: str, outcome: str) -> None:
+    report = simulator.builder.report([simulator.builder.failure(1)], ReportForm(status=status))
+    simulator.publish()
+    assert [each.outcome for each in app.check()] == [outcome]
+    assert [(row.status, row.ingested_at) for row in rows_of(app, report)] == [(status, None)]
+    assert app.waiting_messages() == 0
+    asked = app.asked(app.check)
+    assert not [each for each in asked if each.method != "GET"], "what is known is not written again"
+
+
+@pytest.mark.parametrize("status", ["Completed", "Success"])
+@pytest.mark.parametrize("location", [Location.SAS, Location.FRONT_SAS])
+def test_both_words_for_finished_are_understood(
+    app: App, simulator: SimulatorThread, status: str, location: Location
+) -> None:
+    simulator.null_errors = True
+    simulator.builder.report([simulator.builder.failure(1)], ReportForm(status=status, location=location))
+    simulator.publish()
+    assert [each.outcome for each in app.check()] == ["ingested"]
+
+
+def test_a_report_without_the_needed_columns_says_which_it_has_and_is_tried_again(
+    app: App, simulator: SimulatorThread
+) -> None:
+    """A template may be mended; until then the row tells what is wrong with it."""
+    report = simulator.builder.report([simulator.builder.failure(1)], ReportForm(columns=OEM_DRIVER_COLUMNS))
+    simulator.publish()
+    for _ in range(2):
+        assert [each.outcome for each in app.check()] == ["failed"]
+        (row,) = rows_of(app, report)
+        assert "no column ApplicationId" in row.error
+        assert "FailureName" in row.error
+        assert row.ingested_at is None
+    assert app.waiting_messages() == 0
+
+
+def test_one_run_that_fails_stops_no_other(app: App, simulator: SimulatorThread) -> None:
+    good, other = simulator.builder.failure(1), simulator.builder.failure(1)
+    report = simulator.builder.report([good], ReportForm(columns=OEM_DRIVER_COLUMNS))
+    simulator.builder.run(report, [good])
+    simulator.builder.report([other])
+    simulator.publish()
+    assert Counter(each.outcome for each in app.check()) == {"failed": 1, "ingested": 2}
+    assert app.row(good).state is app.row(other).state is PullState.QUEUED
+
+
+def test_a_report_that_is_gone_stops_no_other(make_app: MakeApp, simulator: SimulatorThread) -> None:
+    """A schedule that somebody deleted stays in REPORT_IDS until somebody thinks of it."""
+    failure = simulator.builder.failure(1)
+    report = simulator.builder.report([failure])
+    simulator.publish()
+    outcomes = make_app(REPORT_IDS=f"999,{report.report_id}").check()
+    assert [(each.report_id, each.outcome) for each in outcomes] == [
+        ("999", "failed"),
+        (str(report.report_id), "ingested"),
+    ]
+    assert "999" in outcomes[0].error
+
+
+def test_only_the_reports_that_are_named_are_asked_for(make_app: MakeApp, simulator: SimulatorThread) -> None:
+    first = simulator.builder.report([simulator.builder.failure(1)])
+    simulator.builder.report([simulator.builder.failure(1)])
+    simulator.publish()
+    assert [each.report_id for each in make_app(REPORT_IDS=str(first.report_id)).check()] == [str(first.report_id)]
+    assert simulator.ledger.answers(Call.REPORT) == 0
+
+
+def test_schedules_that_are_paused_are_passed_over(app: App, simulator: SimulatorThread) -> None:
+    simulator.builder.report([simulator.builder.failure(1)], active=False)
+    simulator.publish()
+    assert app.check() == []
+
+
+def test_runs_before_the_lookback_are_not_asked_for(make_app: MakeApp, simulator: SimulatorThread) -> None:
+    report = simulator.builder.report([simulator.builder.failure(1)])
+    run = simulator.world.waiting_runs[0][1]
+    simulator.builder.run(report, [], at=run.at - timedelta(days=10))
+    simulator.publish()
+    assert len(make_app(REPORT_LOOKBACK_DAYS="5").check()) == 1
+
+
+@pytest.mark.parametrize("kind", [FaultKind.FORBIDDEN, FaultKind.UNAUTHORIZED])
+def test_what_only_a_person_can_mend_is_told_at_once(app: App, simulator: SimulatorThread, kind: FaultKind) -> None:
+    simulator.builder.report([simulator.builder.failure(1)])
+    simulator.publish()
+    simulator.faults.add(Fault(call=Call.REPORT, kind=kind, times=None))
+    with pytest.raises(NeedsPerson, match="Entra application"):
+        app.check()
+    assert simulator.ledger.answers(Call.REPORT) == 1
+
+
+def test_a_run_that_another_check_reads_is_left_to_it(app: App, simulator: SimulatorThread) -> None:
+    report = simulator.builder.report([simulator.builder.failure(1)])
+    simulator.publish()
+    tools = app.services.report_tools
+    (run,) = tools.devcenter.report_runs(str(report.report_id), app.window)
+    lease = tools.reports.take(run)
+    assert isinstance(lease, RowLease)
+    assert [each.outcome for each in app.check()] == ["busy"]
+    lease.release({})
+    assert [each.outcome for each in app.check()] == ["ingested"]
+
+
+def test_a_location_without_a_signature_needs_more_than_a_fixed_token(app: App, simulator: SimulatorThread) -> None:
+    """The fixed token is the Dev Center's, and goes to no storage account."""
+    report = simulator.builder.report([simulator.builder.failure(1)], ReportForm(location=Location.BARE))
+    simulator.publish()
+    with pytest.raises(NeedsPerson, match="DEVCENTER_STORAGE_TENANT_ID"):
+        app.check()
+    assert "DEVCENTER_STORAGE_TENANT_ID" in rows_of(app, report)[0].error
+    assert [seen.bearer for seen in simulator.ledger.requests if seen.call is Call.BLOB] == [False]
+
+
+@pytest.fixture
+def with_entra(
+    azurite: Azurite, storage: StorageAccount, token_endpoint: TokenEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[App, SimulatorThread]]:
+    """An app that signs in as an Entra application, and a Dev Center that wants its tokens."""
+    for name, value in token_endpoint.environment.items():
+        monkeypatch.setenv(name, value)
+    sources = {name: azurite.connection_string(name) for name in SOURCES}
+    tokens = token_endpoint.tokens
+    with SimulatorThread(
+        sources,
+        lambda token: tokens.accepts(token, DEV_CENTER),
+        lambda token: tokens.accepts(token, STORAGE),
+        seed=7,
+    ) as simulator:
+        settings = Settings.from_environment(
+            {
+                "CAB_STORAGE": storage.connection_string,
+                "CAB_SOURCE_HOSTS": "127.0.0.1",
+                "DEVCENTER_BASE_URL": simulator.url,
+                "DEVCENTER_TENANT_ID": token_endpoint.tenant_id,
+                "DEVCENTER_CLIENT_ID": token_endpoint.client_id,
+                "DEVCENTER_CLIENT_SECRET": token_endpoint.secret,
+            }
+        )
+        yield App(azurite, storage, settings), simulator
+        assert not simulator.ledger.problems
+
+
+def test_a_location_without_a_signature_is_read_with_a_storage_token(
+    with_entra: tuple[App, SimulatorThread], token_endpoint: TokenEndpoint
+) -> None:
+    app, simulator = with_entra
+    failure = simulator.builder.failure(2)
+    simulator.builder.report([failure], ReportForm(location=Location.BARE, status="Success"))
+    simulator.publish()
+    assert [each.outcome for each in app.check()] == ["ingested"]
+    app.work_off()
+    assert app.row(failure).counts.copied == 2
+    assert token_endpoint.requests["secret"] == 2, "one token for the Dev Center, one for storage"
+
+
+def test_a_location_with_a_signature_gets_no_token_beside_it(with_entra: tuple[App, SimulatorThread]) -> None:
+    """Storage refuses a request that has both."""
+    app, simulator = with_entra
+    simulator.builder.report([simulator.builder.failure(1)], ReportForm(location=Location.FRONT_SAS))
+    simulator.publish()
+    assert [each.outcome for each in app.check()] == ["ingested"]
+    assert [seen.bearer for seen in simulator.ledger.requests if seen.call is Call.BLOB] == [False]
+
+
+def test_a_secret_that_was_rotated_away_is_told(
+    with_entra: tuple[App, SimulatorThread], token_endpoint: TokenEndpoint
+) -> None:
+    app, _ = with_entra
+    kept, token_endpoint.secret = token_endpoint.secret, "another"
+    with pytest.raises(NeedsPerson, match="AADSTS7000215") as refused:
+        app.check()
+    assert kept not in str(refused.value)

@@ -1,0 +1,109 @@
+"""Azure's own worker runtime indexes the app: exactly these functions, whatever is missing around them.
+
+An app that is not indexed shows no functions and no reason, and nothing of it can say what to mend.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+OURS = ("CAB_", "DEVCENTER_", "PULL_", "REPORT_", "MAX_CABS_", "RETENTION_")
+EVERYTHING_SET = {
+    "REPORT_POLL_SCHEDULE": "0 0 * * * *",
+    "CAB_QUEUE": "other-pulls",
+    "CAB_STORAGE": "UseDevelopmentStorage=true",
+    "DEVCENTER_ACCESS_TOKEN": "token",
+}
+RETURN = {"name": "$return", "type": "http", "direction": "OUT"}
+THIRD_PARTY = ("msgspec", "requests", "urllib3", "azure.identity", "azure.core", "azure.storage", "azure.data")
+
+
+def http(method: str, route: str) -> list[dict[str, Any]]:
+    trigger = {"name": "req", "type": "httpTrigger", "direction": "IN"}
+    return [{**trigger, "methods": [method], "route": route, "authLevel": "FUNCTION"}, RETURN]
+
+
+def queue(name: str) -> list[dict[str, Any]]:
+    trigger = {"name": "message", "type": "queueTrigger", "direction": "IN"}
+    return [{**trigger, "queueName": name, "connection": "CAB_STORAGE"}]
+
+
+def timer(schedule: str) -> list[dict[str, Any]]:
+    trigger = {"name": "timer", "type": "timerTrigger", "direction": "IN"}
+    return [{**trigger, "schedule": schedule, "runOnStartup": False, "useMonitor": True}]
+
+
+def expected(schedule: str, queue_name: str) -> dict[str, list[dict[str, Any]]]:
+    return {
+        "request_pull": http("POST", "pulls"),
+        "show_pull": http("GET", "pulls/{applicationId}/{failureHash}"),
+        "list_pulls": http("GET", "pulls"),
+        "request_check": http("POST", "reports/check"),
+        "health": http("GET", "health"),
+        "check_reports": timer(schedule),
+        "pull_failure": queue(queue_name),
+        "abandon_pull": queue(f"{queue_name}-poison"),
+    }
+
+
+def index(settings: dict[str, str], *hidden: str) -> dict[str, Any]:
+    """Index the app in a process of its own, and ask it something.
+
+    Args:
+        settings: All of its settings.
+        hidden: Packages that cannot be imported.
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.integration.indexed_app", *hidden],
+        cwd=ROOT,
+        env={**environment, **settings},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    indexed: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return indexed
+
+
+def test_without_any_setting_the_app_is_indexed_and_says_what_is_missing() -> None:
+    indexed = index({})
+    assert indexed["functions"] == expected("0 */30 * * * *", "cab-pulls")
+    status, problem = indexed["answers"]["health"]
+    assert status == 503
+    for name in ("CAB_STORAGE", "DEVCENTER_TENANT_ID", "DEVCENTER_CLIENT_ID", "DEVCENTER_CLIENT_SECRET"):
+        assert f"{name} is missing" in problem["detail"]
+
+
+def test_with_every_setting_the_bindings_name_them() -> None:
+    """The host resolves %NAME%, so that a changed schedule needs no new deployment."""
+    indexed = index({**EVERYTHING_SET, "CAB_STORAGE": "AccountName=a"})
+    assert indexed["functions"] == expected("%REPORT_POLL_SCHEDULE%", "%CAB_QUEUE%")
+    assert indexed["answers"]["health"] == [200, {"status": "ok"}]
+
+
+@pytest.mark.parametrize("setting", ["PULL_CONCURRENCY", "CAB_SOURCE_HOSTS", "DEVCENTER_BASE_URL"])
+def test_a_malformed_setting_costs_no_function(setting: str) -> None:
+    indexed = index({**EVERYTHING_SET, setting: "!"})
+    assert indexed["functions"] == expected("%REPORT_POLL_SCHEDULE%", "%CAB_QUEUE%")
+    status, problem = indexed["answers"]["request_pull"]
+    assert status == 503
+    assert setting in problem["detail"]
+
+
+@pytest.mark.parametrize("missing", THIRD_PARTY)
+def test_a_package_that_cannot_be_imported_costs_no_function_and_is_named(missing: str) -> None:
+    indexed = index({}, missing)
+    assert indexed["functions"] == expected("0 */30 * * * *", "cab-pulls")
+    assert indexed["answers"]["health"][0] == 503, "health tells of settings, and needs no package"
+    status, problem = indexed["answers"]["request_pull"]
+    assert status == 500
+    assert missing in problem["detail"]

@@ -1,0 +1,106 @@
+"""What the HTTP API answers, as the contract has it: a field more or less fails the decoding."""
+
+from datetime import date, datetime
+from typing import Literal
+
+import msgspec
+import requests
+
+PROBLEM_TYPE = "application/problem+json"
+
+
+class Window(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """The days that a pull asks for."""
+
+    start_date: date
+    end_date: date
+
+
+class Counts(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """What became of a pull's cabs."""
+
+    seen: int = 0
+    copied: int = 0
+    already_held: int = 0
+    expired: int = 0
+    unavailable: int = 0
+    failed: int = 0
+
+
+class Pull(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """`GET /api/pulls/{applicationId}/{failureHash}`."""
+
+    application_id: str
+    failure_hash: str
+    state: Literal["Queued", "Running", "Completed", "Failed"]
+    window: Window | None
+    cabs: Counts
+    bytes: int
+    attempts: int
+    last_error: str | None
+    queued_at: datetime | None
+    started_at: datetime | None
+    updated_at: datetime | None
+    completed_at: datetime | None
+
+
+class Pulls(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """`GET /api/pulls`."""
+
+    pulls: list[Pull]
+    continuation: str | None
+
+
+class Run(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """A report run, as a check tells what it did with it."""
+
+    report_id: str
+    report_datetime: str
+    status: str
+    outcome: str
+    failures: int
+    cabs: int
+    error: str | None
+
+
+class Runs(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """`POST /api/reports/check`."""
+
+    runs: list[Run]
+
+
+class Problem(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """An error (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+def decoded[T](answer: requests.Response, form: type[T]) -> T:
+    """Return a good answer's body.
+
+    Args:
+        answer: From the app.
+        form: What it must be.
+    """
+    assert answer.status_code == requests.codes.ok, answer.text
+    assert answer.headers["Content-Type"].startswith("application/json")
+    return msgspec.json.decode(answer.content, type=form)
+
+
+def problem(answer: requests.Response, status: int) -> str:
+    """Return what a problem says, after checking that it is one.
+
+    Args:
+        answer: From the app.
+        status: The status that it must have.
+    """
+    assert answer.status_code == status, answer.text
+    assert answer.headers["Content-Type"].startswith(PROBLEM_TYPE)
+    told = msgspec.json.decode(answer.content, type=Problem)
+    assert told.status == status
+    assert told.title
+    assert told.detail
+    return told.detail

@@ -1,0 +1,49 @@
+"""A playground for each test, or for a module whose tests do not disturb each other."""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from zlib import crc32
+
+import pytest
+
+from local.azurite.server import Azurite
+from local.simulator.thread import SimulatorThread
+from tests.support.azurite import SOURCES, StorageAccount
+from tests.system.playground import Playground
+
+
+@pytest.fixture
+def playground(
+    azurite: Azurite, storage: StorageAccount, simulator: SimulatorThread, access_token: str, tmp_path: Path
+) -> Iterator[Playground]:
+    """A playground of the test's own, with a fixed token; no app runs yet."""
+    made = Playground(azurite, storage, simulator, access_token, tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def shared_playground(
+    azurite: Azurite,
+    unused_accounts: Iterator[str],
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
+) -> Iterator[Playground]:
+    """A playground that the tests of a module share; each has failures of its own, or only looks at what was done."""
+    name = next(unused_accounts)
+    storage = StorageAccount(name, azurite.accounts[name], azurite.connection_string(name))
+    with simulated(azurite, request.node.nodeid) as (simulator, token):
+        made = Playground(azurite, storage, simulator, token, tmp_path_factory.mktemp("apps"))
+        yield made
+        made.close()
+
+
+@contextmanager
+def simulated(azurite: Azurite, seed: str) -> Iterator[tuple[SimulatorThread, str]]:
+    """Run a Dev Center with a token of its own; an unexpected error in it fails the test."""
+    sources, token = {name: azurite.connection_string(name) for name in SOURCES}, secrets.token_urlsafe(24)
+    with SimulatorThread(sources, token, seed=crc32(seed.encode())) as simulator:
+        yield simulator, token
+    assert not simulator.ledger.problems

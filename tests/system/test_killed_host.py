@@ -1,0 +1,118 @@
+"""A host that dies in mid-work: the next one goes on from what is written, and the end is the same."""
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime
+from math import ceil
+
+import requests
+
+from local.simulator.builder import CabForm
+from local.simulator.faults import Call, Fault, FaultKind
+from local.simulator.scenario import BatchForm, BlobHost, Location, ReportForm
+from tests.system.answers import Counts
+from tests.system.playground import Playground, blob_name
+from tests.system.waiting import wait_until
+
+SMALL = CabForm((64, 64))
+# The dead host's message and lease come back after this.
+SETTINGS = {"PULL_LEASE_SECONDS": "2", "LOCAL_MESSAGE_LEASE_SECONDS": "2"}
+HANGS = 6.0
+
+
+def test_a_pull_goes_on_from_its_checkpoint(playground: Playground) -> None:
+    """An hour's pull must not start anew because a worker was moved."""
+    failure = playground.simulator.builder.failure(320, SMALL)
+    playground.simulator.publish()
+    match = {"failureHash": failure.key.failure_hash, "skip": "200"}
+    hangs = Fault(call=Call.CAB_BATCH, kind=FaultKind.SLOW, delay=HANGS, times=None, match=match)
+    playground.simulator.faults.add(hangs)
+    app = playground.start(SETTINGS)
+    playground.ask(app, failure)
+    wait_until(lambda: playground.stored.pull(failure.key).get("skip", 0) >= 100, "the first checkpoint")
+    app.kill()
+    row = playground.stored.pull(failure.key)
+    assert row["state"] == "Running"
+    checkpoint, held = row["skip"], set(playground.stored.listed())
+    rows = playground.stored.cab_rows(failure.key)
+    # What the rows say is true at every moment.
+    assert {row["blobName"] for row in rows.values() if row["state"] == "copied"} <= held
+    before = len(playground.storage_requests())
+    playground.simulator.faults.clear()
+    asked = len(playground.api_requests(failure))
+
+    app = playground.start(SETTINGS)
+    looks = playground.stored.pull_looks
+    playground.wait_for_state(failure.key, {"Completed", "Failed"})
+    looks = playground.stored.pull_looks - looks
+    spent = [request for request in playground.storage_requests()[before:] if not request.is_queue_message]
+    pull = playground.told(app, failure)
+    assert (pull.state, pull.cabs, pull.last_error) == ("Completed", Counts(seen=320, copied=320), None)
+    assert pull.bytes == sum(cab.length for cab in playground.held(failure).values())
+    playground.wait_for_empty_queue()
+    playground.assert_copied_once(failure)
+    assert {row["state"] for row in playground.stored.cab_rows(failure.key).values()} == {"copied"}
+    # No page before the checkpoint is asked for again.
+    again = playground.api_requests(failure)[asked:]
+    assert [int(request.query["skip"]) for request in again] == list(range(checkpoint, 320, 100))
+    # A page that was copied, but not written down, may cost a look at each of its cabs.
+    unwritten = len(held) - checkpoint
+    assert len(spent) - looks <= ceil(6 + 1.05 * (320 - len(held)) + 2.05 * unwritten + 2)
+
+
+def test_a_page_that_was_half_copied_is_finished(playground: Playground) -> None:
+    """Killed with copies in flight, streamed ones at that: what came whole counts, what came half does not."""
+    failure = playground.simulator.builder.failure(12, CabForm((1_000, 200_000)))
+    large = playground.simulator.builder.cabs(failure, 1, CabForm((20_000_000, 20_000_000)))[0]
+    playground.simulator.publish()
+    playground.simulator.form = BatchForm(cab_host=BlobHost.FRONT)
+    late = playground.simulator.world.cabs(failure.key)[-1]
+    for cab in (late, large):
+        match = {"blob": cab.place.name}
+        hangs = Fault(call=Call.BLOB, kind=FaultKind.SLOW, delay=HANGS, times=None, match=match)
+        playground.simulator.faults.add(hangs)
+    app = playground.start(SETTINGS)
+    playground.ask(app, failure)
+    slow = len({late.cab_id_hash, large.cab_id_hash})
+    wait_until(lambda: len(playground.stored.listed()) == 13 - slow, "all but the late ones")
+    app.kill()
+    assert playground.stored.pull(failure.key)["skip"] == 0
+    assert blob_name(large) not in playground.stored.listed()
+    playground.simulator.faults.clear()
+
+    app = playground.start(SETTINGS)
+    (pull,) = playground.ends(app, failure)
+    assert (pull.state, pull.cabs, pull.last_error) == ("Completed", Counts(seen=13, copied=13), None)
+    assert playground.stored.downloaded() == playground.held(failure)
+    playground.assert_copied_once(failure)
+    assert {row["state"] for row in playground.stored.cab_rows(failure.key).values()} == {"copied"}
+
+
+def test_a_report_that_was_half_read_is_read_again(playground: Playground) -> None:
+    """A run counts as ingested only when its last message is sent: too much is harmless, too little is lost."""
+    failure = playground.simulator.builder.failure(3)
+    form = ReportForm(location=Location.FRONT_SAS)
+    report = playground.simulator.builder.report([failure], form)
+    playground.simulator.publish()
+    playground.simulator.faults.add(Fault(call=Call.BLOB, kind=FaultKind.SLOW, delay=HANGS, times=None))
+    app = playground.start()
+    with ThreadPoolExecutor() as asking:
+        asking.submit(_check, app.url)
+        wait_until(lambda: playground.stored.rows("reports"), "the run's row")
+        app.kill()
+    (row,) = playground.stored.rows("reports")
+    assert "ingestedAt" not in row
+    playground.simulator.faults.clear()
+    app = playground.start()
+    # Nobody knows yet that the reader is dead.
+    assert playground.check(app)[str(report.report_id)].outcome == "busy"
+    playground.stored.change("reports", {**row, "leaseUntil": datetime.now(UTC)})
+    assert playground.check(app)[str(report.report_id)].outcome == "ingested"
+    playground.ends(app, failure)
+    playground.assert_copied_once(failure)
+
+
+def _check(url: str) -> None:
+    """Check the reports on a host that will not live to answer."""
+    with suppress(requests.ConnectionError):
+        requests.post(f"{url}/api/reports/check", timeout=60)

@@ -1,0 +1,1 @@
+"""Tests of `shared` that need nothing but this process and loopback."""

@@ -1,0 +1,91 @@
+"""What a report or the API tells of a cab goes into headers: any text must come out again, and none may break one."""
+
+from urllib.parse import unquote
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from shared.cab_batch import BatchCab
+from shared.cab_container import labels
+from shared.cab_rows import CabFacts
+from shared.failure import Failure
+
+FAILURE = Failure("13984104677400476", "1fd83f6d-9fe0-96ec-2c47-ef08b65ccbed")
+CAB = "fb57b37b-d364-4caf-995b-d99ae651ee18"
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=80) | st.text(
+    st.sampled_from("a é\U0001f600%\r\n\t\0:;,="), max_size=900
+)
+FACTS = st.builds(CabFacts, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS)
+CABS = st.builds(BatchCab, st.just(CAB), st.none(), TEXTS, TEXTS, TEXTS, st.just(True))
+
+
+def test_the_documented_names_are_those_that_are_written() -> None:
+    cab = BatchCab(CAB, "https://x/y?sig=z", "29989690_139_115", "2017-04-07 13:53:43", "2017-05-07 13:53:43", True)
+    facts = CabFacts("AV_contoso!Read", "contoso.sys", "7.6.1637.7", "10.0.26100.2314", "Arm64", "kernel")
+    told = labels(FAILURE, cab, facts, "a.blob.core.windows.net/k/b.ext.zip")
+    assert told.metadata == {
+        "applicationId": FAILURE.application_id,
+        "failureHash": FAILURE.failure_hash,
+        "cabIdHash": CAB,
+        "submissionId": "29989690_139_115",
+        "cabdate": "2017-04-07 13:53:43",
+        "cabexpires": "2017-05-07 13:53:43",
+        "source": "a.blob.core.windows.net/k/b.ext.zip",
+        "failurename": "AV_contoso!Read",
+        "drivername": "contoso.sys",
+        "driverversion": "7.6.1637.7",
+        "osversion": "10.0.26100.2314",
+        "architecture": "Arm64",
+        "cabtype": "kernel",
+    }
+    assert told.tags == {
+        "applicationId": FAILURE.application_id,
+        "failureHash": FAILURE.failure_hash,
+        "date": "2017-04-07 13:53:43",
+        "driverVersion": "7.6.1637.7",
+    }
+
+
+def test_what_is_not_known_is_left_out() -> None:
+    """An empty header is one that storage may drop, and its signature then fails."""
+    told = labels(FAILURE, BatchCab(CAB, None, "", " ", "", True), CabFacts(), "a/b")
+    assert told.metadata.keys() == {"applicationId", "failureHash", "cabIdHash", "source"}
+    assert told.tags.keys() == {"applicationId", "failureHash"}
+
+
+@given(cab=CABS, facts=FACTS)
+@example(cab=BatchCab(CAB, None, "", "", "", True), facts=CabFacts("a" * 511 + " cut after the space"))
+def test_every_value_fits_a_header(cab: BatchCab, facts: CabFacts) -> None:
+    metadata = labels(FAILURE, cab, facts, "a/b").metadata
+    for value in metadata.values():
+        assert value.isascii()
+        assert value.isprintable()
+        assert value == value.strip(), "HTTP drops it, and the signature of the request is then wrong"
+        assert value
+    assert sum(len(name) + len(value) for name, value in metadata.items()) <= 8 * 1024
+
+
+@given(facts=FACTS)
+def test_a_value_is_percent_decoded_to_read_it(facts: CabFacts) -> None:
+    """A driver's name may be in any script."""
+    metadata = labels(FAILURE, BatchCab(CAB, None, "", "", "", True), facts, "a/b").metadata
+    for name, text in (("failurename", facts.failure_name), ("drivername", facts.driver_name)):
+        decoded = unquote(metadata.get(name, ""), errors="ignore")
+        assert decoded == text.strip() or (len(metadata[name]) > 500 and text.strip().startswith(decoded))
+
+
+@given(cab=CABS, facts=FACTS)
+def test_every_tag_is_one_that_storage_takes(cab: BatchCab, facts: CabFacts) -> None:
+    """One bad tag refuses the whole copy: https://learn.microsoft.com/rest/api/storageservices/set-blob-tags."""
+    tags = labels(FAILURE, cab, facts, "a/b").tags
+    allowed = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 +-./:=_")
+    assert len(tags) <= 10
+    for name, value in tags.items():
+        assert 1 <= len(name) <= 128
+        assert len(value) <= 256
+        assert set(name + value) <= allowed
+
+
+def test_a_source_without_its_query_is_all_that_is_told_of_it() -> None:
+    told = labels(FAILURE, BatchCab(CAB, "https://x/y?sig=QZXJ", "", "", "", True), CabFacts(), "x/y")
+    assert "QZXJ" not in repr(told)

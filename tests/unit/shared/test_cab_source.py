@@ -1,0 +1,90 @@
+"""What a source says of its cab decides how it is copied, or whether a fresh URL or nothing helps."""
+
+import base64
+import hashlib
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+import pytest
+
+from shared.cab_source import opened_source, sas_expiry, source_facts
+from shared.errors import AgainLater, BadAnswer, CabferryError, CabUnavailable, FreshUrl
+from shared.http_source import HttpSource
+
+from .loopback import Answer, LoopbackServer, in_turn
+
+BODY = b"PK\x03\x04 a cab"
+MD5 = hashlib.md5(BODY, usedforsecurity=False).digest()
+
+
+@pytest.mark.parametrize(
+    ("query", "expiry"),
+    [
+        ("sv=2015&se=2017-04-28T02%3A37%3A28Z&sig=x", datetime(2017, 4, 28, 2, 37, 28, tzinfo=UTC)),
+        ("se=2017-04-28T02:37:28Z", datetime(2017, 4, 28, 2, 37, 28, tzinfo=UTC)),
+        ("se=2017-04-28", datetime(2017, 4, 28, tzinfo=UTC)),
+        ("se=2017-04-28T02:37Z", datetime(2017, 4, 28, 2, 37, tzinfo=UTC)),
+        ("se=soon", None),
+        ("se=", None),
+        ("expires=2017-04-28", None),
+        ("", None),
+    ],
+)
+def test_the_end_of_a_sas_is_read(query: str, expiry: datetime | None) -> None:
+    """A SAS that has ended is known without a request; one that cannot be read is tried."""
+    assert sas_expiry(urlsplit(f"https://a.blob.core.windows.net/k/b?{query}")) == expiry
+
+
+@pytest.mark.parametrize(
+    ("told", "md5"),
+    [(base64.b64encode(MD5).decode(), MD5), ("", None), ("no base64!", None)],
+)
+def test_a_source_tells_length_and_md5(told: str, md5: bytes | None) -> None:
+    with LoopbackServer(in_turn(Answer(BODY, headers={"Content-MD5": told}))) as server:
+        facts = source_facts(HttpSource(1), f"{server.url}/b?sig=x", "the cab")
+    assert (facts.length, facts.md5) == (len(BODY), md5)
+    assert [(each.method, each.headers["accept-encoding"]) for each in server.seen] == [("HEAD", "identity")]
+
+
+def test_an_opened_source_gives_its_bytes() -> None:
+    with (
+        LoopbackServer(in_turn(Answer(BODY))) as server,
+        opened_source(HttpSource(1), f"{server.url}/b", "the cab") as (facts, response),
+    ):
+        assert response.raw.read() == BODY
+        assert facts.length == len(BODY)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (Answer(b"", 401), FreshUrl),
+        (Answer(b"<Error>", 403, {"x-ms-error-code": "AuthenticationFailed"}), FreshUrl),
+        (Answer(b"", 404, {"x-ms-error-code": "BlobNotFound"}), CabUnavailable),
+        (Answer(b"", 410), CabUnavailable),
+        (Answer(b"", 408), AgainLater),
+        (Answer(b"", 429), AgainLater),
+        (Answer(b"", 500), AgainLater),
+        (Answer(b"", 503), AgainLater),
+        (Answer(b"", 302, {"Location": "http://127.0.0.1:1/"}), BadAnswer),
+        (Answer(b"sig=QZXJ", 400), BadAnswer),
+    ],
+)
+def test_a_refusal_is_sorted_by_what_helps(answer: Answer, kind: type[CabferryError]) -> None:
+    for ask in ("HEAD", "GET"):
+        with LoopbackServer(in_turn(answer)) as server, pytest.raises(kind) as caught:
+            url = f"{server.url}/b?sig=QZXJ"
+            if ask == "HEAD":
+                source_facts(HttpSource(1), url, "the cab")
+            else:
+                with opened_source(HttpSource(1), url, "the cab"):
+                    pass
+        assert type(caught.value) is kind
+        assert "the cab" in str(caught.value)
+        assert "QZXJ" not in str(caught.value)
+
+
+def test_a_source_without_a_length_is_no_cab() -> None:
+    chunked = Answer(b"2\r\nPK\r\n0\r\n\r\n", headers={"Transfer-Encoding": "chunked", "Content-Length": ""})
+    with LoopbackServer(in_turn(chunked)) as server, pytest.raises(BadAnswer, match="length"):
+        source_facts(HttpSource(1), server.url, "the cab")

@@ -1,0 +1,249 @@
+"""The Dev Center is old, slow and half documented: each of its answers must end in data or in what helps."""
+
+from datetime import timedelta
+
+import pytest
+
+from shared.devcenter import ReportRun, Schedule
+from shared.errors import AgainLater, BadAnswer, BadInput, CabferryError, NeedsPerson, Never
+
+from .devcenter_client import FAILURE, WINDOW, CountingIdentity, dev_center
+from .loopback import Answer, LoopbackServer, Seen, in_turn
+
+SIGN_IN_PAGE = b"<!DOCTYPE html><html><head><title>Sign in to your account</title></head><body></body></html>"
+FORBIDDEN = (
+    b'{"code":"Forbidden","innererror":{"source":"AnalyticsAPI","message":"User UnauthorizedException EC5"},'
+    b'"message":"Access to the requested resource is forbidden. See https://x.y/z?code=QZXJ"}'
+)
+THROTTLED = b'{"statusCode":429,"message":"Rate limit is exceeded. Try again in 14 seconds."}'
+
+
+def answered(*answers: Answer) -> tuple[bytes, list[Seen]]:
+    """Fetch a page from a server that gives these answers."""
+    with LoopbackServer(in_turn(*answers)) as server:
+        devcenter = dev_center(server.url)
+        return devcenter.fetch_page(devcenter.batch_url(FAILURE, WINDOW, 0), "the page"), server.seen
+
+
+def refused(kind: type[CabferryError], *answers: Answer) -> tuple[CabferryError, int]:
+    """Return what a page is refused with, and after how many requests."""
+    with LoopbackServer(in_turn(*answers)) as server, pytest.raises(kind) as caught:
+        devcenter = dev_center(server.url)
+        devcenter.fetch_page(devcenter.batch_url(FAILURE, WINDOW, 0), "the page")
+    assert type(caught.value) is kind
+    assert str(caught.value).startswith("the page")
+    return caught.value, len(server.seen)
+
+
+def test_the_batch_is_asked_for_as_documented() -> None:
+    _, seen = answered(Answer(b"{}"))
+    assert seen[0].path == "/v1.0/my/analytics/driver/cabdownloadbatch"
+    assert seen[0].query == {
+        "applicationId": "13984104677400476",
+        "failureHash": "1fd83f6d-9fe0-96ec-2c47-ef08b65ccbed",
+        "startDate": "2026-10-22",
+        "endDate": "2026-11-22",
+        "top": "100",
+        "skip": "0",
+    }
+    assert seen[0].headers["authorization"] == "Bearer token-1"
+
+
+def test_a_token_that_has_ended_is_renewed_once() -> None:
+    body, seen = answered(Answer(b"", 401), Answer(b"page"))
+    assert body == b"page"
+    assert [each.headers["authorization"] for each in seen] == ["Bearer token-1", "Bearer token-2"]
+
+
+def test_a_token_that_is_refused_twice_needs_a_person() -> None:
+    """Asking on would hammer the service with what it refuses."""
+    error, requests = refused(NeedsPerson, Answer(b'{"message":"Access token is missing or invalid."}', 401))
+    assert requests == 2
+    assert "Access token is missing or invalid" in str(error)
+    assert "Partner Center" in str(error)
+
+
+def test_a_fixed_token_that_is_refused_is_not_tried_again() -> None:
+    with LoopbackServer(in_turn(Answer(b"", 401))) as server, pytest.raises(NeedsPerson):
+        devcenter = dev_center(server.url, CountingIdentity(distinct=False))
+        devcenter.fetch_page(devcenter.batch_url(FAILURE, WINDOW, 0), "the page")
+    assert len(server.seen) == 1
+
+
+def test_a_missing_role_is_told_with_what_the_service_said_and_without_its_secrets() -> None:
+    error, requests = refused(NeedsPerson, Answer(FORBIDDEN, 403))
+    assert requests == 1
+    assert "User UnauthorizedException EC5" in str(error)
+    assert "Manager role" in str(error)
+    assert "QZXJ" not in str(error)
+
+
+@pytest.mark.parametrize("status", [400, 404, 410])
+def test_a_request_that_is_refused_is_never_repeated(status: int) -> None:
+    body = b'{"code":"BadRequest","innererror":{"data":["top parameter cannot be more than 10000"]}}'
+    error, requests = refused(Never, Answer(body, status))
+    assert requests == 1
+    assert "top parameter cannot be more than 10000" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("answer", "seconds"),
+    [
+        (Answer(THROTTLED, 429), 14),
+        (Answer(THROTTLED, 429, {"Retry-After": "3"}), 3),
+        (Answer(b"", 503, {"Retry-After": "120"}), 120),
+    ],
+)
+def test_the_wait_that_is_asked_for_is_carried_on(answer: Answer, seconds: int) -> None:
+    error, requests = refused(AgainLater, answer)
+    assert isinstance(error, AgainLater)
+    assert error.wait == timedelta(seconds=seconds)
+    assert requests == 1
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+def test_a_busy_service_is_asked_again_later(status: int) -> None:
+    error, _ = refused(AgainLater, Answer(b'{"statusCode":500,"message":"Internal server error"}', status))
+    assert isinstance(error, AgainLater)
+    assert error.wait is None
+    assert "Internal server error" in str(error)
+
+
+@pytest.mark.parametrize("status", [204, 206, 301, 418])
+def test_any_other_answer_is_told_as_it_is(status: int) -> None:
+    error, _ = refused(BadAnswer, Answer(b"", status))
+    assert str(status) in str(error)
+
+
+def test_a_connection_that_breaks_is_made_again_at_once() -> None:
+    broken = Answer(b"half of a page", sent=4)
+    body, seen = answered(broken, broken, Answer(b"page"))
+    assert (body, len(seen)) == (b"page", 3)
+
+
+def test_a_connection_that_breaks_each_time_is_tried_later() -> None:
+    error, requests = refused(AgainLater, Answer(b"half of a page", sent=4))
+    assert requests == 3
+    assert "3 times" in str(error)
+
+
+def test_a_server_that_does_not_listen_is_tried_later() -> None:
+    with LoopbackServer(in_turn(Answer())) as server:
+        gone = server.url
+    devcenter = dev_center(gone)
+    with pytest.raises(AgainLater):
+        devcenter.fetch_page(devcenter.batch_url(FAILURE, WINDOW, 0), "the page")
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_takes_no_token_away(status: int) -> None:
+    with LoopbackServer(in_turn(Answer(b"{}"))) as elsewhere:
+        refused(BadAnswer, Answer(b"", status, {"Location": f"{elsewhere.url}/x"}))
+        assert elsewhere.seen == []
+
+
+def test_a_token_goes_to_the_configured_host_alone() -> None:
+    """Whoever gets the token reads the whole Partner Center account."""
+    with LoopbackServer(in_turn(Answer(b"{}"))) as ours, LoopbackServer(in_turn(Answer(b"{}"))) as elsewhere:
+        devcenter = dev_center(ours.url)
+        host = elsewhere.url.removeprefix("http://")
+        for link in (
+            f"{elsewhere.url}/v1.0/my/analytics/driver/cabdownloadbatch?skip=100",
+            f"//{host}/x",
+            f"http://{ours.url.removeprefix('http://')}@{host}/x",
+            f"http://user:password@{ours.url.removeprefix('http://')}/x",
+            f"http://{host}\\@{ours.url.removeprefix('http://')}/x",
+            f"https://{ours.url.removeprefix('http://')}/x",
+            f"http://localhost:{ours.port}/x",
+            "http://[::1/x",
+            "http://127.0.0.1:port/x",
+            f"http://127.0.0.1:{ours.port}\r\nHost: {host}/x",
+        ):
+            with pytest.raises(BadInput):
+                devcenter.next_url(link)
+            with pytest.raises(BadInput):
+                devcenter.fetch_page(link, "the page")
+        for link in (f"@{host}/x", f":80@{host}/x", f".{host}/x", f"HTTP://{host}/x", f"\\\\{host}\\x", f" //{host}/x"):
+            try:
+                url = devcenter.next_url(link)
+            except BadInput:
+                continue
+            devcenter.fetch_page(url, "the page")
+        assert elsewhere.seen == []
+        assert all(each.headers["host"] == f"127.0.0.1:{ours.port}" for each in ours.seen)
+
+
+@pytest.mark.parametrize(
+    ("link", "path"),
+    [
+        ("driver/cabdownloadbatch?skip=100", "/v1.0/my/analytics/driver/cabdownloadbatch?skip=100"),
+        ("v1.0/my/analytics/driver/cabdownloadbatch?skip=1", "/v1.0/my/analytics/driver/cabdownloadbatch?skip=1"),
+        ("/v1.0/my/analytics/driver/cabdownloadbatch?skip=1", "/v1.0/my/analytics/driver/cabdownloadbatch?skip=1"),
+        ('driver/x?d=2026-01-01 00:00:00&f="a"', "/v1.0/my/analytics/driver/x?d=2026-01-01%2000:00:00&f=%22a%22"),
+        ("driver/x?d=2026-01-01%2000%3A00", "/v1.0/my/analytics/driver/x?d=2026-01-01%2000%3A00"),
+        ("driver/x?n=%C3%BC", "/v1.0/my/analytics/driver/x?n=%C3%BC"),
+        ("driver/x?n=ü", "/v1.0/my/analytics/driver/x?n=%C3%BC"),
+    ],
+)
+def test_a_next_link_is_read_as_the_service_means_it(link: str, path: str) -> None:
+    """Relative to /v1.0/my/analytics/, not percent-encoded: a plain urljoin would miss every page but the first."""
+    base = "https://manage.devcenter.microsoft.com"
+    assert dev_center(base).next_url(link) == base + path
+
+
+def test_an_absolute_link_to_our_own_host_is_followed() -> None:
+    base = "https://manage.devcenter.microsoft.com"
+    assert dev_center(base).next_url(f"{base}/x?skip=1") == f"{base}/x?skip=1"
+    assert dev_center(base).next_url("//manage.devcenter.microsoft.com/x") == f"{base}/x"
+
+
+def test_schedules_are_listed_in_every_shape() -> None:
+    body = (
+        b'{"data":[{"reportId":43000,"templateId":925,"schedule":"{\\"recurrence\\":90}","isActive":true},'
+        b'{"reportId":"43007","isActive":false},{"reportId":43014}],"errors":null}'
+    )
+    with LoopbackServer(in_turn(Answer(body))) as server:
+        listed = dev_center(server.url).schedules()
+    assert listed == [Schedule("43000", True), Schedule("43007", False), Schedule("43014", True)]
+    assert server.seen[0].target == "/analytics/driver/report"
+
+
+def test_runs_are_listed_in_every_shape() -> None:
+    body = (
+        b'{"data":[{"ReportDatetime":"2018-01-20T05:35:32","ReportStatus":"Completed","ReportLocation":"https://a/b"},'
+        b'{"ReportDatetime":"2018-01-21T05:35:32","ReportStatus":"Success","ReportLocation":"https://a/b.gz"},'
+        b'{"ReportDatetime":"2018-01-22T05:35:32","ReportStatus":"Completed","ReportLocation":""},'
+        b'{"ReportDatetime":"2018-01-23T05:35:32","ReportStatus":"Failed","ReportLocation":null},'
+        b'{"ReportDatetime":"2018-01-24T05:35:32","ReportStatus":"In Progress","Extra":1}],"errors":[]}'
+    )
+    with LoopbackServer(in_turn(Answer(body))) as server:
+        runs = dev_center(server.url).report_runs("43000", WINDOW)
+    assert [run.is_finished for run in runs] == [True, True, False, False, False]
+    assert runs[0] == ReportRun("43000", "2018-01-20T05:35:32", "Completed", "https://a/b")
+    assert server.seen[0].path == "/analytics/driver/reportdata/43000"
+    assert server.seen[0].query == {"startDate": "2026-10-22", "endDate": "2026-11-22"}
+
+
+@pytest.mark.parametrize(
+    ("body", "quoted"),
+    [
+        (SIGN_IN_PAGE, "Sign in to your account"),
+        (b'{"data":[{"reportId":43', '{"data":[{"reportId":43'),
+        (b"", ""),
+        (b"null", "null"),
+        (b'{"data":"none"}', "none"),
+        (b'{"data":[{"isActive":true}]}', "isActive"),
+        (b'{"data":[{"reportId":null}]}', "reportId"),
+        (b'{"errors":[]}', "errors"),
+        (b'{"data":[],"errors":[{"Code":"E1","Message":"no template","TrackingId":"t"}]}', "no template"),
+        (b'{"data":[{"reportId":"https://x/y?sig=QZXJ","isActive":7}]}', "https://x/y?[redacted]"),
+        (b'{"data":[{"reportId":1,"x":' + b"[" * 20_000, "reportId"),
+        (b"\xff\xfe", ""),
+    ],
+)
+def test_an_answer_that_is_no_list_is_quoted(body: bytes, quoted: str) -> None:
+    """Nobody can ask Microsoft what its API means: who reads the error has to see the answer."""
+    with LoopbackServer(in_turn(Answer(body))) as server, pytest.raises(BadAnswer) as caught:
+        dev_center(server.url).schedules()
+    assert quoted in str(caught.value)
+    assert "QZXJ" not in str(caught.value)

@@ -1,0 +1,103 @@
+"""A server may be broken or hostile: it must cost bounded memory, and each way to fail must be told apart."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from shared.errors import AgainLater, AgainNow, BadAnswer, BadInput
+from shared.http_source import HttpSource, at_once_again, body_of
+
+from .loopback import Answer, LoopbackServer, in_turn
+
+
+def body(url: str) -> bytes:
+    with HttpSource(2).get(url, {}, "the file") as response:
+        return body_of(response, "the file")
+
+
+def test_a_signature_is_sent_byte_for_byte() -> None:
+    """One changed character makes every cab a 403."""
+    target = "/kernel-20170407/fb57%20b.ext.zip?sv=2015-07-08&sr=b&sig=lRVFxW%2F7%2B%3D+a/b&se=2017-04-28T02%3A37%3A28Z"
+    with LoopbackServer(in_turn(Answer(b"cab"))) as server:
+        assert body(server.url + target) == b"cab"
+    assert server.seen[0].target == target
+
+
+def test_a_password_of_the_machine_is_not_told_to_a_source(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login user password QZXJ\n", encoding="utf-8")
+    monkeypatch.setenv("NETRC", str(netrc))
+    with LoopbackServer(in_turn(Answer(b"cab"))) as server:
+        body(server.url)
+    assert "authorization" not in server.seen[0].headers
+
+
+def test_connections_are_kept() -> None:
+    """A new connection for each cab would double the time of small ones."""
+    source = HttpSource(2)
+    with LoopbackServer(in_turn(Answer(b"cab"))) as server:
+        for _ in range(3):
+            with source.get(server.url, {}, "the file") as response:
+                body_of(response, "the file")
+    assert len({each.connection for each in server.seen}) == 1
+
+
+def test_an_answer_without_end_is_refused_before_it_fills_the_memory() -> None:
+    with (
+        LoopbackServer(in_turn(Answer(bytes(33 * 1024 * 1024)))) as server,
+        pytest.raises(BadAnswer, match="larger than"),
+    ):
+        body(server.url)
+
+
+def test_a_packed_answer_is_as_large_as_it_unpacks() -> None:
+    packed = Answer(gzip.compress(bytes(33 * 1024 * 1024)), headers={"Content-Encoding": "gzip"})
+    with LoopbackServer(in_turn(packed)) as server, pytest.raises(BadAnswer, match="larger than"):
+        body(server.url)
+
+
+def test_an_answer_that_ends_early_broke() -> None:
+    with LoopbackServer(in_turn(Answer(b"0123456789", sent=4))) as server, pytest.raises(AgainNow) as caught:
+        body(f"{server.url}/x?sig=QZXJ")
+    assert "the file" in str(caught.value)
+    assert "QZXJ" not in str(caught.value)
+
+
+def test_an_answer_that_cannot_be_unpacked_is_told() -> None:
+    broken = Answer(b"no gzip", headers={"Content-Encoding": "gzip"})
+    with LoopbackServer(in_turn(broken)) as server, pytest.raises((BadAnswer, AgainNow), match="the file"):
+        body(server.url)
+
+
+@pytest.mark.parametrize("url", ["http://", "http://127.0.0.1:99999999/", "nothing", "http://a..b/"])
+def test_what_is_no_url_is_told(url: str) -> None:
+    with pytest.raises((BadAnswer, AgainNow), match="the file"):
+        body(url)
+
+
+def test_a_broken_call_is_made_three_times() -> None:
+    calls = 0
+
+    def broken() -> None:
+        nonlocal calls
+        calls += 1
+        raise AgainNow("the connection broke")
+
+    with pytest.raises(AgainLater, match="3 times in a row") as caught:
+        at_once_again(broken)
+    assert calls == 3
+    assert caught.value.wait is None
+
+
+def test_any_other_error_is_not_repeated() -> None:
+    calls = 0
+
+    def refused() -> None:
+        nonlocal calls
+        calls += 1
+        raise BadInput("no")
+
+    with pytest.raises(BadInput):
+        at_once_again(refused)
+    assert calls == 1

@@ -1,0 +1,101 @@
+"""A queue message must mean the same to who sends and who receives it, and a broken one must say how it is broken."""
+
+import json
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.errors import BadInput
+from shared.failure import Failure, Window
+from shared.pull_message import PullMessage, failure_named_in
+
+FAILURE = Failure("13984104677400476", "1fd83f6d-9fe0-96ec-2c47-ef08b65ccbed")
+NAMED = {"applicationId": FAILURE.application_id, "failureHash": FAILURE.failure_hash}
+WINDOWS = st.tuples(st.dates(), st.dates()).map(lambda days: Window(min(days), max(days)))
+
+
+@given(window=WINDOWS | st.none(), requested_by=st.text(st.characters(exclude_categories=["Cs"])))
+def test_a_message_comes_out_as_it_went_in(window: Window | None, requested_by: str) -> None:
+    message = PullMessage(FAILURE, window, requested_by)
+    assert PullMessage.decode(message.encode().encode()) == message
+
+
+def test_the_json_is_the_documented_one() -> None:
+    """Other programs may send messages too."""
+    message = PullMessage(FAILURE, Window(date(2026, 10, 22), date(2026, 11, 22)), "report 43000")
+    assert json.loads(message.encode()) == {
+        **NAMED,
+        "startDate": "2026-10-22",
+        "endDate": "2026-11-22",
+        "requestedBy": "report 43000",
+    }
+
+
+def test_a_message_needs_no_more_than_a_failure() -> None:
+    message = PullMessage.decode(json.dumps(NAMED).encode())
+    assert (message.failure, message.window) == (FAILURE, None)
+
+
+def test_a_field_of_a_later_version_is_passed_over() -> None:
+    """Messages of a newer version may be waiting while an older one still runs."""
+    assert PullMessage.decode(json.dumps({**NAMED, "priority": 1}).encode()).failure == FAILURE
+
+
+MALFORMED = {
+    "empty": b"",
+    "not JSON": b"pull!",
+    "half": b'{"applicationId": "139',
+    "not an object": b'["13984104677400476"]',
+    "not UTF-8": b'{"applicationId": "\xff"}',
+    "no failureHash": b'{"applicationId": "13984104677400476"}',
+    "a number": b'{"applicationId": 13984104677400476, "failureHash": "a"}',
+    "null": b'{"applicationId": null, "failureHash": "a"}',
+    "a path": b'{"applicationId": "../x", "failureHash": "a"}',
+    "an empty hash": b'{"applicationId": "1", "failureHash": ""}',
+    "too deep": b'{"applicationId": "1", "failureHash": "a", "x": ' + b"[" * 20_000,
+    "one date": json.dumps({**NAMED, "startDate": "2026-01-01"}).encode(),
+    "no date": json.dumps({**NAMED, "startDate": "soon", "endDate": "2026-01-01"}).encode(),
+    "dates in the wrong order": json.dumps({**NAMED, "startDate": "2026-02-01", "endDate": "2026-01-01"}).encode(),
+    "requestedBy a number": json.dumps({**NAMED, "requestedBy": 7}).encode(),
+}
+
+
+@pytest.mark.parametrize("text", MALFORMED.values(), ids=MALFORMED)
+def test_a_malformed_message_is_refused(text: bytes) -> None:
+    with pytest.raises(BadInput):
+        PullMessage.decode(text)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_message_or_refused(text: bytes) -> None:
+    try:
+        PullMessage.decode(text)
+    except BadInput:
+        assert failure_named_in(text) is None or b"ate" in text
+
+
+def test_a_refusal_quotes_the_message_without_its_secrets() -> None:
+    with pytest.raises(BadInput) as refused:
+        PullMessage.decode(b'{"applicationId": "1", "failureHash": "a", "startDate": "https://x/y?sig=QZXJ"}')
+    assert "https://x/y?[redacted]" in str(refused.value)
+    assert "QZXJ" not in str(refused.value)
+
+
+@pytest.mark.parametrize("kind", ["one date", "no date", "dates in the wrong order", "requestedBy a number"])
+def test_the_failure_is_found_though_the_rest_is_broken(kind: str) -> None:
+    """The pull of a poison message must end as Failed, or people wait for it forever."""
+    assert failure_named_in(MALFORMED[kind]) == FAILURE
+
+
+@pytest.mark.parametrize(
+    "kind", ["empty", "not JSON", "half", "not an object", "not UTF-8", "no failureHash", "a number", "null", "a path"]
+)
+def test_a_message_that_names_no_failure_gives_none(kind: str) -> None:
+    assert failure_named_in(MALFORMED[kind]) is None
+
+
+def test_a_message_that_is_too_deep_names_no_failure_and_breaks_nothing() -> None:
+    """An error here would bring the message back to the poison queue's trigger again and again."""
+    assert failure_named_in(MALFORMED["too deep"]) is None

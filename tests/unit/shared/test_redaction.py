@@ -1,0 +1,137 @@
+"""Whoever reads a log, a table, an error or an answer must not find a key to the cabs, or a person's device, in it."""
+
+import io
+import logging
+import time
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.redaction import excerpt, guard_logs, redact
+
+# Characters that the texts around a secret do not hold, so that any piece of one is known by sight.
+SECRET = "QZXJQZXJ/QZX+JQZXJ"
+SURROUNDINGS = st.text(st.characters(exclude_characters="QZXJ", exclude_categories=["Cs"]), max_size=60)
+# A word right before a name (`xsig=`) makes another name of it.
+BEFORE = SURROUNDINGS.map(lambda text: text + " ") | st.sampled_from(["", '"', "(", "x=1;", "x=1&", "\n", "'"])
+FORMS = [
+    "https://cabs09.blob.core.windows.net/kernel/fb57.ext.zip?sv=2015-07-08&sr=b&sig={secret}%3D&se=2017&sp=r",
+    "HTTPS://CABS09.blob.core.windows.net/kernel/fb57.ext.zip?SIG={secret}",
+    "http://127.0.0.1:10000/account/kernel/fb57.ext.zip?se=2017&sig={secret}",
+    "/kernel/fb57.ext.zip?sv=2015&sig={secret}",
+    "https://api.example.com/?code={secret}",
+    "?sig={secret}&se=2017",
+    "sig={secret}",
+    "Authorization: Bearer {secret}",
+    "bearer {secret}==",
+    "Authorization: SharedKey account:{secret}=",
+    "SharedKeyLite account:{secret}=",
+    "AccountName=a;AccountKey={secret}==;EndpointSuffix=core.windows.net",
+    "BlobEndpoint=https://a.b/;SharedAccessSignature=sv=2020&ss=b&sig={secret}%3D",
+    "client_id=a&client_secret={secret}&grant_type=client_credentials",
+    "client_assertion={secret}",
+    '{{"DeviceId":"s:{secret}"}}',
+    '{{"hardwareId" : "PCI\\\\VEN_8086&{secret}"}}',
+    "DeviceId=s:{secret}",
+    "HardwareId: PCI\\VEN_{secret}",
+]
+
+
+def pieces(length: int) -> Iterator[str]:
+    return (SECRET[start : start + length] for start in range(len(SECRET) - length + 1))
+
+
+@given(before=BEFORE, form=st.sampled_from(FORMS), after=SURROUNDINGS)
+def test_no_piece_of_a_secret_is_left_whatever_surrounds_it(before: str, form: str, after: str) -> None:
+    shown = redact(before + form.format(secret=SECRET) + after)
+    assert not any(piece in shown for piece in pieces(3))
+
+
+@given(before=BEFORE, form=st.sampled_from(FORMS), after=SURROUNDINGS, limit=st.integers(0, 150))
+def test_no_cut_leaves_a_piece_of_a_secret(before: str, form: str, after: str, limit: int) -> None:
+    shown = excerpt(before + form.format(secret=SECRET) + after, limit)
+    assert not any(piece in shown for piece in pieces(3))
+    assert len(shown) <= limit + 1
+    assert "\n" not in shown
+
+
+@given(before=BEFORE, after=SURROUNDINGS)
+def test_a_json_web_token_is_gone_wherever_it_stands(before: str, after: str) -> None:
+    token = "eyJQZXJQZXJQZXJ.QZXJQZXJ.QZXJQZXJ"
+    assert "QZXJ" not in redact(before + token + after)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "failure 1fd83f6d-9fe0-96ec-2c47-ef08b65ccbed of application 13984104677400476: 3 cabs failed",
+        "the source of 139/1fd/fb57.ext.zip is gone (404 BlobNotFound)",
+        "https://cabs09.blob.core.windows.net/kernel/fb57.ext.zip",
+        "AADSTS7000215: Invalid client secret provided.",
+        "top parameter cannot be more than 10000",
+    ],
+)
+def test_what_is_no_secret_stays_readable(text: str) -> None:
+    """An error that hides which cab it is about helps nobody."""
+    assert redact(text) == text
+
+
+def test_host_and_path_of_a_source_stay_readable() -> None:
+    assert redact("GET https://cabs09.blob.core.windows.net/k/fb57.ext.zip?sig=x failed") == (
+        "GET https://cabs09.blob.core.windows.net/k/fb57.ext.zip?[redacted] failed"
+    )
+
+
+@pytest.mark.parametrize("text", ["/" * 40_000, "https://" * 5_000, "sig" * 15_000, "Bearer " * 6_000, "eyJ" * 14_000])
+def test_a_long_answer_is_excerpted_at_once(text: str) -> None:
+    """An answer may have 32 MiB; one of some KiB must not keep a worker busy for minutes."""
+    started = time.perf_counter()
+    excerpt(text)
+    assert time.perf_counter() - started < 0.5
+
+
+@pytest.fixture
+def guarded() -> Iterator[logging.Logger]:
+    before = logging.getLogRecordFactory()
+    guard_logs()
+    yield logging.getLogger("tests.guarded")
+    logging.setLogRecordFactory(before)
+
+
+@pytest.fixture
+def shown(guarded: logging.Logger) -> Iterator[io.StringIO]:
+    """What a handler of somebody else's writes."""
+    text = io.StringIO()
+    handler = logging.StreamHandler(text)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    guarded.addHandler(handler)
+    yield text
+    guarded.removeHandler(handler)
+
+
+def test_arguments_of_a_log_record_are_redacted(guarded: logging.Logger, shown: io.StringIO) -> None:
+    guarded.warning("copying %s and then %d%%", f"https://cabs/x?sig={SECRET}", 7)
+    assert shown.getvalue() == "WARNING copying https://cabs/x?[redacted] and then 7%\n"
+
+
+def test_the_traceback_of_a_log_record_is_redacted(guarded: logging.Logger, shown: io.StringIO) -> None:
+    """A library's exception holds the URL it failed on, with its signature, and so may what it was raised from."""
+    try:
+        try:
+            raise ValueError(f"GET /kernel/fb57.ext.zip?sv=1&sig={SECRET}")
+        except ValueError as cause:
+            raise RuntimeError(f"AccountKey={SECRET}") from cause
+    except RuntimeError:
+        guarded.exception("it failed")
+    assert "RuntimeError" in shown.getvalue()
+    assert "Traceback" in shown.getvalue()
+    assert "ValueError" in shown.getvalue()
+    assert "QZXJ" not in shown.getvalue()
+
+
+def test_a_malformed_log_call_of_a_library_breaks_nothing(guarded: logging.Logger, shown: io.StringIO) -> None:
+    """Python's logging never raises for one; with the guard, a library's slip must not end a pull."""
+    guarded.warning("%d cabs", f"https://cabs/x?sig={SECRET}")
+    assert "QZXJ" not in shown.getvalue()

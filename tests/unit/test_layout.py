@@ -1,0 +1,173 @@
+"""Imports point one way, so that whoever changes a file can see from its folder what may depend on it."""
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+APP = ("function_app.py", "functions", "shared")
+OURS = {"function_app", "functions", "shared", "local", "tests", "infra", "bench", "dev"}
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """One imported module.
+
+    Args:
+        file: Where it is imported, from the project's root.
+        module: The dotted name.
+        is_at_start: Whether importing the file imports it: not within a function, nor for the type checker alone.
+    """
+
+    file: str
+    module: str
+    is_at_start: bool
+
+    @property
+    def top(self) -> str:
+        """The first part of its name."""
+        return self.module.split(".")[0]
+
+
+def files_of(*places: str) -> list[Path]:
+    """Return the Python files of some folders, or the files themselves."""
+    found = [
+        path for place in places for path in ([ROOT / place] if place.endswith(".py") else (ROOT / place).rglob("*.py"))
+    ]
+    assert found, f"nothing found in {places}"
+    return found
+
+
+def imports_of(*places: str) -> list[Import]:
+    """Return everything that these files import, wherever in them."""
+    return [each for path in files_of(*places) for each in imports_in(path)]
+
+
+def imports_in(path: Path) -> Iterator[Import]:
+    """Yield the imports of one file; of `from package import module` the module, where it is one of ours."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    at_start = set(nodes_at_start(tree))
+    name = path.relative_to(ROOT).as_posix()
+    package = path.relative_to(ROOT).with_suffix("").parts[:-1]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(name, alias.name, node in at_start)
+        elif isinstance(node, ast.ImportFrom):
+            base = [*package[: len(package) - node.level + 1]] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            for alias in node.names:
+                inner = f"{module}.{alias.name}"
+                yield Import(name, inner if is_ours(inner) else module, node in at_start)
+
+
+def nodes_at_start(tree: ast.Module) -> Iterator[ast.AST]:
+    """Yield the nodes that run when the module is imported."""
+    waiting: list[ast.AST] = [*tree.body]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            continue
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            waiting += node.orelse
+            continue
+        waiting += ast.iter_child_nodes(node)
+
+
+def is_ours(module: str) -> bool:
+    """Tell whether a dotted name is a module of this project."""
+    path = ROOT.joinpath(*module.split("."))
+    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
+
+
+@pytest.mark.parametrize(
+    ("folder", "forbidden"),
+    [
+        ("shared", ("azure.functions", "functions", "function_app", "local", "tests", "infra", "bench")),
+        ("functions", ("function_app", "local", "tests", "infra", "bench")),
+        ("local", ("shared", "functions", "function_app", "tests", "infra", "bench")),
+        ("infra", ("local", "tests", "bench")),
+        ("tests/system", ("shared", "functions", "function_app")),
+    ],
+)
+def test_a_folder_imports_only_what_it_stands_on(folder: str, forbidden: tuple[str, ...]) -> None:
+    wrong = [
+        each for each in imports_of(folder) if f"{each.module}.".startswith(tuple(f"{name}." for name in forbidden))
+    ]
+    assert wrong == []
+
+
+def test_a_trigger_needs_nothing_that_could_be_missing_to_be_indexed() -> None:
+    """A package that cannot be imported must fail the call that needs it, and never leave an app without functions."""
+    allowed = {"azure.functions", "functions", "shared.settings", "shared.errors"}
+    wrong = [
+        each
+        for each in imports_of("function_app.py", "functions")
+        if each.is_at_start
+        and each.top not in sys.stdlib_module_names
+        and not any(f"{each.module}.".startswith(f"{name}.") for name in allowed)
+    ]
+    assert wrong == []
+
+
+def test_what_triggers_import_stands_on_the_standard_library_alone() -> None:
+    reached, waiting = set[str](), ["shared.settings", "shared.errors"]
+    while waiting:
+        module = waiting.pop()
+        reached.add(module)
+        for each in imports_in(ROOT.joinpath(*module.split(".")).with_suffix(".py")):
+            assert each.top in {*sys.stdlib_module_names, "shared"}, each
+            if each.top == "shared" and each.is_at_start and each.module not in reached:
+                waiting.append(each.module)
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph: dict[str, set[str]] = {}
+    for place in ("function_app.py", "functions", "shared", "local", "infra"):
+        for path in files_of(place):
+            module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+            graph[module] = {each.module for each in imports_in(path) if each.is_at_start and each.top in OURS}
+    TopologicalSorter(graph).prepare()  # names the circle
+
+
+def pinned(name: str) -> dict[str, str]:
+    """Return the packages that a requirements file pins, by their normalized names."""
+    lines = [line.split("#")[0].strip() for line in (ROOT / name).read_text(encoding="utf-8").splitlines()]
+    pairs = [re.fullmatch(r"([A-Za-z0-9._-]+)==(\S+)", line) for line in lines if line and not line.startswith("-r")]
+    assert all(pairs), f"{name} has a line without an exact version"
+    return {re.sub(r"[-_.]+", "-", pair[1]).lower(): pair[2] for pair in pairs if pair}
+
+
+def distributions(module: str) -> set[str]:
+    """Return the packages that a module may come from; of `azure`, the one that has its second part."""
+    top = module.split(".")[0]
+    found = {re.sub(r"[-_.]+", "-", name).lower() for name in packages_distributions().get(top, [])}
+    if top == "azure":
+        name = {"azure.data.tables": "azure-data-tables"}.get(module) or "-".join(module.split(".")[:3])
+        return {each for each in found if f"{name}-".startswith(f"{each}-")}
+    return found
+
+
+def test_every_package_that_the_app_imports_is_pinned_for_azure() -> None:
+    """Azure installs requirements.txt and nothing else; what is missing there fails in production only."""
+    there = pinned("requirements.txt")
+    third_party = {each.module for each in imports_of(*APP) if each.top not in {*sys.stdlib_module_names, *OURS}}
+    assert third_party
+    unpinned = {module for module in third_party if not distributions(module) & there.keys()}
+    assert unpinned == set()
+
+
+def test_the_environment_of_these_tests_is_what_is_pinned() -> None:
+    """Otherwise other versions are tested than those that run."""
+    from importlib.metadata import version
+
+    for name, wanted in {**pinned("requirements.txt"), **pinned("requirements-dev.txt")}.items():
+        assert version(name) == wanted
