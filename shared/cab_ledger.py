@@ -32,10 +32,12 @@ class CabLedger:
         failure: Whose cabs.
         started_at: When this pull first ran. What was settled since then is its work, though a crash came between.
         before: The counts at the checkpoint that it goes on from.
+        skip: That checkpoint; 0 at the start.
     """
 
-    def __init__(self, rows: CabRows, failure: Failure, started_at: datetime, before: CabCounts) -> None:
-        self._rows, self._failure, self._started_at, self._before = rows, failure, started_at, before
+    def __init__(self, rows: CabRows, failure: Failure, started_at: datetime, before: CabCounts, skip: int) -> None:
+        self._rows, self._failure, self._started_at = rows, failure, started_at
+        self._before, self._skip = before, skip
         self._cabs: dict[str, CabRow] = {}
         self._unwritten: set[str] = set()
         self._seen: set[str] = set()
@@ -67,9 +69,10 @@ class CabLedger:
         return known
 
     def was_seen(self, cab_id_hash: str) -> bool:
-        """Tell whether this pull met a cab before, in this run or in an earlier one."""
+        """Tell whether a page of this pull before the present one had a cab, in this run or before its checkpoint."""
         known = self._cabs.get(cab_id_hash)
-        return cab_id_hash in self._seen or (known is not None and self._is_mine(known))
+        before = self._skip > 0 and known is not None and self._is_mine(known)
+        return before or cab_id_hash in self._seen
 
     def pass_over(self, cab_id_hash: str) -> None:
         """Note that a cab is left uncopied on purpose."""

@@ -183,7 +183,7 @@ class _Pull:
         self._failure = self.row.failure
         self._window = self.row.window or default_window(tools.settings.cab_lookback)
         started_at = self.row.started_at or datetime.now(UTC)
-        self._ledger = CabLedger(tools.cabs, self._failure, started_at, self.row.counts)
+        self._ledger = CabLedger(tools.cabs, self._failure, started_at, self.row.counts, self.row.skip)
         self._safe = _Checkpoint(self.row.skip, self.row.counts.already_held)
         self._batch = CabBatch(tools.devcenter, self._failure, self._window)
         self._lane = tools.pool.lane()
