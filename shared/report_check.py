@@ -85,8 +85,8 @@ def check_reports(tools: ReportTools) -> list[RunOutcome]:
         not list. One that fails stops no other.
 
     Raises:
-        CabferryError: The schedules could not be listed, a person is needed, or the Dev Center asked to be left alone for
-            a while: asking on would only be refused again.
+        CabferryError: The schedules could not be listed, a person is needed, or the Dev Center asked to be left alone
+            for a while: asking on would only be refused again.
     """
     ids = tools.settings.report_ids or tuple(each.report_id for each in tools.devcenter.schedules() if each.is_active)
     if not ids:

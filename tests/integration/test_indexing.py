@@ -21,7 +21,7 @@ EVERYTHING_SET = {
     "DEVCENTER_ACCESS_TOKEN": "token",
 }
 RETURN = {"name": "$return", "type": "http", "direction": "OUT"}
-THIRD_PARTY = ("msgspec", "requests", "urllib3", "azure.identity", "azure.core", "azure.storage", "azure.data")
+THIRD_PARTY = ("msgspec", "requests", "azure.identity", "azure.storage")
 
 
 def http(method: str, route: str) -> list[dict[str, Any]]:
@@ -90,13 +90,14 @@ def test_with_every_setting_the_bindings_name_them() -> None:
     assert indexed["answers"]["health"] == [200, {"status": "ok"}]
 
 
-@pytest.mark.parametrize("setting", ["PULL_CONCURRENCY", "CAB_SOURCE_HOSTS", "DEVCENTER_BASE_URL"])
-def test_a_malformed_setting_costs_no_function(setting: str) -> None:
-    indexed = index({**EVERYTHING_SET, setting: "!"})
+def test_a_malformed_setting_costs_no_function() -> None:
+    malformed = ("PULL_CONCURRENCY", "CAB_SOURCE_HOSTS", "DEVCENTER_BASE_URL")
+    indexed = index({**EVERYTHING_SET, **dict.fromkeys(malformed, "!")})
     assert indexed["functions"] == expected("%REPORT_POLL_SCHEDULE%", "%CAB_QUEUE%")
     status, problem = indexed["answers"]["request_pull"]
     assert status == 503
-    assert setting in problem["detail"]
+    for name in malformed:
+        assert name in problem["detail"]
 
 
 @pytest.mark.parametrize("missing", THIRD_PARTY)

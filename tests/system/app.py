@@ -38,9 +38,10 @@ class App:
         settings: App settings; nothing else of the kind reaches the app.
         log: Receives all that it prints.
         root: The project that is run: this one, or a copy without a `.venv` of its own.
+        port: Where it listens; 0 takes a free one.
     """
 
-    def __init__(self, settings: Mapping[str, str], log: Path, root: Path = ROOT) -> None:
+    def __init__(self, settings: Mapping[str, str], log: Path, root: Path = ROOT, port: int = 0) -> None:
         self._log = log
         start = ["dev.py"] if root == ROOT else ["-m", "local"]
         # A terminal's Ctrl-C reaches a whole group: the app gets one of its own.
@@ -49,7 +50,7 @@ class App:
             flags = subprocess.CREATE_NEW_PROCESS_GROUP
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, *start, "start", "--port", "0"],
+                [sys.executable, *start, "start", "--port", str(port)],
                 cwd=root,
                 env=environment(settings),
                 stdin=subprocess.DEVNULL,

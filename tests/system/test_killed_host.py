@@ -1,5 +1,6 @@
 """A host that dies in mid-work: the next one goes on from what is written, and the end is the same."""
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from tests.system.waiting import wait_until
 SMALL = CabForm((64, 64))
 # The dead host's message and lease come back after this.
 SETTINGS = {"PULL_LEASE_SECONDS": "2", "LOCAL_MESSAGE_LEASE_SECONDS": "2"}
-HANGS = 6.0
+HANGS = 8.0
 
 
 def test_a_pull_goes_on_from_its_checkpoint(playground: Playground) -> None:
@@ -53,28 +54,29 @@ def test_a_pull_goes_on_from_its_checkpoint(playground: Playground) -> None:
     playground.assert_copied_once(failure)
     assert {row["state"] for row in playground.stored.cab_rows(failure.key).values()} == {"copied"}
     # No page before the checkpoint is asked for again.
-    again = playground.api_requests(failure)[asked:]
-    assert [int(request.query["skip"]) for request in again] == list(range(checkpoint, 320, 100))
+    again = Counter(int(request.query["skip"]) for request in playground.api_requests(failure)[asked:])
+    assert set(again) == set(range(checkpoint, 320, 100))
+    # The dead host's own request is answered, to nobody, at some time.
+    assert again.total() <= len(again) + 1
     # A page that was copied, but not written down, may cost a look at each of its cabs.
-    unwritten = len(held) - checkpoint
-    assert len(spent) - looks <= ceil(6 + 1.05 * (320 - len(held)) + 2.05 * unwritten + 2)
+    unwritten, starting_and_waiting = len(held) - checkpoint, 15
+    assert len(spent) - looks <= ceil(starting_and_waiting + 6 + 1.05 * (320 - len(held)) + 2.05 * unwritten)
 
 
 def test_a_page_that_was_half_copied_is_finished(playground: Playground) -> None:
-    """Killed with copies in flight, streamed ones at that: what came whole counts, what came half does not."""
+    """Killed in mid-page, with half a cab uploaded: what came whole counts, what came half is copied anew."""
     failure = playground.simulator.builder.failure(12, CabForm((1_000, 200_000)))
-    large = playground.simulator.builder.cabs(failure, 1, CabForm((20_000_000, 20_000_000)))[0]
+    (large,) = playground.simulator.builder.cabs(failure, 1, CabForm((20_000_000, 20_000_000)))
     playground.simulator.publish()
     playground.simulator.form = BatchForm(cab_host=BlobHost.FRONT)
-    late = playground.simulator.world.cabs(failure.key)[-1]
-    for cab in (late, large):
-        match = {"blob": cab.place.name}
-        hangs = Fault(call=Call.BLOB, kind=FaultKind.SLOW, delay=HANGS, times=None, match=match)
-        playground.simulator.faults.add(hangs)
+    match = {"blob": large.place.name}
+    # Half of it comes, then nothing more; a look at its length may come first, and meets a fault as well.
+    for kind, times in ((FaultKind.TRUNCATED, 2), (FaultKind.SLOW, None)):
+        playground.simulator.faults.add(Fault(call=Call.BLOB, kind=kind, delay=HANGS, times=times, match=match))
     app = playground.start(SETTINGS)
     playground.ask(app, failure)
-    slow = len({late.cab_id_hash, large.cab_id_hash})
-    wait_until(lambda: len(playground.stored.listed()) == 13 - slow, "all but the late ones")
+    wait_until(lambda: len(playground.stored.listed()) == 12, "all but the large one")
+    wait_until(lambda: playground.simulator.ledger.answers(Call.BLOB, 0), "half of the large one")
     app.kill()
     assert playground.stored.pull(failure.key)["skip"] == 0
     assert blob_name(large) not in playground.stored.listed()

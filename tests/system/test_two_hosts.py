@@ -14,8 +14,8 @@ SETTINGS = {"PULL_LEASE_SECONDS": "2", "LOCAL_MESSAGE_LEASE_SECONDS": "5"}
 
 def test_two_hosts_never_copy_a_cab_twice(playground: Playground) -> None:
     """The same failures are asked for on both hosts at once, twice each: the worst that two teams could do."""
-    failures = [playground.simulator.builder.failure(number % 7, SMALL) for number in range(30)]
-    failures.append(playground.simulator.builder.failure(220, SMALL))
+    failures = [playground.simulator.builder.failure(number % 7, SMALL) for number in range(16)]
+    failures.append(playground.simulator.builder.failure(130, SMALL))
     playground.simulator.publish()
     with ThreadPoolExecutor() as both:
         apps = list(both.map(lambda _: playground.start(SETTINGS), range(2)))

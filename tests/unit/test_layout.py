@@ -3,10 +3,11 @@
 import ast
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from graphlib import TopologicalSorter
-from importlib.metadata import packages_distributions
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
 import pytest
@@ -140,16 +141,22 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 
 def pinned(name: str) -> dict[str, str]:
     """Return the packages that a requirements file pins, by their normalized names."""
-    lines = [line.split("#")[0].strip() for line in (ROOT / name).read_text(encoding="utf-8").splitlines()]
+    lines = [line.partition("#")[0].strip() for line in (ROOT / name).read_text(encoding="utf-8").splitlines()]
     pairs = [re.fullmatch(r"([A-Za-z0-9._-]+)==(\S+)", line) for line in lines if line and not line.startswith("-r")]
     assert all(pairs), f"{name} has a line without an exact version"
     return {re.sub(r"[-_.]+", "-", pair[1]).lower(): pair[2] for pair in pairs if pair}
 
 
+@cache
+def installed() -> Mapping[str, list[str]]:
+    """Return the packages that each top-level module may come from."""
+    return packages_distributions()
+
+
 def distributions(module: str) -> set[str]:
     """Return the packages that a module may come from; of `azure`, the one that has its second part."""
-    top = module.split(".")[0]
-    found = {re.sub(r"[-_.]+", "-", name).lower() for name in packages_distributions().get(top, [])}
+    top = module.partition(".")[0]
+    found = {re.sub(r"[-_.]+", "-", name).lower() for name in installed().get(top, [])}
     if top == "azure":
         name = {"azure.data.tables": "azure-data-tables"}.get(module) or "-".join(module.split(".")[:3])
         return {each for each in found if f"{name}-".startswith(f"{each}-")}
@@ -167,7 +174,5 @@ def test_every_package_that_the_app_imports_is_pinned_for_azure() -> None:
 
 def test_the_environment_of_these_tests_is_what_is_pinned() -> None:
     """Otherwise other versions are tested than those that run."""
-    from importlib.metadata import version
-
     for name, wanted in {**pinned("requirements.txt"), **pinned("requirements-dev.txt")}.items():
         assert version(name) == wanted

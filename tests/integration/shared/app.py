@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from urllib.parse import unquote
 
@@ -31,6 +31,7 @@ DEADLINE_SECONDS = 20.0
 class Blob:
     """A blob as the container holds it, its metadata decoded."""
 
+    name: str
     md5: str
     length: int
     metadata: dict[str, str]
@@ -108,18 +109,27 @@ class App:
         return {cab: row.state for cab, row in self.cabs(failure).items()}
 
     def blobs(self, failure: catalogue.Failure) -> dict[str, Blob]:
-        """Return what the container holds of a failure, by cabIdHash, with the MD5 of its bytes."""
-        prefix = failure_of(failure).prefix
-        found: dict[str, Blob] = {}
-        for listed in self.container.list_blobs(name_starts_with=prefix, include=["metadata", "tags"]):
-            content = self.container.download_blob(listed.name).readall()
-            found[listed.name.removeprefix(prefix).split(".")[0]] = Blob(
-                hashlib.md5(content, usedforsecurity=False).hexdigest(),
-                len(content),
-                {name: unquote(value) for name, value in (listed.metadata or {}).items()},
-                dict(listed.tags or {}),
-            )
+        """Return what the container holds of a failure, by cabIdHash, with the MD5 of its very bytes."""
+        found = self.listed(failure)
+        for cab, blob in found.items():
+            content = self.container.download_blob(blob.name).readall()
+            md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+            found[cab] = replace(blob, length=len(content), md5=md5)
         return found
+
+    def listed(self, failure: catalogue.Failure) -> dict[str, Blob]:
+        """Return what the container lists of a failure, by cabIdHash."""
+        prefix = failure_of(failure).prefix
+        return {
+            blob.name.removeprefix(prefix).split(".")[0]: Blob(
+                name=blob.name,
+                md5=bytes(blob.content_settings.content_md5 or b"").hex(),
+                length=blob.size,
+                metadata={name: unquote(value) for name, value in (blob.metadata or {}).items()},
+                tags=dict(blob.tags or {}),
+            )
+            for blob in self.container.list_blobs(name_starts_with=prefix, include=["metadata", "tags"])
+        }
 
     def waiting_messages(self) -> int:
         """Return how many messages the queue holds, visible or not."""

@@ -150,7 +150,7 @@ def test_a_source_that_is_gone_is_unavailable(destination: Destination, sources:
 
 @pytest.mark.parametrize("url", ["https://evil.com/b.zip?sig=x", "http://10.0.0.1/b.zip", "b.zip"])
 def test_a_source_elsewhere_is_refused(destination: Destination, url: str) -> None:
-    with pytest.raises(BadInput, match="CAB_SOURCE_HOSTS|byte for byte|https"):
+    with pytest.raises(BadInput, match=r"CAB_SOURCE_HOSTS|byte for byte|https"):
         destination.copies().copy(url, NAME, LABELS)
 
 

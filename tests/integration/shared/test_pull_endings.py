@@ -169,18 +169,18 @@ def test_sources_that_all_fail_are_not_tried_a_hundred_times(app: App, simulator
 def test_a_pull_is_handed_on_when_its_time_is_used_and_completes(app: App, simulator: SimulatorThread) -> None:
     hasty = App(app.azurite, app.storage, replace(app.settings, pull_time_budget=timedelta(seconds=0.1)))
     simulator.form = BatchForm(largest_page=40)
-    failure = simulator.builder.failure(200)
+    failure = simulator.builder.failure(120)
     simulator.publish()
     hasty.request(failure)
-    asked = hasty.asked(lambda: hasty.work_off())
+    asked = hasty.asked(hasty.work_off)
     row = hasty.row(failure)
     assert (row.state, row.attempts, row.last_error) == (PullState.COMPLETED, 0, "")
-    assert (row.counts.seen, row.counts.copied, row.counts.already_held) == (200, 200, 0)
+    assert (row.counts.seen, row.counts.copied, row.counts.already_held) == (120, 120, 0)
     assert row.requested_by == "the test"
     copies = Counter(each.path for each in asked if each.method == "PUT" and each.status == 202)
-    assert len(copies) == copies.total() == 200
+    assert len(copies) == copies.total() == 120
     sent = [each for each in asked if each.is_queue_message and each.method == "POST"]
-    assert sent, "a pull of 200 cabs in 0.1 s would be new"
+    assert sent, "a pull of 120 cabs in 0.1 s would be new"
 
 
 def test_storage_that_is_not_there_leaves_the_message_alive(app: App, simulator: SimulatorThread) -> None:

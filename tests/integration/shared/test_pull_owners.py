@@ -1,11 +1,11 @@
 """Messages come twice and hosts die: no cab may be copied twice for that, and no pull may be lost."""
 
 import threading
-import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from azure.data.tables import TableClient, UpdateMode
 
 from local.simulator.catalogue import Failure
@@ -15,9 +15,11 @@ from local.simulator.thread import SimulatorThread
 from shared.lease import RowLease
 from shared.pull_message import PullMessage
 from shared.pull_rows import PullState
+from tests.unit.shared.loopback import Answer, LoopbackServer, Seen
 
 from .app import DEADLINE_SECONDS, App, failure_of
 from .conftest import MakeApp
+from .rewriting import rewriting
 
 
 def copied(app: App) -> Counter[str]:
@@ -68,20 +70,34 @@ def test_two_hosts_at_once_copy_nothing_twice(make_app: MakeApp, simulator: Simu
     assert len(hosts[0].blobs(failure)) == 60
 
 
-def test_an_owner_who_lost_the_row_stops_and_leaves_it_alone(app: App, simulator: SimulatorThread) -> None:
+@pytest.mark.parametrize("status", [200, 500, 403], ids=["goes on", "fails for now", "fails"])
+@pytest.mark.parametrize("skip", ["0", "10"])
+def test_an_owner_who_lost_the_row_stops_and_leaves_it_alone(
+    make_app: MakeApp, simulator: SimulatorThread, skip: str, status: int
+) -> None:
+    """Whatever happens to him then: the row, and what comes next, are the other's."""
     simulator.form = BatchForm(largest_page=5)
     failure = simulator.builder.failure(20)
     simulator.publish()
-    simulator.faults.add(Fault(call=Call.CAB_BATCH, kind=FaultKind.SLOW, delay=1.0, match={"skip": "10"}))
-    with (
-        ThreadPoolExecutor(1) as thread,
-        TableClient.from_connection_string(app.storage.connection_string, "pulls") as table,
-    ):
-        working = thread.submit(app.handle, PullMessage(failure_of(failure), app.window, "the test"))
-        end = time.monotonic() + DEADLINE_SECONDS
-        while simulator.ledger.answers(Call.CAB_BATCH) < 2:
-            assert time.monotonic() < end
-            time.sleep(0.01)
+    passed_on = rewriting(simulator.url, lambda _: None)
+
+    def losing(seen: Seen) -> Answer:
+        """Let another take the row while a page is asked for."""
+        if seen.query.get("skip") == skip:
+            taken_by_another(app, failure)
+            return Answer(status=status) if status != 200 else passed_on(seen)
+        return passed_on(seen)
+
+    with LoopbackServer(losing) as proxy:
+        app = make_app(DEVCENTER_BASE_URL=proxy.url)
+        app.handle(PullMessage(failure_of(failure), app.window, "the test"))
+    row = app.row(failure)
+    assert (row.state, row.last_error) == (PullState.RUNNING, "the other's")
+    assert app.waiting_messages() == 0, "the other's pull has its own message"
+
+
+def taken_by_another(app: App, failure: Failure) -> None:
+    with TableClient.from_connection_string(app.storage.connection_string, "pulls") as table:
         table.update_entity(
             {
                 "PartitionKey": failure.key.application_id,
@@ -92,10 +108,6 @@ def test_an_owner_who_lost_the_row_stops_and_leaves_it_alone(app: App, simulator
             },
             mode=UpdateMode.MERGE,
         )
-        working.result(DEADLINE_SECONDS)
-    row = app.row(failure)
-    assert (row.state, row.last_error) == (PullState.RUNNING, "the other's")
-    assert app.waiting_messages() == 0, "the other's pull has its own message"
 
 
 def test_a_pull_whose_host_died_is_gone_on_with(make_app: MakeApp, simulator: SimulatorThread) -> None:

@@ -65,8 +65,7 @@ def text(
 ) -> str:
     """Write a report's text; a row lacks what it does not name."""
     written = io.StringIO()
-    quoting = csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL
-    writer = csv.writer(written, delimiter=delimiter, quoting=quoting)
+    writer = csv.writer(written, delimiter=delimiter, quoting=csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL)
     writer.writerow(columns)
     writer.writerows([row.get(column, "") for column in columns] for row in rows)
     return written.getvalue()

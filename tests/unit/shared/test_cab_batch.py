@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pytest
@@ -13,8 +14,36 @@ from shared.errors import AgainLater, BadAnswer
 from .devcenter_client import FAILURE, WINDOW, batch_pages, dev_center
 from .loopback import Answer, LoopbackServer, Seen
 
-LINK = "driver/cabdownloadbatch?applicationId=1&failureHash=a&top=100&skip={skip}"
-type Envelope = Callable[[Seen, list[object], int, int | None], Mapping[str, object]]
+LINK = "driver/cabdownloadbatch?applicationId=1&failureHash=a&top=100&skip={}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What a page holds.
+
+    Args:
+        rows: Its rows.
+        total: How many rows there are.
+        following: The skip of the next page; None on the last.
+        host: Who was asked, host and port.
+    """
+
+    rows: list[object]
+    total: int
+    following: int | None
+    host: str
+
+    @property
+    def link(self) -> str | None:
+        """The next link as the sibling endpoints show it."""
+        return None if self.following is None else LINK.format(self.following)
+
+    def link_at(self, base: str) -> str | None:
+        """Return the next link with something before it."""
+        return self.link and base + self.link
+
+
+type Envelope = Callable[[Rows], Mapping[str, object]]
 
 
 def row(number: int) -> dict[str, object]:
@@ -26,10 +55,9 @@ def row(number: int) -> dict[str, object]:
     }
 
 
-def linked(_: Seen, rows: list[object], total: int, following: int | None) -> Mapping[str, object]:
+def linked(page: Rows) -> Mapping[str, object]:
     """The shape of the sibling endpoints, which the documentation and real answers show."""
-    link = LINK.format(skip=following) if following is not None else None
-    return {"Value": rows, "@nextLink": link, "TotalCount": total}
+    return {"Value": page.rows, "@nextLink": page.link, "TotalCount": page.total}
 
 
 @contextmanager
@@ -40,7 +68,7 @@ def server_of(total: int, envelope: Envelope) -> Iterator[LoopbackServer]:
         skip, top = int(seen.query["skip"]), int(seen.query["top"])
         rows: list[object] = [row(number) for number in range(skip, min(skip + top, total))]
         following = skip + top if skip + top < total else None
-        return Answer(json.dumps(envelope(seen, rows, total, following)).encode())
+        return Answer(json.dumps(envelope(Rows(rows, total, following, seen.headers["host"]))).encode())
 
     with LoopbackServer(answer) as server:
         yield server
@@ -52,45 +80,29 @@ def names(pages: list[BatchPage]) -> list[str]:
 
 ENVELOPES: dict[str, Envelope] = {
     "documented": linked,
-    "absolute": lambda seen, rows, total, following: {
-        "Value": rows,
-        "@nextLink": following and f"http://{seen.headers['host']}/v1.0/my/analytics/{LINK.format(skip=following)}",
+    "absolute": lambda page: {
+        "Value": page.rows,
+        "@nextLink": page.link_at(f"http://{page.host}/v1.0/my/analytics/"),
     },
-    "rooted": lambda _, rows, total, following: {
-        "Value": rows,
-        "@nextLink": following and f"/v1.0/my/analytics/{LINK.format(skip=following)}",
+    "rooted": lambda page: {"Value": page.rows, "@nextLink": page.link_at("/v1.0/my/analytics/")},
+    "lower case": lambda page: {"value": page.rows, "nextLink": page.link},
+    "OData": lambda page: {"value": page.rows, "@odata.nextLink": page.link},
+    "absent at the end": lambda page: {"Value": page.rows, **({"@nextLink": page.link} if page.link else {})},
+    "spaces in the link": lambda page: {
+        "Value": page.rows,
+        "@nextLink": page.link and f"{page.link}&startDate=2026-10-22 00:00:00",
     },
-    "lower case": lambda _, rows, total, following: {
-        "value": rows,
-        "nextLink": following and LINK.format(skip=following),
+    "only a total": lambda page: {"Value": page.rows, "TotalCount": page.total},
+    "a total as a text": lambda page: {"Value": page.rows, "TotalCount": str(page.total)},
+    "neither": lambda page: {"Value": page.rows},
+    "a total too large": lambda page: {"Value": page.rows, "TotalCount": page.total + 500},
+    "a total too small": lambda page: {**linked(page), "TotalCount": 7},
+    "a total of no sense": lambda page: {**linked(page), "TotalCount": "unknown"},
+    "a foreign link": lambda page: {
+        **linked(page),
+        "@nextLink": page.link_at(f"http://localhost:{page.host.split(':')[1]}/"),
     },
-    "OData": lambda _, rows, total, following: {
-        "value": rows,
-        "@odata.nextLink": following and LINK.format(skip=following),
-    },
-    "absent at the end": lambda _, rows, total, following: (
-        {"Value": rows, "@nextLink": LINK.format(skip=following)} if following else {"Value": rows}
-    ),
-    "spaces in the link": lambda _, rows, total, following: {
-        "Value": rows,
-        "@nextLink": following and LINK.format(skip=following) + "&startDate=2026-10-22 00:00:00",
-    },
-    "only a total": lambda _, rows, total, following: {"Value": rows, "TotalCount": total},
-    "a total as a text": lambda _, rows, total, following: {"Value": rows, "TotalCount": str(total)},
-    "neither": lambda _, rows, total, following: {"Value": rows},
-    "a total too large": lambda _, rows, total, following: {"Value": rows, "TotalCount": total + 500},
-    "a total too small": lambda seen, rows, total, following: {**linked(seen, rows, total, following), "TotalCount": 7},
-    "a total of no sense": lambda seen, rows, total, following: {
-        **linked(seen, rows, total, following),
-        "TotalCount": "unknown",
-    },
-    "a foreign link": lambda seen, rows, total, following: {
-        "Value": rows,
-        "TotalCount": total,
-        "@nextLink": following
-        and f"http://localhost:{seen.headers['host'].split(':')[1]}/{LINK.format(skip=following)}",
-    },
-    "null rows at the end": lambda _, rows, total, following: {"Value": rows or None},
+    "null rows at the end": lambda page: {"Value": page.rows or None},
 }
 
 
@@ -123,8 +135,8 @@ def test_a_pull_goes_on_from_its_checkpoint() -> None:
 def test_links_that_lead_in_a_circle_are_told(back_to: int) -> None:
     """A pull that runs in a circle would never end and never fail."""
 
-    def circle(_: Seen, rows: list[object], total: int, following: int | None) -> Mapping[str, object]:
-        return {"Value": rows, "@nextLink": LINK.format(skip=following or back_to)}
+    def circle(page: Rows) -> Mapping[str, object]:
+        return {"Value": page.rows, "@nextLink": LINK.format(page.following or back_to)}
 
     with server_of(200, circle) as server, pytest.raises(BadAnswer, match="before"):
         batch_pages(server.url)
@@ -134,8 +146,8 @@ def test_links_that_lead_in_a_circle_are_told(back_to: int) -> None:
 def test_rows_that_come_again_are_passed_on() -> None:
     """Order is undocumented and rows shift: the pull knows a cab by its id, and drops what it has."""
 
-    def repeated(_: Seen, rows: list[object], total: int, following: int | None) -> Mapping[str, object]:
-        return {"Value": [row(0), *rows], "TotalCount": total, "@nextLink": following and LINK.format(skip=following)}
+    def repeated(page: Rows) -> Mapping[str, object]:
+        return {**linked(page), "Value": [row(0), *page.rows]}
 
     with server_of(150, repeated) as server:
         pages = batch_pages(server.url)

@@ -71,14 +71,14 @@ def test_an_opened_source_gives_its_bytes() -> None:
     ],
 )
 def test_a_refusal_is_sorted_by_what_helps(answer: Answer, kind: type[CabferryError]) -> None:
-    for ask in ("HEAD", "GET"):
-        with LoopbackServer(in_turn(answer)) as server, pytest.raises(kind) as caught:
-            url = f"{server.url}/b?sig=QZXJ"
-            if ask == "HEAD":
-                source_facts(HttpSource(1), url, "the cab")
-            else:
-                with opened_source(HttpSource(1), url, "the cab"):
-                    pass
+    source = HttpSource(1)
+    with LoopbackServer(in_turn(answer)) as server:
+        url = f"{server.url}/b?sig=QZXJ"
+        with pytest.raises(kind) as of_head:
+            source_facts(source, url, "the cab")
+        with pytest.raises(kind) as of_get, opened_source(source, url, "the cab"):
+            pass
+    for caught in (of_head, of_get):
         assert type(caught.value) is kind
         assert "the cab" in str(caught.value)
         assert "QZXJ" not in str(caught.value)

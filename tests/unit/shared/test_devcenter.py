@@ -18,18 +18,22 @@ FORBIDDEN = (
 THROTTLED = b'{"statusCode":429,"message":"Rate limit is exceeded. Try again in 14 seconds."}'
 
 
+def fetch(base_url: str, identity: CountingIdentity | None = None) -> bytes:
+    """Fetch the first page of a batch."""
+    devcenter = dev_center(base_url, identity)
+    return devcenter.fetch_page(devcenter.batch_url(FAILURE, WINDOW, 0), "the page")
+
+
 def answered(*answers: Answer) -> tuple[bytes, list[Seen]]:
     """Fetch a page from a server that gives these answers."""
     with LoopbackServer(in_turn(*answers)) as server:
-        devcenter = dev_center(server.url)
-        return devcenter.fetch_page(devcenter.batch_url(FAILURE, WINDOW, 0), "the page"), server.seen
+        return fetch(server.url), server.seen
 
 
 def refused(kind: type[CabferryError], *answers: Answer) -> tuple[CabferryError, int]:
     """Return what a page is refused with, and after how many requests."""
     with LoopbackServer(in_turn(*answers)) as server, pytest.raises(kind) as caught:
-        devcenter = dev_center(server.url)
-        devcenter.fetch_page(devcenter.batch_url(FAILURE, WINDOW, 0), "the page")
+        fetch(server.url)
     assert type(caught.value) is kind
     assert str(caught.value).startswith("the page")
     return caught.value, len(server.seen)
@@ -65,8 +69,7 @@ def test_a_token_that_is_refused_twice_needs_a_person() -> None:
 
 def test_a_fixed_token_that_is_refused_is_not_tried_again() -> None:
     with LoopbackServer(in_turn(Answer(b"", 401))) as server, pytest.raises(NeedsPerson):
-        devcenter = dev_center(server.url, CountingIdentity(distinct=False))
-        devcenter.fetch_page(devcenter.batch_url(FAILURE, WINDOW, 0), "the page")
+        fetch(server.url, CountingIdentity(distinct=False))
     assert len(server.seen) == 1
 
 
@@ -130,9 +133,8 @@ def test_a_connection_that_breaks_each_time_is_tried_later() -> None:
 def test_a_server_that_does_not_listen_is_tried_later() -> None:
     with LoopbackServer(in_turn(Answer())) as server:
         gone = server.url
-    devcenter = dev_center(gone)
     with pytest.raises(AgainLater):
-        devcenter.fetch_page(devcenter.batch_url(FAILURE, WINDOW, 0), "the page")
+        fetch(gone)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

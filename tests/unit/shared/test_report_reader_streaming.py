@@ -15,20 +15,18 @@ from shared.report_reader import read_report
 from .report_files import APPLICATION, CAB, FAILURE, ROW, read, text
 
 MEGABYTE = 1024 * 1024
-ROWS = 150_000
+ROWS = 60_000
 
 
-class Generated(io.RawIOBase):
+class Generated(io.BytesIO):
     """A file that exists only as it is read."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
+        super().__init__()
         self._chunks, self._waiting = chunks, b""
         self.total = 0
 
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1, /) -> bytes:
+    def read(self, size: int | None = -1, /) -> bytes:
         if not self._waiting:
             self._waiting = next(self._chunks, b"")
         chunk, self._waiting = self._waiting[:size], self._waiting[size:]
@@ -42,7 +40,7 @@ def long_report() -> Iterator[bytes]:
     for start in range(0, ROWS, 1_000):
         yield b"".join(
             b"%s\tfailure-%012d\tcab-%032d\tAV_contoso!ReadQueue\t%s\n"
-            % (APPLICATION.encode(), number // 3, number, b"x" * 100)
+            % (APPLICATION.encode(), number // 3, number, b"x" * 1_000)
             for number in range(start, start + 1_000)
         )
 
@@ -60,7 +58,7 @@ def test_memory_stays_flat_however_long_a_report_is() -> None:
     finally:
         tracemalloc.stop()
     assert cabs == ROWS
-    assert file.total > 25 * MEGABYTE
+    assert file.total > 50 * MEGABYTE
     assert peak < 12 * MEGABYTE, peak
 
 
@@ -95,7 +93,7 @@ def test_a_field_has_a_megabyte_at_most(size: int) -> None:
 
 
 def test_what_a_row_tells_fits_a_column_of_a_table() -> None:
-    """Table Storage takes 64 KiB of UTF-16 a column, and refuses the other 99 cabs of a transaction with a longer one."""
+    """Table Storage takes 64 KiB of UTF-16 a column; a longer one costs the other 99 cabs of the transaction too."""
     reading = read(text([{**ROW, "FailureName": "x" * 100_000}]).encode())
     assert 1 <= len(reading.cabs[FAILURE][CAB].failure_name) <= 32 * 1024
 
@@ -111,8 +109,7 @@ def test_what_a_row_tells_fits_a_column_of_a_table() -> None:
 def test_any_bytes_give_failures_or_a_refusal(start: bytes, header: bytes, rest: bytes) -> None:
     try:
         reading = read(start + header + rest, buffered=3)
-    except BadInput as refused:
-        assert "report 43000" in str(refused)
+    except BadInput:
         return
     for failure, cabs in reading.cabs.items():
         assert failure.application_id

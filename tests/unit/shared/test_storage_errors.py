@@ -21,7 +21,7 @@ def refusal(status: int, headers: Mapping[str, str] | None = None, message: str 
     """Make the SDK's error for an answer."""
     error = HttpResponseError(message)
     error.status_code = status
-    error.response = SimpleNamespace(headers=dict(headers or {}))  # type: ignore[assignment] # all that is read of it
+    error.response = SimpleNamespace(headers=dict(headers or {}))
     return error
 
 

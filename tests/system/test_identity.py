@@ -1,0 +1,218 @@
+"""The sign-in to the Dev Center, with azure-identity itself against a token endpoint over HTTPS."""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from http import HTTPStatus
+from pathlib import Path
+from zlib import crc32
+
+import pytest
+
+from local.azurite.server import Azurite
+from local.simulator.catalogue import Failure
+from local.simulator.faults import Call, Fault, FaultKind
+from local.simulator.scenario import Location, ReportForm
+from local.simulator.thread import SimulatorThread
+from local.simulator.token_endpoint import TokenEndpoint
+from local.simulator.tokens import DEV_CENTER, STORAGE
+from tests.support.azurite import SOURCES, StorageAccount
+from tests.system.answers import problem
+from tests.system.playground import Playground
+
+
+@pytest.fixture
+def simulator(
+    azurite: Azurite, token_endpoint: TokenEndpoint, request: pytest.FixtureRequest
+) -> Iterator[SimulatorThread]:
+    """A Dev Center that takes the endpoint's tokens, each for its own audience only."""
+    accepts: Callable[..., bool] = token_endpoint.tokens.accepts
+    with SimulatorThread(
+        {name: azurite.connection_string(name) for name in SOURCES},
+        partial(accepts, audience=DEV_CENTER),
+        partial(accepts, audience=STORAGE),
+        seed=crc32(request.node.nodeid.encode()),
+    ) as running:
+        yield running
+    assert not running.ledger.problems
+
+
+@pytest.fixture
+def playground(
+    azurite: Azurite, storage: StorageAccount, simulator: SimulatorThread, tmp_path: Path
+) -> Iterator[Playground]:
+    """A playground without a fixed token."""
+    made = Playground(azurite, storage, simulator, None, tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def failure(playground: Playground) -> Failure:
+    failure = playground.simulator.builder.failure(2)
+    playground.simulator.publish()
+    return failure
+
+
+@pytest.fixture
+def with_secret(token_endpoint: TokenEndpoint) -> Mapping[str, str]:
+    """The settings of an application with a secret."""
+    return {
+        **token_endpoint.environment,
+        "DEVCENTER_TENANT_ID": token_endpoint.tenant_id,
+        "DEVCENTER_CLIENT_ID": token_endpoint.client_id,
+        "DEVCENTER_CLIENT_SECRET": token_endpoint.secret,
+    }
+
+
+def test_a_secret_signs_in_once_for_many_pulls(
+    playground: Playground, failure: Failure, token_endpoint: TokenEndpoint, with_secret: Mapping[str, str]
+) -> None:
+    """A token lives an hour: asking for one at each request would be throttled by Entra."""
+    others = [playground.simulator.builder.failure(1) for _ in range(5)]
+    playground.simulator.publish()
+    app = playground.start(with_secret)
+    pulls = playground.pull(app, failure) + playground.pull(app, *others)
+    assert {pull.state for pull in pulls} == {"Completed"}
+    assert token_endpoint.requests == {"secret": 1, "assertion": 0, "identity": 0}
+    playground.assert_copied_once(failure, *others)
+
+
+def test_a_wrong_secret_says_what_to_do_and_a_right_one_mends_it(
+    playground: Playground, failure: Failure, token_endpoint: TokenEndpoint, with_secret: Mapping[str, str]
+) -> None:
+    """Secrets end: the error must name the setting, and the app go on without a restart when Entra takes it again."""
+    right, token_endpoint.secret = token_endpoint.secret, "another one"
+    app = playground.start(with_secret)
+    (pull,) = playground.pull(app, failure)
+    assert pull.state == "Failed"
+    for told in (pull.last_error or "", problem(app.post("/api/reports/check"), HTTPStatus.BAD_GATEWAY)):
+        assert "AADSTS7000215" in told
+        assert "secret" in told
+        assert "DEVCENTER_CLIENT_ID" in told
+        assert right not in told
+    assert not playground.api_requests(failure)
+    assert right not in app.log
+    token_endpoint.secret = right
+    assert playground.pull(app, failure)[0].state == "Completed"
+
+
+def test_an_unknown_tenant_is_told(
+    playground: Playground, failure: Failure, token_endpoint: TokenEndpoint, with_secret: Mapping[str, str]
+) -> None:
+    """The wrong id in the wrong setting is the commonest mistake of a first deployment."""
+    app = playground.start({**with_secret, "DEVCENTER_TENANT_ID": token_endpoint.client_id})
+    (pull,) = playground.pull(app, failure)
+    assert pull.state == "Failed"
+    assert "DEVCENTER_TENANT_ID" in (pull.last_error or "")
+
+
+def test_a_managed_identity_stands_in_for_the_secret(
+    playground: Playground, failure: Failure, token_endpoint: TokenEndpoint
+) -> None:
+    """The way without any secret, which is the one that is deployed."""
+    app = playground.start(
+        {
+            **token_endpoint.environment,
+            "DEVCENTER_TENANT_ID": token_endpoint.tenant_id,
+            "DEVCENTER_CLIENT_ID": token_endpoint.client_id,
+            "DEVCENTER_MANAGED_IDENTITY_CLIENT_ID": token_endpoint.identity_client_id,
+        }
+    )
+    (pull,) = playground.pull(app, failure)
+    assert pull.state == "Completed"
+    assert token_endpoint.requests == {"secret": 0, "assertion": 1, "identity": 1}
+    playground.assert_copied_once(failure)
+
+
+def test_a_managed_identity_that_is_not_there_is_told(
+    playground: Playground, failure: Failure, token_endpoint: TokenEndpoint
+) -> None:
+    """An identity of another app, or none, gives no token: a person has to see which setting to look at."""
+    app = playground.start(
+        {
+            **token_endpoint.environment,
+            "DEVCENTER_TENANT_ID": token_endpoint.tenant_id,
+            "DEVCENTER_CLIENT_ID": token_endpoint.client_id,
+            "DEVCENTER_MANAGED_IDENTITY_CLIENT_ID": token_endpoint.tenant_id,
+        }
+    )
+    (pull,) = playground.pull(app, failure)
+    assert pull.state == "Failed"
+    assert "federated credential" in (pull.last_error or "")
+    assert token_endpoint.requests["assertion"] == 0
+
+
+def test_a_token_that_is_refused_is_renewed_once(
+    playground: Playground, failure: Failure, token_endpoint: TokenEndpoint, with_secret: Mapping[str, str]
+) -> None:
+    """A token can end between two looks at the clock; a second refusal is not about the clock."""
+    app = playground.start(with_secret)
+    playground.fail(failure, FaultKind.UNAUTHORIZED)
+    (pull,) = playground.pull(app, failure)
+    assert (pull.state, pull.attempts) == ("Completed", 0)
+    assert token_endpoint.requests["secret"] == 2
+    refused = playground.simulator.builder.failure(1)
+    playground.simulator.publish()
+    playground.fail(refused, FaultKind.UNAUTHORIZED, None)
+    (pull,) = playground.pull(app, refused)
+    assert pull.state == "Failed"
+    assert "401" in (pull.last_error or "")
+    assert len(playground.api_requests(refused)) == 2
+    assert token_endpoint.requests["secret"] == 3
+
+
+def test_a_report_without_a_signature_is_read_with_a_storage_token(
+    playground: Playground, failure: Failure, token_endpoint: TokenEndpoint, with_secret: Mapping[str, str]
+) -> None:
+    """Real reports came without a SAS: without a token of the other audience they cannot be read."""
+    bare = playground.simulator.builder.report([failure], ReportForm(location=Location.BARE))
+    playground.simulator.publish()
+    app = playground.start(with_secret)
+    run = playground.check(app)[str(bare.report_id)]
+    assert (run.outcome, run.failures, run.cabs) == ("ingested", 1, 2)
+    assert playground.ends(app, failure)[0].state == "Completed"
+    assert token_endpoint.requests["secret"] == 2
+    playground.assert_copied_once(failure)
+
+
+def test_a_report_with_a_signature_gets_no_token(
+    playground: Playground, failure: Failure, with_secret: Mapping[str, str]
+) -> None:
+    """A token that is sent along to a signed URL goes to whoever the URL names; storage refuses both at once."""
+    form = ReportForm(location=Location.FRONT_SAS)
+    signed = playground.simulator.builder.report([failure], form)
+    playground.simulator.publish()
+    app = playground.start(with_secret)
+    assert playground.check(app)[str(signed.report_id)].outcome == "ingested"
+    playground.ends(app, failure)
+    blobs = [request for request in playground.simulator.ledger.requests if request.call is Call.BLOB]
+    assert [request.bearer for request in blobs] == [False]
+
+
+def test_a_storage_token_that_is_refused_is_told(
+    playground: Playground, failure: Failure, token_endpoint: TokenEndpoint, with_secret: Mapping[str, str]
+) -> None:
+    """The storage tenant is a setting of its own, which nobody thinks of until it is named."""
+    playground.simulator.builder.report([failure], ReportForm(location=Location.BARE))
+    playground.simulator.publish()
+    playground.simulator.faults.add(Fault(call=Call.BLOB, kind=FaultKind.FORBIDDEN))
+    app = playground.start(with_secret)
+    told = problem(app.post("/api/reports/check"), HTTPStatus.BAD_GATEWAY)
+    assert "DEVCENTER_STORAGE_TENANT_ID" in told
+    app = playground.start({**with_secret, "DEVCENTER_STORAGE_TENANT_ID": token_endpoint.client_id})
+    told = problem(app.post("/api/reports/check"), HTTPStatus.BAD_GATEWAY)
+    assert "DEVCENTER_STORAGE_TENANT_ID" in told
+    assert playground.stored.rows("pulls") == []
+
+
+def test_a_fixed_token_goes_to_the_dev_center_alone(playground: Playground, token_endpoint: TokenEndpoint) -> None:
+    """A token of the Dev Center that is shown to a storage host is a token that is lost."""
+    failure = playground.simulator.builder.failure(1)
+    playground.simulator.builder.report([failure], ReportForm(location=Location.BARE))
+    playground.simulator.publish()
+    token = token_endpoint.tokens.issue(DEV_CENTER, token_endpoint.client_id)
+    app = playground.start({"DEVCENTER_ACCESS_TOKEN": token})
+    problem(app.post("/api/reports/check"), HTTPStatus.BAD_GATEWAY)
+    blobs = [request for request in playground.simulator.ledger.requests if request.call is Call.BLOB]
+    assert [(request.bearer, request.status) for request in blobs] == [(False, 401)]
+    assert playground.pull(app, failure)[0].state == "Completed"

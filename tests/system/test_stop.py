@@ -1,0 +1,105 @@
+"""Ctrl-C and its kin: the app ends well, and leaves nothing running."""
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from local.paths import LOCAL
+from tests.system.app import App
+from tests.system.playground import Playground
+from tests.system.waiting import wait_until
+
+
+def _terminate(app: App) -> None:
+    """Ask the process to end, as a service manager does."""
+    if sys.platform == "win32":
+        app.interrupt()
+    else:
+        os.kill(app.process.pid, signal.SIGTERM)
+
+
+@pytest.mark.parametrize("ask", [App.interrupt, _terminate], ids=["Ctrl-C", "SIGTERM"])
+def test_the_app_ends_well_when_it_is_asked_to(playground: Playground, ask: Callable[[App], None]) -> None:
+    """A stop that looks like a crash, or needs a second one, is not trusted any more."""
+    failure = playground.simulator.builder.failure(2)
+    playground.simulator.publish()
+    app = playground.start()
+    playground.pull(app, failure)
+    ask(app)
+    assert app.wait() == 0
+    assert not _answers(app.url)
+    # What was left undone would be found by the next start.
+    assert playground.stored.messages() == 0
+
+
+def test_a_stop_gives_back_what_it_had_not_begun(playground: Playground) -> None:
+    """A deployment in mid-report must not delay the rest by a message's lease."""
+    failures = [playground.simulator.builder.failure(1) for _ in range(20)]
+    playground.simulator.publish()
+    app = playground.start()
+    playground.ask(app, *failures)
+    app.interrupt()
+    assert app.wait() == 0
+    app = playground.start()
+    pulls = playground.ends(app, *failures)
+    assert {pull.state for pull in pulls} == {"Completed"}
+    playground.assert_copied_once(*failures)
+
+
+def test_the_embedded_default_leaves_nothing_running(tmp_path: Path) -> None:
+    """An Azurite that stays behind holds its memory, and the next one's patience."""
+    # One after the other: both write where their Azurite is into the same file.
+    for number, (end, good) in enumerate(((App.interrupt, {0}), (App.kill, {-9, 1}))):
+        app = App({}, tmp_path / f"start-{number}.log")
+        try:
+            assert app.get("/api/health").json() == {"status": "ok"}
+            addresses = _embedded(app)
+            end(app)
+            assert app.wait() in good
+        finally:
+            app.close()
+        wait_until(partial(_all_silent, addresses), "the end of Azurite and the simulator")
+
+
+def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
+    """The commonest mishap of a start: the sentence has to name the port."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        log = tmp_path / "start.log"
+        with pytest.raises(AssertionError, match="the app ended with 1"):
+            App({"CAB_STORAGE": "UseDevelopmentStorage=true"}, log, port=port)
+    assert str(port) in log.read_text(encoding="utf-8")
+    assert "Traceback" not in log.read_text(encoding="utf-8")
+
+
+def _embedded(app: App) -> list[str]:
+    """Return where an app, its Azurite and its simulator listen, after checking that they do."""
+    connection_string = (LOCAL / "connection-string.txt").read_text(encoding="utf-8")
+    parts = (part.partition("=") for part in connection_string.split(";"))
+    storage = [value for name, _, value in parts if name.endswith("Endpoint")]
+    (devcenter,) = {word for line in app.log.splitlines() for word in line.split() if word.endswith("/simulator")}
+    addresses = [*storage, devcenter, app.url]
+    assert len(storage) == 3
+    assert all(map(_answers, addresses))
+    return addresses
+
+
+def _all_silent(addresses: list[str]) -> bool:
+    return not any(map(_answers, addresses))
+
+
+def _answers(url: str) -> bool:
+    """Tell whether anything listens at an address."""
+    parts = urlsplit(url)
+    try:
+        with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=5):
+            return True
+    except OSError:
+        return False
