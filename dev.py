@@ -37,7 +37,7 @@ def main() -> int:
         return lint()
     if command == "test":
         return go_on(["-m", "pytest", *(rest or ["-n", "auto"])])
-    return go_on(["-m", "local", command, *rest])
+    return go_on(["-m", "bench", *rest] if command == "bench" else ["-m", "local", command, *rest])
 
 
 def parsed() -> tuple[str, list[str]]:
@@ -48,6 +48,7 @@ def parsed() -> tuple[str, list[str]]:
         ("demo", "run the whole app on an embedded Azurite and a simulated Dev Center, and check every copied cab"),
         ("start", "run the app until Ctrl-C: on the storage that the environment names, or on the embedded default"),
         ("test", "run all tests, or what further arguments select (they go to pytest)"),
+        ("bench", "measure the app beside what one would use instead; --quick for a short look"),
         ("lint", "check format, style, types and deployment"),
     ):
         commands.add_parser(name, help=help_text, add_help=name == "lint")

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from shared.failure import Failure, Window
 
 _log = logging.getLogger(__name__)
+# So many pages of nothing but known cabs mean a server that does not page at all.
+_PAGES_WITHOUT_NEWS = 20
 # Table Storage knows no earlier time; .NET writes the year 1 for one that was never set.
 _FIRST_MOMENT = datetime(1601, 1, 1, tzinfo=UTC)
 
@@ -110,6 +112,7 @@ class CabBatch:
         asked: set[str] = set()
         waiting: deque[_Asked] = deque()
         has_link_key = linked = repeated = False
+        nothing_new = 0
 
         def ask(start: int, url: str) -> None:
             if url in asked:
@@ -124,7 +127,10 @@ class CabBatch:
             cabs, unreadable = _cabs(wire.rows)
             end = _skip_of(wire.link) or page.skip + len(wire.rows)
             has_link_key, linked = has_link_key or wire.has_link_key, linked or bool(wire.link)
-            repeated = repeated or any(was_seen(cab.cab_id_hash) for cab in cabs)
+            again = sum(was_seen(cab.cab_id_hash) for cab in cabs)
+            repeated, nothing_new = repeated or again > 0, nothing_new + 1 if again == len(cabs) else 0
+            if nothing_new > _PAGES_WITHOUT_NEWS:
+                raise BadAnswer(f"{self._named(page.skip)}: {nothing_new} pages in a row brought nothing new")
             is_full_without_total = len(wire.rows) >= PAGE_ROWS and wire.total < 0
             unsure = (repeated and not linked) or (is_full_without_total and not has_link_key)
             more = bool(wire.rows) and (bool(wire.link) or wire.total > end or unsure)

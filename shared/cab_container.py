@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from shared.redaction import redact
 from shared.storage_errors import storage_errors
 
 if TYPE_CHECKING:
@@ -117,9 +118,13 @@ def labels(failure: Failure, cab: BatchCab, facts: CabFacts, source: str) -> Cab
         "driverVersion": facts.driver_version,
     }
     return CabLabels(
-        metadata={name: _header_safe(value) for name, value in told.items() if value.strip()},
-        tags={name: _NO_TAG.sub("_", value)[:_TAG_LENGTH].strip() for name, value in tags.items() if value.strip()},
+        metadata={name: _header_safe(redact(value)) for name, value in told.items() if value.strip()},
+        tags={name: _tag_safe(redact(value)) for name, value in tags.items() if value.strip()},
     )
+
+
+def _tag_safe(value: str) -> str:
+    return _NO_TAG.sub("_", value)[:_TAG_LENGTH].strip()
 
 
 def _header_safe(value: str) -> str:

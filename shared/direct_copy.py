@@ -17,11 +17,12 @@ import time
 from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, urlencode, urlsplit
 
 import certifi
 import urllib3
+from requests.utils import get_environ_proxies, select_proxy
 
 from shared.access_tokens import STORAGE_SCOPE
 from shared.errors import AgainLater
@@ -114,16 +115,17 @@ class DirectCopy:
         self, container_url: str, authorization: Authorization | None, api_version: str, connections: int
     ) -> None:
         parts = urlsplit(container_url)
-        self._path, self._query = parts.path, f"?{parts.query}" if parts.query else ""
+        self._origin, self._path = f"{parts.scheme}://{parts.netloc}", parts.path
+        self._query = f"?{parts.query}" if parts.query else ""
         self._authorization, self._api_version = authorization, api_version
-        # The same certificates as requests takes, which the SDKs stand on.
-        trusted = os.environ.get("REQUESTS_CA_BUNDLE") or certifi.where()
-        self._pool = urllib3.connection_from_url(
-            f"{parts.scheme}://{parts.netloc}",
-            maxsize=connections,
-            timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS),
-            **({"ca_certs": trusted} if parts.scheme == "https" else {}),
-        )
+        # The same certificates and proxies as requests takes, which the SDKs stand on.
+        options: dict[str, Any] = {
+            "maxsize": connections,
+            "timeout": urllib3.Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS),
+            "ca_certs": os.environ.get("REQUESTS_CA_BUNDLE") or certifi.where(),
+        }
+        proxy = select_proxy(self._origin, get_environ_proxies(self._origin))
+        self._pool = urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
 
     def copy(self, blob_name: str, source_url: str, labels: CabLabels) -> None:
         """Copy one blob, unless there is one of that name.
@@ -163,7 +165,9 @@ class DirectCopy:
         if self._authorization:
             headers["Authorization"] = self._authorization.value("PUT", path, headers)
         try:
-            answer = self._pool.urlopen("PUT", path + self._query, headers=headers, retries=False)
+            answer = self._pool.urlopen(
+                "PUT", f"{self._origin}{path}{self._query}", headers=headers, retries=False, redirect=False
+            )
         except urllib3.exceptions.HTTPError as error:
             raise AgainLater(f"{blob_name}: storage does not answer ({type(error).__name__})") from None
         if answer.status == HTTPStatus.ACCEPTED:

@@ -119,8 +119,11 @@ def pull_failure(tools: PullTools, message: PullMessage) -> None:
         _log.info("%s is being pulled by another owner; its message is sent again", message.failure)
         tools.queue.send(message, min(lease.remaining, _LOOK_AGAIN))
         return
-    with lease:
-        _run_to_an_end(tools, lease)
+    try:
+        with lease:
+            _run_to_an_end(tools, lease)
+    except LeaseLost as lost:
+        _log.warning("%s: %s; it is that owner's pull now", message.failure, lost)
 
 
 def _run_to_an_end(tools: PullTools, lease: RowLease) -> None:
@@ -128,8 +131,8 @@ def _run_to_an_end(tools: PullTools, lease: RowLease) -> None:
     try:
         pull.run()
         pull.complete()
-    except LeaseLost as lost:
-        _log.warning("%s: %s; it is that owner's pull now", pull.row.failure, lost)
+    except LeaseLost:
+        raise
     except _TimeBudgetUsed:
         pull.hand_on()
     except AgainLater as error:

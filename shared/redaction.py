@@ -8,15 +8,16 @@ from typing import Any
 # only some are secret, but none is worth a risk, and an unknown API may sign in its own way.
 _SECRETS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\?[^\s\"'<>?=]*=[^\s\"'<>]*"), "?[redacted]"),
-    (re.compile(r"\b(sig|se|skoid|sktid)=[^\s\"'<>&]+", re.IGNORECASE), r"\1=[redacted]"),
-    (
-        re.compile(r"\b(AccountKey|SharedAccessSignature|client_secret|client_assertion)=[^\s\"'<>;&]+", re.IGNORECASE),
-        r"\1=[redacted]",
-    ),
+    (re.compile(r"(?:\b|(?<=u0026))(sig|se|skoid|sktid)=[^\s\"'<>&]+", re.IGNORECASE), r"\1=[redacted]"),
     (re.compile(r"\b(Bearer|SharedKey(?:Lite)?)\s+[A-Za-z0-9._~+/=:-]+", re.IGNORECASE), r"\1 [redacted]"),
     (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)*"), "[redacted token]"),
+    # As JSON, as JSON within JSON, as Python shows it, and as name=value.
     (
-        re.compile(r"(\"?(?:DeviceId|HardwareId)\"?\s*[:=]\s*)(?:\"[^\"]*\"|[^\s,;}]+)", re.IGNORECASE),
+        re.compile(
+            r"(\b(?:DeviceId|HardwareId|AccountKey|SharedAccessSignature|access_token|refresh_token|client_secret|"
+            r"client_assertion)\\*[\"']?\s*[:=]\s*)(?:\\*[\"'][^\"']*|[^\s\"',;}]+)",
+            re.IGNORECASE,
+        ),
         r"\1[redacted]",
     ),
 )

@@ -85,8 +85,8 @@ def check_reports(tools: ReportTools) -> list[RunOutcome]:
         not list. One that fails stops no other.
 
     Raises:
-        CabferryError: The schedules could not be listed, a person is needed, or the Dev Center asked to be left alone
-            for a while: asking on would only be refused again.
+        CabferryError: The schedules could not be listed, a person is needed at the Dev Center, or it asked to be left
+            alone for a while: asking on would only be refused again.
     """
     ids = tools.settings.report_ids or tuple(each.report_id for each in tools.devcenter.schedules() if each.is_active)
     if not ids:
@@ -98,21 +98,22 @@ def check_reports(tools: ReportTools) -> list[RunOutcome]:
 def _check_report(tools: ReportTools, report_id: str, window: Window) -> Iterator[RunOutcome]:
     try:
         runs, known = tools.devcenter.report_runs(report_id, window), tools.reports.of(report_id)
+    except NeedsPerson:
+        raise
     except CabferryError as error:
-        _raise_if_for_all(error)
+        _raise_if_asked_to_wait(error)
         yield _failed(ReportRun(report_id, "", "", ""), error)
         return
     for run in runs:
         try:
             yield _check_run(tools, run, known.get(run.report_datetime))
         except CabferryError as error:
-            _raise_if_for_all(error)
+            _raise_if_asked_to_wait(error)
             yield _failed(run, error)
 
 
-def _raise_if_for_all(error: CabferryError) -> None:
-    """Raise an error that every further call would meet: a person is needed, or the service named a wait."""
-    if isinstance(error, NeedsPerson) or (isinstance(error, AgainLater) and error.wait is not None):
+def _raise_if_asked_to_wait(error: CabferryError) -> None:
+    if isinstance(error, AgainLater) and error.wait is not None:
         raise error
 
 

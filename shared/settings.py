@@ -8,7 +8,7 @@ indexing.
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Self
 from urllib.parse import urlsplit
@@ -94,7 +94,7 @@ _BY_NAME = {setting.name: setting for setting in SETTINGS}
 class CabStorage:
     """Where the cabs, the queue and the tables live: a connection string, or service URIs with an identity."""
 
-    connection_string: str | None
+    connection_string: str | None = field(repr=False)
     blob_uri: str
     queue_uri: str
     table_uri: str
@@ -108,9 +108,9 @@ class DevCenterAccess:
     base_url: str
     tenant_id: str
     client_id: str
-    client_secret: str | None
+    client_secret: str | None = field(repr=False)
     managed_identity_client_id: str | None
-    access_token: str | None
+    access_token: str | None = field(repr=False)
     storage_tenant_id: str
 
 

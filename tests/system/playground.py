@@ -6,6 +6,7 @@ from pathlib import Path
 
 from local.azurite.access_log import StorageRequest
 from local.azurite.server import Azurite
+from local.simulator.builder import CabForm
 from local.simulator.catalogue import Cab, Failure, FailureKey, Held
 from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.ledger import SeenRequest
@@ -19,6 +20,7 @@ from tests.system.waiting import DEADLINE_SECONDS, wait_until
 # A schedule that does not come while a test runs.
 NEVER = "0 0 0 29 2 *"
 ENDED = {"Completed", "Failed"}
+SMALL = CabForm((64, 64))
 
 
 class Playground:
@@ -77,6 +79,18 @@ class Playground:
         self.stored.__exit__(None, None, None)
         for app in self.apps:
             assert app in self._may_raise or "Traceback" not in app.log, app.log
+
+    def long_failure(self, cabs: int, copied: int = 12) -> Failure:
+        """Add a failure with many cabs, and publish it.
+
+        Args:
+            cabs: How many.
+            copied: How many of them can be had; the others cost no request but their place on a page, and have rows.
+        """
+        failure = self.simulator.builder.failure(copied, SMALL)
+        self.simulator.builder.cabs(failure, cabs - copied, CabForm((64, 64), stored=False, downloadable=False))
+        self.simulator.publish()
+        return failure
 
     def ask(self, app: App, *failures: Failure, window: Mapping[str, str] | None = None) -> None:
         """Ask for pulls, one request for each application.

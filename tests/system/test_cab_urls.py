@@ -148,7 +148,8 @@ def test_a_url_of_a_foreign_host_is_not_followed(playground: Playground) -> None
 
 def test_only_the_newest_are_kept_where_that_is_asked(playground: Playground) -> None:
     """MAX_CABS_PER_FAILURE bounds the cost of a failure that happens on every machine."""
-    failure = playground.simulator.builder.failure(130)
+    failure = playground.simulator.builder.failure(6, CabForm(age=(timedelta(hours=1), timedelta(days=1))))
+    playground.simulator.builder.cabs(failure, 124, CabForm(stored=False, age=(timedelta(days=2), timedelta(days=20))))
     playground.simulator.publish()
     app = playground.start({"MAX_CABS_PER_FAILURE": "4"})
     (pull,) = playground.pull(app, failure)

@@ -44,35 +44,12 @@ class Case:
     asked: list[tuple[float, SeenRequest]]
 
 
+@dataclass(frozen=True, slots=True)
 class Cases:
-    """Failures whose batches go wrong in one app at once, so that their waits pass side by side."""
+    """What became of pulls whose batches went wrong once, and of those where they did every time, by the fault."""
 
-    def __init__(self, playground: Playground, moments: list[tuple[float, SeenRequest]]) -> None:
-        self._playground, self._moments = playground, moments
-        self._failures: dict[FaultKind, Failure] = {}
-        self.app = playground.start()
-
-    def add(self, kind: FaultKind, times: int | None, retry_after: int = WAIT) -> None:
-        """Let a failure's batch go wrong."""
-        failure = self._playground.simulator.builder.failure(2)
-        match = {"failureHash": failure.key.failure_hash}
-        fault = Fault(call=Call.CAB_BATCH, kind=kind, times=times, retry_after=retry_after, match=match)
-        self._playground.simulator.faults.add(fault)
-        self._failures[kind] = failure
-
-    def ended(self) -> dict[FaultKind, Case]:
-        """Pull all of them to their ends."""
-        failures = list(self._failures.values())
-        self._playground.simulator.publish()
-        pulls = self._playground.pull(self.app, *failures)
-        return {
-            kind: Case(failure, pull, self._of(failure))
-            for (kind, failure), pull in zip(self._failures.items(), pulls, strict=True)
-        }
-
-    def _of(self, failure: Failure) -> list[tuple[float, SeenRequest]]:
-        asked = self._playground.api_requests(failure)
-        return [(moment, request) for moment, request in self._moments if request in asked]
+    once: dict[FaultKind, Case]
+    lasting: dict[FaultKind, Case]
 
 
 @pytest.fixture(scope="module")
@@ -92,21 +69,41 @@ def moments(shared_playground: Playground) -> Iterator[list[tuple[float, SeenReq
 
 
 @pytest.fixture(scope="module")
-def once(shared_playground: Playground, moments: list[tuple[float, SeenRequest]]) -> dict[FaultKind, Case]:
-    """What goes wrong once."""
-    cases = Cases(shared_playground, moments)
-    for kind in (*THROTTLED, *BUSY, *BROKEN, FaultKind.RESET):
-        cases.add(kind, 1)
-    return cases.ended()
+def cases(shared_playground: Playground, moments: list[tuple[float, SeenRequest]]) -> Cases:
+    """Pull all of them in one app at once, so that their waits pass side by side; PULL_MAX_ATTEMPTS is 2."""
+    once = {kind: _failing(shared_playground, kind, 1, WAIT) for kind in (*THROTTLED, *BUSY, *BROKEN, FaultKind.RESET)}
+    lasting = {kind: _failing(shared_playground, kind, None, 1) for kind in (*LASTING, *REFUSED)}
+    shared_playground.simulator.publish()
+    failures = [*once.values(), *lasting.values()]
+    pulls = dict(zip(failures, shared_playground.pull(shared_playground.start(), *failures), strict=True))
+
+    def case(failure: Failure) -> Case:
+        asked = shared_playground.api_requests(failure)
+        return Case(failure, pulls[failure], [(moment, request) for moment, request in moments if request in asked])
+
+    return Cases(
+        {kind: case(failure) for kind, failure in once.items()},
+        {kind: case(failure) for kind, failure in lasting.items()},
+    )
 
 
 @pytest.fixture(scope="module")
-def lasting(shared_playground: Playground, moments: list[tuple[float, SeenRequest]]) -> dict[FaultKind, Case]:
-    """What goes wrong at every try; PULL_MAX_ATTEMPTS is 2."""
-    cases = Cases(shared_playground, moments)
-    for kind in (*LASTING, *REFUSED):
-        cases.add(kind, None, retry_after=1)
-    return cases.ended()
+def once(cases: Cases) -> dict[FaultKind, Case]:
+    return cases.once
+
+
+@pytest.fixture(scope="module")
+def lasting(cases: Cases) -> dict[FaultKind, Case]:
+    return cases.lasting
+
+
+def _failing(playground: Playground, kind: FaultKind, times: int | None, retry_after: int) -> Failure:
+    """Return a failure whose batch goes wrong."""
+    failure = playground.simulator.builder.failure(2)
+    match = {"failureHash": failure.key.failure_hash}
+    fault = Fault(call=Call.CAB_BATCH, kind=kind, times=times, retry_after=retry_after, match=match)
+    playground.simulator.faults.add(fault)
+    return failure
 
 
 @pytest.mark.parametrize("kind", [*THROTTLED, *BUSY, *BROKEN])
@@ -185,10 +182,9 @@ def test_a_long_wait_is_told_and_keeps_nobody_busy(playground: Playground) -> No
 
 def test_a_page_in_the_middle_that_fails_costs_no_page_before_it(playground: Playground) -> None:
     """The checkpoint is there so that an outage after an hour's copying does not cost that hour."""
-    failure = playground.simulator.builder.failure(250)
-    playground.simulator.publish()
+    failure = playground.long_failure(250)
     playground.fail(failure, FaultKind.UNAVAILABLE, 1, skip="200")
     (pull,) = playground.pull(playground.start(), failure)
-    assert (pull.state, pull.attempts, pull.cabs) == ("Completed", 1, Counts(seen=250, copied=250))
+    assert (pull.state, pull.attempts, pull.cabs) == ("Completed", 1, Counts(seen=250, copied=12, unavailable=238))
     assert [request.query["skip"] for request in playground.api_requests(failure)] == ["0", "100", "200", "200"]
     playground.assert_copied_once(failure)

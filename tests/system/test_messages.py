@@ -5,7 +5,6 @@ from datetime import date, timedelta
 
 import pytest
 
-from local.simulator.builder import CabForm
 from tests.system.answers import Counts, Window
 from tests.system.app import App
 from tests.system.playground import Playground
@@ -19,12 +18,12 @@ def app(shared_playground: Playground) -> App:
 @pytest.mark.parametrize("cabs", [0, 1, 100, 101])
 def test_a_message_with_nothing_but_names_is_a_pull(shared_playground: Playground, app: App, cabs: int) -> None:
     """The rest can be left out: the app knows its own window."""
-    failure = shared_playground.simulator.builder.failure(cabs, CabForm((64, 64)))
-    shared_playground.simulator.publish()
+    copied = min(cabs, 5)
+    failure = shared_playground.long_failure(cabs, copied)
     body = {"applicationId": failure.key.application_id, "failureHash": failure.key.failure_hash}
     shared_playground.stored.send(json.dumps(body))
     (pull,) = shared_playground.ends(app, failure)
-    assert (pull.state, pull.cabs) == ("Completed", Counts(seen=cabs, copied=cabs))
+    assert (pull.state, pull.cabs) == ("Completed", Counts(seen=cabs, copied=copied, unavailable=cabs - copied))
     assert pull.window is not None
     assert pull.window.end_date - pull.window.start_date == timedelta(days=31)
     shared_playground.assert_copied_once(failure, only=False)

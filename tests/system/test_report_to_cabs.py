@@ -41,14 +41,14 @@ class Done:
 
 @pytest.fixture(scope="module")
 def done(shared_playground: Playground) -> Done:
-    """Check two reports: failures without cabs, with one and with two pages, cabs of 1 KB to 3 MB."""
+    """Check two reports: failures without cabs, with one and with two pages, cabs of 1 KB to 2 MB."""
     simulator = shared_playground.simulator
-    large = CabForm((64_000, 3_000_000), age=(timedelta(hours=2), timedelta(days=3)))
+    large = CabForm((64_000, 2_000_000), age=(timedelta(hours=2), timedelta(days=3)))
     failures = [
         simulator.builder.failure(0, occurrences_without_cab=3),
         simulator.builder.failure(1, large),
         simulator.builder.failure(7, large),
-        simulator.builder.failure(130),
+        simulator.builder.failure(104),
     ]
     failures[2] = replace(failures[2], name=AWKWARD)
     simulator.world.failures[failures[2].key] = failures[2]
@@ -69,7 +69,7 @@ def test_every_cab_is_in_the_container_byte_for_byte(done: Done) -> None:
 
 def test_the_check_tells_what_it_found(done: Done) -> None:
     """Who checks by hand wants to know at once whether the report was any good."""
-    for report, failures, cabs in ((done.reports[0], 3, 8), (done.reports[1], 1, 130)):
+    for report, failures, cabs in ((done.reports[0], 3, 8), (done.reports[1], 1, 104)):
         assert done.runs[str(report.report_id)] == Run(
             report_id=str(report.report_id),
             report_datetime=f"{report.runs[0].at:%Y-%m-%dT%H:%M:%S}",
@@ -89,7 +89,7 @@ def test_the_table_of_reports_has_a_row_for_each_run(done: Done) -> None:
         row = rows[str(report.report_id)]
         assert row["RowKey"] == f"{report.runs[0].at:%Y-%m-%dT%H:%M:%S}"
         assert row["status"] == "Completed"
-        assert (row["failures"], row["cabs"]) in {(3, 8), (1, 130)}
+        assert (row["failures"], row["cabs"]) in {(3, 8), (1, 104)}
         assert _is_recent(row["ingestedAt"])
         assert row["error"] == ""
 

@@ -4,12 +4,10 @@ from math import ceil
 
 import pytest
 
-from local.simulator.builder import CabForm
 from tests.system.answers import Counts
 from tests.system.app import App
-from tests.system.playground import Playground
+from tests.system.playground import SMALL, Playground
 
-SMALL = CabForm((64, 64))
 A_FAILURE, A_NEW_CAB = 6, 1.05
 
 

@@ -2,20 +2,18 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from local.simulator.builder import CabForm
 from local.simulator.faults import Call, Fault, FaultKind
 from tests.system.answers import Counts
-from tests.system.playground import Playground
+from tests.system.playground import SMALL, Playground
 from tests.system.stored import POISON
 
-SMALL = CabForm((64, 64))
 SETTINGS = {"PULL_LEASE_SECONDS": "2", "LOCAL_MESSAGE_LEASE_SECONDS": "5"}
 
 
 def test_two_hosts_never_copy_a_cab_twice(playground: Playground) -> None:
     """The same failures are asked for on both hosts at once, twice each: the worst that two teams could do."""
     failures = [playground.simulator.builder.failure(number % 7, SMALL) for number in range(16)]
-    failures.append(playground.simulator.builder.failure(130, SMALL))
+    failures.append(playground.simulator.builder.failure(110, SMALL))
     playground.simulator.publish()
     with ThreadPoolExecutor() as both:
         apps = list(both.map(lambda _: playground.start(SETTINGS), range(2)))
@@ -37,8 +35,7 @@ def test_two_hosts_never_copy_a_cab_twice(playground: Playground) -> None:
 
 def test_a_message_for_a_running_pull_waits_for_it(playground: Playground) -> None:
     """A second message, on another host, while the first pull runs: only one may work on a failure."""
-    failure = playground.simulator.builder.failure(150, SMALL)
-    playground.simulator.publish()
+    failure = playground.long_failure(150, copied=20)
     match = {"failureHash": failure.key.failure_hash, "skip": "100"}
     slow = Fault(call=Call.CAB_BATCH, kind=FaultKind.SLOW, delay=4, match=match)
     playground.simulator.faults.add(slow)
@@ -49,7 +46,7 @@ def test_a_message_for_a_running_pull_waits_for_it(playground: Playground) -> No
     playground.ends(first, failure)
     playground.wait_for_empty_queue()
     assert "another owner" in first.log + second.log
-    assert playground.told(first, failure).cabs == Counts(seen=150, already_held=150)
+    assert playground.told(first, failure).cabs == Counts(seen=150, already_held=20, unavailable=130)
     playground.assert_copied_once(failure)
     # Two pulls of two pages each, one after the other.
     assert [request.query["skip"] for request in playground.api_requests(failure)] == ["0", "100", "0", "100"]

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from urllib.parse import unquote
 
-from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import ContainerClient
 from azure.storage.queue import QueueClient, QueueMessage, TextBase64DecodePolicy
 
@@ -175,12 +174,3 @@ class App:
 def failure_of(failure: catalogue.Failure) -> Failure:
     """Return a failure of the simulator as the app knows it."""
     return Failure(failure.key.application_id, failure.key.failure_hash)
-
-
-def exists(container: ContainerClient, name: str) -> bool:
-    """Tell whether a blob is there."""
-    try:
-        container.get_blob_client(name).get_blob_properties()
-    except ResourceNotFoundError:
-        return False
-    return True

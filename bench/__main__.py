@@ -1,0 +1,84 @@
+"""`python -m bench`: measure, and write the results."""
+
+import argparse
+import signal
+import sys
+import traceback
+from pathlib import Path
+
+from bench import growth, reports, requests_made, scale, shaped_service, startup, streaming, throughput
+from bench.facts import facts
+from bench.peers import BENCH, install_peers
+from bench.plan import full, quick
+from bench.processes import BenchError
+from bench.report import save, saved, write_results
+from local.paths import ROOT
+
+SECTIONS = {
+    "throughput": throughput.run,
+    "growth": growth.run,
+    "requests": requests_made.run,
+    "shaped": shaped_service.run,
+    "streaming": streaming.run,
+    "scale": scale.run,
+    "reports": reports.run,
+    "startup": startup.run,
+}
+
+
+def main() -> int:
+    """Run the sections that are asked for; return the exit code."""
+    options = _arguments()
+    # Hosts and servers are stopped on the way out, which a plain SIGTERM would not take.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        if options.install_peers:
+            install_peers()
+            return 0
+        return _measure(options)
+    except BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _measure(options: argparse.Namespace) -> int:
+    plan = (quick if options.quick else full)(_say)
+    # A quick look must not take the place of published figures.
+    results = BENCH / "quick" if options.quick else ROOT / "bench"
+    kept, failed = BENCH / ("quick" if options.quick else "sections"), []
+    for name in options.only or SECTIONS:
+        _say(f"section {name}")
+        try:
+            save(SECTIONS[name](plan, facts()), kept)
+        except Exception as error:  # noqa: BLE001 - told below; hours of other sections must not be lost with it
+            failed.append(f"{name}: {type(error).__name__}: {error}")
+            traceback.print_exc()
+        write_results(saved(tuple(SECTIONS), kept), results)
+    _say(f"results: {_shown(results / 'results.md')}")
+    for line in failed:
+        print(f"bench: failed: {line}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="dev.py bench", description="Measure Cabferry beside its peers.")
+    parser.add_argument("--quick", action="store_true", help="a few minutes, to see that all works; figures are noise")
+    parser.add_argument(
+        "--only", nargs="+", choices=tuple(SECTIONS), metavar="SECTION", help=f"only these: {', '.join(SECTIONS)}"
+    )
+    parser.add_argument("--install-peers", action="store_true", help="install AzCopy, pandas and polars, and end")
+    return parser.parse_args()
+
+
+def _shown(path: Path) -> Path:
+    return path.relative_to(ROOT)
+
+
+def _say(text: str) -> None:
+    print(f"bench: {text}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

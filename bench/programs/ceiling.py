@@ -1,0 +1,112 @@
+"""The ceiling: a minimal client that does nothing but concurrent Copy Blob From URL.
+
+It signs each request and sends it with urllib3 from as many threads as copies are wanted in flight. No API, no tables,
+no check of what was copied: nothing that copies on the same machine in this way can be faster by much.
+"""
+
+import base64
+import hashlib
+import hmac
+import threading
+import uuid
+from collections.abc import Iterator
+from email.utils import formatdate
+from http import HTTPStatus
+
+import msgspec
+import urllib3
+
+from bench.programs.job import measured, read_job, tell
+
+_VERSION = "2025-05-05"
+
+
+class CopyJob(msgspec.Struct, frozen=True):
+    """What is copied.
+
+    Args:
+        endpoint: Scheme, host and port of the blob service.
+        account: The account that is copied into.
+        key: Its key, base64.
+        container: The container that is copied into.
+        source: A blob's URL with its SAS; `{name}` in it stands for the name of each.
+        names: The names, which the copies get too.
+        in_flight: How many copies at once.
+        labels: Whether each copy carries metadata and index tags as a cab does.
+    """
+
+    endpoint: str
+    account: str
+    key: str
+    container: str
+    source: str
+    names: list[str]
+    in_flight: int
+    labels: bool = False
+
+
+def copy_all(job: CopyJob) -> None:
+    """Copy every blob of a job.
+
+    Args:
+        job: What is copied.
+
+    Raises:
+        RuntimeError: A copy was refused.
+    """
+    pool = urllib3.connection_from_url(job.endpoint, maxsize=job.in_flight)
+    key, names, lock = base64.b64decode(job.key), iter(job.names), threading.Lock()
+    failures: list[str] = []
+
+    def work() -> None:
+        while not failures and (name := _next(names, lock)):
+            path = f"/{job.account}/{job.container}/{name}"
+            headers = _headers(job, job.source.replace("{name}", name))
+            headers["Authorization"] = _signature(job.account, key, path, headers)
+            answer = pool.urlopen("PUT", path, headers=headers, retries=False)
+            if answer.status != HTTPStatus.ACCEPTED:
+                failures.append(f"{answer.status} {answer.data.decode('utf-8', 'replace')}")
+
+    threads = [threading.Thread(target=work) for _ in range(job.in_flight)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise RuntimeError(f"a copy was refused: {failures[0]}")
+
+
+def _next(names: Iterator[str], lock: threading.Lock) -> str | None:
+    with lock:
+        return next(names, None)
+
+
+def _headers(job: CopyJob, source: str) -> dict[str, str]:
+    headers = {
+        "x-ms-version": _VERSION,
+        "x-ms-date": formatdate(usegmt=True),
+        "x-ms-copy-source": source,
+        "x-ms-requires-sync": "true",
+        "If-None-Match": "*",
+        "Content-Length": "0",
+    }
+    if job.labels:
+        cab = str(uuid.uuid4())
+        told = {"applicationid": "13984104677400476", "failurehash": cab, "cabidhash": cab, "submissionid": cab}
+        told |= {"cabdate": "2017-04-07 13:53:43", "cabexpires": "2017-05-07 13:53:43", "source": cab}
+        headers |= {f"x-ms-meta-{name}": value for name, value in told.items()}
+        headers["x-ms-tags"] = f"applicationId=13984104677400476&failureHash={cab}&date=2017-04-07"
+    return headers
+
+
+def _signature(account: str, key: bytes, path: str, headers: dict[str, str]) -> str:
+    ours = sorted((name.lower(), value) for name, value in headers.items() if name.lower().startswith("x-ms-"))
+    lines = "".join(f"{name}:{value}\n" for name, value in ours)
+    text = f"PUT\n\n\n\n\n\n\n\n\n*\n\n\n{lines}/{account}{path}"
+    digest = hmac.new(key, text.encode(), hashlib.sha256).digest()
+    return f"SharedKey {account}:{base64.b64encode(digest).decode()}"
+
+
+if __name__ == "__main__":
+    the_job = read_job(CopyJob)
+    tell(measured(lambda: copy_all(the_job)))

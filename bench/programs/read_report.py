@@ -1,0 +1,83 @@
+"""Read a long report with one reader: Cabferry's own, csv over gzip as a floor, pandas or polars.
+
+Runs in the venv of the peers as well, so it imports the standard library alone until it knows its reader.
+"""
+
+import csv
+import gzip
+import importlib
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+_IMPORTS = {"cabferry": "shared.report_reader", "csv": "csv", "pandas": "pandas", "polars": "polars"}
+_PAIR = ["ApplicationId", "FailureHash"]
+_CAB = "CabIdHash"
+
+
+def _cabferry(reader: Any, path: Path) -> tuple[int, int]:
+    failures, cabs = set[Any](), set[Any]()
+    with path.open("rb") as file:
+        for part in reader.read_report(file, "the report"):
+            failures.update(part.cabs)
+            # Only their number is kept: what a consumer keeps is not the reader's memory.
+            cabs.update(hash((failure, cab)) for failure, known in part.cabs.items() for cab in known)
+    return len(failures), len(cabs)
+
+
+def _csv(_: Any, path: Path) -> tuple[int, int]:
+    """Split every row into fields and do nothing else: what the standard library cannot go below."""
+    with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
+        for _row in csv.reader(file, delimiter="\t"):
+            pass
+    return 0, 0
+
+
+def _pandas(pandas: Any, path: Path) -> tuple[int, int]:
+    frame = pandas.read_csv(path, sep="\t", compression="gzip", usecols=[*_PAIR, _CAB], dtype=str)
+    cabs = frame.dropna(subset=_CAB)
+    return len(frame.drop_duplicates(_PAIR)), len(cabs.drop_duplicates([*_PAIR, _CAB]))
+
+
+def _polars(polars: Any, path: Path) -> tuple[int, int]:
+    frame = polars.read_csv(path, separator="\t", columns=[*_PAIR, _CAB], infer_schema=False)
+    cabs = frame.filter(polars.col(_CAB).is_not_null() & (polars.col(_CAB) != ""))
+    return frame.select(_PAIR).unique().height, cabs.unique().height
+
+
+_READERS: dict[str, Callable[[Any, Path], tuple[int, int]]] = {
+    "cabferry": _cabferry,
+    "csv": _csv,
+    "pandas": _pandas,
+    "polars": _polars,
+}
+
+
+def _memory(name: str) -> int:
+    file = Path("/proc/self/status")
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(name)), 0)
+
+
+def _main() -> None:
+    name, path = sys.argv[1], Path(sys.argv[2])
+    # What is imported is in an idle worker already.
+    reader = importlib.import_module(_IMPORTS[name])
+    idle, cpu, started = _memory("VmRSS:"), time.process_time(), time.perf_counter()
+    failures, cabs = _READERS[name](reader, path)
+    result = {
+        "seconds": time.perf_counter() - started,
+        "cpu_seconds": time.process_time() - cpu,
+        "memory": _memory("VmHWM:") - idle,
+        "failures": failures,
+        "cabs": cabs,
+        "version": getattr(reader, "__version__", ""),
+    }
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    _main()

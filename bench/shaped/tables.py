@@ -1,0 +1,152 @@
+"""A table service as far as Cabferry asks for one: rows with etags, transactions, queries by partition.
+
+The protocol: https://learn.microsoft.com/rest/api/storageservices/table-service-rest-api
+"""
+
+import itertools
+import json
+import re
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import unquote
+
+from aiohttp import web
+
+from bench.shaped.delays import Delays
+
+_ENTITY = re.compile(r"(\w+)\(PartitionKey='([^']*)',RowKey='([^']*)'\)$")
+_INNER = re.compile(
+    r"^(PATCH|PUT|POST|MERGE) \S+?/([^/\s]+) HTTP/1\.1\r\n(.*?)\r\n\r\n(\{.*?\})\s*^--", re.DOTALL | re.MULTILINE
+)
+_EQUAL = re.compile(r"(PartitionKey|state) eq '([^']*)'")
+_PAGE = 1_000
+
+type _Key = tuple[str, str, str]
+
+
+class Tables:
+    """All tables of one account, in memory.
+
+    Args:
+        delays: How long answers take.
+    """
+
+    def __init__(self, delays: Delays) -> None:
+        self._delays = delays
+        self._rows: dict[_Key, dict[str, Any]] = {}
+        self._versions = itertools.count(1)
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return what it answers."""
+        return [
+            web.post("/{account}/Tables", self._create_table),
+            web.post("/{account}/$batch", self._transaction),
+            web.get("/{account}/{target:[^/]+}", self._read),
+            web.post("/{account}/{target:[^/]+}", self._insert),
+            web.route("PATCH", "/{account}/{target:[^/]+}", self._merge),
+        ]
+
+    async def _create_table(self, _: web.Request) -> web.Response:
+        await self._delays.wait("table")
+        return _error(HTTPStatus.CONFLICT, "TableAlreadyExists")
+
+    async def _read(self, request: web.Request) -> web.Response:
+        await self._delays.wait("table")
+        target = request.match_info["target"]
+        if key := _key(target):
+            row = self._rows.get(key)
+            return web.json_response(row) if row else _error(HTTPStatus.NOT_FOUND, "ResourceNotFound")
+        table, where = target.removesuffix("()"), request.query.get("$filter", "")
+        wanted = _EQUAL.findall(where)
+        after = (request.query.get("NextPartitionKey", ""), request.query.get("NextRowKey", ""))
+        keys = sorted(
+            key
+            for key, row in self._rows.items()
+            if key[0] == table and key[1:] >= after and _fits(row, wanted, either=" or " in where)
+        )
+        headers = {}
+        if len(keys) > _PAGE:
+            headers = {
+                "x-ms-continuation-NextPartitionKey": keys[_PAGE][1],
+                "x-ms-continuation-NextRowKey": keys[_PAGE][2],
+            }
+        return web.json_response({"value": [self._rows[key] for key in keys[:_PAGE]]}, headers=headers)
+
+    async def _insert(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        await self._delays.wait("table")
+        key = (request.match_info["target"], body["PartitionKey"], body["RowKey"])
+        if key in self._rows:
+            return _error(HTTPStatus.CONFLICT, "EntityAlreadyExists")
+        return web.json_response(self._put(key, body), status=HTTPStatus.CREATED, headers={"ETag": self._etag(key)})
+
+    async def _merge(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        await self._delays.wait("table")
+        key = _key(request.match_info["target"])
+        if key is None or not self._matches(key, request.headers.get("If-Match", "*")):
+            return _error(HTTPStatus.PRECONDITION_FAILED, "UpdateConditionNotSatisfied")
+        self._put(key, body)
+        return web.Response(status=HTTPStatus.NO_CONTENT, headers={"ETag": self._etag(key)})
+
+    async def _transaction(self, request: web.Request) -> web.Response:
+        text = (await request.read()).decode()
+        await self._delays.wait("table")
+        writes: list[tuple[str, _Key, str, dict[str, Any]]] = []
+        for method, target, headers, body in _INNER.findall(text):
+            row = json.loads(body)
+            table = unquote(target).partition("(")[0]
+            match = re.search(r"If-Match: (\S+)", headers)
+            writes.append((method, (table, row["PartitionKey"], row["RowKey"]), match[1] if match else "*", row))
+        for number, (method, key, etag, _) in enumerate(writes):
+            taken = key in self._rows if method == "POST" else not self._matches(key, etag)
+            if taken:
+                code = "EntityAlreadyExists" if method == "POST" else "UpdateConditionNotSatisfied"
+                return _answered([(HTTPStatus.CONFLICT, "", f"{number}:{code}")])
+        for _, key, _, row in writes:
+            self._put(key, row)
+        return _answered([(HTTPStatus.NO_CONTENT, self._etag(key), "") for _, key, _, _ in writes])
+
+    def _put(self, key: _Key, columns: dict[str, Any]) -> dict[str, Any]:
+        row = {**self._rows.get(key, {}), **columns, "PartitionKey": key[1], "RowKey": key[2]}
+        row["odata.etag"] = f'W/"{next(self._versions)}"'
+        self._rows[key] = row
+        return row
+
+    def _etag(self, key: _Key) -> str:
+        return str(self._rows[key]["odata.etag"])
+
+    def _matches(self, key: _Key, etag: str) -> bool:
+        return etag == "*" or (key in self._rows and self._etag(key) == etag)
+
+
+def _key(target: str) -> _Key | None:
+    found = _ENTITY.match(unquote(target))
+    return (found[1], found[2], found[3]) if found else None
+
+
+def _fits(row: dict[str, Any], wanted: list[tuple[str, str]], *, either: bool) -> bool:
+    told = [row.get(name) == value for name, value in wanted]
+    return any(told) if either else all(told)
+
+
+def _error(status: HTTPStatus, code: str) -> web.Response:
+    body = {"odata.error": {"code": code, "message": {"lang": "en-US", "value": code}}}
+    return web.json_response(body, status=status, headers={"x-ms-error-code": code})
+
+
+def _answered(parts: list[tuple[HTTPStatus, str, str]]) -> web.Response:
+    """Answer a transaction: one part for each write, or a single one that says why nothing was written."""
+    lines = ["--batchresponse", "Content-Type: multipart/mixed; boundary=changesetresponse", ""]
+    for status, etag, code in parts:
+        lines += ["--changesetresponse", "Content-Type: application/http", "Content-Transfer-Encoding: binary", ""]
+        lines += [f"HTTP/1.1 {status.value} {status.phrase}", "Content-Type: application/json"]
+        lines += [f"ETag: {etag}", "", ""] if etag else ["", _batch_error(code)]
+    lines += ["--changesetresponse--", "--batchresponse--", ""]
+    content_type = {"Content-Type": "multipart/mixed; boundary=batchresponse"}
+    return web.Response(body="\r\n".join(lines), status=HTTPStatus.ACCEPTED, headers=content_type)
+
+
+def _batch_error(code: str) -> str:
+    number, _, name = code.partition(":")
+    return json.dumps({"odata.error": {"code": name, "message": {"lang": "en-US", "value": f"{number}:{name}"}}})

@@ -1,0 +1,144 @@
+"""Throughput: all contenders on the same Azurite and the same blobs, in interleaved rounds."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from statistics import median
+
+from bench import contenders
+from bench.cabferry import CabferryHost
+from bench.contenders import MIB, Sample
+from bench.peers import HOW_TO_INSTALL
+from bench.plan import Plan, named
+from bench.plots import Plot, Series
+from bench.report import CAVEAT, Section, Table, Verdict, at_least, at_most, spread
+from bench.stage import Stage
+
+_KIB64 = 65_536
+# Its clock moves in steps of two seconds, so it is given as many more cabs as make these small.
+_AZCOPY_TIMES = 4
+
+
+@dataclass(slots=True)
+class _Round:
+    """The samples of one size, by contender, one a round, and the contenders that are missing."""
+
+    samples: dict[str, list[Sample]] = field(default_factory=lambda: defaultdict(list))
+    how: dict[str, str] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+
+
+def run(plan: Plan, facts: Sequence[str]) -> Section:
+    """Measure throughput.
+
+    Args:
+        plan: Sizes, cabs and rounds.
+        facts: Of the machine.
+    """
+    sizes = {size: _measured(plan, size, cabs) for size, cabs in plan.throughput.items()}
+    how = [f"- {name}: {text}" for name, text in next(iter(sizes.values())).how.items()]
+    missing = {name: why for one in sizes.values() for name, why in one.missing.items()}
+    gaps = [f"- {name}: **missing here**: {why}. {HOW_TO_INSTALL}." for name, why in missing.items()]
+    return Section(
+        name="throughput",
+        title="Throughput beside the peers",
+        facts=list(facts),
+        text=[
+            "Every contender copies the same source blobs from one account of an Azurite into another. A round runs "
+            "each of them once, each round begins with another one, and each size has an Azurite of its own for every "
+            "round. CPU is the client's own process (for AzCopy and rclone from start to end, for the others during "
+            "the copying); memory is what came on top of the idle process (for AzCopy and rclone all of it).",
+            "\n".join([*how, *gaps]),
+        ],
+        tables=[_table(size, one) for size, one in sizes.items()],
+        plots=[_plot(sizes)],
+        verdicts=[verdict for size, one in sizes.items() for verdict in _verdicts(size, one)],
+    )
+
+
+def _measured(plan: Plan, size: int, cabs: int) -> _Round:
+    result = _Round()
+    for number in range(plan.rounds):
+        with Stage() as stage, CabferryHost(stage.settings) as host:
+            sources, many = stage.sources(size, cabs), stage.sources(size, cabs * _AZCOPY_TIMES)
+            host.pull([stage.failure(sources, 1)], copied=1)
+            at_the_same = (
+                contenders.ceiling(stage),
+                contenders.cabferry(stage, host),
+                contenders.ceiling(stage, labels=True),
+                contenders.cabferry_alone(stage),
+                contenders.plain_script(stage, 32),
+                contenders.plain_script(stage, 1),
+                contenders.rclone(stage),
+            )
+            runs = [(each, partial(each.copy, sources, cabs)) for each in at_the_same]
+            azcopy = contenders.azcopy(stage)
+            runs.append((azcopy, partial(azcopy.copy, many, cabs * _AZCOPY_TIMES)))
+            first = number % len(runs)
+            for contender, measure in runs[first:] + runs[:first]:
+                if contender.missing:
+                    result.missing[contender.name] = contender.missing
+                    continue
+                sample = measure()
+                result.how[contender.name] = contender.how
+                result.samples[contender.name].append(sample)
+                plan.say(f"{named(size)}, round {number + 1}: {contender.name} {sample.rate:.0f} cabs/s")
+    return result
+
+
+def ratios(samples: Mapping[str, Sequence[Sample]], one: str, other: str) -> list[float]:
+    """Return how many times as fast one contender was as another, round by round."""
+    pairs = zip(samples.get(one, ()), samples.get(other, ()), strict=False)
+    return [mine.rate / theirs.rate for mine, theirs in pairs]
+
+
+def _table(size: int, one: _Round) -> Table:
+    order = ["ceiling", "ceiling with labels", "Cabferry", "Cabferry without host", "AzCopy", "rclone"]
+    order += ["plain script, threads", "plain script, a loop"]
+    rows = []
+    for name in (name for name in order if name in one.samples):
+        samples = one.samples[name]
+        rows.append(
+            [
+                name,
+                f"{samples[0].cabs:,}",
+                spread([each.rate for each in samples]),
+                spread([each.megabytes for each in samples]),
+                spread(ratios(one.samples, "Cabferry", name), ".2f"),
+                spread([each.cpu_ms for each in samples], ".2f"),
+                spread([each.memory / 1e6 for each in samples]),
+            ]
+        )
+    rows += [[name, "missing", "", "", "", "", ""] for name in one.missing]
+    columns = ["", "cabs", "cabs/s", "MB/s", "Cabferry is .. times as fast", "client CPU, ms a cab", "memory, MB"]
+    return Table(f"Cabs of {named(size)}", columns, rows, [CAVEAT])
+
+
+def _plot(sizes: Mapping[int, _Round]) -> Plot:
+    series = [
+        Series(named(size), [(name, median([each.rate for each in samples])) for name, samples in one.samples.items()])
+        for size, one in sizes.items()
+    ]
+    note = "Azurite's server-side copy moves no bytes: this is the client's cost, not Azure's copy speed"
+    return Plot("throughput", "Cabs a second, by size of the cab", "bars", series, note)
+
+
+def _verdicts(size: int, one: _Round) -> list[Verdict]:
+    targets: dict[str, dict[int, float]] = {
+        "ceiling": {_KIB64: 0.9, MIB: 0.9},
+        "AzCopy": {_KIB64: 3, MIB: 8},
+        "rclone": {_KIB64: 1.7, MIB: 8},
+        "plain script, threads": {MIB: 5},
+    }
+    verdicts = []
+    for name, target in targets.items():
+        values = ratios(one.samples, "Cabferry", name)
+        if size in target and values:
+            verdicts.append(at_least(f"whole pull / {name}, {named(size)}", median(values), target[size]))
+    if size == _KIB64:
+        cpu = median([each.cpu_ms for each in one.samples["Cabferry"]])
+        verdicts.append(at_most("client CPU a cab, whole pull under the host, 64 KiB", cpu, 0.8, " ms"))
+        cpu = median([each.cpu_ms for each in one.samples["Cabferry without host"]])
+        verdicts.append(at_most("client CPU a cab, whole pull in process, 64 KiB", cpu, 0.8, " ms"))
+    return verdicts
