@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import quote
+from xml.etree import ElementTree
 
 from shared.redaction import redact
 from shared.storage_errors import storage_errors
+from shared.storage_wire import WireRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,8 +22,9 @@ if TYPE_CHECKING:
     from shared.cab_batch import BatchCab
     from shared.cab_rows import CabFacts
     from shared.failure import Failure
+    from shared.storage_wire import StorageWire
 
-# The most that the service lists in one answer; as the SDK's objects they take some 15 MB, measured.
+# The most that the service lists in one answer.
 _LISTING_PAGE = 5_000
 # Printable ASCII but the percent sign, which is the escape (RFC 9110 allows these in a header's value).
 _HEADER_SAFE = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
@@ -63,10 +68,12 @@ class CabContainer:
 
     Args:
         client: The container.
+        wire: The blob service.
     """
 
-    def __init__(self, client: ContainerClient) -> None:
-        self._client = client
+    def __init__(self, client: ContainerClient, wire: StorageWire) -> None:
+        self._client, self._wire = client, wire
+        self._path = f"{wire.base_path}/{client.container_name}"
 
     def blob(self, name: str) -> BlobClient:
         """Return the client of one blob."""
@@ -75,16 +82,27 @@ class CabContainer:
     def stored(self, failure: Failure) -> Iterator[StoredCab]:
         """Yield what the container holds of a failure, in the order of the names.
 
+        The request: https://learn.microsoft.com/rest/api/storageservices/list-blobs
+
         Args:
             failure: Whose cabs.
 
         Raises:
             CabferryError: Sorted by what helps.
         """
-        with storage_errors(f"the listing of {failure}"):
-            for blob in self._client.list_blobs(name_starts_with=failure.prefix, results_per_page=_LISTING_PAGE):
-                md5 = blob.content_settings.content_md5
-                yield StoredCab(str(blob.name), int(blob.size), bytes(md5).hex() if md5 else "")
+        marker = ""
+        while True:
+            names = {"restype": "container", "comp": "list", "prefix": failure.prefix, "maxresults": str(_LISTING_PAGE)}
+            request = WireRequest("GET", self._path, names | ({"marker": marker} if marker else {}), {})
+            with storage_errors(what := f"the listing of {failure}"):
+                listing = ElementTree.fromstring(self._wire.send(request, what, HTTPStatus.OK))  # noqa: S314 - our own
+            for blob in listing.iterfind("Blobs/Blob"):
+                md5 = blob.findtext("Properties/Content-MD5") or ""
+                length = int(blob.findtext("Properties/Content-Length") or 0)
+                yield StoredCab(blob.findtext("Name") or "", length, base64.b64decode(md5).hex())
+            marker = listing.findtext("NextMarker") or ""
+            if not marker:
+                return
 
 
 def labels(failure: Failure, cab: BatchCab, facts: CabFacts, source: str) -> CabLabels:

@@ -32,8 +32,6 @@ from shared.storage_errors import Refusal, RefusedError, storage_errors
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from azure.storage.blob import BlobClient
-
     from shared.cab_container import CabContainer, CabLabels
     from shared.direct_copy import DirectCopy
     from shared.http_source import HttpSource
@@ -71,7 +69,6 @@ class _Job:
     host: str
     name: str
     labels: CabLabels
-    blob: BlobClient
 
 
 class _SourceRefused(Exception):
@@ -137,7 +134,7 @@ class CabCopy:
         parts = checked_source(url, self._allowed, f"the cabUrl of {blob_name}")
         if (expiry := sas_expiry(parts)) and expiry <= datetime.now(UTC):
             raise FreshUrl(f"the SAS of {blob_name} expired at {expiry:%Y-%m-%d %H:%M:%S} UTC")
-        job = _Job(url, parts.netloc, blob_name, labels, self._container.blob(blob_name))
+        job = _Job(url, parts.netloc, blob_name, labels)
         return self._stream(job) if job.host in self._unreachable else self._direct(job)
 
     def _direct(self, job: _Job) -> Copied:
@@ -157,13 +154,13 @@ class CabCopy:
         return self._in_blocks(job, facts)
 
     def _in_blocks(self, job: _Job, facts: SourceFacts) -> Copied:
-        blocks: list[BlobBlock] = []
+        blob, blocks = self._container.blob(job.name), list[BlobBlock]()
         try:
             for offset in range(0, facts.length, self._block_bytes):
                 blocks.append(_next_block(blocks))
                 length = min(self._block_bytes, facts.length - offset)
                 with _refusals(job.name):
-                    job.blob.stage_block_from_url(blocks[-1].id, job.url, source_offset=offset, source_length=length)
+                    blob.stage_block_from_url(blocks[-1].id, job.url, source_offset=offset, source_length=length)
         except _SourceRefused as refusal:
             return self._stream_from_now_on(job, str(refusal))
         return self._committed(job, blocks, facts)
@@ -178,7 +175,8 @@ class CabCopy:
 
     def _streamed(self, job: _Job) -> Copied:
         """Pass the bytes on, a chunk at a time, and create the blob when all have come with the MD5 of the source."""
-        digest, length, blocks = hashlib.md5(usedforsecurity=False), 0, list[BlobBlock]()
+        blob, blocks = self._container.blob(job.name), list[BlobBlock]()
+        digest, length = hashlib.md5(usedforsecurity=False), 0
         with opened_source(self._source, job.url, job.name) as (told, response):
             while chunk := response.raw.read(_CHUNK_BYTES, decode_content=False):
                 digest.update(chunk)
@@ -187,12 +185,12 @@ class CabCopy:
                     return self._uploaded(job, chunk, _checked(job, told, length, digest.digest()))
                 blocks.append(_next_block(blocks))
                 with _refusals(job.name):
-                    job.blob.stage_block(blocks[-1].id, chunk, validate_content=True)
+                    blob.stage_block(blocks[-1].id, chunk, validate_content=True)
         return self._committed(job, blocks, _checked(job, told, length, digest.digest()))
 
     def _uploaded(self, job: _Job, data: bytes, facts: SourceFacts) -> Copied:
         def create(labels: CabLabels) -> None:
-            job.blob.upload_blob(
+            self._container.blob(job.name).upload_blob(
                 data,
                 validate_content=True,
                 content_settings=_settings(facts),
@@ -204,7 +202,7 @@ class CabCopy:
 
     def _committed(self, job: _Job, blocks: list[BlobBlock], facts: SourceFacts) -> Copied:
         def create(labels: CabLabels) -> None:
-            job.blob.commit_block_list(
+            self._container.blob(job.name).commit_block_list(
                 blocks,
                 content_settings=_settings(facts),
                 match_condition=MatchConditions.IfMissing,
@@ -243,7 +241,7 @@ class CabCopy:
         """Take a blob that is there already for this cab where the lengths agree: an answer or a row was lost."""
         with storage_errors(job.name):
             try:
-                blob = job.blob.get_blob_properties()
+                blob = self._container.blob(job.name).get_blob_properties()
             except ResourceNotFoundError:
                 raise AgainLater(f"{job.name} was there, and is not any more") from None
         md5 = bytes(blob.content_settings.content_md5 or b"").hex()

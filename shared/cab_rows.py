@@ -9,12 +9,13 @@ from itertools import batched
 from sys import intern
 from typing import TYPE_CHECKING
 
-from shared.table_rows import TRANSACTION_ROWS, Columns, Long, Row, TableRows, Value, Write
+from shared.table_transaction import TRANSACTION_ROWS, Columns, Long, Value, Write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from shared.failure import Failure
+    from shared.table_rows import Row, TableRows
 
 
 class CabState(StrEnum):

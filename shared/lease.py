@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from shared.table_rows import Columns, Row, TableRows
+    from shared.table_rows import Row, TableRows
+    from shared.table_transaction import Columns
 
 _log = logging.getLogger(__name__)
 _FREE = datetime(2000, 1, 1, tzinfo=UTC)

@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from shared.pull_queue import PullQueue
     from shared.pull_rows import PullRows
     from shared.settings import Settings
-    from shared.table_rows import Columns, Value
+    from shared.table_transaction import Columns, Value
 
 _log = logging.getLogger(__name__)
 # A message that finds another owner looks again after this, or when that owner's lease can have ended, if it is sooner.

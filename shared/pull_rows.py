@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from shared.errors import AgainLater
 from shared.failure import Failure, Window
 from shared.lease import HeldElsewhere, RowLease
-from shared.table_rows import TRANSACTION_ROWS, Columns, Long, Row, TableRows, Value, Write
+from shared.table_rows import Row, TableRows
+from shared.table_transaction import TRANSACTION_ROWS, Columns, Long, Value, Write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

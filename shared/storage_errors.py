@@ -95,3 +95,5 @@ def storage_errors(what: str) -> Iterator[None]:
         raise Refusal.of(error).as_error(what) from None
     except AzureError as error:
         raise AgainLater(f"{what}: storage does not answer: {excerpt(error.message)}") from None
+    except RefusedError as error:
+        raise error.refusal.as_error(what) from None

@@ -1,35 +1,26 @@
-"""Rows of Table Storage: read, insert, merge under an etag, and write many in transactions."""
+"""Rows of Table Storage: read, insert, merge under an etag, and write many at once."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import batched
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError
-from azure.data.tables import EdmType, EntityProperty, TableClient, TableTransactionError, UpdateMode
+from azure.data.tables import EdmType, EntityProperty, TableClient, UpdateMode
 
-from shared.storage_errors import Refusal, storage_errors
+from shared.storage_errors import Refusal, RefusedError, storage_errors
+from shared.table_transaction import TRANSACTION_ROWS, Long
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-# An entity-group transaction: one partition, at most 100 operations and 4 MiB
-# (https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions).
-TRANSACTION_ROWS = 100
-type Value = str | int | bool | datetime | Long
-type Columns = Mapping[str, Value]
+    from shared.table_transaction import Columns, TableTransactions, Value, Write
+
 _CONFLICTS = {HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED, HTTPStatus.NOT_FOUND}
-
-
-@dataclass(frozen=True, slots=True)
-class Long:
-    """A number that may pass 2^31, such as a count of bytes; the service stores other numbers in 32 bits."""
-
-    value: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,25 +57,16 @@ class Row:
         return self.columns.get(name)
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
-    """One write of a transaction: an insert that fails where the row exists, a merge of one version, or an upsert."""
-
-    key: str
-    columns: Columns
-    how: Literal["insert", "merge", "upsert"]
-    etag: str = ""
-
-
 class TableRows:
     """Work on one table.
 
     Args:
         client: The table.
+        transactions: The same table.
     """
 
-    def __init__(self, client: TableClient) -> None:
-        self._client = client
+    def __init__(self, client: TableClient, transactions: TableTransactions) -> None:
+        self._client, self._transactions = client, transactions
         self._name = f"table {client.table_name}"
 
     def get(self, partition: str, key: str) -> Row | None:
@@ -129,7 +111,7 @@ class TableRows:
         """Upsert any number of rows of one partition, 100 a transaction."""
         for some in batched(writes, TRANSACTION_ROWS, strict=False):
             with storage_errors(f"{self._name}, writing {len(some)} rows of {partition}"):
-                self._client.submit_transaction([_operation(partition, write) for write in some])
+                self._transactions.submit(partition, some)
 
     def write_together(self, partition: str, writes: Sequence[Write]) -> list[str] | None:
         """Do at most 100 writes of one partition, or none of them.
@@ -139,12 +121,11 @@ class TableRows:
         """
         with storage_errors(f"{self._name}, writing {len(writes)} rows of {partition}"):
             try:
-                done = self._client.submit_transaction([_operation(partition, write) for write in writes])
-            except TableTransactionError as error:
-                if error.status_code in _CONFLICTS and Refusal.of(error).code != "TableNotFound":
+                return self._transactions.submit(partition, writes)
+            except RefusedError as error:
+                if error.refusal.status in _CONFLICTS and error.refusal.code != "TableNotFound":
                     return None
                 raise
-        return [str(each["etag"]) for each in done]
 
     def query(self, where: str, values: Mapping[str, Value], select: Sequence[str] = ()) -> Iterator[Row]:
         """Yield the rows that fit, page by page.
@@ -176,21 +157,6 @@ class TableRows:
             pages: Any = entities.by_page(continuation_token=cast("str | None", after))
             rows = [_row(entity) for entity in next(pages, ())]
             return rows, pages.continuation_token
-
-
-def _operation(partition: str, write: Write) -> Any:
-    entity = _entity(partition, write.key, write.columns)
-    match write.how:
-        case "insert":
-            return ("create", entity)
-        case "merge":
-            return (
-                "update",
-                entity,
-                {"mode": UpdateMode.MERGE, "etag": write.etag, "match_condition": MatchConditions.IfNotModified},
-            )
-        case "upsert":
-            return ("upsert", entity, {"mode": UpdateMode.MERGE})
 
 
 def _entity(partition: str, key: str, columns: Columns) -> dict[str, Any]:

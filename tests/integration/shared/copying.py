@@ -13,8 +13,9 @@ from azure.storage.blob import BlobSasPermissions, BlobServiceClient, ContentSet
 from local.azurite.server import Azurite
 from shared.cab_container import CabContainer, CabLabels
 from shared.cab_copy import BLOCK_BYTES, DIRECT_BYTES, CabCopy
-from shared.direct_copy import DirectCopy, SharedKey
+from shared.direct_copy import DirectCopy
 from shared.http_source import HttpSource
+from shared.storage_wire import SharedKey, StorageWire
 from tests.support.azurite import SOURCES, StorageAccount
 from tests.unit.shared.loopback import Answer, Seen
 
@@ -52,8 +53,9 @@ class Destination:
         service = BlobServiceClient.from_connection_string(text, api_version=API_VERSION, retry_total=0)
         client = service.get_container_client(CONTAINER)
         key = SharedKey(self._storage.name, base64.b64decode(self._storage.key))
-        direct = DirectCopy(client.url, key, API_VERSION, 4)
-        return CabCopy(CabContainer(client), direct, HttpSource(4), ("127.0.0.1",), direct_bytes, block_bytes)
+        wire = StorageWire(service.url, key, API_VERSION, 4)
+        direct, source = DirectCopy(wire, CONTAINER), HttpSource(4)
+        return CabCopy(CabContainer(client, wire), direct, source, ("127.0.0.1",), direct_bytes, block_bytes)
 
     @property
     def endpoint(self) -> str:

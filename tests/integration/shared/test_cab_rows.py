@@ -3,12 +3,12 @@
 from datetime import UTC, datetime
 
 import pytest
-from azure.data.tables import TableServiceClient
 
 from shared.cab_rows import NO_FACTS, CabFacts, CabRow, CabRows, CabState
 from shared.failure import Failure
-from shared.table_rows import TableRows
 from tests.support.azurite import StorageAccount
+
+from .tables import table_of
 
 FAILURE = Failure("13984104677400476", "1fd83f6d-9fe0-96ec-2c47-ef08b65ccbed")
 FACTS = CabFacts("AV_contoso!Read", "contoso.sys", "7.6.1637.7", "10.0.26100.2314", "Arm64", "kernel")
@@ -17,8 +17,7 @@ FURTHER = [state for state in CabState if state is not CabState.LISTED]
 
 @pytest.fixture
 def cabs(storage: StorageAccount) -> CabRows:
-    service = TableServiceClient.from_connection_string(storage.connection_string)
-    return CabRows(TableRows(service.create_table("cabs")))
+    return CabRows(table_of(storage, "cabs"))
 
 
 def test_listed_cabs_come_back_with_what_the_report_told(cabs: CabRows) -> None:

@@ -11,8 +11,11 @@ from azure.data.tables import TableServiceClient, UpdateMode
 
 from shared.errors import LeaseLost
 from shared.lease import HeldElsewhere, RowLease
-from shared.table_rows import Columns, Row, TableRows
+from shared.table_rows import Row, TableRows
+from shared.table_transaction import Columns
 from tests.support.azurite import StorageAccount
+
+from .tables import table_of
 
 LONG = timedelta(seconds=60)
 SHORT = timedelta(seconds=0.6)
@@ -26,8 +29,8 @@ def service(storage: StorageAccount) -> Iterator[TableServiceClient]:
 
 
 @pytest.fixture
-def table(service: TableServiceClient) -> TableRows:
-    return TableRows(service.create_table("rows"))
+def table(storage: StorageAccount) -> TableRows:
+    return table_of(storage, "rows")
 
 
 def taken(table: TableRows, duration: timedelta = LONG, **columns: str) -> RowLease:

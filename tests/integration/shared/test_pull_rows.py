@@ -3,13 +3,13 @@
 from datetime import date, timedelta
 
 import pytest
-from azure.data.tables import TableServiceClient
 
 from shared.failure import Failure, Window
 from shared.lease import HeldElsewhere, RowLease
 from shared.pull_rows import PullRows, PullState
-from shared.table_rows import TableRows
 from tests.support.azurite import StorageAccount
+
+from .tables import table_of
 
 WINDOW = Window(date(2026, 10, 22), date(2026, 11, 22))
 OTHER = Window(date(2026, 1, 1), date(2026, 11, 22))
@@ -18,8 +18,7 @@ LEASE = timedelta(seconds=60)
 
 @pytest.fixture
 def pulls(storage: StorageAccount) -> PullRows:
-    service = TableServiceClient.from_connection_string(storage.connection_string)
-    return PullRows(TableRows(service.create_table("pulls")), LEASE)
+    return PullRows(table_of(storage, "pulls"), LEASE)
 
 
 def failures(count: int, application_id: str = "1") -> list[Failure]:

@@ -7,8 +7,11 @@ import pytest
 from azure.data.tables import TableServiceClient
 
 from shared.errors import NeedsPerson
-from shared.table_rows import Columns, Long, TableRows, Write
+from shared.table_rows import TableRows
+from shared.table_transaction import Columns, Long, Write
 from tests.support.azurite import StorageAccount
+
+from .tables import table_of
 
 
 @pytest.fixture
@@ -18,14 +21,14 @@ def service(storage: StorageAccount) -> Iterator[TableServiceClient]:
 
 
 @pytest.fixture
-def table(service: TableServiceClient) -> TableRows:
-    return TableRows(service.create_table("rows"))
+def table(storage: StorageAccount) -> TableRows:
+    return table_of(storage, "rows")
 
 
 @pytest.fixture
-def missing(service: TableServiceClient) -> TableRows:
+def missing(storage: StorageAccount) -> TableRows:
     """A table that nobody has created."""
-    return TableRows(service.get_table_client("missing"))
+    return table_of(storage, "missing", created=False)
 
 
 def keys(table: TableRows, where: str = "") -> list[str]:

@@ -8,9 +8,10 @@ import pytest
 from azure.core.credentials import AccessToken
 
 from shared.cab_container import CabLabels
-from shared.direct_copy import Authorization, BearerToken, DirectCopy, SharedKey
+from shared.direct_copy import DirectCopy
 from shared.errors import AgainLater
 from shared.storage_errors import RefusedError
+from shared.storage_wire import Authorization, BearerToken, SharedKey, StorageWire
 
 from .loopback import Answer, LoopbackServer, Seen, in_turn
 
@@ -29,8 +30,8 @@ def copied(
 ) -> list[Seen]:
     """Copy one cab into a container that a server plays, and return what that was asked."""
     with LoopbackServer(answer) as server:
-        copy = DirectCopy(f"{server.url}/failure-cabs{query}", authorization, "2025-05-05", 1)
-        copy.copy("139/1fd/fb57.ext.zip", SOURCE, labels)
+        wire = StorageWire(f"{server.url}/{query}", authorization, "2025-05-05", 1)
+        DirectCopy(wire, "failure-cabs").copy("139/1fd/fb57.ext.zip", SOURCE, labels)
     return server.seen
 
 

@@ -1,0 +1,234 @@
+"""Bare signed requests to storage, for the few calls that are made for every cab or every hundred.
+
+The SDK's copy call costs some 2 ms of CPU, and its transactions and listings most of what was left of a pull
+(docs/scaling.md has the profile); the same requests sent from here cost a fraction. All else goes through the SDK.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+import threading
+import time
+from dataclasses import dataclass
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlencode, urlsplit
+
+import certifi
+import urllib3
+from azure.core.exceptions import AzureError, ClientAuthenticationError
+from requests.utils import get_environ_proxies, select_proxy
+
+from shared.access_tokens import STORAGE_SCOPE
+from shared.errors import AgainLater, NeedsPerson
+from shared.redaction import excerpt
+from shared.storage_errors import Refusal, RefusedError
+from shared.waits import wait_asked
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from azure.core.credentials import AccessToken, TokenCredential
+
+_CONNECT_SECONDS, _READ_SECONDS = 10.0, 120.0
+_TRIES, _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 3, 0.5, 5.0
+_RENEW_SECONDS_BEFORE_END = 300
+_BUSY = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
+_SIGNED_HEADERS = (
+    "Content-Encoding",
+    "Content-Language",
+    "Content-Length",
+    "Content-MD5",
+    "Content-Type",
+    "Date",
+    "If-Modified-Since",
+    "If-Match",
+    "If-None-Match",
+    "If-Unmodified-Since",
+    "Range",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class WireRequest:
+    """A request, before it is authorized.
+
+    Args:
+        method: The HTTP method.
+        path: The URL's path, encoded as it is sent.
+        query: Names and values, not encoded.
+        headers: Every header but Authorization and x-ms-date.
+        body: What is sent.
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+
+class Authorization(Protocol):
+    """Tell what proves that a request may be made."""
+
+    def value(self, request: WireRequest, date: str) -> str:
+        """Return the Authorization header.
+
+        Args:
+            request: The request.
+            date: Its x-ms-date.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class SharedKey:
+    """Sign with an account's key.
+
+    The two signatures: https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key
+
+    Args:
+        account: The account's name.
+        key: Its key, decoded.
+        for_tables: Whether the request goes to the table service, which signs less than the others.
+    """
+
+    account: str
+    key: bytes
+    for_tables: bool = False
+
+    def value(self, request: WireRequest, date: str) -> str:
+        """Return the signature."""
+        text = self._table_text(request, date) if self.for_tables else self._blob_text(request, date)
+        digest = hmac.new(self.key, text.encode(), hashlib.sha256).digest()
+        return f"SharedKey {self.account}:{base64.b64encode(digest).decode()}"
+
+    def _table_text(self, request: WireRequest, date: str) -> str:
+        content_type = request.headers.get("Content-Type", "")
+        return f"{request.method}\n\n{content_type}\n{date}\n/{self.account}{request.path}"
+
+    def _blob_text(self, request: WireRequest, date: str) -> str:
+        length = {"Content-Length": str(len(request.body))} if request.body else {}
+        standard = {**request.headers, **length}
+        ours = {name.lower(): value for name, value in request.headers.items() if name.lower().startswith("x-ms-")}
+        return "\n".join(
+            [
+                request.method,
+                *(standard.get(name, "") for name in _SIGNED_HEADERS),
+                *(f"{name}:{value}" for name, value in sorted({**ours, "x-ms-date": date}.items())),
+                f"/{self.account}{request.path}",
+                *(f"{name}:{value}" for name, value in sorted(request.query.items())),
+            ]
+        )
+
+
+class BearerToken:
+    """Show the token of an identity, kept until shortly before it ends.
+
+    Args:
+        credential: The identity.
+    """
+
+    def __init__(self, credential: TokenCredential) -> None:
+        self._credential, self._lock = credential, threading.Lock()
+        self._token: AccessToken | None = None
+
+    def value(self, request: WireRequest, date: str) -> str:  # noqa: ARG002 - one token for all requests
+        """Return the token.
+
+        Raises:
+            NeedsPerson: There is no identity, or it is refused.
+            AgainLater: The token endpoint does not answer.
+        """
+        with self._lock:
+            if self._token is None or self._token.expires_on - time.time() < _RENEW_SECONDS_BEFORE_END:
+                try:
+                    self._token = self._credential.get_token(STORAGE_SCOPE)
+                except ClientAuthenticationError as error:
+                    raise NeedsPerson(f"no token for the cab storage: {excerpt(error.message, 400)}") from None
+                except AzureError as error:
+                    raise AgainLater(f"no token for the cab storage: {excerpt(error.message)}") from None
+            return f"Bearer {self._token.token}"
+
+
+class StorageWire:
+    """Send requests to one service of one account.
+
+    Args:
+        endpoint: The service's URL, with a SAS where that is what authorizes.
+        authorization: What else authorizes; None with a SAS.
+        api_version: The version of the storage API.
+        connections: How many connections are kept open.
+    """
+
+    def __init__(self, endpoint: str, authorization: Authorization | None, api_version: str, connections: int) -> None:
+        parts = urlsplit(endpoint)
+        self._origin, self._sas = f"{parts.scheme}://{parts.netloc}", parts.query
+        self.base_path = parts.path.rstrip("/")
+        self._authorization, self._api_version = authorization, api_version
+        # The same certificates and proxies as requests takes, which the SDKs stand on.
+        options: dict[str, Any] = {
+            "maxsize": connections,
+            "timeout": urllib3.Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS),
+            "ca_certs": os.environ.get("REQUESTS_CA_BUNDLE") or certifi.where(),
+        }
+        proxy = select_proxy(self._origin, get_environ_proxies(self._origin))
+        self._pool = urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
+
+    @property
+    def origin(self) -> str:
+        """Return scheme, host and port."""
+        return self._origin
+
+    def send(self, request: WireRequest, what: str, success: HTTPStatus) -> bytes:
+        """Send a request, up to three times while the service is busy or cannot be reached, and return the body.
+
+        Args:
+            request: What to send; it may be sent again though an earlier answer was lost.
+            what: Names it in errors.
+            success: The status that it is answered with when all is well.
+
+        Raises:
+            RefusedError: The service refused.
+            AgainLater: The service is busy or not to be reached, even after some tries.
+            NeedsPerson: There is no token.
+        """
+        for tries in range(_TRIES - 1):
+            try:
+                return self._sent(request, what, success)
+            except AgainLater as error:
+                pause = error.wait.total_seconds() if error.wait else _FIRST_PAUSE_SECONDS * 2**tries
+                if pause > _LONGEST_PAUSE_SECONDS:
+                    raise
+                time.sleep(pause)
+        return self._sent(request, what, success)
+
+    def _sent(self, request: WireRequest, what: str, success: HTTPStatus) -> bytes:
+        date = formatdate(usegmt=True)
+        request = WireRequest(
+            request.method,
+            request.path,
+            request.query,
+            {**request.headers, "x-ms-version": self._api_version},
+            request.body,
+        )
+        headers = {**request.headers, "x-ms-date": date}
+        if self._authorization:
+            headers["Authorization"] = self._authorization.value(request, date)
+        query = "&".join(part for part in (urlencode(request.query), self._sas) if part)
+        url = f"{self._origin}{request.path}{'?' + query if query else ''}"
+        try:
+            answer = self._pool.urlopen(
+                request.method, url, body=request.body, headers=headers, retries=False, redirect=False
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise AgainLater(f"{what}: storage does not answer ({type(error).__name__})") from None
+        if answer.status == success:
+            return answer.data
+        code = answer.headers.get("x-ms-error-code", "")
+        if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR or answer.status in _BUSY:
+            raise AgainLater(f"{what}: storage answered {answer.status} {code}", wait_asked(answer.headers, ""))
+        raise RefusedError(Refusal(answer.status, code, answer.data.decode("utf-8", "replace")))
