@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import batched
 from typing import TYPE_CHECKING
 
 from shared.cab_batch import moment_of
@@ -15,8 +17,11 @@ from shared.cab_rows import NO_FACTS, CabRow, CabState
 from shared.errors import BadInput
 from shared.failure import checked_cab_id
 from shared.pull_rows import CabCounts
+from shared.table_transaction import TRANSACTION_ROWS
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from shared.cab_batch import BatchCab
     from shared.cab_container import CabContainer, StoredCab
     from shared.cab_copy import Copied
@@ -33,11 +38,20 @@ class CabLedger:
         started_at: When this pull first ran. What was settled since then is its work, though a crash came between.
         before: The counts at the checkpoint that it goes on from.
         skip: That checkpoint; 0 at the start.
+        writers: Runs transactions side by side.
     """
 
-    def __init__(self, rows: CabRows, failure: Failure, started_at: datetime, before: CabCounts, skip: int) -> None:
+    def __init__(
+        self,
+        rows: CabRows,
+        failure: Failure,
+        started_at: datetime,
+        before: CabCounts,
+        skip: int,
+        writers: Executor,
+    ) -> None:
         self._rows, self._failure, self._started_at = rows, failure, started_at
-        self._before, self._skip = before, skip
+        self._before, self._skip, self._writers = before, skip, writers
         self._cabs: dict[str, CabRow] = {}
         self._unwritten: set[str] = set()
         self._seen: set[str] = set()
@@ -107,7 +121,8 @@ class CabLedger:
 
     def write(self) -> None:
         """Write what was recorded since the last time: one transaction for each 100 cabs."""
-        self._rows.write(self._failure, [(cab, self._cabs[cab]) for cab in sorted(self._unwritten)])
+        rows = [(cab, self._cabs[cab]) for cab in sorted(self._unwritten)]
+        list(self._writers.map(partial(self._rows.write, self._failure), batched(rows, TRANSACTION_ROWS, strict=False)))
         self._unwritten.clear()
 
     def read_back(self, container: CabContainer, retention: timedelta) -> list[str]:

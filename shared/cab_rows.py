@@ -112,14 +112,13 @@ class CabRows:
                     inserts.pop(row.key, None)
 
     def write(self, failure: Failure, rows: Iterable[tuple[str, CabRow]]) -> None:
-        """Write rows, 100 a request, and leave alone what the report told.
+        """Write up to 100 rows in one request, and leave alone what the report told.
 
         Args:
             failure: Whose cabs.
             rows: cabIdHash and row.
         """
-        writes = (Write(cab_id_hash, _columns(row), "upsert") for cab_id_hash, row in rows)
-        self._table.write_all(failure.cabs_partition, writes)
+        self._table.write_all(failure.cabs_partition, [Write(key, _columns(row), "upsert") for key, row in rows])
 
 
 _FACT_COLUMNS = ("failureName", "driverName", "driverVersion", "osVersion", "architecture", "cabType")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs
+from urllib.parse import unquote
 
 from shared.cab_batch import moment_of
 from shared.errors import BadAnswer, CabUnavailable, FreshUrl
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from shared.http_source import HttpSource
 
+_SAS_EXPIRY = re.compile(r"(?:^|&)se=([^&]+)")
 # The bytes as they are stored, without a transfer encoding that would change their length.
 _HEADERS = {"Accept-Encoding": "identity"}
 
@@ -43,8 +45,8 @@ class SourceFacts:
 
 def sas_expiry(parts: SplitResult) -> datetime | None:
     """Return when a URL's SAS expires (its `se`), None where it does not say."""
-    values = parse_qs(parts.query).get("se")
-    return moment_of(values[0]) if values else None
+    named = _SAS_EXPIRY.search(parts.query)
+    return moment_of(unquote(named[1])) if named else None
 
 
 def source_facts(source: HttpSource, url: str, name: str) -> SourceFacts:

@@ -66,8 +66,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 # A message that finds another owner looks again after this, or when that owner's lease can have ended, if it is sooner.
 _LOOK_AGAIN = timedelta(seconds=15)
-# As many pages are copied at once: while the slowest cabs of one end, the next keeps the threads busy.
-_PAGES_COPYING = 2
+# As many pages are copied at once: while the slowest cabs of one end, those of the next keep the threads busy.
+_PAGES_COPYING = 4
 # After so many cabs that must be tried again, and none in between that was settled, later pages are not tried any more.
 _NOTHING_WORKS = 20
 # Without the table no try can be counted; this grows to about two minutes and stays there.
@@ -186,13 +186,13 @@ class _Pull:
         self._failure = self.row.failure
         self._window = self.row.window or default_window(tools.settings.cab_lookback)
         started_at = self.row.started_at or datetime.now(UTC)
-        self._ledger = CabLedger(tools.cabs, self._failure, started_at, self.row.counts, self.row.skip)
+        self._lane, writers = tools.pool.lane(), tools.pool.lane()
+        self._ledger = CabLedger(tools.cabs, self._failure, started_at, self.row.counts, self.row.skip, writers)
         self._safe = _Checkpoint(self.row.skip, self.row.counts.already_held)
         self._batch = CabBatch(tools.devcenter, self._failure, self._window)
-        self._lane = tools.pool.lane()
         self._begun: set[str] = set()
         self._until: float | None = None
-        self._over = False
+        self._over = self._copies_fail = False
         self._again: AgainLater | None = None
         self._again_in_a_row = 0
         self._unreadable = ""
@@ -213,9 +213,9 @@ class _Pull:
                     self._finish(copying.popleft())
             while copying:
                 self._finish(copying.popleft())
-        except AgainLater:
-            # What was fetched before is worth copying all the same, and moves the checkpoint on.
-            while copying:
+        except CabferryError:
+            # What was fetched before a page failed is worth copying all the same, and moves the checkpoint on.
+            while copying and not self._copies_fail:
                 self._finish(copying.popleft())
             raise
         finally:
@@ -283,13 +283,14 @@ class _Pull:
 
     def _finish(self, page: _CopyingPage) -> None:
         """Record what became of a page, and move the checkpoint on unless a cab of it must be tried again."""
-        again = self._settle(page)
+        again, self._copies_fail = self._settle(page), True
         for _, copy in page.copies:
             _raise_if_fatal(copy)
         self._again = self._again or (again[0] if again else None)
         self._again_in_a_row = self._again_in_a_row + len(again) if len(again) == len(page.copies) else 0
         if self._again_in_a_row >= _NOTHING_WORKS:
             raise again[0]
+        self._copies_fail = False
         if not self._again:
             self._safe = _Checkpoint(page.page.following, page.already_held)
         # The last page's rows are written after the read-back, with their lengths: one request less a failure.

@@ -21,6 +21,10 @@ _SECRETS: tuple[tuple[re.Pattern[str], str], ...] = (
         r"\1[redacted]",
     ),
 )
+# What every secret above has in it: text without any of these is most text, and is passed over at once.
+_SUSPECT = re.compile(
+    r"=|eyJ|Bearer|SharedKey|DeviceId|HardwareId|AccountKey|SharedAccess|_token|client_", re.IGNORECASE
+)
 # Much more than any excerpt shows, and little enough to be searched at once.
 _LOOKED_AT = 8_192
 
@@ -31,6 +35,8 @@ def redact(text: str) -> str:
     Args:
         text: Anything on its way to a log, a table, an error or an HTTP answer.
     """
+    if not _SUSPECT.search(text):
+        return text
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)
     return text

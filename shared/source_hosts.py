@@ -8,6 +8,7 @@ from shared.redaction import excerpt
 from shared.settings import is_loopback
 
 # What a name of DNS or an address may hold: nothing that two parsers could read in two ways.
+_PLAIN = re.compile(r"[!-\[\]-~]*")  # printable ASCII without space and backslash
 _HOST = re.compile(r"[a-z0-9.-]+|::1")
 
 
@@ -27,7 +28,7 @@ def checked_source(url: str, allowed: tuple[str, ...], what: str) -> SplitResult
         host, _ = (parts.hostname or "").lower(), parts.port
     except ValueError:
         raise BadInput(f"{what} is not a URL: {excerpt(url)}") from None
-    if any(character <= " " or character > "~" for character in url) or parts.username or "\\" in url:
+    if not _PLAIN.fullmatch(url) or parts.username:
         raise BadInput(f"{what} is not a URL that can be passed on byte for byte: {excerpt(url)}")
     if not _HOST.fullmatch(host) or not any(_within(host, suffix) for suffix in allowed):
         raise BadInput(

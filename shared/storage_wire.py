@@ -176,7 +176,10 @@ class StorageWire:
             "ca_certs": os.environ.get("REQUESTS_CA_BUNDLE") or certifi.where(),
         }
         proxy = select_proxy(self._origin, get_environ_proxies(self._origin))
-        self._pool = urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
+        manager = urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
+        # A proxy of plain HTTP wants whole URLs; everybody else gets the path, on the one pool there is.
+        self._pool = manager.connection_from_url(self._origin)
+        self._prefix = self._origin if proxy and parts.scheme == "http" else ""
 
     @property
     def origin(self) -> str:
@@ -219,7 +222,7 @@ class StorageWire:
         if self._authorization:
             headers["Authorization"] = self._authorization.value(request, date)
         query = "&".join(part for part in (urlencode(request.query), self._sas) if part)
-        url = f"{self._origin}{request.path}{'?' + query if query else ''}"
+        url = f"{self._prefix}{request.path}{'?' + query if query else ''}"
         try:
             answer = self._pool.urlopen(
                 request.method, url, body=request.body, headers=headers, retries=False, redirect=False

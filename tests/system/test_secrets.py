@@ -1,7 +1,7 @@
 """No secret and no device's identity gets to where people can read it, whatever goes right or wrong."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from urllib.parse import parse_qs, quote
 
 import pytest
@@ -17,6 +17,9 @@ from tests.support.azurite import SOURCES
 from tests.system.app import App
 from tests.system.playground import Playground
 from tests.system.waiting import wait_until
+
+# As a SAS has it, in the form that a URL gives it.
+SIGNATURE = "3b7Lw2JxTq%2FpasteDbyAPerson%2B%3D"
 
 
 @pytest.fixture
@@ -51,7 +54,8 @@ def test_nothing_secret_is_told_anywhere(
 ) -> None:
     """A SAS in a log opens a crash dump to everyone who reads logs; a DeviceId in a table is personal data."""
     app = playground.start({"PULL_MAX_ATTEMPTS": "1"})
-    seen = dict(_answers(app))
+    secrets |= {"the signature of a URL that was pasted": SIGNATURE}
+    seen = dict(_answers(app, access_token))
     playground.ends(app, *failures)
     # The other way of copying, with half a cab and a refused signature.
     playground.simulator.form = BatchForm(cab_host=BlobHost.FRONT)
@@ -62,7 +66,7 @@ def test_nothing_secret_is_told_anywhere(
         fault = Fault(call=Call.BLOB, kind=kind, times=None, match={"blob": blob})
         playground.simulator.faults.add(fault)
     playground.pull(app, *streamed)
-    seen |= dict(_answers(app))
+    seen |= dict(_answers(app, access_token))
     seen |= {f"the answer for {failure.key}": str(playground.told(app, failure)) for failure in [*failures, *streamed]}
     seen |= {f"table {name}": str(playground.stored.rows(name)) for name in ("reports", "pulls", "cabs")}
     for blob in playground.stored.listed():
@@ -92,18 +96,22 @@ def test_nothing_secret_is_in_a_message(playground: Playground, secrets: dict[st
     playground.simulator.faults.clear()
     for cab in playground.simulator.world.all_cabs():
         secrets |= {"DeviceId": cab.machine.device_id, "HardwareId": cab.machine.hardware_id}
-        assert _found(secrets, dict(enumerate(messages))) == []
+        assert _found(secrets, {"a message": "".join(messages)}) == []
     fields = {field for message in messages for field in json.loads(message)}
     assert {"applicationId", "failureHash", "startDate", "endDate", "requestedBy"} <= fields
     playground.ends(app, *failures)
 
 
-def _answers(app: App) -> Iterator[tuple[str, str]]:
+def _answers(app: App, access_token: str) -> Iterator[tuple[str, str]]:
+    """Yield what the app answers, also to those who paste a secret where it does not belong."""
     for path, query in (("/api/pulls", {"limit": "1000"}), ("/api/health", {}), ("/admin/functions", {})):
         yield f"GET {path}", app.get(path, **query).text
     for _ in range(2):
         yield "POST /api/reports/check", app.post("/api/reports/check").text
-    yield "POST /api/pulls", app.post("/api/pulls", b'{"applicationId": "Bearer abc", "DeviceId": "s:1"}').text
+    pasted = f"https://uswewatcab09.blob.core.windows.net/kernel/cab.zip?sp=r&sig={SIGNATURE}"
+    yield "a URL as hash", app.post("/api/pulls", {"applicationId": "1", "failureHash": pasted}).text
+    yield "a token as id", app.post("/api/pulls", {"applicationId": f"Bearer {access_token}", "failureHash": "1"}).text
+    yield "a URL as state", app.get("/api/pulls", state=pasted).text
 
 
 def _rows(playground: Playground, access_token: str, failure: Failure) -> list[dict[str, str]]:
@@ -118,8 +126,9 @@ def _rows(playground: Playground, access_token: str, failure: Failure) -> list[d
     return rows
 
 
-def _found(secrets: dict[str, str], seen: dict[str, str] | dict[int, str]) -> list[str]:
+def _found(secrets: Mapping[str, str], seen: Mapping[str, str]) -> list[str]:
     """Return which secrets are to be read where, in any spelling that a URL or a text of Python gives them."""
+    seen = {where: text.replace("sig=[", "") for where, text in seen.items()}  # so that a secret may be named
     return [
         f"{what} in {where}"
         for where, text in seen.items()
