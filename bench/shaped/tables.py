@@ -95,9 +95,9 @@ class Tables:
         writes: list[tuple[str, _Key, str, dict[str, Any]]] = []
         for method, target, headers, body in _INNER.findall(text):
             row = json.loads(body)
-            table = unquote(target).partition("(")[0]
+            key = _key(target) or (target, row["PartitionKey"], row["RowKey"])
             match = re.search(r"If-Match: (\S+)", headers)
-            writes.append((method, (table, row["PartitionKey"], row["RowKey"]), match[1] if match else "*", row))
+            writes.append((method, key, match[1] if match else "*", row))
         for number, (method, key, etag, _) in enumerate(writes):
             taken = key in self._rows if method == "POST" else not self._matches(key, etag)
             if taken:
