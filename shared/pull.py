@@ -176,6 +176,11 @@ class _CopyingPage:
     copies: list[tuple[BatchCab, Future[tuple[str, Copied]]]]
     already_held: int
 
+    @property
+    def is_copied(self) -> bool:
+        """Tell whether every copy has ended, well or not."""
+        return all(copy.done() for _, copy in self.copies)
+
 
 class _Pull:
     """One run of a pull, under its lease."""
@@ -209,12 +214,12 @@ class _Pull:
                 self._until = self._until or time.monotonic() + self._tools.settings.pull_time_budget.total_seconds()
                 self._raise_if_over()
                 copying.append(self._begin(page, newest))
-                if len(copying) == _PAGES_COPYING:
+                while copying and (copying[0].is_copied or len(copying) == _PAGES_COPYING):
                     self._finish(copying.popleft())
             while copying:
                 self._finish(copying.popleft())
-        except CabferryError:
-            # What was fetched before a page failed is worth copying all the same, and moves the checkpoint on.
+        except (CabferryError, _TimeBudgetUsed):
+            # What was fetched before is worth copying all the same, and moves the checkpoint on.
             while copying and not self._copies_fail:
                 self._finish(copying.popleft())
             raise

@@ -102,8 +102,9 @@ class Stored:
 
     def cab_rows(self, key: FailureKey) -> dict[str, Entity]:
         """Return the rows of a failure's cabs by cabIdHash."""
-        partition = f"{key.application_id}_{key.failure_hash}"
-        return {row["RowKey"]: row for row in self.rows("cabs") if row["PartitionKey"] == partition}
+        partition = f"PartitionKey eq '{key.application_id}_{key.failure_hash}'"
+        rows = self._tables.get_table_client("cabs").query_entities(partition)
+        return {row["RowKey"]: _plain(row) for row in rows}
 
     def change(self, table: str, entity: Entity) -> None:
         """Change columns of a row."""

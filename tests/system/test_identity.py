@@ -193,26 +193,24 @@ def test_a_storage_token_that_is_refused_is_told(
     playground: Playground, failure: Failure, token_endpoint: TokenEndpoint, with_secret: Mapping[str, str]
 ) -> None:
     """The storage tenant is a setting of its own, which nobody thinks of until it is named."""
-    playground.simulator.builder.report([failure], ReportForm(location=Location.BARE))
+    bare = playground.simulator.builder.report([failure], ReportForm(location=Location.BARE))
     playground.simulator.publish()
     playground.simulator.faults.add(Fault(call=Call.BLOB, kind=FaultKind.FORBIDDEN))
-    app = playground.start(with_secret)
-    told = problem(app.post("/api/reports/check"), HTTPStatus.BAD_GATEWAY)
-    assert "DEVCENTER_STORAGE_TENANT_ID" in told
-    app = playground.start({**with_secret, "DEVCENTER_STORAGE_TENANT_ID": token_endpoint.client_id})
-    told = problem(app.post("/api/reports/check"), HTTPStatus.BAD_GATEWAY)
-    assert "DEVCENTER_STORAGE_TENANT_ID" in told
+    for settings in ({}, {"DEVCENTER_STORAGE_TENANT_ID": token_endpoint.client_id}):
+        run = playground.check(playground.start({**with_secret, **settings}))[str(bare.report_id)]
+        assert run.outcome == "failed"
+        assert "DEVCENTER_STORAGE_TENANT_ID" in (run.error or "")
     assert playground.stored.rows("pulls") == []
 
 
 def test_a_fixed_token_goes_to_the_dev_center_alone(playground: Playground, token_endpoint: TokenEndpoint) -> None:
     """A token of the Dev Center that is shown to a storage host is a token that is lost."""
     failure = playground.simulator.builder.failure(1)
-    playground.simulator.builder.report([failure], ReportForm(location=Location.BARE))
+    bare = playground.simulator.builder.report([failure], ReportForm(location=Location.BARE))
     playground.simulator.publish()
     token = token_endpoint.tokens.issue(DEV_CENTER, token_endpoint.client_id)
     app = playground.start({"DEVCENTER_ACCESS_TOKEN": token})
-    problem(app.post("/api/reports/check"), HTTPStatus.BAD_GATEWAY)
+    assert playground.check(app)[str(bare.report_id)].outcome == "failed"
     blobs = [request for request in playground.simulator.ledger.requests if request.call is Call.BLOB]
     assert [(request.bearer, request.status) for request in blobs] == [(False, 401)]
     assert playground.pull(app, failure)[0].state == "Completed"

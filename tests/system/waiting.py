@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 
 DEADLINE_SECONDS = 60.0
+# The end of a log is what tells.
+_SHOWN = 6_000
 
 
 def wait_until[T](
@@ -22,5 +24,5 @@ def wait_until[T](
         if value := look():
             return value
         if time.monotonic() > end:
-            raise AssertionError(f"not within {seconds:.0f} s: {what}\n{hint() if hint else ''}")
+            raise AssertionError(f"not within {seconds:.0f} s: {what}\n{hint()[-_SHOWN:] if hint else ''}")
         time.sleep(0.05)
