@@ -37,10 +37,17 @@ class AccessTokens:
             azure-identity has no other way to skip it.
         scope: What the tokens are for.
         whose: Names the identity in errors.
+        tenant_setting: Names the setting of its tenant in errors.
     """
 
-    def __init__(self, credential: Callable[[], TokenCredential], scope: str, whose: str) -> None:
-        self._make, self._scope, self._whose = credential, scope, whose
+    def __init__(
+        self,
+        credential: Callable[[], TokenCredential],
+        scope: str,
+        whose: str,
+        tenant_setting: str = "DEVCENTER_TENANT_ID",
+    ) -> None:
+        self._make, self._scope, self._whose, self._tenant_setting = credential, scope, whose, tenant_setting
         self._lock = threading.Lock()
         self._credential: TokenCredential | None = None
         self._refused: str | None = None
@@ -57,13 +64,15 @@ class AccessTokens:
                 try:
                     self._credential = self._make()
                 except ValueError as error:
-                    raise NeedsPerson(f"no credential for {self._whose}: {error} Check DEVCENTER_TENANT_ID.") from None
+                    raise NeedsPerson(
+                        f"no credential for {self._whose}: {error} Check {self._tenant_setting}."
+                    ) from None
             credential = self._credential
         try:
             return credential.get_token(self._scope).token
         except ClientAuthenticationError as error:
             raise NeedsPerson(
-                f"no token for {self._whose}: {excerpt(error.message, 400)} Check DEVCENTER_TENANT_ID, "
+                f"no token for {self._whose}: {excerpt(error.message, 400)} Check {self._tenant_setting}, "
                 "DEVCENTER_CLIENT_ID and the secret or federated credential of the Entra application."
             ) from None
         except AzureError as error:
@@ -120,6 +129,7 @@ def report_storage_tokens(access: DevCenterAccess) -> AccessTokens | None:
         lambda: _credential(access, access.storage_tenant_id),
         STORAGE_SCOPE,
         f"the Entra application {access.client_id} at Azure Storage",
+        "DEVCENTER_STORAGE_TENANT_ID",
     )
 
 
