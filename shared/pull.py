@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import heapq
 import logging
-import threading
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -41,6 +40,7 @@ from shared.errors import (
     Never,
 )
 from shared.failure import Window, blob_name
+from shared.fresh_urls import FreshUrls
 from shared.lease import HeldElsewhere
 from shared.pull_message import PullMessage
 from shared.pull_rows import PullRow, PullState, counted, ended_columns
@@ -49,7 +49,7 @@ from shared.source_hosts import checked_source
 from shared.waits import growing_wait
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from concurrent.futures import Executor, Future
 
     from shared.cab_container import CabContainer
@@ -272,7 +272,7 @@ class _Pull:
             _log.error("%s: a row of the batch cannot be read: %s", self._failure, seen)
             self._unreadable = self._unreadable or seen
         self._ledger.see_unreadable(len(page.unreadable))
-        urls = _FreshUrls(lambda: self._batch.fresh_cabs(page.skip))
+        urls = FreshUrls(lambda: self._batch.fresh_cabs(page.skip))
         wanted = {cab.cab_id_hash: cab for cab in page.cabs if self._wants(cab, newest)}
         self._begun.update(wanted)
         copies = [(cab, self._lane.submit(self._copy, cab, urls)) for cab in wanted.values()]
@@ -327,7 +327,7 @@ class _Pull:
                 pass  # Not the cab's own failure: `_raise_if_fatal` ends the run with it, and the cab stays as it was.
         return None
 
-    def _copy(self, cab: BatchCab, urls: _FreshUrls) -> tuple[str, Copied]:
+    def _copy(self, cab: BatchCab, urls: FreshUrls) -> tuple[str, Copied]:
         """Copy one cab; runs beside others in a thread of the executor."""
         self._raise_if_over()
         if not cab.downloadable:
@@ -392,36 +392,6 @@ class _Pull:
 
     def _send(self, delay: timedelta) -> None:
         self._tools.queue.send(PullMessage(self._failure, self._window, self.row.requested_by), delay)
-
-
-class _FreshUrls:
-    """Fresh URLs for the cabs of one page: asked for once, when the first of them needs one."""
-
-    def __init__(self, ask: Callable[[], dict[str, BatchCab]]) -> None:
-        self._ask, self._lock = ask, threading.Lock()
-        self._cabs: dict[str, BatchCab] | None = None
-        self._error: CabferryError | None = None
-
-    def of(self, cab_id_hash: str) -> str:
-        """Return a cab's fresh URL.
-
-        Raises:
-            CabferryError: As the batch; the same for each cab of the page.
-        """
-        with self._lock:
-            if self._cabs is None and self._error is None:
-                try:
-                    self._cabs = self._ask()
-                except CabferryError as error:
-                    self._error = error
-        if self._error:
-            raise self._error
-        fresh = (self._cabs or {}).get(cab_id_hash)
-        if fresh is None or fresh.url is None:
-            raise AgainLater(
-                f"cab {cab_id_hash}: its SAS is refused, and its page of the batch has no fresh URL for it"
-            )
-        return fresh.url
 
 
 def _raise_if_fatal(copy: Future[tuple[str, Copied]]) -> None:
