@@ -56,10 +56,10 @@ def test_a_pull_goes_on_from_its_checkpoint(playground: Playground) -> None:
     states = Counter(row["state"] for row in playground.stored.cab_rows(failure.key).values())
     assert states == {"copied": COPIED, "unavailable": CABS - COPIED}
     # No page before the checkpoint is asked for again.
-    again = Counter(int(request.query["skip"]) for request in playground.api_requests(failure)[asked:])
-    assert set(again) - {600} == set(range(checkpoint, CABS, 100)) - {600}
+    again = [int(request.query["skip"]) for request in playground.api_requests(failure)[asked:]]
+    assert min(again) >= checkpoint
     # The dead host's own request is answered, to nobody, at some time.
-    assert again.total() <= len(again) + 1
+    assert len(again) <= len(range(checkpoint, CABS, 100)) + 1
     # A cab that was copied, but not written down, may cost a second copy that is refused, and a look at it.
     unwritten, pages, starting_and_waiting = len(held - written), CABS // 100, 15
     budget = starting_and_waiting + 6 + 2 * pages + 1.05 * (COPIED - len(held)) + 2.05 * unwritten
