@@ -19,7 +19,7 @@ from tests.system.waiting import wait_until
 
 # The dead host's message and lease come back after this.
 SETTINGS = {"PULL_LEASE_SECONDS": "2", "LOCAL_MESSAGE_LEASE_SECONDS": "2"}
-HANGS = 8.0
+HANGS = 5.0
 CABS, COPIED = 700, 60
 
 
