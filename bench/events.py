@@ -13,7 +13,7 @@ type Process = Generator["float | Places | Wait"]
 class Places:
     """A resource that so many can hold at once, first come, first served: yielding it waits for a place."""
 
-    free: int
+    free: float
     waiting: deque[Process] = field(default_factory=deque)
 
 

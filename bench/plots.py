@@ -30,7 +30,7 @@ class Plot(msgspec.Struct, frozen=True):
     Args:
         name: Of its file, without the extension.
         title: What it shows, with the unit.
-        kind: "bars" or "lines"; the x of lines is logarithmic.
+        kind: "bars", "lines", whose x is logarithmic, or "course", of many points, whose x is not.
         series: What is in it.
         note: One sentence below the title.
     """
@@ -44,7 +44,7 @@ class Plot(msgspec.Struct, frozen=True):
 
 def svg(plot: Plot) -> str:
     """Return a chart as the text of an SVG file."""
-    body, height = _bars(plot.series) if plot.kind == "bars" else _lines(plot.series)
+    body, height = _bars(plot.series) if plot.kind == "bars" else _lines(plot.series, is_course=plot.kind == "course")
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" '
         'font-family="Segoe UI, Helvetica, Arial, sans-serif" font-size="13">'
@@ -71,14 +71,17 @@ def _bars(series: Sequence[Series]) -> tuple[list[str], float]:
     return lines, y + 6
 
 
-def _lines(series: Sequence[Series]) -> tuple[list[str], float]:
+def _lines(series: Sequence[Series], *, is_course: bool) -> tuple[list[str], float]:
     xs = sorted({float(x) for one in series for x, _ in one.points})
+    ticks = [xs[0] + (xs[-1] - xs[0]) * part / 4 for part in range(5)] if is_course else xs
     most = _rounded_up(max(y for one in series for _, y in one.points))
     right, bottom = _WIDTH - 170, _TOP + _LINE_HEIGHT
 
     def place(x: float, y: float) -> tuple[float, float]:
-        span = math.log10(xs[-1] / xs[0]) or 1.0
-        across = math.log10(x / xs[0]) / span
+        if is_course:
+            across = (x - xs[0]) / ((xs[-1] - xs[0]) or 1.0)
+        else:
+            across = math.log10(x / xs[0]) / (math.log10(xs[-1] / xs[0]) or 1.0)
         return _LINE_LEFT + across * (right - _LINE_LEFT), bottom - y / most * _LINE_HEIGHT
 
     lines: list[str] = []
@@ -86,12 +89,14 @@ def _lines(series: Sequence[Series]) -> tuple[list[str], float]:
         x, y = place(xs[0], most * part / 4)
         lines.append(f'<line x1="{x}" y1="{y:.1f}" x2="{right}" y2="{y:.1f}" stroke="#dddddd"/>')
         lines.append(_text(x - 8, y + 4, _number(most * part / 4), anchor="end"))
-    lines += [_text(place(x, 0)[0], bottom + 20, _number(x), anchor="middle") for x in xs]
+    lines += [_text(place(x, 0)[0], bottom + 20, _number(x), anchor="middle") for x in ticks]
     for number, one in enumerate(series):
         points = [place(float(x), y) for x, y in one.points]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-        lines.append(f'<polyline points="{path}" fill="none" stroke="{_colour(number)}" stroke-width="2.5"/>')
-        lines += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{_colour(number)}"/>' for x, y in points]
+        width = 1.5 if is_course else 2.5
+        lines.append(f'<polyline points="{path}" fill="none" stroke="{_colour(number)}" stroke-width="{width}"/>')
+        if not is_course:
+            lines += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{_colour(number)}"/>' for x, y in points]
         y = _TOP + 14 + number * 20
         lines.append(f'<rect x="{right + 14}" y="{y - 10}" width="12" height="12" fill="{_colour(number)}"/>')
         lines.append(_text(right + 32, y, one.name))

@@ -68,6 +68,40 @@ class Section(msgspec.Struct, frozen=True):
     verdicts: list[Verdict] = []
 
 
+class Document(msgspec.Struct, frozen=True):
+    """A page of sections.
+
+    Args:
+        file: Its name.
+        title: Its heading.
+        command: What writes it.
+        text: What a reader must know first, in paragraphs.
+    """
+
+    file: str
+    title: str
+    command: str
+    text: list[str]
+
+
+RESULTS = Document(
+    "results.md",
+    "Results",
+    "python3 dev.py bench",
+    [
+        f"**{CAVEAT}**",
+        "Figures are medians, with the range of the rounds in brackets. Rounds are interleaved and ratios are taken "
+        "within a round, since a machine drifts. MB are 10^6 bytes, KiB and MiB powers of 2.",
+    ],
+)
+RELIABILITY = Document(
+    "reliability.md",
+    "Chaos and soak",
+    "python3 dev.py bench --chaos N` and `python3 dev.py bench --soak MINUTES",
+    ["Last runs on record. docs/reliability.md tells what they are for."],
+)
+
+
 def at_least(what: str, value: float, target: float, unit: str = "x") -> Verdict:
     """Return the verdict on a value that must reach a target."""
     return Verdict(what, f">= {target:,g}{unit}", f"{_short(value)}{unit}", value >= target)
@@ -96,30 +130,24 @@ def saved(names: Sequence[str], folder: Path) -> list[Section]:
     return [msgspec.json.decode(file.read_bytes(), type=Section) for file in files if file.exists()]
 
 
-def write_results(sections: Sequence[Section], folder: Path) -> None:
-    """Write results.md and the plots.
+def write_results(sections: Sequence[Section], folder: Path, document: Document = RESULTS) -> None:
+    """Write a document and the plots.
 
     Args:
         sections: What was found.
         folder: Receives the files.
+        document: Which.
     """
     for section in sections:
         for plot in section.plots:
             (folder / f"{plot.name}.svg").write_text(svg(plot), encoding="utf-8")
-    (folder / "results.md").write_text("\n".join(_document(sections)), encoding="utf-8")
+    (folder / document.file).write_text("\n".join(_lines(document, sections)), encoding="utf-8")
 
 
-def _document(sections: Sequence[Section]) -> list[str]:
-    lines = ["# Results", "", "Written by `python3 dev.py bench`; do not edit.", "", f"**{CAVEAT}**", ""]
-    lines += [
-        "Figures are medians, with the range of the rounds in brackets. Rounds are interleaved and ratios are taken "
-        "within a round, since a machine drifts. MB are 10^6 bytes, KiB and MiB powers of 2.",
-        "",
-        "## Targets",
-        "",
-        "| | target | measured | |",
-        "|---|---|---|---|",
-    ]
+def _lines(document: Document, sections: Sequence[Section]) -> list[str]:
+    lines = [f"# {document.title}", "", f"Written by `{document.command}`; do not edit.", ""]
+    lines += [line for paragraph in document.text for line in (paragraph, "")]
+    lines += ["## Targets", "", "| | target | measured | |", "|---|---|---|---|"]
     verdicts = [verdict for section in sections for verdict in section.verdicts]
     lines += [
         f"| {each.what} | {each.target} | {each.measured} | {'met' if each.met else '**missed**'} |"

@@ -1,5 +1,6 @@
 """Scale: several hosts on one storage, and a simulation that reproduces them before it goes further."""
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -13,18 +14,22 @@ from bench import contenders
 from bench.cabferry import CabferryHost
 from bench.plan import Plan
 from bench.plots import Plot, Series
-from bench.processes import BenchError
+from bench.processes import BenchError, run_program
+from bench.programs.devcenter import APPLICATION
+from bench.programs.job import Measured
+from bench.programs.pull import PullJob
 from bench.report import CAVEAT, Section, Table, spread
 from bench.shaped.delays import Shape
 from bench.shaped.server import failure_hash
 from bench.shaped_service import heavy_tail
 from bench.shaped_stage import ShapedStage
 from bench.simulate import Model, Outcome, simulate
-from bench.stage import Stage
+from bench.stage import SourceSet, Stage
 
 _SIZE = 65_536
 _FAILURES, _CABS = 24, 100
 _FEW_IN_FLIGHT = 8
+_SMALL_PULLS = 20
 _PATIENCE_SECONDS, _LOOK_SECONDS = 600.0, 0.1
 _TABLE_TRIES, _TRANSACTION_ROWS = 20, 100
 _INSTANCES = (1, 2, 4, 8, 16, 32, 64)
@@ -41,7 +46,7 @@ def run(plan: Plan, facts: Sequence[str]) -> Section:
         facts: Of the machine.
     """
     on_azurite, azurite_model = _hosts_on_azurite(plan)
-    on_shaped, shaped_model = _hosts_on_shaped(plan)
+    on_shaped, shaped_model = _hosts_on_shaped(plan, azurite_model)
     tables = [_compared("One Azurite", on_azurite, azurite_model), _compared("Shaped service", on_shaped, shaped_model)]
     grown, plot = _extrapolated(shaped_model)
     return Section(
@@ -54,9 +59,9 @@ def run(plan: Plan, facts: Sequence[str]) -> Section:
             f"{_FEW_IN_FLIGHT} copies in flight a host, waiting is the bound, and they do add until this machine's "
             "cores are used up.",
             "`bench/simulate.py` is given what was measured of the parts: for Azurite the ceiling's time of a copy "
-            "with labels and the time of table requests, for the shaped service the delays of its form. It knows "
-            "nothing of the cores that hosts and servers share here. Its time stands beside the measured one; only "
-            "then it extrapolates.",
+            "with labels and the time of table requests, for the shaped service the delays of its form. It is told "
+            "also how much CPU of the client a pull and a copy take, and that all share this machine's cores. Its time "
+            "stands beside the measured one; only then it extrapolates, to instances with cores of their own.",
         ],
         tables=[*tables, grown, _million(shaped_model)],
         plots=[plot],
@@ -67,6 +72,7 @@ def _hosts_on_azurite(plan: Plan) -> tuple[dict[int, list[float]], Model]:
     took: dict[int, list[float]] = {count: [] for count in plan.hosts}
     copies: list[float] = []
     rows: list[tuple[float, float]] = []
+    cpu: list[tuple[float, float]] = []
     for _ in range(plan.rounds):
         for count in plan.hosts:
             with Stage() as stage:
@@ -82,8 +88,10 @@ def _hosts_on_azurite(plan: Plan) -> tuple[dict[int, list[float]], Model]:
                 if count == plan.hosts[0]:
                     copies.append(1 / contenders.ceiling(stage, labels=True).copy(sources, _FAILURES * _CABS).rate)
                     rows.append(_table_times(stage.settings["CAB_STORAGE"]))
+                    cpu.append(_client_cpu(stage, sources))
     one = median(copies)
     single, many = (median(times) for times in zip(*rows, strict=True))
+    cpu_pull, cpu_copy = (median(times) for times in zip(*cpu, strict=True))
     # A request's time is in the one process's own; what is left over loopback is nothing beside it.
     return took, Model(
         table=0,
@@ -93,10 +101,13 @@ def _hosts_on_azurite(plan: Plan) -> tuple[dict[int, list[float]], Model]:
         server_copy=one,
         server_table=single,
         server_row=many / _TRANSACTION_ROWS,
+        cpu_pull=cpu_pull,
+        cpu_copy=cpu_copy,
+        cores=os.cpu_count() or 1,
     )
 
 
-def _hosts_on_shaped(plan: Plan) -> tuple[dict[int, list[float]], Model]:
+def _hosts_on_shaped(plan: Plan, client: Model) -> tuple[dict[int, list[float]], Model]:
     took: dict[int, list[float]] = {count: [] for count in plan.hosts}
     shape = Shape()
     for _ in range(plan.rounds):
@@ -114,6 +125,9 @@ def _hosts_on_shaped(plan: Plan) -> tuple[dict[int, list[float]], Model]:
         page=shape.page_ms / 1e3 * slow,
         listing=shape.list_ms / 1e3 * slow,
         copies_in_flight=_FEW_IN_FLIGHT,
+        cpu_pull=client.cpu_pull,
+        cpu_copy=client.cpu_copy,
+        cores=client.cores,
     )
 
 
@@ -138,6 +152,19 @@ def _wait_for(host: CabferryHost, failures: Sequence[str]) -> list[Any]:
             return rows
         time.sleep(_LOOK_SECONDS)
     raise BenchError(f"{len(failures)} pulls did not end")
+
+
+def _client_cpu(stage: Stage, sources: SourceSet) -> tuple[float, float]:
+    """Return the client's CPU seconds for a pull without cabs, and for a cab of one, without a host."""
+
+    def pulled(failures: int, cabs: int) -> float:
+        pairs = [(APPLICATION, stage.failure(sources, cabs)) for _ in range(failures)]
+        job = PullJob(pairs, warm_up=(APPLICATION, stage.failure(sources, 1)))
+        return run_program("pull", job, Measured, stage.settings).cpu_seconds / failures
+
+    small, large = pulled(_SMALL_PULLS, 1), pulled(1, _CABS)
+    cpu_copy = (large - small) / (_CABS - 1)
+    return small - cpu_copy, cpu_copy
 
 
 def _table_times(connection: str) -> tuple[float, float]:
@@ -176,7 +203,7 @@ def _compared(where: str, took: Mapping[int, Sequence[float]], model: Model) -> 
 
 
 def _million(shaped: Model) -> Table:
-    model = replace(shaped, copies_in_flight=Model().copies_in_flight)
+    model = _elsewhere(shaped)
     shapes = {
         "one cab a failure": [1] * _MILLION,
         "100 cabs a failure": [100] * (_MILLION // 100),
@@ -200,8 +227,13 @@ def _million(shaped: Model) -> Table:
     return Table(title, columns, rows, ["Extrapolated as above. `docs/scaling.md` says what such requests cost."])
 
 
+def _elsewhere(shaped: Model) -> Model:
+    """Return the model for instances that each have a machine of their own, with the app's default settings."""
+    return replace(shaped, copies_in_flight=Model().copies_in_flight, pages_in_flight=1, cores=float("inf"))
+
+
 def _extrapolated(shaped: Model) -> tuple[Table, Plot]:
-    model = replace(shaped, copies_in_flight=Model().copies_in_flight)
+    model = _elsewhere(shaped)
     pulls = heavy_tail(_SIMULATED, _LARGEST, seed=7)
     outcomes: dict[float, dict[int, Outcome]] = {
         limit: {count: simulate(replace(model, api_limit=limit), pulls, count) for count in _INSTANCES}

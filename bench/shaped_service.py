@@ -12,7 +12,7 @@ from bench.programs.job import Measured
 from bench.programs.pull import PullJob
 from bench.report import Section, Table, Verdict, at_most, spread
 from bench.shaped.delays import Shape
-from bench.shaped.server import failure_hash
+from bench.shaped.server import cab_ids, failure_hash
 from bench.shaped_stage import ShapedStage, lower_bound
 from bench.stage import IN_FLIGHT
 
@@ -43,7 +43,8 @@ def run(plan: Plan, facts: Sequence[str]) -> Section:
             f"{shape.copy_ms:g} ms and its bytes at {shape.copy_mb_s:g} MB/s, a listing {shape.list_ms:g} ms, an API "
             f"page {shape.page_ms:g} ms; each {shape.spread:.0%} up or down, and {shape.slow_share:.0%} of them "
             f"{shape.slow_times:g} times as long, by a seed. These numbers are assumptions, not measurements of Azure. "
-            "The bound is computed from the delays that were really given (`bench/shaped_stage.py` has the formula).",
+            "A report has listed the cabs of the one pull before, as in the flow of the app. The bound is computed "
+            "from the delays that were really given (`bench/shaped_stage.py` has the formula).",
         ],
         tables=[one, many],
         verdicts=one_verdicts + many_verdicts,
@@ -57,8 +58,13 @@ def _one_pull(plan: Plan, shape: Shape) -> tuple[Table, list[Verdict]]:
         with ShapedStage(shape, _SIZE) as stage:
             for pages in _PAGES_IN_FLIGHT:
                 settings = {**stage.settings, _PAGES_SETTING: str(pages), "PULL_CONCURRENCY": str(IN_FLIGHT)}
-                pairs = [(APPLICATION, failure_hash(plan.shaped_cabs))]
-                job = PullJob(pairs, warm_up=(APPLICATION, failure_hash(1)), ask_between=stage.delays_url)
+                failure = failure_hash(plan.shaped_cabs)
+                job = PullJob(
+                    [(APPLICATION, failure)],
+                    listed=cab_ids(failure),
+                    warm_up=(APPLICATION, failure_hash(1)),
+                    ask_between=stage.delays_url,
+                )
                 used = run_program("pull", job, Measured, settings)
                 given = stage.given()
                 bound = lower_bound(given, IN_FLIGHT, pages)

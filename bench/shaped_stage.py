@@ -82,8 +82,7 @@ def lower_bound(given: Given, copies_in_flight: int, pages_in_flight: int, rows_
 
         bound = lease + load + listing + last write + release
                 + max(first page + all copies / copies in flight,
-                      all pages one after the other (or, with several in flight, the first and then the others shared
-                      among them) + the last page's copies / copies in flight)
+                      all pages / pages in flight + the last page's copies / copies in flight)
 
     What a pull writes for the pages before the last can hide behind copying, so it is not in the bound.
 
@@ -97,8 +96,8 @@ def lower_bound(given: Given, copies_in_flight: int, pages_in_flight: int, rows_
     # Two before the first page and two after the last copy: the first two and last two that the pull asked for.
     serial = sum(tables[:2]) + sum(tables[-2:]) + sum(given.delays["list"])
     last = copies[(len(copies) - 1) // rows_a_page * rows_a_page :]
-    paging = _shared_among(pages_in_flight, pages[1:]) + _shared_among(copies_in_flight, last)
-    return serial + pages[0] + max(_shared_among(copies_in_flight, copies), paging)
+    paging = _shared_among(pages_in_flight, pages) + _shared_among(copies_in_flight, last)
+    return serial + max(pages[0] + _shared_among(copies_in_flight, copies), paging)
 
 
 def _shared_among(in_flight: int, delays: Sequence[float]) -> float:

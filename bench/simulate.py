@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from bench.events import Limit, Places, Process, Simulation, Wait
 
 _PAGE_ROWS = 100
-_PAGES_COPYING = 2
+_PAGES_COPYING = 4
 _BATCH = 8
 _ROWS_A_TRANSACTION = 100
 
@@ -34,6 +34,7 @@ class Model:
         server_copy: Time of the one storage process for a copy; 0 where storage is many.
         server_table: Likewise for a request to a table that reads or writes a row.
         server_row: Likewise for each row of a transaction.
+        cores: Of the one machine that instances and storage share; infinite where each has its own.
         api_limit: Pages of the whole API.
         account_limit: Requests of the storage account.
         partition_limit: Rows of one failure's partition of the cabs table.
@@ -52,6 +53,7 @@ class Model:
     server_copy: float = 0.0
     server_table: float = 0.0
     server_row: float = 0.0
+    cores: float = float("inf")
     api_limit: float = float("inf")
     account_limit: float = 20_000
     partition_limit: float = 2_000
@@ -112,7 +114,7 @@ class _World:
         self.simulation = Simulation()
         self.requests = self.pages = 0
         self._model, self._queue = model, queue
-        self._server = Places(1)
+        self._server, self._cores = Places(1), Places(model.cores)
         self._api, self._account = Limit(model.api_limit), Limit(model.account_limit)
         self._messages = Limit(model.queue_limit)
 
@@ -141,14 +143,23 @@ class _World:
                 asked += 1
             for _ in range(size):
                 self.simulation.start(self._copy(instance, done[number]))
-            if number >= _PAGES_COPYING - 1:
-                yield from self._finish(
-                    done[number - _PAGES_COPYING + 1], sizes[number - _PAGES_COPYING + 1], partition
-                )
+            finished = number - _PAGES_COPYING + 1
+            if finished >= 0:
+                yield from self._finish(done[finished], sizes[finished], partition)
+        for number in range(max(len(sizes) - _PAGES_COPYING + 1, 0), len(sizes) - 1):
+            yield from self._finish(done[number], sizes[number], partition)
         yield done[-1]
         yield from self._request(self._model.listing, self._model.server_table)
-        yield from self._rows(sizes[-1], partition)
+        # The lengths of all cabs come with the listing; their transactions run side by side.
+        written = Wait(len(sizes))
+        for size in sizes:
+            self.simulation.start(self._lengths(size, partition, written))
+        yield written
         yield from self._table(1)
+
+    def _lengths(self, rows: int, partition: Limit, written: Wait) -> Process:
+        yield from self._rows(rows, partition)
+        self.simulation.happened(written)
 
     def _finish(self, done: Wait, rows: int, partition: Limit) -> Process:
         yield done
@@ -187,5 +198,7 @@ class _World:
     def _busy(self, places: Places, seconds: float) -> Process:
         if seconds:
             yield places
+            yield self._cores
             yield seconds
+            self.simulation.release(self._cores)
             self.simulation.release(places)

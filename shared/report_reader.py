@@ -10,8 +10,10 @@ import codecs
 import csv
 import gzip
 import io
+import re
 import zlib
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import chain
 from operator import itemgetter
 from sys import intern
@@ -20,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Any
 from shared.cab_rows import CabFacts
 from shared.errors import BadInput
 from shared.failure import Failure, checked_cab_id
-from shared.redaction import excerpt
+from shared.redaction import excerpt, redact
 
 if TYPE_CHECKING:
     from collections.abc import Buffer, Iterator, Sequence
@@ -34,8 +36,19 @@ _FACT_CHARACTERS = 1_000
 # As many failures and cabs are gathered before they are handed on: enough that most failures come in one piece, and
 # some megabytes of memory.
 _BUFFERED = 10_000
+# Failures, and what is told of their cabs, come back in row after row: so many are remembered instead of made anew.
+_REMEMBERED = 8_192
+# What a column's name looks like, and no device's id does: those have digits.
+_NAME = re.compile(r"[A-Za-z _]{0,60}")
 _NEEDED = ("ApplicationId", "FailureHash")
-_FACTS = ("FailureName", "DriverName", "DriverVersion", "OSVersion", "Architecture", "CabType")
+_FACTS = {
+    "failure_name": "FailureName",
+    "driver_name": "DriverName",
+    "driver_version": "DriverVersion",
+    "os_version": "OSVersion",
+    "architecture": "Architecture",
+    "cab_type": "CabType",
+}
 
 
 @dataclass(slots=True)
@@ -72,11 +85,14 @@ def read_report(stream: IO[bytes], name: str, buffered: int = _BUFFERED) -> Iter
     """
     csv.field_size_limit(_LINE_CHARACTERS)
     try:
-        lines = _lines(stream)
-        header = next(lines, "").removesuffix("\r")
+        chunks = _lines(stream)
+        first = next(chunks, [""])
+        header = first[0].removesuffix("\r")
+        if header.lstrip().startswith("<"):
+            raise BadInput(f"{name} is no report; a page came in its place: {excerpt(header)}")
         delimiter = "\t" if "\t" in header else ","
         columns = _Columns(next(csv.reader([header], delimiter=delimiter), []), name)
-        yield from _parts(_rows(lines, delimiter), columns, buffered)
+        yield from _parts(_rows(chain([first[1:]], chunks), delimiter), columns, buffered)
     except (UnicodeError, csv.Error, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise BadInput(f"{name} cannot be read as a report: {type(error).__name__}: {excerpt(str(error))}") from None
 
@@ -88,7 +104,8 @@ class _Columns:
         places = {column.strip().lower(): place for place, column in reversed(list(enumerate(header)))}
         missing = [column for column in _NEEDED if column.lower() not in places]
         if missing:
-            there = ", ".join(excerpt(column, 60) for column in header[:60]) or "none"
+            # In a file without a header these are the first row's values, and some tell of a person's device.
+            there = ", ".join(column if _NAME.fullmatch(column) else "…" for column in header[:60]) or "none"
             raise BadInput(
                 f"{name} has no column {' and no '.join(missing)}; its columns are: {there}. Use a report template "
                 "that projects them (the OEMDriver view has no ApplicationId)."
@@ -96,12 +113,17 @@ class _Columns:
         self.pair = itemgetter(*(places[column.lower()] for column in _NEEDED))
         self.cab = places.get("cabidhash")
         self.count, self.last_needed = len(header), max(places[column.lower()] for column in _NEEDED)
-        self._facts = [places.get(column.lower()) for column in _FACTS]
+        told = {field: places[column.lower()] for field, column in _FACTS.items() if column.lower() in places}
+        self._fact_fields, self._fact_places = tuple(told), tuple(told.values())
+        self._remembered = lru_cache(_REMEMBERED)(self._facts_of)
 
     def facts(self, row: Sequence[str]) -> CabFacts:
-        # The same names come back a thousand times; interned, they are kept once.
-        told = (row[place].strip() if place is not None else "" for place in self._facts)
-        return CabFacts(*(intern(value[:_FACT_CHARACTERS]) for value in told))
+        return self._remembered(tuple([row[place] for place in self._fact_places]))
+
+    def _facts_of(self, told: tuple[str, ...]) -> CabFacts:
+        # The same names come back in many failures; interned, they are kept once.
+        values = (intern(redact(value.strip())[:_FACT_CHARACTERS]) for value in told)
+        return CabFacts(**dict(zip(self._fact_fields, values, strict=True)))
 
     def is_padded(self, row: Sequence[str]) -> bool:
         """Tell whether a row is longer than the header by empty fields only."""
@@ -110,17 +132,18 @@ class _Columns:
 
 def _parts(rows: Iterator[list[str]], columns: _Columns, buffered: int) -> Iterator[ReportPart]:
     pairs: dict[tuple[str, str], dict[str, CabFacts]] = {}
-    part, held, cab_place = ReportPart(), 0, columns.cab
+    part, held = ReportPart(), 0
     # A million rows pass through here: what can wait until a failure or a cab turns out to be new, waits.
+    count, pair_of, cab_place = columns.count, columns.pair, columns.cab
     for row in rows:
-        if len(row) != columns.count and not columns.is_padded(row):
+        if len(row) != count and not columns.is_padded(row):
             if any(row):
                 # Its fields may have moved, so that a device's id stands where a cab's is expected.
-                part.note_unreadable(f"a row has {len(row)} fields, the header {columns.count}; its cab is left out")
+                part.note_unreadable(f"a row has {len(row)} fields, the header {count}; its cab is left out")
                 if len(row) > columns.last_needed:
-                    pairs.setdefault(columns.pair(row), {})
+                    pairs.setdefault(pair_of(row), {})
             continue
-        pair = columns.pair(row)
+        pair = pair_of(row)
         cab = row[cab_place] if cab_place is not None else ""
         cabs = pairs.get(pair)
         if cabs is None:
@@ -139,7 +162,7 @@ def _parts(rows: Iterator[list[str]], columns: _Columns, buffered: int) -> Itera
 def _checked(part: ReportPart, pairs: dict[tuple[str, str], dict[str, CabFacts]]) -> ReportPart:
     for (application_id, failure_hash), cabs in pairs.items():
         try:
-            failure = Failure(application_id.strip(), failure_hash.strip())
+            failure = _failure(application_id, failure_hash)
         except BadInput:
             # The values are not shown: in a row whose fields have moved, one may be a device's id.
             part.note_unreadable("an ApplicationId or FailureHash is missing or not one")
@@ -154,17 +177,25 @@ def _checked(part: ReportPart, pairs: dict[tuple[str, str], dict[str, CabFacts]]
     return part
 
 
-def _rows(lines: Iterator[str], delimiter: str) -> Iterator[list[str]]:
+@lru_cache(_REMEMBERED)
+def _failure(application_id: str, failure_hash: str) -> Failure:
+    return Failure(application_id.strip(), failure_hash.strip())
+
+
+def _rows(chunks: Iterator[list[str]], delimiter: str) -> Iterator[list[str]]:
     """Yield the fields of each row. Where nothing is quoted, splitting does what csv does, and is much faster."""
-    for line in lines:
-        if '"' in line:
-            yield from csv.reader((f"{each}\n" for each in chain((line,), lines)), delimiter=delimiter)
-        else:
+    for lines in chunks:
+        for number, line in enumerate(lines):
+            if '"' in line:
+                # From the first quote on, since a quoted field may reach over any number of lines.
+                rest = chain(lines[number:], chain.from_iterable(chunks))
+                yield from csv.reader((f"{each}\n" for each in rest), delimiter=delimiter)
+                return
             yield line.removesuffix("\r").split(delimiter)
 
 
-def _lines(stream: IO[bytes]) -> Iterator[str]:
-    r"""Yield the lines without the \n, or the lone \r, that ends them, a chunk of the file in memory at a time."""
+def _lines(stream: IO[bytes]) -> Iterator[list[str]]:
+    r"""Yield the lines of each chunk of the file, without the \n, or the lone \r, that ends them."""
     file: io.BufferedReader[Any] = io.BufferedReader(_Raw(stream))
     if file.peek(2)[:2] == _GZIP:
         file = io.BufferedReader(gzip.GzipFile(fileobj=file))
@@ -177,10 +208,11 @@ def _lines(stream: IO[bytes]) -> Iterator[str]:
         *whole, begun = text.split(end)
         if len(begun) > _LINE_CHARACTERS:
             raise csv.Error(f"a line is longer than {_LINE_CHARACTERS} characters")
-        yield from whole
+        if whole:
+            yield whole
     begun += decoder.decode(b"", final=True)
     if begun:
-        yield begun
+        yield [begun]
 
 
 def _encoding(start: bytes) -> str:

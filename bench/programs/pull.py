@@ -11,6 +11,7 @@ import msgspec
 import requests
 
 from bench.programs.job import Measured, measured, read_job, tell
+from shared.cab_rows import NO_FACTS
 from shared.failure import Failure
 from shared.pull import default_window, pull_failure
 from shared.pull_message import PullMessage
@@ -25,13 +26,15 @@ class PullJob(msgspec.Struct, frozen=True):
     Args:
         failures: Pairs of applicationId and failureHash.
         at_once: How many pulls run side by side.
+        listed: The cabs that a report has listed of the first failure; none where no report was read.
         warm_up: A pair that is pulled first and not measured; None for none.
-        ask_between: A URL that is asked after the warm-up, before anything is measured; empty for none.
+        ask_between: A URL that is asked then, before anything is measured; empty for none.
         profile: A file that receives the profile; empty for none. Threads other than the pull's own are not in it.
     """
 
     failures: list[tuple[str, str]]
     at_once: int = 1
+    listed: list[str] = []
     warm_up: tuple[str, str] | None = None
     ask_between: str = ""
     profile: str = ""
@@ -56,6 +59,9 @@ if __name__ == "__main__":
     the_job = read_job(PullJob)
     if the_job.warm_up:
         _pull(the_job.warm_up)
+    if the_job.listed:
+        told = dict.fromkeys(the_job.listed, NO_FACTS)
+        services().pull_tools.cabs.list_new(Failure(*the_job.failures[0]), told)
     if the_job.ask_between:
         requests.get(the_job.ask_between, timeout=_SECONDS).raise_for_status()
     tell(_pull_all(the_job))

@@ -75,8 +75,17 @@ def failure_hash(cabs: int) -> str:
     return f"cabs-{cabs}-{uuid.uuid4().hex}"
 
 
+def cab_ids(failure: str) -> list[str]:
+    """Return the cabs of a failure by its hash."""
+    return [_cab_id(failure, number) for number in range(int(failure.split("-")[1]))]
+
+
+def _cab_id(failure: str, number: int) -> str:
+    return f"{failure[-12:]}-{number:06}"
+
+
 def _row(application: str, failure: str, number: int) -> dict[str, str]:
-    cab = f"{failure[-12:]}-{number:06}"
+    cab = _cab_id(failure, number)
     # It needs to be no more than the URL of a cab: nothing is read from it.
     url = f"http://{HOST}/source/{cab}.ext.zip?sv=2015-07-08&sr=b&sig=a%2Fb%3D&se=2099-01-01T00%3A00%3A00Z&sp=r"
     return {

@@ -46,7 +46,7 @@ def test_a_section_that_runs_again_takes_the_place_of_its_old_figures_alone(tmp_
     assert "![Cabs & more](throughput.svg)" in text
 
 
-@pytest.mark.parametrize("kind", ["bars", "lines"])
+@pytest.mark.parametrize("kind", ["bars", "lines", "course"])
 def test_plots_are_well_formed_and_hold_their_names(kind: str) -> None:
     points: list[tuple[float | str, float]] = [(100, 1.5), (1_000, 1.2), (10_000, 1.1)]
     picture = svg(Plot("cost", "ms a cab <64 KiB>", kind, [Series("pull & ceiling", points)], "a note"))

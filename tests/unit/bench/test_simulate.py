@@ -20,8 +20,8 @@ def test_one_cab_takes_the_sum_of_its_steps() -> None:
 
 def test_requests_are_those_that_the_app_makes() -> None:
     outcome = simulate(MODEL, [1_000])
-    # A copy each, rows and a checkpoint for each page but the last, and five for the pull.
-    assert outcome.requests == 1_000 + 9 * 2 + 5
+    # A copy each, rows and a checkpoint for each page but the last, the lengths of all pages, and four for the pull.
+    assert outcome.requests == 1_000 + 9 * 2 + 10 + 4
     assert outcome.pages == 10
 
 
@@ -48,6 +48,13 @@ def test_one_storage_process_cannot_be_made_faster_by_more_instances() -> None:
     one, four = (simulate(model, [100] * 24, instances).seconds for instances in (1, 4))
     assert one == pytest.approx(four, rel=0.02)
     assert one == pytest.approx(2_400 * 0.002, rel=0.02)
+
+
+def test_instances_on_one_machine_share_its_cores() -> None:
+    model = replace(MODEL, table=0, copy=0, page=0, listing=0, cpu_copy=0.001, cores=2)
+    one, four = (simulate(model, [100] * 24, instances).seconds for instances in (1, 4))
+    assert one == pytest.approx(2_400 * 0.001, rel=0.02)
+    assert four == pytest.approx(2_400 * 0.001 / 2, rel=0.05)
 
 
 def test_a_limit_spaces_what_it_lets_through() -> None:
