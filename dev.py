@@ -47,8 +47,17 @@ def parsed() -> tuple[str, list[str]]:
     for name, help_text in (
         ("demo", "run the whole app on an embedded Azurite and a simulated Dev Center, and check every copied cab"),
         ("start", "run the app until Ctrl-C: on the storage that the environment names, or on the embedded default"),
+        (
+            "preflight",
+            "ask everything that the app needs, and say what to do about what fails; --url asks a deployed app",
+        ),
+        ("redrive", "send every Failed pull of an app back to its queue; --dry-run tells what it would do"),
         ("test", "run all tests, or what further arguments select (they go to pytest)"),
-        ("bench", "measure the app beside what one would use instead; --quick for a short look"),
+        (
+            "bench",
+            "measure the app beside what one would use instead; --quick for a short look, --chaos KILLS and --soak "
+            "MINUTES for what it withstands",
+        ),
         ("lint", "check format, style, types and deployment"),
     ):
         commands.add_parser(name, help=help_text, add_help=name == "lint")

@@ -4,14 +4,16 @@ import argparse
 import signal
 import sys
 import traceback
+from functools import partial
 from pathlib import Path
+from random import SystemRandom
 
-from bench import growth, reports, requests_made, scale, shaped_service, startup, streaming, throughput
+from bench import chaos, growth, reports, requests_made, scale, shaped_service, soak, startup, streaming, throughput
 from bench.facts import facts
 from bench.peers import BENCH, install_peers
 from bench.plan import full, quick
 from bench.processes import BenchError
-from bench.report import save, saved, write_results
+from bench.report import RELIABILITY, Section, save, saved, write_results
 from local.paths import ROOT
 
 SECTIONS = {
@@ -35,6 +37,8 @@ def main() -> int:
         if options.install_peers:
             install_peers()
             return 0
+        if options.chaos is not None or options.soak is not None:
+            return _endure(options)
         return _measure(options)
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
@@ -62,12 +66,27 @@ def _measure(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def _endure(options: argparse.Namespace) -> int:
+    seed = SystemRandom().randrange(1_000_000) if options.seed is None else options.seed
+    run = partial(soak.run, options.soak) if options.chaos is None else partial(chaos.run, options.chaos)
+    section: Section = run(seed, facts(), _say)
+    kept, results = BENCH / "sections", ROOT / "bench"
+    save(section, kept)
+    write_results(saved(("chaos", "soak"), kept), results, RELIABILITY)
+    _say(f"results: {_shown(results / RELIABILITY.file)}")
+    return 0 if all(verdict.met for verdict in section.verdicts) else 1
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="dev.py bench", description="Measure Cabferry beside its peers.")
     parser.add_argument("--quick", action="store_true", help="a few minutes, to see that all works; figures are noise")
     parser.add_argument(
         "--only", nargs="+", choices=tuple(SECTIONS), metavar="SECTION", help=f"only these: {', '.join(SECTIONS)}"
     )
+    endure = parser.add_mutually_exclusive_group()
+    endure.add_argument("--chaos", type=int, metavar="KILLS", help="kill hosts so often, and look at what is left")
+    endure.add_argument("--soak", type=float, metavar="MINUTES", help="load one host so long, and look what it holds")
+    parser.add_argument("--seed", type=int, help="what --chaos and --soak draw from; printed where it is not given")
     parser.add_argument("--install-peers", action="store_true", help="install AzCopy, pandas and polars, and end")
     return parser.parse_args()
 

@@ -1,17 +1,40 @@
-"""Answers of the HTTP API: JSON, and errors as problem details (RFC 9457)."""
+"""Bodies and answers of the HTTP API: JSON, and errors as problem details (RFC 9457)."""
+
+from __future__ import annotations
 
 import functools
 import json
 import logging
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 import azure.functions as func
 
 from shared.errors import AgainLater, BadInput, CabferryError, NeedsPerson, SettingsError
+from shared.redaction import redact
+
+if TYPE_CHECKING:
+    from msgspec import Struct
 
 _log = logging.getLogger(__name__)
 type Handler = Callable[[func.HttpRequest], func.HttpResponse]
+
+# What curl, urllib and others say of a body where nobody named its type: no reason to refuse one.
+_UNSAID = {"", "application/x-www-form-urlencoded", "application/octet-stream"}
+
+
+class Refused(Exception):
+    """Refuse a request with a status of its own.
+
+    Args:
+        status: From 400 to 499.
+        detail: What is wrong, and what to do.
+    """
+
+    def __init__(self, status: HTTPStatus, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
 
 
 def answering(handler: Handler) -> Handler:
@@ -25,6 +48,8 @@ def answering(handler: Handler) -> Handler:
     def wrapped(req: func.HttpRequest) -> func.HttpResponse:
         try:
             return handler(req)
+        except Refused as refused:
+            return _problem(refused.status, str(refused))
         except CabferryError as error:
             _log.warning("%s: %s", handler.__name__, error)
             return _problem(_status(error), str(error), _wait(error))
@@ -42,7 +67,7 @@ def answering(handler: Handler) -> Handler:
 
 
 def answer(
-    body: Mapping[str, object], status: HTTPStatus = HTTPStatus.OK, headers: Mapping[str, str] | None = None
+    body: Struct | Mapping[str, object], status: HTTPStatus = HTTPStatus.OK, headers: Mapping[str, str] | None = None
 ) -> func.HttpResponse:
     """Return a JSON answer.
 
@@ -51,24 +76,35 @@ def answer(
         status: The status.
         headers: Further headers.
     """
-    return _json(body, status, "application/json", headers or {})
+    from msgspec.json import encode
+
+    return func.HttpResponse(
+        encode(body), status_code=status.value, mimetype="application/json", headers=dict(headers or {})
+    )
 
 
-def not_found(detail: str) -> func.HttpResponse:
-    """Return a problem that says what is not there."""
-    return _problem(HTTPStatus.NOT_FOUND, detail)
+def json_body(req: func.HttpRequest) -> bytes:
+    """Return a request's body, which is not too large and not declared as something else than JSON.
+
+    Raises:
+        Refused: It is.
+    """
+    from shared.api_models import BODY_BYTES
+
+    kind = req.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if kind not in _UNSAID and kind != "application/json" and not kind.endswith("+json"):
+        raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body's Content-Type must be application/json")
+    body = req.get_body()
+    if len(body) > BODY_BYTES:
+        raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body has {len(body)} bytes, more than {BODY_BYTES}")
+    return body
 
 
 def _problem(status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None) -> func.HttpResponse:
-    body = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail}
-    return _json(body, status, "application/problem+json", headers or {})
-
-
-def _json(
-    body: Mapping[str, object], status: HTTPStatus, mimetype: str, headers: Mapping[str, str]
-) -> func.HttpResponse:
+    body = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": redact(detail)}
+    # By the standard library: a problem must also be told where no package can be imported.
     return func.HttpResponse(
-        json.dumps(body, ensure_ascii=False), status_code=status.value, mimetype=mimetype, headers=dict(headers)
+        json.dumps(body), status_code=status.value, mimetype="application/problem+json", headers=dict(headers or {})
     )
 
 

@@ -1,10 +1,16 @@
-"""The HTTP API: ask for pulls, look at them, check the reports now, and tell whether the app is alive."""
+"""The HTTP API: ask for pulls, look at them and their cabs, check the reports, and tell whether the app is alive."""
+
+from __future__ import annotations
 
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 import azure.functions as func
 
-from functions.http_answers import answer, answering, not_found
+from functions.http_answers import Refused, answer, answering, json_body
+
+if TYPE_CHECKING:
+    from shared.failure import Failure
 
 blueprint = func.Blueprint(http_auth_level=func.AuthLevel.FUNCTION)
 
@@ -13,66 +19,137 @@ blueprint = func.Blueprint(http_auth_level=func.AuthLevel.FUNCTION)
 @answering
 def request_pull(req: func.HttpRequest) -> func.HttpResponse:
     """Queue the pulls that the body asks for; 202 and where to look."""
-    from shared.api_models import PullRequest
+    from shared.api_requests import PullRequest
     from shared.pull import default_window
     from shared.services import services
 
-    asked = PullRequest.decode(req.get_body())
+    asked = PullRequest.decode(json_body(req))
     window = asked.window or default_window(services().settings.cab_lookback)
     services().requests.make(asked.failures, window, "POST /api/pulls")
-    pulls = [
-        {
-            "applicationId": each.application_id,
-            "failureHash": each.failure_hash,
-            "location": f"/api/pulls/{each.application_id}/{each.failure_hash}",
-        }
-        for each in asked.failures
-    ]
-    location = pulls[0]["location"] if len(pulls) == 1 else "/api/pulls"
-    return answer({"pulls": pulls}, HTTPStatus.ACCEPTED, {"Location": location, "Retry-After": "5"})
-
-
-@blueprint.route("pulls/{applicationId}/{failureHash}", methods=["GET"])
-@answering
-def show_pull(req: func.HttpRequest) -> func.HttpResponse:
-    """Tell how one pull stands."""
-    from shared.api_models import pull_body
-    from shared.failure import Failure
-    from shared.services import services
-
-    failure = Failure(req.route_params["applicationId"], req.route_params["failureHash"])
-    row = services().pulls.get(failure)
-    return answer(pull_body(row)) if row else not_found(f"nobody asked for a pull of {failure}")
+    return _accepted(*asked.failures)
 
 
 @blueprint.route("pulls", methods=["GET"])
 @answering
 def list_pulls(req: func.HttpRequest) -> func.HttpResponse:
     """Tell how the pulls stand, a page at a time."""
-    from shared.api_models import PullsQuery, continuation_text, pull_body
+    from shared.api_models import PullBody, PullsPage
+    from shared.api_requests import PULL_STATE, PageAsked, continuation_text
     from shared.services import services
 
-    query = PullsQuery.parse(req.params)
-    rows, following = services().pulls.page(query.state, query.limit, query.after)
-    return answer({"pulls": [pull_body(row) for row in rows], "continuation": continuation_text(following)})
+    state, asked = PULL_STATE.read(req.params), PageAsked.parse(req.params)
+    rows, following = services().pulls.page(state, asked.limit, asked.after)
+    return answer(PullsPage([PullBody.of(row) for row in rows], continuation_text(following)))
+
+
+@blueprint.route("pulls/{applicationId}/{failureHash}", methods=["GET"])
+@answering
+def show_pull(req: func.HttpRequest) -> func.HttpResponse:
+    """Tell how one pull stands."""
+    from shared.api_models import PullBody
+    from shared.services import services
+
+    failure = _failure(req)
+    row = services().pulls.get(failure)
+    if row is None:
+        raise _unknown(failure)
+    return answer(PullBody.of(row))
+
+
+@blueprint.route("pulls/{applicationId}/{failureHash}/cabs", methods=["GET"])
+@answering
+def list_cabs(req: func.HttpRequest) -> func.HttpResponse:
+    """Tell what became of a failure's cabs, a page at a time."""
+    from shared.api_models import CabBody, CabsPage
+    from shared.api_requests import CAB_STATE, PageAsked, continuation_text
+    from shared.services import services
+
+    failure, state, asked = _failure(req), CAB_STATE.read(req.params), PageAsked.parse(req.params)
+    cabs = services().pull_tools.cabs
+    rows, following = cabs.page(failure, state, asked.limit, asked.after)
+    if not rows and services().pulls.get(failure) is None and not any(cabs.of(failure)):
+        raise _unknown(failure)
+    return answer(CabsPage([CabBody.of(cab, row) for cab, row in rows], continuation_text(following)))
+
+
+@blueprint.route("pulls/{applicationId}/{failureHash}/retry", methods=["POST"])
+@answering
+def retry_pull(req: func.HttpRequest) -> func.HttpResponse:
+    """Send a Failed pull back to the queue, with its own days; 202 and where to look."""
+    from shared.pull import default_window
+    from shared.pull_rows import PullState
+    from shared.services import services
+
+    failure = _failure(req)
+    otherwise = default_window(services().settings.cab_lookback)
+    before = services().requests.retry(failure, otherwise, "POST /api/pulls/.../retry")
+    if before is None:
+        raise _unknown(failure)
+    if before is not PullState.FAILED:
+        raise Refused(HTTPStatus.CONFLICT, f"the pull of {failure} is {before}; only a Failed one can be tried again")
+    return _accepted(failure)
+
+
+@blueprint.route("reports", methods=["GET"])
+@answering
+def list_runs(req: func.HttpRequest) -> func.HttpResponse:
+    """Tell which report runs were seen, a page at a time."""
+    from shared.api_models import RunBody, RunsPage
+    from shared.api_requests import PageAsked, continuation_text
+    from shared.services import services
+
+    asked = PageAsked.parse(req.params)
+    rows, following = services().report_tools.reports.page(asked.limit, asked.after)
+    return answer(RunsPage([RunBody.of(row) for row in rows], continuation_text(following)))
 
 
 @blueprint.route("reports/check", methods=["POST"])
 @answering
 def request_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger binds it by name
     """Check the reports now, and tell what was found."""
-    from shared.api_models import run_body
+    from shared.api_models import CheckBody, OutcomeBody
     from shared.report_check import check_reports
     from shared.services import services
 
-    return answer({"runs": [run_body(outcome) for outcome in check_reports(services().report_tools)]})
+    return answer(CheckBody([OutcomeBody.of(outcome) for outcome in check_reports(services().report_tools)]))
+
+
+@blueprint.route("openapi.json", methods=["GET"])
+@answering
+def show_openapi(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger binds it by name
+    """Show the OpenAPI document of these calls."""
+    from shared.openapi import openapi
+
+    return answer(openapi())
 
 
 @blueprint.route("health", methods=["GET"])
 @answering
 def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger binds it by name
-    """Tell that the app is alive and its settings are complete; a missing one is named."""
+    """Tell that the app is alive, what keeps it from working, and which cabs are missing."""
     from shared.settings import Settings
 
+    # First, since it needs no package: a missing setting is named even where nothing else can be imported.
     Settings.from_environment()
-    return answer({"status": "ok"})
+    from shared.api_state import HealthBody
+    from shared.health import look
+
+    return answer(HealthBody.of(look()))
+
+
+def _failure(req: func.HttpRequest) -> Failure:
+    from shared.failure import Failure
+
+    return Failure(req.route_params["applicationId"], req.route_params["failureHash"])
+
+
+def _unknown(failure: Failure) -> Refused:
+    return Refused(HTTPStatus.NOT_FOUND, f"nobody asked for a pull of {failure}")
+
+
+def _accepted(*failures: Failure) -> func.HttpResponse:
+    from shared.api_models import PullLocation, PullsAccepted
+
+    pulls = [PullLocation.of(failure) for failure in failures]
+    location = pulls[0].location if len(pulls) == 1 else "/api/pulls"
+    return answer(PullsAccepted(pulls), HTTPStatus.ACCEPTED, {"Location": location, "Retry-After": "5"})

@@ -1,17 +1,19 @@
 """The queue of pulls, and its poison queue."""
 
-import logging
-
 import azure.functions as func
 
+from functions.exception_guard import telling_no_secret
+from shared import stopping
 from shared.settings import binding_expression
 
 blueprint = func.Blueprint()
-_log = logging.getLogger(__name__)
+# Signals can be listened for in the main thread only, which is where the worker imports its functions.
+stopping.listen()
 _QUEUE = binding_expression("CAB_QUEUE")
 
 
 @blueprint.queue_trigger("message", _QUEUE, "CAB_STORAGE")
+@telling_no_secret
 def pull_failure(message: func.QueueMessage) -> None:
     """Pull the one failure that a message names."""
     from shared.pull import pull_failure
@@ -22,17 +24,10 @@ def pull_failure(message: func.QueueMessage) -> None:
 
 
 @blueprint.queue_trigger("message", f"{_QUEUE}-poison", "CAB_STORAGE")
+@telling_no_secret
 def abandon_pull(message: func.QueueMessage) -> None:
-    """Set the pull of a message that failed too often to Failed, with the last error."""
-    from shared.pull_message import failure_named_in
-    from shared.redaction import excerpt
+    """Set the pull of a message that failed too often to Failed, with the last error; keep one that names none."""
+    from shared.poison import abandon
     from shared.services import services
 
-    body = message.get_body()
-    seen = excerpt(body.decode("utf-8", "replace"))
-    failure = failure_named_in(body)
-    if failure is None:
-        _log.error("a message of the poison queue names no failure and is dropped: %s", seen)
-        return
-    services().pulls.fail(failure, f"its message failed too often: {seen}")
-    _log.error("%s: its message failed too often; its row tells why", failure)
+    abandon(services().pulls, services().health, message.get_body())

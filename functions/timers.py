@@ -1,13 +1,15 @@
-"""The timer: check the reports."""
+"""The timers: check the reports, and put right what is stuck or missing."""
 
 import azure.functions as func
 
+from functions.exception_guard import telling_no_secret
 from shared.settings import binding_expression
 
 blueprint = func.Blueprint()
 
 
 @blueprint.timer_trigger("timer", binding_expression("REPORT_POLL_SCHEDULE"), run_on_startup=False, use_monitor=True)
+@telling_no_secret
 def check_reports(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigger binds it by name
     """Check the status of every report and queue what finished runs name.
 
@@ -24,3 +26,16 @@ def check_reports(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigg
             f"{len(failed)} of {len(outcomes)} report runs failed; the first: run {failed[0].report_datetime} of "
             f"report {failed[0].report_id}: {failed[0].error or failed[0].status}"
         )
+
+
+@blueprint.timer_trigger("timer", binding_expression("RECONCILE_SCHEDULE"), run_on_startup=False, use_monitor=True)
+@telling_no_secret
+def reconcile(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigger binds it by name
+    """Find what is stuck or missing and put it right.
+
+    Fails where a failure could not be looked after, so that the monitoring of the platform sees it.
+    """
+    from shared.reconcile import raise_if_broken, reconcile
+    from shared.services import services
+
+    raise_if_broken(reconcile(services().reconcile_tools))

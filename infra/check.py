@@ -1,8 +1,8 @@
 """Check the deployment without Azure: `python -m infra.check`.
 
 There is no Bicep compiler to be had from a package registry, so this parses and cross-checks: syntax, names, module
-parameters, pinned API versions and role ids, and everything that the deployment and the code must say alike. It checks
-no types, and nothing of what only Azure knows. It exits 1 where something is found.
+parameters, pinned API versions and role ids, what protects the cabs, and everything that the deployment and the code
+must say alike. It checks no types, and nothing of what only Azure knows. It exits 1 where something is found.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from infra.checks import agreement, azure_facts, packaging, symbols
+from infra.checks import agreement, azure_facts, hardening, packaging, symbols
 from infra.checks.bicep import load
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def findings(root: Path) -> list[Finding]:
     checks = (
         symbols.check(files),
         azure_facts.check(files),
+        hardening.check(files),
         agreement.check(files, root),
         packaging.check(files, root),
     )

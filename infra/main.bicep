@@ -43,6 +43,7 @@ param devcenterBaseUrl string = 'https://manage.devcenter.microsoft.com'
 param devcenterStorageTenantId string = ''
 param reportIds string = ''
 param reportPollSchedule string = '0 */30 * * * *'
+param reconcileSchedule string = '0 20 */6 * * *'
 param reportLookbackDays int = 5
 param cabLookbackDays int = 30
 param cabContainer string = 'failure-cabs'
@@ -81,6 +82,7 @@ var cabTables = [
   'reports'
   'pulls'
   'cabs'
+  'health'
 ]
 // The host puts a message that failed maxDequeueCount times into the queue of this name.
 var cabQueues = [
@@ -185,8 +187,8 @@ module functionApp 'app/function.bicep' = {
     deploymentContainerUrl: hostStorage.outputs.deploymentContainerUrl
     applicationInsightsConnectionString: monitoring.outputs.applicationInsightsConnectionString
     maximumInstanceCount: maximumInstanceCount
-    // REPORT_POLL_SCHEDULE and CAB_QUEUE are always set: the bindings name them as %NAME%, which the host resolves by
-    // itself, without the defaults of shared/settings.py.
+    // The schedules and CAB_QUEUE are always set: the bindings name them as %NAME%, which the host resolves by itself,
+    // without the defaults of shared/settings.py.
     settings: union(
       {
         DEVCENTER_BASE_URL: devcenterBaseUrl
@@ -195,6 +197,7 @@ module functionApp 'app/function.bicep' = {
         DEVCENTER_STORAGE_TENANT_ID: devcenterStorageTenantId
         REPORT_IDS: reportIds
         REPORT_POLL_SCHEDULE: reportPollSchedule
+        RECONCILE_SCHEDULE: reconcileSchedule
         REPORT_LOOKBACK_DAYS: string(reportLookbackDays)
         CAB_LOOKBACK_DAYS: string(cabLookbackDays)
         CAB_STORAGE__blobServiceUri: cabStorage.outputs.blobServiceUri

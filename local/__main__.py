@@ -12,11 +12,30 @@ def main() -> int:
     start = commands.add_parser("start", help="run the app until Ctrl-C")
     start.add_argument("--port", type=int, default=7071, help="on 127.0.0.1; 0 takes a free one (default: 7071)")
     start.add_argument("--log-level", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
+    preflight = commands.add_parser("preflight", help="ask everything that the app needs, and say what to do")
+    preflight.add_argument("--url", help="of a deployed app, whose function key CABFERRY_FUNCTION_KEY holds")
+    redrive = commands.add_parser("redrive", help="send every Failed pull of an app back to its queue")
+    redrive.add_argument("--url", default="http://127.0.0.1:7071", help="of the app (default: the one of this machine)")
+    redrive.add_argument(
+        "--key-from-environment",
+        metavar="NAME",
+        default="CABFERRY_FUNCTION_KEY",
+        help="which variable holds the function key of a deployed app (default: CABFERRY_FUNCTION_KEY)",
+    )
+    redrive.add_argument("--dry-run", action="store_true", help="tell what would be done, and do nothing")
     options = parser.parse_args()
     if options.command == "demo":
         from local.demo import demo
 
         return demo()
+    if options.command == "preflight":
+        from local.preflight import preflight as ask
+
+        return ask(options.url)
+    if options.command == "redrive":
+        from local.redrive import redrive as send_back
+
+        return send_back(options.url, options.key_from_environment, dry_run=options.dry_run)
     from local.start import start_app
 
     return start_app(options.port, options.log_level)

@@ -74,6 +74,16 @@ class HostProcess:
         self._process.wait()
         self._reader.join()
 
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self._process.kill()
+        self._process.wait()
+
+    @property
+    def pid(self) -> int:
+        """The id of its process."""
+        return self._process.pid
+
     def log_end(self) -> str:
         """Return the last lines of the log."""
         return "\n".join(self._lines)

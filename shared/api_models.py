@@ -1,157 +1,287 @@
-"""What the HTTP API takes and tells, decoded and encoded in one place."""
+"""What the HTTP API takes and tells: the types that decode and encode it, and that its OpenAPI document is made of."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
-from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-import msgspec
+from msgspec import Meta, Struct
 
-from shared.errors import BadInput
-from shared.failure import Failure, Window
-from shared.json_text import JsonError, decoded
+from shared.cab_rows import CabState
+from shared.failure import APPLICATION_ID, HASH
 from shared.pull_rows import PullState
-from shared.redaction import excerpt
+from shared.report_check import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from shared.pull_rows import PullRow
+    from shared.cab_rows import CabRow
+    from shared.failure import Failure
+    from shared.pull_rows import CabCounts, PullRow
     from shared.report_check import RunOutcome
+    from shared.report_rows import ReportRow
 
-_BODY_BYTES = 1 << 20
+BODY_BYTES = 1 << 20
 _MOST_PULLS = 1_000
-_PAGE, _MOST_PAGE = 100, 1_000
+
+type ApplicationId = Annotated[
+    str,
+    Meta(
+        pattern=f"^(?:{APPLICATION_ID.pattern})$",
+        description="A decimal of 17 digits; a text, since it is above 2^53.",
+        examples=["13984104677400476"],
+    ),
+]
+type FailureHash = Annotated[
+    str,
+    Meta(
+        pattern=f"^(?:{HASH.pattern})$",
+        description="Identifies the failure within the application.",
+        examples=["1fd83f6d-9fe0-96ec-2c47-ef08b65ccbed"],
+    ),
+]
+type CabIdHash = Annotated[str, Meta(pattern=f"^(?:{HASH.pattern})$", description="Identifies the cab.")]
+type Moment = Annotated[str, Meta(description="In UTC, to the millisecond.", extra_json_schema={"format": "date-time"})]
+type Count = Annotated[int, Meta(ge=0)]
+type Bytes = Annotated[int, Meta(ge=0, extra_json_schema={"format": "int64"})]
+type Continuation = Annotated[str | None, Meta(description="What continues after this page; null on the last.")]
 
 
-@dataclass(frozen=True, slots=True)
-class PullRequest:
-    """The body of `POST /api/pulls`, decoded.
+class PullAsked(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """Ask for the pulls of one failure, or of several of one application."""
 
-    Args:
-        failures: The distinct failures to pull, in the order of the body.
-        window: The days to ask for; None where the body leaves them to the app.
-    """
-
-    failures: tuple[Failure, ...]
-    window: Window | None
-
-    @classmethod
-    def decode(cls, body: bytes) -> PullRequest:
-        """Read a body.
-
-        Raises:
-            BadInput: It is not what it should be; says what, and where.
-        """
-        if len(body) > _BODY_BYTES:
-            raise BadInput(f"the body has {len(body)} bytes, more than {_BODY_BYTES}")
-        try:
-            wire = decoded(body, _WireRequest)
-        except JsonError as error:
-            raise BadInput(f"the body is not a pull request: {excerpt(str(error))}") from None
-        if (wire.failure_hash is None) == (wire.failure_hashes is None):
-            raise BadInput("the body must have failureHash or failureHashes, and not both")
-        hashes = [wire.failure_hash] if wire.failure_hash is not None else wire.failure_hashes or []
-        if not 1 <= len(hashes) <= _MOST_PULLS:
-            raise BadInput(f"failureHashes has {len(hashes)} items, not 1 to {_MOST_PULLS}")
-        if (wire.start_date is None) != (wire.end_date is None):
-            raise BadInput("the body must have startDate and endDate, or neither")
-        window = Window(wire.start_date, wire.end_date) if wire.start_date and wire.end_date else None
-        return cls(tuple(dict.fromkeys(Failure(wire.application_id, each) for each in hashes)), window)
-
-
-@dataclass(frozen=True, slots=True)
-class PullsQuery:
-    """The query of `GET /api/pulls`, parsed."""
-
-    state: PullState | None
-    limit: int
-    after: dict[str, str] | None
-
-    @classmethod
-    def parse(cls, query: Mapping[str, str]) -> PullsQuery:
-        """Read a query.
-
-        Raises:
-            BadInput: A parameter is not what it should be.
-        """
-        state, limit = query.get("state", ""), query.get("limit", "") or str(_PAGE)
-        if state and state not in set(PullState):
-            raise BadInput(f"state is {excerpt(state, 40)!r}, not one of {', '.join(PullState)}")
-        if not re.fullmatch(r"\d{1,4}", limit, re.ASCII) or not 1 <= int(limit) <= _MOST_PAGE:
-            raise BadInput(f"limit is {excerpt(limit, 40)!r}, not a whole number from 1 to {_MOST_PAGE}")
-        return cls(PullState(state) if state else None, int(limit), _after(query.get("continuation", "")))
-
-
-def continuation_text(following: dict[str, str] | None) -> str | None:
-    """Return what continues after a page as text for a URL; None where nothing does."""
-    return base64.urlsafe_b64encode(msgspec.json.encode(following)).decode() if following else None
-
-
-def pull_body(row: PullRow) -> dict[str, object]:
-    """Return a pull as the API tells it."""
-    counts = row.counts
-    return {
-        "applicationId": row.failure.application_id,
-        "failureHash": row.failure.failure_hash,
-        "state": row.state.value,
-        "window": {"startDate": row.window.start.isoformat(), "endDate": row.window.end.isoformat()}
-        if row.window
-        else None,
-        "cabs": {
-            "seen": counts.seen,
-            "copied": counts.copied,
-            "alreadyHeld": counts.already_held,
-            "expired": counts.expired,
-            "unavailable": counts.unavailable,
-            "failed": counts.failed,
-        },
-        "bytes": counts.bytes,
-        "attempts": row.attempts,
-        "lastError": row.last_error or None,
-        "queuedAt": _moment(row.queued_at),
-        "startedAt": _moment(row.started_at),
-        "updatedAt": _moment(row.updated_at),
-        "completedAt": _moment(row.completed_at),
-    }
-
-
-def run_body(outcome: RunOutcome) -> dict[str, object]:
-    """Return what a check did with a run as the API tells it."""
-    return {
-        "reportId": outcome.report_id,
-        "reportDatetime": outcome.report_datetime,
-        "status": outcome.status,
-        "outcome": outcome.outcome,
-        "failures": outcome.failures,
-        "cabs": outcome.cabs,
-        "error": outcome.error or None,
-    }
-
-
-class _WireRequest(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    application_id: str
-    failure_hash: str | None = None
-    failure_hashes: list[str] | None = None
+    application_id: ApplicationId
+    failure_hash: FailureHash | None = None
+    failure_hashes: Annotated[list[FailureHash], Meta(min_length=1, max_length=_MOST_PULLS)] | None = None
     start_date: date | None = None
     end_date: date | None = None
 
 
-def _after(text: str) -> dict[str, str] | None:
-    if not text:
-        return None
-    try:
-        after = decoded(base64.b64decode(text.encode(), altchars=b"-_", validate=True), dict[str, str])
-    except (binascii.Error, JsonError):
-        raise BadInput("continuation is not one that an earlier page returned") from None
-    if set(after) != {"PartitionKey", "RowKey"}:
-        raise BadInput("continuation is not one that an earlier page returned")
-    return after
+def _with(kind: str, *names: str) -> dict[str, object]:
+    return {"required": names, "properties": {name: {"type": kind} for name in names}}
 
 
-def _moment(moment: datetime | None) -> str | None:
+# What `PullRequest.decode` holds beside the types: one kind of hash, and both dates or neither. Null is the same as
+# nothing, which is how many clients write it.
+_DATES = ("startDate", "endDate")
+type PullsAsked = Annotated[
+    PullAsked,
+    Meta(
+        extra_json_schema={
+            "oneOf": [_with("string", "failureHash"), _with("array", "failureHashes")],
+            "anyOf": [
+                {"properties": {name: {"type": "null"} for name in _DATES}},
+                _with("string", *_DATES),
+            ],
+        }
+    ),
+]
+
+
+class PullLocation(Struct, frozen=True, rename="camel"):
+    """Where a pull that was asked for can be looked at."""
+
+    application_id: ApplicationId
+    failure_hash: FailureHash
+    location: str
+
+    @classmethod
+    def of(cls, failure: Failure) -> PullLocation:
+        """Return the location of a failure's pull."""
+        location = f"/api/pulls/{failure.application_id}/{failure.failure_hash}"
+        return cls(failure.application_id, failure.failure_hash, location)
+
+
+class PullsAccepted(Struct, frozen=True):
+    """The pulls that were queued."""
+
+    pulls: list[PullLocation]
+
+
+class WindowBody(Struct, frozen=True, rename="camel"):
+    """The days that a pull asks for, both included, in UTC."""
+
+    start_date: date
+    end_date: date
+
+
+class CountsBody(Struct, frozen=True, rename="camel"):
+    """What became of a pull's cabs."""
+
+    seen: Annotated[Count, Meta(description="Distinct cabs that the Dev Center named and that are settled.")]
+    copied: Annotated[Count, Meta(description="Brought into the container by this pull.")]
+    already_held: Annotated[Count, Meta(description="Brought by an earlier pull.")]
+    expired: Annotated[Count, Meta(description="Gone before they could be copied.")]
+    unavailable: Annotated[Count, Meta(description="Listed, but not to be had.")]
+    failed: Annotated[Count, Meta(description="Not copied for another reason, which the cab's error tells.")]
+
+    @classmethod
+    def of(cls, counts: CabCounts) -> CountsBody:
+        """Return the counts of a row."""
+        return cls(counts.seen, counts.copied, counts.already_held, counts.expired, counts.unavailable, counts.failed)
+
+
+class PullBody(Struct, frozen=True, rename="camel"):
+    """How a pull stands."""
+
+    application_id: ApplicationId
+    failure_hash: FailureHash
+    state: PullState
+    window: WindowBody | None
+    cabs: CountsBody
+    bytes: Annotated[Bytes, Meta(description="Length of the copied cabs together.")]
+    attempts: Annotated[Count, Meta(description="How often it was sent again to be tried later.")]
+    last_error: Annotated[str | None, Meta(description="What went wrong last, and what to do.")]
+    queued_at: Moment | None
+    started_at: Moment | None
+    updated_at: Moment | None
+    completed_at: Moment | None
+
+    @classmethod
+    def of(cls, row: PullRow) -> PullBody:
+        """Return a pull as the API tells it."""
+        return cls(
+            application_id=row.failure.application_id,
+            failure_hash=row.failure.failure_hash,
+            state=row.state,
+            window=WindowBody(row.window.start, row.window.end) if row.window else None,
+            cabs=CountsBody.of(row.counts),
+            bytes=row.counts.bytes,
+            attempts=row.attempts,
+            last_error=row.last_error or None,
+            queued_at=moment_text(row.queued_at),
+            started_at=moment_text(row.started_at),
+            updated_at=moment_text(row.updated_at),
+            completed_at=moment_text(row.completed_at),
+        )
+
+
+class PullsPage(Struct, frozen=True):
+    """A page of pulls, in the order of their names."""
+
+    pulls: list[PullBody]
+    continuation: Continuation
+
+
+class CabBody(Struct, frozen=True, rename="camel"):
+    """What became of a cab, and what a report told of it."""
+
+    cab_id_hash: CabIdHash
+    state: CabState
+    blob_name: Annotated[str | None, Meta(description="Where it stands in the container.")]
+    length: Annotated[Bytes | None, Meta(description="Its bytes.")]
+    md5: Annotated[str | None, Meta(description="Its MD5 as hexadecimal digits.")]
+    date: Annotated[Moment | None, Meta(description="Its date at the Dev Center.")]
+    expires: Annotated[Moment | None, Meta(description="When the Dev Center deletes it.")]
+    settled_at: Annotated[Moment | None, Meta(description="When it came into its state.")]
+    error: Annotated[str | None, Meta(description="Why it is not copied.")]
+    failure_name: str | None
+    driver_name: str | None
+    driver_version: str | None
+    os_version: str | None
+    architecture: str | None
+    cab_type: str | None
+
+    @classmethod
+    def of(cls, cab_id_hash: str, row: CabRow) -> CabBody:
+        """Return a cab as the API tells it."""
+        facts = row.facts
+        return cls(
+            cab_id_hash=cab_id_hash,
+            state=row.state,
+            blob_name=row.blob_name or None,
+            length=row.length,
+            md5=row.md5 or None,
+            date=moment_text(row.date),
+            expires=moment_text(row.expires),
+            settled_at=moment_text(row.settled_at),
+            error=row.error or None,
+            failure_name=facts.failure_name or None,
+            driver_name=facts.driver_name or None,
+            driver_version=facts.driver_version or None,
+            os_version=facts.os_version or None,
+            architecture=facts.architecture or None,
+            cab_type=facts.cab_type or None,
+        )
+
+
+class CabsPage(Struct, frozen=True):
+    """A page of a failure's cabs, in the order of their names."""
+
+    cabs: list[CabBody]
+    continuation: Continuation
+
+
+class RunBody(Struct, frozen=True, rename="camel"):
+    """A report run that was seen."""
+
+    report_id: str
+    report_datetime: Annotated[str, Meta(description="When it was made, as the Dev Center spells it.")]
+    status: Annotated[str, Meta(description="As the Dev Center names it.")]
+    failures: Annotated[Count, Meta(description="How many failures it names; 0 until it is ingested.")]
+    cabs: Annotated[Count, Meta(description="How many cabs it lists; 0 until it is ingested.")]
+    ingested_at: Annotated[Moment | None, Meta(description="When its last pull was queued.")]
+    error: Annotated[str | None, Meta(description="Why it was not ingested, or what of it could not be read.")]
+
+    @classmethod
+    def of(cls, row: ReportRow) -> RunBody:
+        """Return a run as the API tells it."""
+        return cls(
+            report_id=row.report_id,
+            report_datetime=row.report_datetime,
+            status=row.status,
+            failures=row.failures,
+            cabs=row.cabs,
+            ingested_at=moment_text(row.ingested_at),
+            error=row.error or None,
+        )
+
+
+class RunsPage(Struct, frozen=True):
+    """A page of report runs, in the order of their reports and dates."""
+
+    runs: list[RunBody]
+    continuation: Continuation
+
+
+class OutcomeBody(Struct, frozen=True, rename="camel"):
+    """What a check did with a report run."""
+
+    report_id: str
+    report_datetime: Annotated[str, Meta(description="When it was made, as the Dev Center spells it.")]
+    status: Annotated[str, Meta(description="As the Dev Center names it.")]
+    outcome: Outcome
+    failures: Annotated[Count, Meta(description="How many failures were queued.")]
+    cabs: Annotated[Count, Meta(description="How many cabs were listed.")]
+    error: Annotated[str | None, Meta(description="Why it failed, or what of it could not be read.")]
+
+    @classmethod
+    def of(cls, outcome: RunOutcome) -> OutcomeBody:
+        """Return what a check did with a run as the API tells it."""
+        return cls(
+            report_id=outcome.report_id,
+            report_datetime=outcome.report_datetime,
+            status=outcome.status,
+            outcome=outcome.outcome,
+            failures=outcome.failures,
+            cabs=outcome.cabs,
+            error=outcome.error or None,
+        )
+
+
+class CheckBody(Struct, frozen=True):
+    """What a check of the reports found."""
+
+    runs: list[OutcomeBody]
+
+
+class Problem(Struct, frozen=True):
+    """An error (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: Annotated[str, Meta(description="What happened, and what to do.")]
+
+
+def moment_text(moment: datetime | None) -> str | None:
+    """Return a time as the API tells it; None where it has not come."""
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z") if moment else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -45,7 +45,7 @@ class BatchCab:
     """
 
     cab_id_hash: str
-    url: str | None
+    url: str | None = field(repr=False)
     submission_id: str
     date: str
     expires: str
@@ -81,17 +81,22 @@ class BatchPage:
 class CabBatch:
     """The batch of one failure and window.
 
+    `total` is the largest TotalCount that was seen, and `lost_rows` tells whether a page named a smaller one: rows went
+    away while the batch was paged, and those behind them moved up, maybe onto pages that had been read before.
+
     Args:
         devcenter: The API.
         failure: Whose cabs.
         window: Days of the cabs.
+        total: The TotalCount that an earlier run saw; 0 where it saw none.
     """
 
-    def __init__(self, devcenter: DevCenter, failure: Failure, window: Window) -> None:
+    def __init__(self, devcenter: DevCenter, failure: Failure, window: Window, total: int = 0) -> None:
         self._devcenter, self._failure, self._window = devcenter, failure, window
+        self.total, self.lost_rows = total, False
 
     def pages(
-        self, skip: int, fetchers: Executor, in_flight: int, was_seen: Callable[[str], bool]
+        self, skip: int, fetchers: Executor, in_flight: int, expected: int, was_seen: Callable[[str], bool]
     ) -> Iterator[BatchPage]:
         """Yield the pages in their order, from a checkpoint to the end, and fetch ahead while the caller works.
 
@@ -103,27 +108,34 @@ class CabBatch:
         Args:
             skip: Rows that earlier pages had.
             fetchers: Runs the requests.
-            in_flight: How many pages are asked for at once; more than one only where TotalCount is known, by counting.
+            in_flight: How many pages are asked for at once; more than one by counting, as far as TotalCount reaches.
+            expected: How many rows there may be in all, which stands in for TotalCount until the first page tells it.
             was_seen: Tells whether an earlier page of this pull had a cab.
 
         Raises:
             CabferryError: As `DevCenter.fetch_page`.
         """
-        asked: set[str] = set()
+        read: set[str] = set()
         waiting: deque[_Asked] = deque()
         has_link_key = linked = repeated = False
         nothing_new = 0
 
         def ask(start: int, url: str) -> None:
-            if url in asked:
+            if url in read:
                 raise BadAnswer(f"{self._named(start)}: its address was asked for before")
-            asked.add(url)
-            waiting.append(_Asked(start, fetchers.submit(self._fetch, start, url)))
+            waiting.append(_Asked(start, url, fetchers.submit(self._fetch, start, url)))
+
+        def ask_ahead(total: int) -> None:
+            while len(waiting) < in_flight and (start := waiting[-1].skip + PAGE_ROWS) < total:
+                ask(start, self._devcenter.batch_url(self._failure, self._window, start))
 
         ask(skip, self._devcenter.batch_url(self._failure, self._window, skip))
+        ask_ahead(expected)
         while waiting:
             page = waiting.popleft()
             wire = page.answer.result()
+            read.add(page.url)
+            self._compare(wire.total, in_flight)
             cabs, unreadable = _cabs(wire.rows)
             end = _skip_of(wire.link) or page.skip + len(wire.rows)
             has_link_key, linked = has_link_key or wire.has_link_key, linked or bool(wire.link)
@@ -138,9 +150,15 @@ class CabBatch:
                 waiting.clear()  # A page that is shorter than asked for moves all that come after it.
             if more and not waiting:
                 ask(end, self._following(wire.link, end))
-            while more and len(waiting) < in_flight and (start := waiting[-1].skip + PAGE_ROWS) < wire.total:
-                ask(start, self._devcenter.batch_url(self._failure, self._window, start))
+            if more:
+                ask_ahead(wire.total)
             yield BatchPage(page.skip, len(wire.rows), end, cabs, unreadable, is_last=not more)
+
+    def _compare(self, total: int, in_flight: int) -> None:
+        if total >= 0:
+            # Pages that were asked for side by side may have been answered in any order.
+            self.lost_rows |= total < self.total or (in_flight > 1 and 0 < self.total < total)
+            self.total = max(self.total, total)
 
     def fresh_cabs(self, skip: int) -> dict[str, BatchCab]:
         """Ask for one page again, for the fresh SAS in its cabUrls.
@@ -173,7 +191,21 @@ class CabBatch:
 @dataclass(frozen=True, slots=True)
 class _Asked:
     skip: int
+    url: str
     answer: Future[_WirePage]
+
+
+def rows_on_page(body: bytes, what: str) -> int:
+    """Return how many rows a page of the batch has.
+
+    Args:
+        body: The answer.
+        what: Names it in errors.
+
+    Raises:
+        BadAnswer: It is no page.
+    """
+    return len(_decoded(body, what).rows)
 
 
 def moment_of(text: str) -> datetime | None:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import base64
 import re
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 from xml.etree import ElementTree
 
-from shared.redaction import redact
+from shared.errors import BadAnswer
+from shared.redaction import excerpt, redact
 from shared.storage_errors import storage_errors
 from shared.storage_wire import WireRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from azure.storage.blob import BlobClient, ContainerClient
 
@@ -56,11 +59,13 @@ class StoredCab:
         name: The whole blob name.
         length: Its bytes.
         md5: Its Content-MD5 property as hexadecimal digits; empty where it has none.
+        created_at: When it was made, which is what the lifecycle rule counts from.
     """
 
     name: str
     length: int
     md5: str
+    created_at: datetime
 
 
 class CabContainer:
@@ -79,27 +84,37 @@ class CabContainer:
         """Return the client of one blob."""
         return self._client.get_blob_client(name)
 
-    def stored(self, failure: Failure) -> Iterator[StoredCab]:
-        """Yield what the container holds of a failure, in the order of the names.
-
-        The request: https://learn.microsoft.com/rest/api/storageservices/list-blobs
+    def stored(self, prefix: str) -> Iterator[StoredCab]:
+        """Yield what the container holds below a prefix, in the order of the names.
 
         Args:
-            failure: Whose cabs.
+            prefix: Of a failure's blobs, or of all of an application.
 
         Raises:
             CabferryError: Sorted by what helps.
         """
-        marker = ""
-        while True:
-            names = {"restype": "container", "comp": "list", "prefix": failure.prefix, "maxresults": str(_LISTING_PAGE)}
-            request = WireRequest("GET", self._path, names | ({"marker": marker} if marker else {}), {})
-            with storage_errors(what := f"the listing of {failure}"):
-                listing = ElementTree.fromstring(self._wire.send(request, what, HTTPStatus.OK))  # noqa: S314 - our own
+        for listing in self._listings({"prefix": prefix}):
             for blob in listing.iterfind("Blobs/Blob"):
                 md5 = blob.findtext("Properties/Content-MD5") or ""
                 length = int(blob.findtext("Properties/Content-Length") or 0)
-                yield StoredCab(blob.findtext("Name") or "", length, base64.b64decode(md5).hex())
+                created_at = parsedate_to_datetime(blob.findtext("Properties/Creation-Time") or "")
+                yield StoredCab(blob.findtext("Name") or "", length, base64.b64decode(md5).hex(), created_at)
+
+    def applications(self) -> Iterator[str]:
+        """Yield the first part of the blobs' names, each once: one request for 5,000."""
+        for listing in self._listings({"delimiter": "/"}):
+            for prefix in listing.iterfind("Blobs/BlobPrefix/Name"):
+                yield (prefix.text or "").rstrip("/")
+
+    def _listings(self, wanted: dict[str, str]) -> Iterator[ElementTree.Element]:
+        """Yield a listing page by page: https://learn.microsoft.com/rest/api/storageservices/list-blobs."""
+        marker = ""
+        while True:
+            names = {"restype": "container", "comp": "list", **wanted, "maxresults": str(_LISTING_PAGE)}
+            request = WireRequest("GET", self._path, names | ({"marker": marker} if marker else {}), {})
+            with storage_errors(what := f"the listing of {wanted.get('prefix') or self._client.container_name}"):
+                listing = _listing(self._wire.send(request, what, HTTPStatus.OK), what)
+            yield listing
             marker = listing.findtext("NextMarker") or ""
             if not marker:
                 return
@@ -139,6 +154,17 @@ def labels(failure: Failure, cab: BatchCab, facts: CabFacts, source: str) -> Cab
         metadata={name: _header_safe(redact(value)) for name, value in told.items() if value.strip()},
         tags={name: _tag_safe(redact(value)) for name, value in tags.items() if value.strip()},
     )
+
+
+def _listing(body: bytes, what: str) -> ElementTree.Element:
+    """Decode a listing. A page of something else must not be taken for an empty one: cabs would seem to be missing."""
+    try:
+        listing = ElementTree.fromstring(body)  # noqa: S314 - our own storage
+    except ElementTree.ParseError:
+        listing = None
+    if listing is None or listing.tag != "EnumerationResults":
+        raise BadAnswer(f"{what}: storage answered what is no listing: {excerpt(body.decode('utf-8', 'replace'))}")
+    return listing
 
 
 def _tag_safe(value: str) -> str:

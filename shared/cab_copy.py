@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,6 @@ from azure.storage.blob import BlobBlock, ContentSettings
 from shared.cab_source import SourceFacts, opened_source, sas_expiry, source_facts
 from shared.errors import AgainLater, AgainNow, CabUnavailable, FreshUrl, Never
 from shared.http_source import at_once_again
-from shared.source_hosts import checked_source
 from shared.storage_errors import Refusal, RefusedError, storage_errors
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 
     from shared.cab_container import CabContainer, CabLabels
     from shared.direct_copy import DirectCopy
-    from shared.http_source import HttpSource
+    from shared.untrusted_source import UntrustedSource
 
 _log = logging.getLogger(__name__)
 
@@ -65,7 +64,7 @@ class Copied:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    url: str
+    url: str = field(repr=False)
     host: str
     name: str
     labels: CabLabels
@@ -93,8 +92,7 @@ class CabCopy:
     Args:
         container: Where they go.
         copy_directly: The first way.
-        source: The connections for HEAD and GET of sources.
-        allowed_hosts: CAB_SOURCE_HOSTS.
+        source: Checks cabUrls, and asks them itself where storage cannot.
         direct_bytes: The largest source that Copy Blob From URL takes.
         block_bytes: The length of a block of Put Block From URL.
     """
@@ -103,14 +101,12 @@ class CabCopy:
         self,
         container: CabContainer,
         copy_directly: DirectCopy,
-        source: HttpSource,
-        allowed_hosts: tuple[str, ...],
+        source: UntrustedSource,
         direct_bytes: int = DIRECT_BYTES,
         block_bytes: int = BLOCK_BYTES,
     ) -> None:
         self._container, self._copy_directly = container, copy_directly
-        self._source, self._allowed = source, allowed_hosts
-        self._direct_bytes, self._block_bytes = direct_bytes, block_bytes
+        self._source, self._direct_bytes, self._block_bytes = source, direct_bytes, block_bytes
         # Facts that hold for every later cab too, so that each costs one refusal and not one a cab.
         self._unreachable: set[str] = set()
         self._tags_refused = ""
@@ -131,7 +127,7 @@ class CabCopy:
             AgainLater: Either side is busy, or the connection broke three times.
             NeedsPerson: The container refuses the app.
         """
-        parts = checked_source(url, self._allowed, f"the cabUrl of {blob_name}")
+        parts = self._source.checked(url, f"the cabUrl of {blob_name}")
         if (expiry := sas_expiry(parts)) and expiry <= datetime.now(UTC):
             raise FreshUrl(f"the SAS of {blob_name} expired at {expiry:%Y-%m-%d %H:%M:%S} UTC")
         job = _Job(url, parts.netloc, blob_name, labels)
@@ -177,8 +173,8 @@ class CabCopy:
         """Pass the bytes on, a chunk at a time, and create the blob when all have come with the MD5 of the source."""
         blob, blocks = self._container.blob(job.name), list[BlobBlock]()
         digest, length = hashlib.md5(usedforsecurity=False), 0
-        with opened_source(self._source, job.url, job.name) as (told, response):
-            while chunk := response.raw.read(_CHUNK_BYTES, decode_content=False):
+        with opened_source(self._source, job.url, job.name) as (told, body):
+            while chunk := body.read(_CHUNK_BYTES):
                 digest.update(chunk)
                 length += len(chunk)
                 if told.length <= _CHUNK_BYTES:

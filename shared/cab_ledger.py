@@ -20,13 +20,20 @@ from shared.pull_rows import CabCounts
 from shared.table_transaction import TRANSACTION_ROWS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from concurrent.futures import Executor
 
     from shared.cab_batch import BatchCab
-    from shared.cab_container import CabContainer, StoredCab
+    from shared.cab_container import StoredCab
     from shared.cab_copy import Copied
     from shared.cab_rows import CabFacts, CabRows
     from shared.failure import Failure
+
+# Storage tells a blob's age by a clock of its own.
+_CLOCKS_APART = timedelta(minutes=5)
+
+# A blob says otherwise: a pull that died had copied it, and had no time to say so.
+_NOT_THERE = {CabState.LISTED, CabState.EXPIRED, CabState.UNAVAILABLE}
 
 
 class CabLedger:
@@ -63,21 +70,35 @@ class CabLedger:
         self._unreadable = 0
         self._loaded = False
 
-    def load(self) -> None:
-        """Read the failure's rows: one query."""
-        self._cabs = dict(self._rows.of(self._failure))
+    @property
+    def cabs(self) -> Mapping[str, CabRow]:
+        """Return what is known of each cab, by cabIdHash."""
+        return self._cabs
+
+    def load(self, rows: Iterable[tuple[str, CabRow]] | None = None) -> None:
+        """Take the failure's rows in.
+
+        Args:
+            rows: cabIdHash and row, where somebody has read them; None reads them: one query.
+        """
+        self._cabs = dict(self._rows.of(self._failure) if rows is None else rows)
         mine = [row for row in self._cabs.values() if self._is_mine(row)]
         self._tally = Counter(row.state for row in mine)
         self._bytes = sum(row.length or 0 for row in mine if row.state is CabState.COPIED)
         self._unreadable = max(0, self._before.failed - self._tally[CabState.FAILED])
         self._loaded = True
 
+    def expected(self) -> int:
+        """Return how many cabs the batch may name, as far as the reports and earlier pulls tell."""
+        return sum(row.state not in {CabState.RETIRED, CabState.EXPIRED} for row in self._cabs.values())
+
     def see(self, cab_id_hash: str) -> CabRow | None:
         """Note that the batch names a cab, and return what is known of it; rows may repeat between pages."""
         known = self._cabs.get(cab_id_hash)
         if cab_id_hash not in self._seen:
             self._seen.add(cab_id_hash)
-            if known and not self._is_mine(known):
+            # This pull may have retired it itself, before it had to begin again for another cab.
+            if known and (known.state is CabState.RETIRED or not self._is_mine(known)):
                 self._already_held += known.is_held
                 self._tally[CabState.EXPIRED] += known.state is CabState.EXPIRED
         return known
@@ -119,27 +140,32 @@ class CabLedger:
         """Tell whether something was recorded that the table does not have yet."""
         return bool(self._unwritten)
 
+    @property
+    def unwritten(self) -> int:
+        """Return how many rows the table does not have as they are here."""
+        return len(self._unwritten)
+
     def write(self) -> None:
         """Write what was recorded since the last time: one transaction for each 100 cabs."""
         rows = [(cab, self._cabs[cab]) for cab in sorted(self._unwritten)]
         list(self._writers.map(partial(self._rows.write, self._failure), batched(rows, TRANSACTION_ROWS, strict=False)))
         self._unwritten.clear()
 
-    def read_back(self, container: CabContainer, retention: timedelta) -> list[str]:
+    def read_back(self, stored: Iterable[StoredCab], retention: timedelta) -> list[str]:
         """Compare with what the container really holds, and take lengths and MD5s from it.
 
         A held cab whose blob the retention rule may have removed becomes `retired`. One that is missing before its time
         becomes `listed` again, so that the next try copies it. A blob whose row was lost in a crash gets one.
 
         Args:
-            container: Holds the cabs; one listing of the failure's prefix.
+            stored: The listing of the failure's prefix, begun after the rows were read.
             retention: The age at which its lifecycle rule removes a blob.
 
         Returns:
             One sentence for each cab that is missing.
         """
         expected = {row.blob_name: cab for cab, row in self._cabs.items() if row.state is CabState.COPIED}
-        for blob in container.stored(self._failure):
+        for blob in stored:
             if cab := expected.pop(blob.name, None):
                 self._compare(cab, self._cabs[cab], blob)
             else:
@@ -175,18 +201,19 @@ class CabLedger:
     def _is_mine(self, row: CabRow) -> bool:
         return row.settled_at is not None and row.settled_at >= self._started_at
 
-    def _settle(self, cab_id_hash: str, row: CabRow) -> None:
-        """Put a row in the place of what was known, and keep the tally right."""
+    def _settle(self, cab_id_hash: str, row: CabRow, settled_at: datetime | None = None) -> None:
+        """Put a row in the place of what was known, and keep the tally of this pull's own work right."""
         before = self._cabs.get(cab_id_hash)
         if before and self._is_mine(before):
             self._tally[before.state] -= 1
             self._bytes -= (before.length or 0) if before.state is CabState.COPIED else 0
-        row.settled_at = datetime.now(UTC)
+        row.settled_at = settled_at or datetime.now(UTC)
         row.facts = self.facts(cab_id_hash)
         self._cabs[cab_id_hash] = row
-        self._tally[row.state] += 1
-        self._bytes += (row.length or 0) if row.state is CabState.COPIED else 0
         self._unwritten.add(cab_id_hash)
+        if self._is_mine(row):
+            self._tally[row.state] += 1
+            self._bytes += (row.length or 0) if row.state is CabState.COPIED else 0
 
     def _compare(self, cab: str, row: CabRow, blob: StoredCab) -> None:
         if row.length is None:
@@ -206,8 +233,11 @@ class CabLedger:
         except BadInput:
             return
         known = self._cabs.get(cab)
-        if known is None or known.state is CabState.LISTED:
-            self._settle(cab, CabRow(CabState.COPIED, blob.name, blob.length, blob.md5))
+        if known is None or known.state in _NOT_THERE:
+            # The lifecycle rule counts from when a blob was made. One that was made since this pull began is its work.
+            is_older = blob.created_at + _CLOCKS_APART < self._started_at
+            row = CabRow(CabState.COPIED, blob.name, blob.length, blob.md5)
+            self._settle(cab, row, blob.created_at if is_older else None)
 
 
 def _settled(counts: CabCounts) -> int:

@@ -70,6 +70,23 @@ class CabRow:
     date: datetime | None = None
     expires: datetime | None = None
 
+    @classmethod
+    def of(cls, row: Row) -> CabRow:
+        """Decode a row of the table."""
+        # Facts repeat from cab to cab; interned, ten thousand rows share a handful of strings.
+        facts = CabFacts(*(intern(row.text(name)) for name in _FACT_COLUMNS))
+        return cls(
+            state=CabState(row.text("state")),
+            blob_name=row.text("blobName"),
+            length=row.number("length") if "length" in row.columns else None,
+            md5=row.text("md5"),
+            settled_at=row.moment("settledAt"),
+            error=row.text("error"),
+            facts=NO_FACTS if facts == NO_FACTS else facts,
+            date=row.moment("date"),
+            expires=row.moment("expiry"),
+        )
+
     @property
     def is_held(self) -> bool:
         """Tell whether the cab was copied once, though the retention rule may have removed it since."""
@@ -93,7 +110,65 @@ class CabRows:
     def of(self, failure: Failure) -> Iterator[tuple[str, CabRow]]:
         """Yield the cabIdHash and row of each cab that is known of a failure."""
         for row in self._table.query("PartitionKey eq @partition", {"partition": failure.cabs_partition}, _SELECT):
-            yield row.key, _decoded(row)
+            yield row.key, CabRow.of(row)
+
+    def page(
+        self, failure: Failure, state: CabState | None, limit: int, after: dict[str, str] | None
+    ) -> tuple[list[tuple[str, CabRow]], dict[str, str] | None]:
+        """Return a page of a failure's cabs in the order of their cabIdHash, and what continues after it.
+
+        Args:
+            failure: Whose cabs.
+            state: Only cabs in this state; None for all.
+            limit: The most cabs of a page.
+            after: What an earlier page returned.
+        """
+        where, values = "PartitionKey eq @partition", {"partition": failure.cabs_partition}
+        if state:
+            where, values = f"{where} and state eq @state", {**values, "state": state.value}
+        rows, following = self._table.page(where, values, limit, after)
+        return [(row.key, CabRow.of(row)) for row in rows], following
+
+    def applications(self) -> Iterator[str]:
+        """Yield each applicationId that has rows: one request each."""
+        partition = self._table.partition_after("")
+        while partition is not None:
+            application_id = partition.split("_", 1)[0]
+            yield application_id
+            partition = self._table.partition_after(_end(application_id))
+
+    def of_application(self, application_id: str) -> Iterator[Row]:
+        """Yield the rows of an application in the order of their failureHash, not decoded, without facts."""
+        where = "PartitionKey gt @first and PartitionKey lt @end"
+        yield from self._table.query(
+            where, {"first": f"{application_id}_", "end": _end(application_id)}, _SELECT_BRIEFLY
+        )
+
+    def change(self, failure: Failure, rows: Iterable[tuple[Row, CabRow]]) -> int:
+        """Change state, error and time of the versions of rows that were read; return how many.
+
+        A row that somebody changed since stays, and so do those that would have been changed in the same request.
+
+        Args:
+            failure: Whose cabs.
+            rows: Each as it was read, and as it should be.
+        """
+        changed = 0
+        for some in batched(rows, TRANSACTION_ROWS, strict=False):
+            writes = [Write(read.key, _ended(row), "merge", read.etag) for read, row in some]
+            changed += len(some) if self._table.write_together(failure.cabs_partition, writes) is not None else 0
+        return changed
+
+    def remove(self, failure: Failure, rows: Iterable[Row]) -> int:
+        """Remove the versions of rows that were read; return how many.
+
+        A row that somebody changed since stays, and so do those that would have gone in the same request.
+        """
+        removed = 0
+        for some in batched(rows, TRANSACTION_ROWS, strict=False):
+            deletes = [Write(row.key, {}, "delete", row.etag) for row in some]
+            removed += len(some) if self._table.write_together(failure.cabs_partition, deletes) is not None else 0
+        return removed
 
     def list_new(self, failure: Failure, cabs: Mapping[str, CabFacts]) -> None:
         """Write `listed` rows for the cabs that a report names, and never over a row that exists.
@@ -122,23 +197,17 @@ class CabRows:
 
 
 _FACT_COLUMNS = ("failureName", "driverName", "driverVersion", "osVersion", "architecture", "cabType")
+_SELECT_BRIEFLY = ("state", "blobName", "length", "md5", "settledAt", "date", "expiry", "error")
 _SELECT = ("state", "blobName", "length", "md5", "settledAt", "error", "date", "expiry", *_FACT_COLUMNS)
 
 
-def _decoded(row: Row) -> CabRow:
-    # Facts repeat from cab to cab; interned, ten thousand rows share a handful of strings.
-    facts = CabFacts(*(intern(row.text(name)) for name in _FACT_COLUMNS))
-    return CabRow(
-        state=CabState(row.text("state")),
-        blob_name=row.text("blobName"),
-        length=row.number("length") if "length" in row.columns else None,
-        md5=row.text("md5"),
-        settled_at=row.moment("settledAt"),
-        error=row.text("error"),
-        facts=NO_FACTS if facts == NO_FACTS else facts,
-        date=row.moment("date"),
-        expires=row.moment("expiry"),
-    )
+def _end(application_id: str) -> str:
+    """Return the first text that is greater than the PartitionKey of every cab of an application."""
+    return f"{application_id}`"  # what follows the underscore in ASCII
+
+
+def _ended(row: CabRow) -> Columns:
+    return {"state": row.state.value, "error": row.error, "settledAt": row.settled_at or datetime.now(UTC)}
 
 
 def _columns(row: CabRow) -> Columns:

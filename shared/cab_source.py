@@ -13,8 +13,8 @@ from urllib.parse import unquote
 
 from shared.cab_batch import moment_of
 from shared.errors import BadAnswer, CabUnavailable, FreshUrl
-from shared.http_source import body_of, raise_if_busy
-from shared.redaction import excerpt
+from shared.http_source import body_of, raise_if_busy, seen_in
+from shared.paced_body import PacedBody
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import requests
 
-    from shared.http_source import HttpSource
+    from shared.untrusted_source import UntrustedSource
 
 _SAS_EXPIRY = re.compile(r"(?:^|&)se=([^&]+)")
 # The bytes as they are stored, without a transfer encoding that would change their length.
@@ -49,7 +49,7 @@ def sas_expiry(parts: SplitResult) -> datetime | None:
     return moment_of(unquote(named[1])) if named else None
 
 
-def source_facts(source: HttpSource, url: str, name: str) -> SourceFacts:
+def source_facts(source: UntrustedSource, url: str, name: str) -> SourceFacts:
     """Ask a source for its facts alone.
 
     Args:
@@ -65,7 +65,7 @@ def source_facts(source: HttpSource, url: str, name: str) -> SourceFacts:
 
 
 @contextmanager
-def opened_source(source: HttpSource, url: str, name: str) -> Iterator[tuple[SourceFacts, requests.Response]]:
+def opened_source(source: UntrustedSource, url: str, name: str) -> Iterator[tuple[SourceFacts, PacedBody]]:
     """Open a source for reading.
 
     Args:
@@ -80,8 +80,8 @@ def opened_source(source: HttpSource, url: str, name: str) -> Iterator[tuple[Sou
         AgainNow: The connection broke.
         BadAnswer: Anything else that is no cab.
     """
-    with source.get(url, _HEADERS, f"the source of {name}") as response:
-        yield _facts(response, name), response
+    with source.get(url, _HEADERS, what := f"the source of {name}") as response:
+        yield _facts(response, name), PacedBody(response, what)
 
 
 def _facts(response: requests.Response, name: str) -> SourceFacts:
@@ -93,7 +93,7 @@ def _facts(response: requests.Response, name: str) -> SourceFacts:
         return SourceFacts(int(length), _md5(response.headers.get("Content-MD5", "")))
     body = body_of(response, f"the source of {name}")
     raise_if_busy(response, body, f"the source of {name}")
-    code = response.headers.get("x-ms-error-code") or excerpt(body.decode("utf-8", "replace"))
+    code = seen_in(response.headers.get("x-ms-error-code", "").encode() or body, response.request.url)
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         raise FreshUrl(f"the source of {name} refuses its SAS ({status} {code})")
     if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:

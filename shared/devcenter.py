@@ -4,8 +4,9 @@ Every fact about it stands in docs/api.md with its source. The service was last 
 tolerant, and what cannot be decoded is quoted.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -14,7 +15,7 @@ import msgspec
 from shared.access_tokens import AccessTokens
 from shared.errors import BadAnswer, BadInput, NeedsPerson, Never
 from shared.failure import Failure, Window
-from shared.http_source import HttpSource, at_once_again, body_of, raise_if_busy
+from shared.http_source import HttpSource, at_once_again, body_of, raise_if_busy, seen_in
 from shared.json_text import JsonError, decoded
 from shared.redaction import excerpt
 
@@ -46,7 +47,7 @@ class ReportRun:
     report_id: str
     report_datetime: str
     status: str
-    location: str
+    location: str = field(repr=False)
 
     def __str__(self) -> str:
         return f"run {self.report_datetime} of report {self.report_id}"
@@ -64,10 +65,17 @@ class DevCenter:
         base_url: Scheme and host; every token goes there and nowhere else.
         tokens: The application's tokens.
         source: The connections to use.
+        guard: Surrounds each call: the circuit breaker, which raises CircuitOpen in its place. None is a probe's.
     """
 
-    def __init__(self, base_url: str, tokens: AccessTokens, source: HttpSource) -> None:
-        self._base, self._tokens, self._source = base_url, tokens, source
+    def __init__(
+        self,
+        base_url: str,
+        tokens: AccessTokens,
+        source: HttpSource,
+        guard: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        self._base, self._tokens, self._source, self._guard = base_url, tokens, source, guard
 
     def schedules(self) -> list[Schedule]:
         """List the schedules of the account (`GET /analytics/driver/report`).
@@ -76,11 +84,7 @@ class DevCenter:
             CabferryError: Sorted by what helps, as every call here.
         """
         what = "the list of report schedules"
-        rows = self._rows(f"{_REPORTS}report", {}, what)
-        return [
-            Schedule(str(row.report_id), row.is_active is not False)
-            for row in (_converted(row, _WireSchedule, what) for row in rows)
-        ]
+        return schedules_in(self.fetch_page(self.schedules_url, what), what)
 
     def report_runs(self, report_id: str, window: Window) -> list[ReportRun]:
         """List the runs of a schedule that were made within the window (`GET /analytics/driver/reportdata/{reportId}`).
@@ -90,12 +94,22 @@ class DevCenter:
             window: Days on which a run was made.
         """
         what = f"the status of report {report_id}"
+        return runs_in(self.fetch_page(self.runs_url(report_id, window), what), report_id, what)
+
+    @property
+    def schedules_url(self) -> str:
+        """Return the address of the schedules."""
+        return f"{self._base}{_REPORTS}report"
+
+    def runs_url(self, report_id: str, window: Window) -> str:
+        """Return the address of a schedule's runs.
+
+        Args:
+            report_id: The schedule's id.
+            window: Days on which a run was made.
+        """
         dates = {"startDate": window.start.isoformat(), "endDate": window.end.isoformat()}
-        rows = self._rows(f"{_REPORTS}reportdata/{quote(report_id, safe='')}", dates, what)
-        return [
-            ReportRun(report_id, row.ReportDatetime, row.ReportStatus, row.ReportLocation or "")
-            for row in (_converted(row, _WireRun, what) for row in rows)
-        ]
+        return f"{self._base}{_REPORTS}reportdata/{quote(report_id, safe='')}?{urlencode(dates)}"
 
     def batch_url(self, failure: Failure, window: Window, skip: int) -> str:
         """Return the address of a page of the cab batch.
@@ -152,7 +166,8 @@ class DevCenter:
         """
         if not self._is_ours(url):
             raise BadInput(f"{what}: {excerpt(url)} is not an address of {self._base}")
-        return at_once_again(lambda: self._answer(url, what))
+        with self._guard():
+            return at_once_again(lambda: self._answer(url, what))
 
     def _is_ours(self, url: str) -> bool:
         try:
@@ -163,14 +178,6 @@ class DevCenter:
         named_plainly = not (theirs.username or theirs.password or "\\" in url or any(c < " " for c in url))
         return named_plainly and same_port and (ours.scheme, ours.hostname) == (theirs.scheme, theirs.hostname)
 
-    def _rows(self, path: str, query: Mapping[str, str], what: str) -> list[msgspec.Raw]:
-        url = f"{self._base}{path}{'?' + urlencode(query) if query else ''}"
-        body = self.fetch_page(url, what)
-        envelope = _decoded(body, _Envelope, what)
-        for error in envelope.errors or ():
-            raise BadAnswer(f"{what}: the answer holds an error: {excerpt(bytes(error).decode('utf-8', 'replace'))}")
-        return envelope.data or []
-
     def _answer(self, url: str, what: str) -> bytes:
         token = self._tokens.current()
         status, body = self._ask(url, token, what)
@@ -178,7 +185,7 @@ class DevCenter:
             status, body = self._ask(url, fresh, what)
         if status == HTTPStatus.OK:
             return body
-        raise _refusal(status, excerpt(body.decode("utf-8", "replace")), what)
+        raise _refusal(status, seen_in(body, url), what)
 
     def _ask(self, url: str, token: str, what: str) -> tuple[int, bytes]:
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
@@ -188,17 +195,63 @@ class DevCenter:
             return response.status_code, body
 
 
+def schedules_in(body: bytes, what: str) -> list[Schedule]:
+    """Read the answer with the schedules.
+
+    Args:
+        body: The answer.
+        what: Names it in errors.
+
+    Raises:
+        BadAnswer: It is not what it should be, or holds an error.
+    """
+    rows = (_converted(row, _WireSchedule, what) for row in _rows(body, what))
+    return [Schedule(str(row.report_id), row.is_active is not False) for row in rows]
+
+
+def runs_in(body: bytes, report_id: str, what: str) -> list[ReportRun]:
+    """Read the answer with a schedule's runs.
+
+    Args:
+        body: The answer.
+        report_id: The schedule's id.
+        what: Names it in errors.
+
+    Raises:
+        BadAnswer: It is not what it should be, or holds an error.
+    """
+    rows = (_converted(row, _WireRun, what) for row in _rows(body, what))
+    return [
+        ReportRun(report_id, _told(row.ReportDatetime), _told(row.ReportStatus), row.ReportLocation or "")
+        for row in rows
+    ]
+
+
+def _told(text: str) -> str:
+    """Return what the API named, as it goes into tables, answers and logs."""
+    return excerpt(text, 100)
+
+
+def _rows(body: bytes, what: str) -> list[msgspec.Raw]:
+    envelope = _decoded(body, _Envelope, what)
+    for error in envelope.errors or ():
+        raise BadAnswer(f"{what}: the answer holds an error: {excerpt(bytes(error).decode('utf-8', 'replace'))}")
+    return envelope.data or []
+
+
 def _refusal(status: int, seen: str, what: str) -> Exception:
     match status:
         case HTTPStatus.UNAUTHORIZED:
             return NeedsPerson(
                 f"{what}: the Dev Center does not accept the token (401): {seen}. Check that the Entra application of "
-                "DEVCENTER_CLIENT_ID is added to the Partner Center account."
+                "DEVCENTER_CLIENT_ID is added to the Partner Center account.",
+                outage="401",
             )
         case HTTPStatus.FORBIDDEN:
             return NeedsPerson(
                 f"{what}: access is forbidden (403): {seen}. Give the Entra application the Manager role in Partner "
-                "Center."
+                "Center.",
+                outage="403",
             )
         case HTTPStatus.BAD_REQUEST | HTTPStatus.NOT_FOUND | HTTPStatus.GONE:
             return Never(f"{what}: the request is refused ({status}): {seen}")

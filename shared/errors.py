@@ -3,7 +3,8 @@
 CabferryError
 ├── AgainNow          a connection broke; the same request may work at once
 ├── AgainLater        the other side asks for time (429, 408, 5xx, time-outs); carries the wait it asked for
-│   └── BadAnswer         an answer is not what it should be (HTML, half a JSON); the next one may be
+│   ├── BadAnswer         an answer is not what it should be (HTML, half a JSON); the next one may be
+│   └── CircuitOpen       the service has refused or missed everybody for a while; it is not asked until its next probe
 ├── FreshUrl          the SAS of a cabUrl no longer works, the cab may still be held: ask the batch for a new one
 ├── NeedsPerson       401, 403, a missing role, a bad setting: no retry helps, the message says what to do
 │   └── SettingsError     a setting is missing or malformed; names it
@@ -24,10 +25,17 @@ from shared.redaction import redact
 
 
 class CabferryError(Exception):
-    """Say what happened, to which report, failure or cab, and what to do about it."""
+    """Say what happened, to which report, failure or cab, and what to do about it.
 
-    def __init__(self, message: str) -> None:
+    Args:
+        message: What happened.
+        outage: In a word, what of the whole service is out, where every other request to it would fail alike (401, 403,
+            token, unreachable); empty where it is this request's own trouble. The circuit breaker counts them.
+    """
+
+    def __init__(self, message: str, *, outage: str = "") -> None:
         super().__init__(redact(message))
+        self.outage = outage
 
 
 class AgainNow(CabferryError):
@@ -40,15 +48,20 @@ class AgainLater(CabferryError):
     Args:
         message: What happened.
         wait: How long the other side asked to be left alone; None where it did not say.
+        outage: As every error here.
     """
 
-    def __init__(self, message: str, wait: timedelta | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, wait: timedelta | None = None, *, outage: str = "") -> None:
+        super().__init__(message, outage=outage)
         self.wait = wait
 
 
 class BadAnswer(AgainLater):
     """An answer is not what it should be; quotes what was seen."""
+
+
+class CircuitOpen(AgainLater):
+    """The service is not asked at all before the wait is over."""
 
 
 class FreshUrl(CabferryError):

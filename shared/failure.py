@@ -10,8 +10,8 @@ from shared.redaction import excerpt
 # applicationId is a decimal of 17 digits above 2^53 in every sample, and hashes are GUIDs (devcenter-api.md); the API
 # promises neither. What is refused here could break a blob name, a table key or a URL: the underscore of an
 # applicationId would make the partition keys of the cabs table ambiguous.
-_APPLICATION_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
-_HASH = re.compile(r"[0-9A-Za-z](?:[0-9A-Za-z._-]{0,126}[0-9A-Za-z])?")
+APPLICATION_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
+HASH = re.compile(r"[0-9A-Za-z](?:[0-9A-Za-z._-]{0,126}[0-9A-Za-z])?")
 _EXTENSION = re.compile(r"(?:\.[0-9A-Za-z]{1,16}){1,4}")
 
 
@@ -31,8 +31,8 @@ class Failure:
     failure_hash: str
 
     def __post_init__(self) -> None:
-        _check("applicationId", _APPLICATION_ID, self.application_id)
-        _check("failureHash", _HASH, self.failure_hash)
+        _check("applicationId", APPLICATION_ID, self.application_id)
+        _check("failureHash", HASH, self.failure_hash)
 
     def __str__(self) -> str:
         return f"failure {self.failure_hash} of application {self.application_id}"
@@ -66,7 +66,7 @@ def checked_cab_id(text: str) -> str:
     Raises:
         BadInput: It is not.
     """
-    return _check("cabIdHash", _HASH, text)
+    return _check("cabIdHash", HASH, text)
 
 
 def blob_name(failure: Failure, cab_id_hash: str, source_path: str) -> str:

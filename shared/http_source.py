@@ -1,9 +1,12 @@
 """GET over HTTP: one pool of connections, time-outs, no redirects, and every broken answer as an error of the tree."""
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
+from http.cookiejar import DefaultCookiePolicy
+from urllib.parse import unquote
 
 import requests
 import urllib3
@@ -17,6 +20,7 @@ CONNECT_SECONDS, READ_SECONDS = 10.0, 60.0
 _BODY_BYTES = 32 * 1024 * 1024
 _BODY_SECONDS = 120.0
 _TRIES = 3
+_SIGNATURE = re.compile(r"[?&]sig=([^&#]{8,})", re.IGNORECASE)
 
 
 class HttpSource:
@@ -24,15 +28,21 @@ class HttpSource:
 
     Args:
         connections: How many connections to one host are kept open.
+        adapter: Makes the connections.
     """
 
-    def __init__(self, connections: int) -> None:
-        self._session = requests.Session()
-        # An untrusted host must not receive what a .netrc of the machine says.
+    def __init__(self, connections: int, adapter: type[HTTPAdapter] = HTTPAdapter) -> None:
+        self._session = _Session()
+        # A host must not receive what a .netrc of the machine says, nor leave anything here to be sent to another.
         self._session.auth = _no_auth
-        adapter = HTTPAdapter(pool_connections=16, pool_maxsize=connections)
-        self._session.mount("https://", adapter)
-        self._session.mount("http://", adapter)
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        made = adapter(pool_connections=16, pool_maxsize=connections)
+        self._session.mount("https://", made)
+        self._session.mount("http://", made)
+
+    def close(self) -> None:
+        """Close the connections that are kept open."""
+        self._session.close()
 
     @contextmanager
     def get(self, url: str, headers: Mapping[str, str], what: str, method: str = "GET") -> Iterator[requests.Response]:
@@ -72,8 +82,9 @@ def body_of(response: requests.Response, what: str) -> bytes:
         BadAnswer: It is larger than any page of the API could be, or drips for longer than two minutes.
     """
     body, end = bytearray(), time.monotonic() + _BODY_SECONDS
-    for chunk in response.iter_content(65_536):
-        body += chunk
+    # What is there, and not as much as was asked for: one that drips would be waited for within a single call.
+    while piece := response.raw.read1(65_536, decode_content=True):
+        body += piece
         if len(body) > _BODY_BYTES:
             raise BadAnswer(f"{what}: the answer is larger than {_BODY_BYTES} bytes")
         if time.monotonic() > end:
@@ -94,8 +105,31 @@ def raise_if_busy(response: requests.Response, body: bytes, what: str) -> None:
         HTTPStatus.REQUEST_TIMEOUT,
         HTTPStatus.TOO_MANY_REQUESTS,
     }:
-        text = body.decode("utf-8", "replace")
-        raise AgainLater(f"{what}: answered {status}: {excerpt(text)}", wait_asked(response.headers, text))
+        wait = wait_asked(response.headers, body.decode("utf-8", "replace"))
+        raise AgainLater(f"{what}: answered {status}: {seen_in(body, response.request.url)}", wait)
+
+
+def without_signature(text: str, url: str | None) -> str:
+    """Return a text without the signature that a URL was asked with: an answer may quote it bare.
+
+    Args:
+        text: What an answer holds.
+        url: What was asked.
+    """
+    for signature in _SIGNATURE.findall(url or ""):
+        for spelling in (signature, unquote(signature)):
+            text = text.replace(spelling, "[redacted]")
+    return text
+
+
+def seen_in(answer: bytes, url: str | None) -> str:
+    """Return the start of an answer for an error message.
+
+    Args:
+        answer: Its body, or a header.
+        url: What was asked.
+    """
+    return excerpt(without_signature(answer.decode("utf-8", "replace"), url))
 
 
 def at_once_again[T](call: Callable[[], T]) -> T:
@@ -112,7 +146,7 @@ def at_once_again[T](call: Callable[[], T]) -> T:
     try:
         return call()
     except AgainNow as error:
-        raise AgainLater(f"{error} ({_TRIES} times in a row)") from None
+        raise AgainLater(f"{error} ({_TRIES} times in a row)", outage=error.outage) from None
 
 
 @contextmanager
@@ -126,12 +160,30 @@ def again_later_errors(what: str) -> Iterator[None]:
         yield
     except CabferryError:
         raise
+    except requests.ConnectTimeout:
+        raise AgainLater(f"{what}: no connection within {CONNECT_SECONDS:.0f} seconds", outage="unreachable") from None
     except (requests.Timeout, urllib3.exceptions.TimeoutError):
         raise AgainLater(f"{what}: no answer within {READ_SECONDS:.0f} seconds") from None
     except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError, urllib3.exceptions.HTTPError) as error:
+        if reason := _not_connected(error):
+            raise AgainNow(f"{what}: no connection ({reason})", outage="unreachable") from None
         raise AgainNow(f"{what}: the connection broke ({type(error).__name__})") from None
     except requests.RequestException as error:
         raise BadAnswer(f"{what}: {type(error).__name__}") from None
+
+
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Say that there is none: where redirects are not followed, requests reads their bodies whole all the same."""
+
+
+def _not_connected(error: Exception) -> str:
+    """Return why no connection came about: the name is unknown, it was refused, TLS failed; empty where one did."""
+    if isinstance(error, requests.exceptions.SSLError | requests.exceptions.ProxyError):
+        return type(error).__name__
+    refused = error.args[0] if error.args else None
+    reason = refused.reason if isinstance(refused, urllib3.exceptions.MaxRetryError) else None
+    return type(reason).__name__ if isinstance(reason, urllib3.exceptions.NewConnectionError) else ""
 
 
 def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -69,14 +69,22 @@ class RowLease:
         Raises:
             AgainLater: Others keep changing the row.
         """
+        owner, is_unsure = uuid.uuid4().hex, False
         for tries in range(_TRIES):
             row = known if known and not tries else table.get(partition, key)
             now = datetime.now(UTC)
             until = row.moment("leaseUntil") if row else None
-            if until and until > now:
-                return HeldElsewhere(until - now)
-            columns = {**first(row), "owner": uuid.uuid4().hex, "leaseUntil": now + duration}
-            taken = table.merge(row, columns) if row else table.insert(partition, key, columns)
+            if row and until and until > now:
+                # The lease of this very call, where the answer to its write was lost.
+                return cls(table, row, duration) if row.text("owner") == owner else HeldElsewhere(until - now)
+            columns = {**first(row), "owner": owner, "leaseUntil": now + duration}
+            try:
+                taken = table.merge(row, columns) if row else table.insert(partition, key, columns)
+            except AgainLater:
+                if is_unsure:
+                    raise
+                is_unsure = True
+                continue
             if taken:
                 return cls(table, taken, duration)
         raise AgainLater(f"the row {partition} {key} kept changing while its lease was being taken")
@@ -90,6 +98,19 @@ class RowLease:
     def is_lost(self) -> bool:
         """Tell whether another owner may hold the row by now."""
         return self._lost or self._expires <= datetime.now(UTC)
+
+    def ensure(self) -> None:
+        """Make sure that the row is still this owner's; costs a request only where the lease has run out unseen.
+
+        It runs out when the whole process stands still, or storage does not answer, for longer than the lease. If
+        nobody took the row meanwhile, it is taken again.
+
+        Raises:
+            LeaseLost: Another owner holds the row.
+        """
+        with self._lock:
+            if self.is_lost:
+                self._merge({"leaseUntil": datetime.now(UTC) + self._duration})
 
     def write(self, columns: Columns) -> None:
         """Change columns and renew the lease in the same request.

@@ -8,7 +8,7 @@
    still succeed by a retry: the checkpoint stays before it, and later pages are copied all the same.
 5. An expired SAS gets a fresh URL, once per page and cab.
 6. At the end, read back what the container really holds.
-7. Time budget used: checkpoint, send a message for the rest, return.
+7. Time budget used, or the process asked to end: checkpoint, send a message for the rest, return.
 
 How a pull ends is decided in `_run_to_an_end` alone, by the kind of error (shared/errors.py draws the tree).
 """
@@ -24,6 +24,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from shared import stopping
 from shared.cab_batch import BatchCab, BatchPage, CabBatch
 from shared.cab_container import labels
 from shared.cab_ledger import CabLedger
@@ -34,6 +35,7 @@ from shared.errors import (
     CabExpired,
     CabferryError,
     CabUnavailable,
+    CircuitOpen,
     FreshUrl,
     LeaseLost,
     NeedsPerson,
@@ -43,13 +45,13 @@ from shared.failure import Window, blob_name
 from shared.fresh_urls import FreshUrls
 from shared.lease import HeldElsewhere
 from shared.pull_message import PullMessage
-from shared.pull_rows import PullRow, PullState, counted, ended_columns
+from shared.pull_rows import ErrorKind, PullRow, PullState, counted, ended_columns
 from shared.redaction import redact
 from shared.source_hosts import checked_source
-from shared.waits import growing_wait
+from shared.waits import growing_wait, spread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from concurrent.futures import Executor, Future
 
     from shared.cab_container import CabContainer
@@ -70,6 +72,8 @@ _LOOK_AGAIN = timedelta(seconds=15)
 _PAGES_COPYING = 4
 # After so many cabs that must be tried again, and none in between that was settled, later pages are not tried any more.
 _NOTHING_WORKS = 20
+# How often a batch is paged where rows go away meanwhile; what is missed then is found by the next pull.
+_MOST_PASSES = 3
 # Without the table no try can be counted; this grows to about two minutes and stays there.
 _TRIES_WITHOUT_TABLE = 4
 
@@ -113,14 +117,14 @@ def pull_failure(tools: PullTools, message: PullMessage) -> None:
     except CabferryError as error:
         # Nothing can be recorded without the table, so the message itself must live on, and spend no dequeue.
         _log.error("%s: %s; its message is sent again", message.failure, error)
-        tools.queue.send(message, _wait_before(error, _TRIES_WITHOUT_TABLE))
+        tools.queue.send(message, max(_wait_before(error, 1), growing_wait(_TRIES_WITHOUT_TABLE)))
         return
     if isinstance(lease, HeldElsewhere):
         _log.info("%s is being pulled by another owner; its message is sent again", message.failure)
         tools.queue.send(message, min(lease.remaining, _LOOK_AGAIN))
         return
     try:
-        with lease:
+        with lease, stopping.at_work():
             _run_to_an_end(tools, lease)
     except LeaseLost as lost:
         _log.warning("%s: %s; it is that owner's pull now", message.failure, lost)
@@ -133,14 +137,19 @@ def _run_to_an_end(tools: PullTools, lease: RowLease) -> None:
         pull.complete()
     except LeaseLost:
         raise
-    except _TimeBudgetUsed:
+    except _TimeIsUp:
         pull.hand_on()
+    except CircuitOpen as error:
+        pull.wait_for_probe(error)
     except AgainLater as error:
         pull.try_again_later(error)
-    except (NeedsPerson, Never) as error:
-        pull.fail(str(error))
+    except NeedsPerson as error:
+        pull.fail(str(error), ErrorKind.PERSON)
+    except Never as error:
+        pull.fail(str(error), ErrorKind.NEVER)
     except Exception as error:
-        lease.release({"state": PullState.QUEUED.value, "lastError": redact(f"{type(error).__name__}: {error}")[:2000]})
+        seen = redact(f"{type(error).__name__}: {error}")[:2000]
+        lease.release({"state": PullState.QUEUED.value, "lastError": seen, "lastErrorKind": ErrorKind.UNFORESEEN.value})
         raise
 
 
@@ -156,8 +165,8 @@ def default_window(lookback: timedelta) -> Window:
     return Window(today - lookback, today + timedelta(days=1))
 
 
-class _TimeBudgetUsed(Exception):
-    """The pull has used its time; the rest is for a new message."""
+class _TimeIsUp(Exception):
+    """The pull has used its time, or the process is asked to end; the rest is for a new message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +203,8 @@ class _Pull:
         self._lane, writers = tools.pool.lane(), tools.pool.lane()
         self._ledger = CabLedger(tools.cabs, self._failure, started_at, self.row.counts, self.row.skip, writers)
         self._safe = _Checkpoint(self.row.skip, self.row.counts.already_held)
-        self._batch = CabBatch(tools.devcenter, self._failure, self._window)
+        self._batch = CabBatch(tools.devcenter, self._failure, self._window, self.row.total)
+        self._total = self.row.total
         self._begun: set[str] = set()
         self._until: float | None = None
         self._over = self._copies_fail = False
@@ -218,7 +228,7 @@ class _Pull:
                     self._finish(copying.popleft())
             while copying:
                 self._finish(copying.popleft())
-        except (CabferryError, _TimeBudgetUsed):
+        except (CabferryError, _TimeIsUp):
             # What was fetched before is worth copying all the same, and moves the checkpoint on.
             while copying and not self._copies_fail:
                 self._finish(copying.popleft())
@@ -228,7 +238,8 @@ class _Pull:
             for page_left in copying:
                 self._settle(page_left)
             fetchers.shutdown(wait=False, cancel_futures=True)
-        missing = self._ledger.read_back(self._tools.container, self._tools.settings.retention)
+        stored = self._tools.container.stored(self._failure.prefix)
+        missing = self._ledger.read_back(stored, self._tools.settings.retention)
         if missing:
             self._safe = _Checkpoint(0, 0)
             raise AgainLater(f"{len(missing)} cabs must be copied again; the first: {missing[0]}")
@@ -243,26 +254,35 @@ class _Pull:
         self._release(ended_columns(PullState.COMPLETED, error))
         _log.log(logging.WARNING if error else logging.INFO, "%s: Completed: %s %s", self._failure, counts, error)
 
-    def fail(self, reason: str, tries: Columns | None = None) -> None:
+    def fail(self, reason: str, kind: ErrorKind) -> None:
         """Record that no further try helps, until a person does."""
-        self._release({**(tries or {}), **ended_columns(PullState.FAILED, reason)})
-        _log.error("%s: Failed: %s", self._failure, reason)
+        self._save_rows()
+        self._give_up(reason, kind, {})
 
     def hand_on(self) -> None:
         """Let a new message do the rest."""
         self._release({"state": PullState.QUEUED.value, "updatedAt": datetime.now(UTC)})
         self._send(timedelta())
-        _log.info("%s: handed on after its time budget, at row %d", self._failure, self._safe.skip)
+        why = "since the process ends" if stopping.is_stopping() else "after its time budget"
+        _log.info("%s: handed on %s, at row %d", self._failure, why, self._safe.skip)
+
+    def wait_for_probe(self, error: CircuitOpen) -> None:
+        """Let a delayed message go on when the Dev Center is asked again; it was not, so this counts as no try."""
+        wait_before = spread(error.wait or _LOOK_AGAIN)
+        self._release(_waiting(str(error), wait_before))
+        self._send(wait_before)
+        _log.warning("%s: goes on in %s: %s", self._failure, wait_before, error)
 
     def try_again_later(self, error: AgainLater) -> None:
         """Let a delayed message try again, or give up after too many tries that did not move the checkpoint."""
+        self._save_rows()
         stalled = 1 if self._safe.skip > self.row.skip else self.row.stalled + 1
-        tries: dict[str, Value] = {"attempts": self.row.attempts + 1, "stalled": stalled, "lastError": str(error)}
+        tries: dict[str, Value] = {"attempts": self.row.attempts + 1, "stalled": stalled}
         if stalled >= self._tools.settings.pull_max_attempts:
-            self.fail(f"{error} (given up after {stalled} tries in a row)", tries)
+            self._give_up(f"{error} (given up after {stalled} tries in a row)", ErrorKind.LATER, tries)
             return
         wait_before = _wait_before(error, stalled)
-        self._release({**tries, "state": PullState.QUEUED.value, "updatedAt": datetime.now(UTC)})
+        self._lease.release({**self._progress(), **tries, **_waiting(str(error), wait_before)})
         self._send(wait_before)
         _log.warning("%s: tried again in %s: %s", self._failure, wait_before, error)
 
@@ -300,6 +320,7 @@ class _Pull:
             self._safe = _Checkpoint(page.page.following, page.already_held)
         # The last page's rows are written after the read-back, with their lengths: one request less a failure.
         if not page.page.is_last and self._ledger.has_unwritten:
+            self._lease.ensure()
             self._ledger.write()
             self._lease.write({"updatedAt": datetime.now(UTC), **self._progress()})
 
@@ -356,8 +377,17 @@ class _Pull:
         )
 
     def _pages(self, skip: int, fetchers: Executor) -> Iterator[BatchPage]:
+        """Yield the pages to the end, and all of them once more where rows that went away may have hidden others."""
         in_flight = self._tools.settings.pull_pages_in_flight
-        return self._batch.pages(skip, fetchers, in_flight, self._ledger.was_seen)
+        was_seen: Callable[[str], bool] = self._ledger.was_seen
+        for _ in range(_MOST_PASSES):
+            yield from self._batch.pages(skip, fetchers, in_flight, self._ledger.expected(), was_seen)
+            if not self._batch.lost_rows:
+                return
+            _log.warning("%s: rows of the batch went away while it was paged; it is paged again", self._failure)
+            self._total = max(self._total, self._batch.total)
+            self._batch = CabBatch(self._tools.devcenter, self._failure, self._window)
+            skip, was_seen = 0, _nothing_was_seen
 
     def _newest_cabs(self, fetchers: Executor) -> set[str] | None:
         """Return the cabs that MAX_CABS_PER_FAILURE leaves, None for all.
@@ -371,10 +401,9 @@ class _Pull:
         return set(heapq.nlargest(most, dates, key=lambda cab: dates[cab]))
 
     def _raise_if_over(self) -> None:
-        if self._lease.is_lost:
-            raise LeaseLost(f"the lease on {self._failure} is over")
-        if self._over or (self._until and time.monotonic() >= self._until):
-            raise _TimeBudgetUsed
+        self._lease.ensure()
+        if self._over or stopping.is_stopping() or (self._until and time.monotonic() >= self._until):
+            raise _TimeIsUp
 
     def _progress(self) -> Columns:
         """Return the checkpoint's columns: what is settled by now, and where a later try goes on."""
@@ -383,10 +412,25 @@ class _Pull:
         again = now.already_held - self._safe.already_held
         return {
             "skip": self._safe.skip,
+            "total": max(self._total, self._batch.total),
             **counted(replace(now, seen=now.seen - again, already_held=now.already_held - again)),
         }
 
+    def _give_up(self, reason: str, kind: ErrorKind, tries: Columns) -> None:
+        self._lease.release({**self._progress(), **tries, **ended_columns(PullState.FAILED, reason, kind)})
+        _log.error("%s: Failed: %s", self._failure, reason)
+
+    def _save_rows(self) -> None:
+        """Write the cab rows; where that fails too, the pull ends with its reason and goes on from where it began."""
+        self._lease.ensure()
+        try:
+            self._ledger.write()
+        except CabferryError as error:
+            _log.error("%s: the checkpoint stays where this run began: %s", self._failure, error)
+            self._safe = _Checkpoint(self.row.skip, self.row.counts.already_held)
+
     def _release(self, columns: Columns) -> None:
+        self._lease.ensure()
         self._ledger.write()
         self._lease.release({**self._progress(), **columns})
 
@@ -398,6 +442,21 @@ def _raise_if_fatal(copy: Future[tuple[str, Copied]]) -> None:
     error = copy.exception()
     if error is not None and not isinstance(error, (Never, AgainLater)):
         raise error
+
+
+def _nothing_was_seen(_cab_id_hash: str) -> bool:
+    return False
+
+
+def _waiting(error: str, wait_before: timedelta) -> Columns:
+    now = datetime.now(UTC)
+    return {
+        "state": PullState.QUEUED.value,
+        "lastError": error,
+        "lastErrorKind": ErrorKind.LATER.value,
+        "nextTryAt": now + wait_before,
+        "updatedAt": now,
+    }
 
 
 def _wait_before(error: CabferryError, tries: int) -> timedelta:

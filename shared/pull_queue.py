@@ -1,6 +1,7 @@
-"""The queue of pulls: send a message, now or after a delay."""
+"""The queue of pulls: send a message, now or after a delay, and look at how many there are."""
 
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from azure.storage.queue import QueueClient
 
@@ -8,6 +9,24 @@ from shared.pull_message import PullMessage
 from shared.storage_errors import storage_errors
 
 _LONGEST_DELAY = timedelta(days=6)
+# The most that can be looked at without taking it.
+_PEEKED = 32
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSeen:
+    """The queue as it was at one moment.
+
+    Args:
+        at: When it was looked at.
+        messages: At least as many as there were, those that were taken or wait included. 0 is exact:
+            https://learn.microsoft.com/rest/api/storageservices/get-queue-metadata
+        oldest: When the oldest of the first messages that anyone could take was sent; `at` where there was none.
+    """
+
+    at: datetime
+    messages: int
+    oldest: datetime
 
 
 class PullQueue:
@@ -33,3 +52,15 @@ class PullQueue:
         seconds = round(min(delay, _LONGEST_DELAY).total_seconds())
         with storage_errors(f"the queue {self._client.queue_name}"):
             self._client.send_message(message.encode(), visibility_timeout=seconds or None, time_to_live=-1)
+
+    def look(self) -> QueueSeen:
+        """Return how the queue stands: two requests.
+
+        Raises:
+            CabferryError: Sorted by what helps.
+        """
+        now = datetime.now(UTC)
+        with storage_errors(f"the queue {self._client.queue_name}"):
+            messages = self._client.get_queue_properties().approximate_message_count or 0
+            sent = [each.inserted_on for each in self._client.peek_messages(_PEEKED) if each.inserted_on]
+        return QueueSeen(now, messages, min([now, *sent]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import batched
 from typing import TYPE_CHECKING
 
+from shared.errors import CabferryError
 from shared.pull_message import PullMessage
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from shared.failure import Failure, Window
     from shared.pull_queue import PullQueue
-    from shared.pull_rows import PullRows
+    from shared.pull_rows import PullRows, PullState
 
 # Messages on their way at once; each is a request of its own, since the queue takes no batches.
 _AT_ONCE = 64
@@ -53,3 +54,27 @@ class PullRequests:
 
         for some in batched(distinct, _AT_ONCE, strict=False):
             list(self._executor.map(send, some))
+
+    def retry(self, failure: Failure, otherwise: Window, requested_by: str) -> PullState | None:
+        """Queue a Failed pull again, with the days that it had; one in another state stays as it is.
+
+        Args:
+            failure: Whose pull.
+            otherwise: The days to ask for where its row names none.
+            requested_by: What asks.
+
+        Returns:
+            The state that the pull was in; None where nobody ever asked for it.
+
+        Raises:
+            CabferryError: Sorted by what helps.
+        """
+        known, queued = self._pulls.retry(failure, otherwise, requested_by)
+        if known and queued:
+            try:
+                self._queue.send(PullMessage(failure, known.window or otherwise, requested_by, queued.etag))
+            except CabferryError:
+                # Only a Failed pull can be retried: one that says Queued without a message could not be.
+                self._pulls.take_back(queued, known)
+                raise
+        return known.state if known else None

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from shared.errors import AgainLater
 from shared.failure import Failure, Window
 from shared.lease import HeldElsewhere, RowLease
+from shared.redaction import excerpt
 from shared.table_rows import Row, TableRows
 from shared.table_transaction import TRANSACTION_ROWS, Columns, Long, Value, Write
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 _TRIES = 5
 
@@ -27,6 +28,16 @@ class PullState(StrEnum):
     RUNNING = "Running"
     COMPLETED = "Completed"
     FAILED = "Failed"
+
+
+class ErrorKind(StrEnum):
+    """What would help against a pull's last error."""
+
+    NONE = ""
+    PERSON = "person"
+    LATER = "later"
+    NEVER = "never"
+    UNFORESEEN = "unforeseen"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +73,17 @@ class PullRow:
         state: Where it stands.
         window: The days that it asks for; None where a message that never ran named none.
         skip: The checkpoint: how many rows of the batch are done.
+        total: The most rows that the batch was said to have; 0 where it did not say.
         counts: What it found and did.
         attempts: How often it was sent again because something had to be tried later.
         stalled: How many of these came in a row without a page in between; PULL_MAX_ATTEMPTS bounds it.
         last_error: What went wrong last, and what to do; empty where nothing did.
+        last_error_kind: What would help against it.
         requested_by: What asked for it.
         queued_at: When it was asked for.
         started_at: When it first ran since then.
         updated_at: When the row was last written.
+        next_try_at: When its message can be received again; None where it was not delayed.
         completed_at: When it ended, Completed or Failed.
     """
 
@@ -77,14 +91,17 @@ class PullRow:
     state: PullState
     window: Window | None
     skip: int
+    total: int
     counts: CabCounts
     attempts: int
     stalled: int
     last_error: str
+    last_error_kind: ErrorKind
     requested_by: str
     queued_at: datetime | None
     started_at: datetime | None
     updated_at: datetime | None
+    next_try_at: datetime | None
     completed_at: datetime | None
 
     @classmethod
@@ -96,14 +113,17 @@ class PullRow:
             state=PullState(row.text("state")),
             window=Window(date.fromisoformat(start), date.fromisoformat(end)) if start and end else None,
             skip=row.number("skip"),
+            total=row.number("total"),
             counts=CabCounts(**{field.name: row.number(_column(field.name)) for field in fields(CabCounts)}),
             attempts=row.number("attempts"),
             stalled=row.number("stalled"),
             last_error=row.text("lastError"),
+            last_error_kind=ErrorKind(row.text("lastErrorKind")),
             requested_by=row.text("requestedBy"),
             queued_at=row.moment("queuedAt"),
             started_at=_told(row.moment("startedAt")),
             updated_at=row.moment("updatedAt"),
+            next_try_at=_told(row.moment("nextTryAt")),
             completed_at=_told(row.moment("completedAt")),
         )
 
@@ -216,12 +236,78 @@ class PullRows:
             if ended or (until and until > datetime.now(UTC)):
                 return known
             error = known.last_error if known and known.last_error else reason
-            columns = ended_columns(PullState.FAILED, error)
+            columns = ended_columns(PullState.FAILED, error, ErrorKind.UNFORESEEN)
             if row and self._table.merge(row, columns):
                 return known
             if not row and self._table.insert(failure.application_id, failure.failure_hash, columns):
                 return known
         raise AgainLater(f"the row of {failure} kept changing")
+
+    def retry(self, failure: Failure, otherwise: Window, requested_by: str) -> tuple[PullRow | None, Row | None]:
+        """Write Queued into the row of a Failed pull whose message is about to be sent, and leave any other alone.
+
+        Args:
+            failure: Whose pull.
+            otherwise: The days to ask for where the row names none.
+            requested_by: What asks.
+
+        Returns:
+            The pull as it was, None where there was none, and the row as it was written, None where it was not.
+
+        Raises:
+            AgainLater: Others keep changing the row.
+        """
+        for _ in range(_TRIES):
+            row = self._table.get(failure.application_id, failure.failure_hash)
+            known = PullRow.of(row) if row else None
+            if row is None or known is None or known.state is not PullState.FAILED:
+                return known, None
+            if written := self.queue_again(row, known.window or otherwise, requested_by, None):
+                return known, written
+        raise AgainLater(f"the row of {failure} kept changing")
+
+    def take_back(self, row: Row, failed: PullRow) -> None:
+        """Set a pull whose message could not be sent to Failed again, unless somebody works on it by now.
+
+        Args:
+            row: As `retry` wrote it.
+            failed: The pull as it was before.
+        """
+        self._table.merge(row, ended_columns(PullState.FAILED, failed.last_error, failed.last_error_kind))
+
+    def applications(self) -> Iterator[str]:
+        """Yield each applicationId that has rows: one request each."""
+        application_id = self._table.partition_after("")
+        while application_id is not None:
+            yield application_id
+            application_id = self._table.partition_after(application_id)
+
+    def of_application(self, application_id: str) -> Iterator[Row]:
+        """Yield the rows of an application in the order of their failureHash, not decoded."""
+        yield from self._table.query("PartitionKey eq @application", {"application": application_id})
+
+    def hold(self, failure: Failure) -> RowLease | HeldElsewhere:
+        """Take the lease on a row and change nothing else, so that no pull begins meanwhile."""
+        return RowLease.take(self._table, failure.application_id, failure.failure_hash, self._lease, lambda _: {})
+
+    def queue_again(self, row: Row, window: Window, requested_by: str, queued_at: datetime | None) -> Row | None:
+        """Write Queued into the version of a row that was read; its message is about to be sent.
+
+        Args:
+            row: The pull that has ended.
+            window: The days to ask for.
+            requested_by: What asks.
+            queued_at: When it was first asked for; None for now.
+
+        Returns:
+            The row as it is then; None where somebody changed it since.
+        """
+        asked = {"queuedAt": queued_at} if queued_at else {}
+        return self._table.merge(row, {**queued(window, requested_by), **asked})
+
+    def remove(self, row: Row) -> bool:
+        """Remove the version of a row that was read; tell whether it was still that version."""
+        return self._table.write_together(row.partition, [Write(row.key, {}, "delete", row.etag)]) is not None
 
     def _queue(self, application_id: str, hashes: Sequence[str], first: Columns) -> dict[str, str]:
         """Insert the rows; where one exists, read them and change those that are not being worked on."""
@@ -250,14 +336,17 @@ def queued(window: Window, requested_by: str) -> Columns:
         "startDate": window.start.isoformat(),
         "endDate": window.end.isoformat(),
         "skip": 0,
+        "total": 0,
         **counted(CabCounts()),
         "attempts": 0,
         "stalled": 0,
         "lastError": "",
-        "requestedBy": requested_by,
+        "lastErrorKind": "",
+        "requestedBy": excerpt(requested_by),
         "queuedAt": now,
         "startedAt": _NEVER,
         "updatedAt": now,
+        "nextTryAt": _NEVER,
         "completedAt": _NEVER,
     }
 
@@ -268,10 +357,16 @@ def counted(counts: CabCounts) -> dict[str, Value]:
     return {**numbers, "bytes": Long(counts.bytes)}
 
 
-def ended_columns(state: PullState, last_error: str) -> dict[str, Value]:
+def ended_columns(state: PullState, last_error: str, kind: ErrorKind = ErrorKind.NONE) -> dict[str, Value]:
     """Return the columns of a pull that ends now."""
     now = datetime.now(UTC)
-    return {"state": state.value, "lastError": last_error, "updatedAt": now, "completedAt": now}
+    return {
+        "state": state.value,
+        "lastError": last_error,
+        "lastErrorKind": kind.value,
+        "updatedAt": now,
+        "completedAt": now,
+    }
 
 
 # A merge cannot take a column away, so a time that has not come is one that cannot have been.

@@ -10,7 +10,7 @@ import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import batched
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from shared.devcenter import ReportRun
 from shared.errors import AgainLater, CabferryError, NeedsPerson
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 # Failures whose cabs are listed at once; each is a request of its own.
 _AT_ONCE = 64
+type Outcome = Literal["ingested", "known", "pending", "busy", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class RunOutcome:
     report_id: str
     report_datetime: str
     status: str
-    outcome: str
+    outcome: Outcome
     failures: int = 0
     cabs: int = 0
     error: str = ""
@@ -123,7 +124,7 @@ def _failed(run: ReportRun, error: CabferryError) -> RunOutcome:
 
 
 def _check_run(tools: ReportTools, run: ReportRun, known: ReportRow | None) -> RunOutcome:
-    def told(outcome: str) -> RunOutcome:
+    def told(outcome: Outcome) -> RunOutcome:
         return RunOutcome(run.report_id, run.report_datetime, run.status, outcome)
 
     if known and known.ingested_at:

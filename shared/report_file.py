@@ -6,17 +6,17 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from typing import IO, TYPE_CHECKING, cast
 
-from shared.errors import AgainLater, BadAnswer, NeedsPerson
-from shared.http_source import body_of, raise_if_busy
-from shared.redaction import excerpt
-from shared.source_hosts import carries_sas, checked_source
+from shared.errors import AgainLater, BadAnswer, BadInput, NeedsPerson
+from shared.http_source import body_of, raise_if_busy, seen_in, without_signature
+from shared.paced_body import PacedBody
+from shared.source_hosts import carries_sas
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from shared.access_tokens import AccessTokens
     from shared.devcenter import ReportRun
-    from shared.http_source import HttpSource
+    from shared.untrusted_source import UntrustedSource
 
 # Bearer tokens need 2017-11-09 or later: https://learn.microsoft.com/rest/api/storageservices/authorize-with-azure-active-directory
 _STORAGE_VERSION = "2020-10-02"
@@ -26,13 +26,12 @@ class ReportFiles:
     """Open report files.
 
     Args:
-        source: The connections to use.
-        allowed_hosts: CAB_SOURCE_HOSTS: a location is untrusted input.
+        source: Checks locations, which are untrusted input, and asks them.
         tokens: For locations without a SAS; None where no identity is set, and they are asked for without a token.
     """
 
-    def __init__(self, source: HttpSource, allowed_hosts: tuple[str, ...], tokens: AccessTokens | None) -> None:
-        self._source, self._allowed, self._tokens = source, allowed_hosts, tokens
+    def __init__(self, source: UntrustedSource, tokens: AccessTokens | None) -> None:
+        self._source, self._tokens = source, tokens
 
     @contextmanager
     def opened(self, run: ReportRun) -> Iterator[IO[bytes]]:
@@ -45,19 +44,23 @@ class ReportFiles:
             CabferryError: Sorted by what helps.
         """
         what = f"the file of {run}"
-        parts = checked_source(run.location, self._allowed, f"the location of {run}")
+        parts = self._source.checked(run.location, f"the location of {run}")
         has_sas = carries_sas(parts)
         with self._source.get(run.location, {} if has_sas else self._authorization(), what) as response:
             if response.status_code == HTTPStatus.OK:
-                yield cast("IO[bytes]", response.raw)
+                try:
+                    yield cast("IO[bytes]", PacedBody(response, what))
+                except BadInput as error:  # which quotes what came in place of a report
+                    raise BadInput(without_signature(str(error), response.request.url)) from None
                 return
             body = body_of(response, what)
             raise_if_busy(response, body, what)
-            seen = f"{response.status_code} {excerpt(body.decode('utf-8', 'replace'))}"
+            seen = f"{response.status_code} {seen_in(body, response.request.url)}"
             if response.status_code not in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
                 raise BadAnswer(f"{what}: unexpected answer {seen}")
             if has_sas:
-                raise AgainLater(f"{what}: its SAS is refused ({seen}); the next check gets a fresh one")
+                why = "it is not there" if response.status_code == HTTPStatus.NOT_FOUND else "its SAS is refused"
+                raise AgainLater(f"{what}: {why} ({seen}); the next check gets a fresh location")
             raise NeedsPerson(
                 f"{what}: its location has no SAS, and the storage token is refused ({seen}). Check "
                 "DEVCENTER_STORAGE_TENANT_ID, and that DEVCENTER_CLIENT_ID may read reports there."

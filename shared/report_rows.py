@@ -57,6 +57,16 @@ class ReportRows:
         rows = self._table.query("PartitionKey eq @report", {"report": report_id})
         return {row.text("reportDatetime"): _decoded(row) for row in rows}
 
+    def page(self, limit: int, after: dict[str, str] | None) -> tuple[list[ReportRow], dict[str, str] | None]:
+        """Return a page of runs in the order of their reports and dates, and what continues after it.
+
+        Args:
+            limit: The most runs of a page.
+            after: What an earlier page returned.
+        """
+        rows, following = self._table.page("", {}, limit, after)
+        return [_decoded(row) for row in rows], following
+
     def note(self, run: ReportRun) -> None:
         """Record the status of a run that cannot be ingested yet."""
         lease = self.take(run)

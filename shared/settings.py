@@ -14,6 +14,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from shared.errors import SettingsError
+from shared.redaction import never_show
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("REPORT_IDS", "", "comma-separated report ids; empty means every active schedule that the API lists"),
     Setting("REPORT_POLL_SCHEDULE", "0 */30 * * * *", "when reports are checked (NCRONTAB, UTC)"),
+    Setting("RECONCILE_SCHEDULE", "0 20 */6 * * *", "when what is stuck or missing is put right (NCRONTAB, UTC)"),
     Setting("REPORT_LOOKBACK_DAYS", "5", "how far back report runs are asked for, in days"),
     Setting("CAB_LOOKBACK_DAYS", "30", "how far back a pull asks for cabs, in days"),
     Setting(
@@ -88,17 +90,29 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("RETENTION_DAYS", "30", "age in days at which the container's lifecycle rule removes a cab"),
 )
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
+# What is secret within a connection string.
+_KEYS = re.compile(r"(?:AccountKey|SharedAccessSignature)=([^;]+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class CabStorage:
-    """Where the cabs, the queue and the tables live: a connection string, or service URIs with an identity."""
+    """Where the cabs, the queue and the tables live: a connection string, or service URIs with an identity.
+
+    Args:
+        connection_string: All of it; None with an identity.
+        blob_uri: The blob service.
+        queue_uri: The queue service.
+        table_uri: The table service.
+        client_id: Which user-assigned identity; None for the app's own, or whatever a developer's machine has.
+        managed_identity: Whether nothing but a managed identity is tried.
+    """
 
     connection_string: str | None = field(repr=False)
     blob_uri: str
     queue_uri: str
     table_uri: str
     client_id: str | None
+    managed_identity: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +162,8 @@ class Settings:
         settings = cls(
             devcenter=read.devcenter(),
             storage=read.storage(),
-            container=read.matching("CAB_CONTAINER", r"(?=.{3,63}$)[a-z0-9]+(?:-[a-z0-9]+)*", "a container name"),
-            queue=read.matching(
-                "CAB_QUEUE", r"(?=.{3,56}$)[a-z0-9]+(?:-[a-z0-9]+)*", "a queue name of at most 56 characters"
-            ),
+            container=read.container(),
+            queue=read.queue(),
             source_hosts=read.source_hosts(),
             report_ids=read.report_ids(),
             report_lookback=timedelta(days=read.whole("REPORT_LOOKBACK_DAYS", 1, 90)),
@@ -166,6 +178,39 @@ class Settings:
         )
         read.raise_problems()
         return settings
+
+
+@dataclass(frozen=True, slots=True)
+class CabPlaces:
+    """Where the cabs and the pulls of this app are."""
+
+    storage: CabStorage
+    container: str
+    queue: str
+
+
+def devcenter_access(environment: Mapping[str, str] = os.environ) -> DevCenterAccess:
+    """Parse the settings of the sign-in alone.
+
+    Raises:
+        SettingsError: Names those that are missing or malformed.
+    """
+    read = _Reader(environment)
+    access = read.devcenter()
+    read.raise_problems()
+    return access
+
+
+def cab_places(environment: Mapping[str, str] = os.environ) -> CabPlaces:
+    """Parse the settings of the cab storage alone.
+
+    Raises:
+        SettingsError: Names those that are missing or malformed.
+    """
+    read = _Reader(environment)
+    places = CabPlaces(read.storage(), read.container(), read.queue())
+    read.raise_problems()
+    return places
 
 
 def binding_expression(name: str) -> str:
@@ -197,12 +242,22 @@ class _Reader:
             raise SettingsError("; ".join(self._problems) + ". docs/operate.md lists every setting.")
 
     def text(self, name: str) -> str:
-        return self._environment.get(name, "").strip() or default_of(name)
+        value = self._environment.get(name, "").strip() or default_of(name)
+        if _BY_NAME[name].secret:
+            never_show(value, *_KEYS.findall(value))
+        return value
 
     def matching(self, name: str, pattern: str, meaning: str) -> str:
         value = self.text(name)
         self._check(re.fullmatch(pattern, value) is not None, f"{name} is {value!r}, which is not {meaning}")
         return value
+
+    def container(self) -> str:
+        return self.matching("CAB_CONTAINER", r"(?=.{3,63}$)[a-z0-9]+(?:-[a-z0-9]+)*", "a container name")
+
+    def queue(self) -> str:
+        pattern = r"(?=.{3,56}$)[a-z0-9]+(?:-[a-z0-9]+)*"
+        return self.matching("CAB_QUEUE", pattern, "a queue name of at most 56 characters")
 
     def whole(self, name: str, least: int, most: int) -> int:
         value = self.text(name)
@@ -264,6 +319,13 @@ class _Reader:
 
     def storage(self) -> CabStorage:
         connection_string = self.text("CAB_STORAGE") or None
+        client_id, credential = (
+            self._environment.get(f"CAB_STORAGE__{name}", "").strip() for name in ("clientId", "credential")
+        )
+        self._check(
+            credential.lower() in {"", "managedidentity"},
+            f"CAB_STORAGE__credential is {credential!r}, which is not managedidentity",
+        )
         uris = {
             kind: self._environment.get(f"CAB_STORAGE__{kind}ServiceUri", "").strip()
             for kind in ("blob", "queue", "table")
@@ -281,7 +343,8 @@ class _Reader:
             blob_uri=uris["blob"],
             queue_uri=uris["queue"],
             table_uri=uris["table"],
-            client_id=self._environment.get("CAB_STORAGE__clientId", "").strip() or None,
+            client_id=client_id or None,
+            managed_identity=bool(client_id) or credential.lower() == "managedidentity",
         )
 
     def _url(self, name: str, value: str) -> str:

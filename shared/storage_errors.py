@@ -8,11 +8,11 @@ from http import HTTPStatus
 
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
 
-from shared.errors import AgainLater, CabferryError, NeedsPerson, Never
+from shared.errors import AgainLater, BadAnswer, CabferryError, NeedsPerson, Never
 from shared.redaction import excerpt
 from shared.waits import wait_asked
 
-_BUSY = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS, 0}
+_BUSY = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 _NOT_DEPLOYED = {"ContainerNotFound", "QueueNotFound", "TableNotFound"}
 
 
@@ -64,8 +64,13 @@ class Refusal:
             )
         if self.code in _NOT_DEPLOYED:
             return NeedsPerson(f"{message}. The deployment creates it (docs/deploy.md).")
+        if not self.status:
+            return AgainLater(f"{what}: the answer of storage broke off: {excerpt(self.text)}")
         if self.status >= HTTPStatus.INTERNAL_SERVER_ERROR or self.status in _BUSY:
             return AgainLater(message, self.wait)
+        if self.status < HTTPStatus.MULTIPLE_CHOICES:
+            # A page of something that stands between, as a rule.
+            return BadAnswer(f"{message}, and not what was asked for: {excerpt(self.text)}")
         return Never(f"{message}: {excerpt(self.text)}")
 
 
@@ -87,6 +92,7 @@ def storage_errors(what: str) -> Iterator[None]:
     Raises:
         NeedsPerson: 401, 403, or a container, queue or table that is not there.
         AgainLater: No connection, no answer in time, 408, 429, 5xx, even after the SDK's own tries.
+        BadAnswer: A success that is not the one of this request.
         Never: The request itself is refused.
     """
     try:

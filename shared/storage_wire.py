@@ -10,9 +10,8 @@ import base64
 import hashlib
 import hmac
 import os
-import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,23 +19,20 @@ from urllib.parse import urlencode, urlsplit
 
 import certifi
 import urllib3
-from azure.core.exceptions import AzureError, ClientAuthenticationError
 from requests.utils import get_environ_proxies, select_proxy
 
-from shared.access_tokens import STORAGE_SCOPE
-from shared.errors import AgainLater, NeedsPerson
-from shared.redaction import excerpt
+from shared.errors import AgainLater
 from shared.storage_errors import Refusal, RefusedError
 from shared.waits import wait_asked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from azure.core.credentials import AccessToken, TokenCredential
+    from shared.access_tokens import AccessTokens
 
 _CONNECT_SECONDS, _READ_SECONDS = 10.0, 120.0
 _TRIES, _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 3, 0.5, 5.0
-_RENEW_SECONDS_BEFORE_END = 300
+_CODE, _BEARER = "x-ms-error-code", "Bearer "
 _BUSY = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 _SIGNED_HEADERS = (
     "Content-Encoding",
@@ -68,8 +64,8 @@ class WireRequest:
     method: str
     path: str
     query: Mapping[str, str]
-    headers: Mapping[str, str]
-    body: bytes = b""
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(default=b"", repr=False)
 
 
 class Authorization(Protocol):
@@ -81,6 +77,13 @@ class Authorization(Protocol):
         Args:
             request: The request.
             date: Its x-ms-date.
+        """
+
+    def renew(self, refused: str) -> bool:
+        """Make anew what proves it, and tell whether that can help.
+
+        Args:
+            refused: The header that the service did not accept.
         """
 
 
@@ -97,7 +100,7 @@ class SharedKey:
     """
 
     account: str
-    key: bytes
+    key: bytes = field(repr=False)
     for_tables: bool = False
 
     def value(self, request: WireRequest, date: str) -> str:
@@ -105,6 +108,10 @@ class SharedKey:
         text = self._table_text(request, date) if self.for_tables else self._blob_text(request, date)
         digest = hmac.new(self.key, text.encode(), hashlib.sha256).digest()
         return f"SharedKey {self.account}:{base64.b64encode(digest).decode()}"
+
+    def renew(self, refused: str) -> bool:  # noqa: ARG002 - the same key signs in the same way
+        """Return that a key cannot be renewed."""
+        return False
 
     def _table_text(self, request: WireRequest, date: str) -> str:
         content_type = request.headers.get("Content-Type", "")
@@ -126,15 +133,14 @@ class SharedKey:
 
 
 class BearerToken:
-    """Show the token of an identity, kept until shortly before it ends.
+    """Show the token of an identity.
 
     Args:
-        credential: The identity.
+        tokens: The identity's tokens.
     """
 
-    def __init__(self, credential: TokenCredential) -> None:
-        self._credential, self._lock = credential, threading.Lock()
-        self._token: AccessToken | None = None
+    def __init__(self, tokens: AccessTokens) -> None:
+        self._tokens = tokens
 
     def value(self, request: WireRequest, date: str) -> str:  # noqa: ARG002 - one token for all requests
         """Return the token.
@@ -143,15 +149,11 @@ class BearerToken:
             NeedsPerson: There is no identity, or it is refused.
             AgainLater: The token endpoint does not answer.
         """
-        with self._lock:
-            if self._token is None or self._token.expires_on - time.time() < _RENEW_SECONDS_BEFORE_END:
-                try:
-                    self._token = self._credential.get_token(STORAGE_SCOPE)
-                except ClientAuthenticationError as error:
-                    raise NeedsPerson(f"no token for the cab storage: {excerpt(error.message, 400)}") from None
-                except AzureError as error:
-                    raise AgainLater(f"no token for the cab storage: {excerpt(error.message)}") from None
-            return f"Bearer {self._token.token}"
+        return _BEARER + self._tokens.current()
+
+    def renew(self, refused: str) -> bool:
+        """Ask for another token, once for all that met the same refusal."""
+        return self._tokens.renewed(refused.removeprefix(_BEARER)) != refused.removeprefix(_BEARER)
 
 
 class StorageWire:
@@ -178,13 +180,17 @@ class StorageWire:
         proxy = select_proxy(self._origin, get_environ_proxies(self._origin))
         manager = urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
         # A proxy of plain HTTP wants whole URLs; everybody else gets the path, on the one pool there is.
-        self._pool = manager.connection_from_url(self._origin)
+        self._manager, self._pool = manager, manager.connection_from_url(self._origin)
         self._prefix = self._origin if proxy and parts.scheme == "http" else ""
 
     @property
     def origin(self) -> str:
         """Return scheme, host and port."""
         return self._origin
+
+    def close(self) -> None:
+        """Close the connections that are kept open."""
+        self._manager.clear()
 
     def send(self, request: WireRequest, what: str, success: HTTPStatus) -> bytes:
         """Send a request, up to three times while the service is busy or cannot be reached, and return the body.
@@ -210,6 +216,18 @@ class StorageWire:
         return self._sent(request, what, success)
 
     def _sent(self, request: WireRequest, what: str, success: HTTPStatus) -> bytes:
+        answer, shown = self._asked(request, what)
+        if self._authorization and _is_unauthenticated(answer) and self._authorization.renew(shown):
+            answer, _ = self._asked(request, what)
+        if answer.status == success:
+            return answer.data
+        code = answer.headers.get(_CODE, "")
+        if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR or answer.status in _BUSY:
+            raise AgainLater(f"{what}: storage answered {answer.status} {code}", wait_asked(answer.headers, ""))
+        raise RefusedError(Refusal(answer.status, code, answer.data.decode("utf-8", "replace")))
+
+    def _asked(self, request: WireRequest, what: str) -> tuple[urllib3.BaseHTTPResponse, str]:
+        """Send a request once; return the answer, and what was shown as authorization."""
         date = formatdate(usegmt=True)
         request = WireRequest(
             request.method,
@@ -219,8 +237,9 @@ class StorageWire:
             request.body,
         )
         headers = {**request.headers, "x-ms-date": date}
-        if self._authorization:
-            headers["Authorization"] = self._authorization.value(request, date)
+        shown = self._authorization.value(request, date) if self._authorization else ""
+        if shown:
+            headers["Authorization"] = shown
         query = "&".join(part for part in (urlencode(request.query), self._sas) if part)
         url = f"{self._prefix}{request.path}{'?' + query if query else ''}"
         try:
@@ -229,9 +248,11 @@ class StorageWire:
             )
         except urllib3.exceptions.HTTPError as error:
             raise AgainLater(f"{what}: storage does not answer ({type(error).__name__})") from None
-        if answer.status == success:
-            return answer.data
-        code = answer.headers.get("x-ms-error-code", "")
-        if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR or answer.status in _BUSY:
-            raise AgainLater(f"{what}: storage answered {answer.status} {code}", wait_asked(answer.headers, ""))
-        raise RefusedError(Refusal(answer.status, code, answer.data.decode("utf-8", "replace")))
+        return answer, shown
+
+
+def _is_unauthenticated(answer: urllib3.BaseHTTPResponse) -> bool:
+    """Tell whether a token was not accepted, as one that has ended meanwhile; a missing role is another 403."""
+    return answer.status == HTTPStatus.UNAUTHORIZED or (
+        answer.status == HTTPStatus.FORBIDDEN and answer.headers.get(_CODE) == "AuthenticationFailed"
+    )

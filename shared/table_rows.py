@@ -11,6 +11,7 @@ from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError
 from azure.data.tables import EdmType, EntityProperty, TableClient, UpdateMode
 
+from shared.errors import BadInput
 from shared.storage_errors import Refusal, RefusedError, storage_errors
 from shared.table_transaction import TRANSACTION_ROWS, Long
 
@@ -128,7 +129,7 @@ class TableRows:
                 raise
 
     def query(self, where: str, values: Mapping[str, Value], select: Sequence[str] = ()) -> Iterator[Row]:
-        """Yield the rows that fit, page by page.
+        """Yield the rows that fit, page by page, in the order of their keys.
 
         Args:
             where: An OData filter with @names.
@@ -140,6 +141,14 @@ class TableRows:
             for entity in self._client.query_entities(where, parameters=dict(values), select=columns):
                 yield _row(entity)
 
+    def partition_after(self, bound: str) -> str | None:
+        """Return the first PartitionKey that is greater than a text, None where there is none."""
+        with storage_errors(f"{self._name}, looking for the partition after {bound!r}"):
+            found = self._client.query_entities(
+                "PartitionKey gt @bound", parameters={"bound": bound}, select=["PartitionKey"], results_per_page=1
+            )
+            return next((str(entity["PartitionKey"]) for entity in found), None)
+
     def page(
         self, where: str, values: Mapping[str, Value], limit: int, after: dict[str, str] | None
     ) -> tuple[list[Row], dict[str, str] | None]:
@@ -150,12 +159,20 @@ class TableRows:
             values: What the @names stand for.
             limit: The most rows of a page, up to 1,000.
             after: What an earlier page returned as its continuation.
+
+        Raises:
+            BadInput: Storage does not know the continuation; where it comes from a caller, it can be anything.
         """
         with storage_errors(f"{self._name}, reading a page"):
             entities = self._client.query_entities(where, parameters=dict(values), results_per_page=limit)
             # The SDK types its continuation as text, and hands out and takes a mapping of two keys.
             pages: Any = entities.by_page(continuation_token=cast("str | None", after))
-            rows = [_row(entity) for entity in next(pages, ())]
+            try:
+                rows = [_row(entity) for entity in next(pages, ())]
+            except HttpResponseError as error:
+                if after and error.status_code == HTTPStatus.BAD_REQUEST:
+                    raise BadInput("continuation is not one that an earlier page returned") from None
+                raise
             return rows, pages.continuation_token
 
 

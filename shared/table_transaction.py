@@ -42,11 +42,14 @@ class Long:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One write of a transaction: an insert that fails where the row exists, a merge of one version, or an upsert."""
+    """One write of a transaction.
+
+    An insert fails where the row exists, a merge and a delete where it is not the version of the etag, an upsert never.
+    """
 
     key: str
     columns: Columns
-    how: Literal["insert", "merge", "upsert"]
+    how: Literal["insert", "merge", "upsert", "delete"]
     etag: str = ""
 
 
@@ -70,7 +73,7 @@ class TableTransactions:
             writes: At most 100.
 
         Returns:
-            The new etags in the order of the writes.
+            The new etags in the order of the writes; a delete leaves none.
 
         Raises:
             RefusedError: None of them was done; the refusal is that of the first that could not be.
@@ -86,7 +89,7 @@ class TableTransactions:
                 code = _CODE.search(answer)
                 raise RefusedError(Refusal(status, code[1].decode() if code else "", answer.decode("utf-8", "replace")))
         etags = [etag.decode() for etag in _ETAG.findall(answer)]
-        if len(etags) != len(writes):
+        if len(etags) != sum(write.how != "delete" for write in writes):
             seen = excerpt(answer.decode("utf-8", "replace"))
             raise BadAnswer(f"{what}: the answer tells of {len(etags)} writes; seen: {seen}")
         return etags
@@ -101,16 +104,17 @@ class TableTransactions:
         match write.how:
             case "insert":
                 request, columns = f"POST {self._url}", {"PartitionKey": partition, "RowKey": write.key}
-            case "merge" | "upsert":
+            case "merge" | "upsert" | "delete":
                 keys = f"PartitionKey='{_quoted(partition)}',RowKey='{_quoted(write.key)}'"
-                request, columns = f"PATCH {self._url}({keys})", {}
-        condition = f"If-Match: {write.etag}\r\n" if write.how == "merge" else ""
+                request, columns = f"{'DELETE' if write.how == 'delete' else 'PATCH'} {self._url}({keys})", {}
+        condition = f"If-Match: {write.etag}\r\n" if write.how in {"merge", "delete"} else ""
         head = (
             f"--{_CHANGES}\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n"
             f"{request} HTTP/1.1\r\nContent-Type: application/json\r\nAccept: {_TYPE}\r\n"
             f"Prefer: return-no-content\r\nDataServiceVersion: 3.0\r\n{condition}\r\n"
         )
-        return head.encode() + msgspec.json.encode({**columns, **_wire_columns(write.columns)}) + b"\r\n"
+        body = b"" if write.how == "delete" else msgspec.json.encode({**columns, **_wire_columns(write.columns)})
+        return head.encode() + body + b"\r\n"
 
 
 def _quoted(key: str) -> str:

@@ -38,6 +38,15 @@ def growing_wait(tries: int) -> timedelta:
     return wait * random.uniform(0.8, 1.2)  # noqa: S311 - a spread against herds, not a secret
 
 
+def spread(wait: timedelta) -> timedelta:
+    """Return a wait that is up to half as long again, so that those who wait for the same moment do not come together.
+
+    Args:
+        wait: The least.
+    """
+    return wait * random.uniform(1, 1.5)  # noqa: S311 - not a secret
+
+
 def _from_header(value: str, now: datetime) -> timedelta | None:
     if re.fullmatch(r"\d{1,9}", value):
         return timedelta(seconds=int(value))

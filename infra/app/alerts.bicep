@@ -7,8 +7,8 @@ param email string
 var rules = [
   {
     name: 'cabferry-failures'
-    description: 'A pull was given up (abandon_pull ran), or a report check or a pull failed. See GET /api/pulls?state=Failed.'
-    query: 'AppRequests | where Name == "abandon_pull" or (Name in ("check_reports", "pull_failure") and Success == false)'
+    description: 'A pull was given up (abandon_pull ran), or a report check, a reconcile or a pull failed. See GET /api/pulls?state=Failed.'
+    query: 'AppRequests | where Name == "abandon_pull" or (Name in ("check_reports", "reconcile", "pull_failure") and Success == false)'
     operator: 'GreaterThan'
     threshold: 0
     windowSize: 'PT1H'
@@ -17,6 +17,22 @@ var rules = [
     name: 'cabferry-silence'
     description: 'No report check succeeded for a day. Nothing new is ferried.'
     query: 'AppRequests | where Name == "check_reports" and Success == true'
+    operator: 'LessThan'
+    threshold: 1
+    windowSize: 'P1D'
+  }
+  {
+    name: 'cabferry-expiring'
+    description: 'Cabs that are not in the container expire within 48 hours, or have expired. See GET /api/health and GET /api/pulls?state=Failed.'
+    query: 'AppTraces | parse Message with * "reconcile: " * " expiringWithin48Hours=" expiring:long " lost=" lost:long " " * | where expiring + lost > 0'
+    operator: 'GreaterThan'
+    threshold: 0
+    windowSize: 'PT6H'
+  }
+  {
+    name: 'cabferry-unwatched'
+    description: 'No reconcile succeeded for a day. What is stuck stays so, and nobody counts what is missing.'
+    query: 'AppRequests | where Name == "reconcile" and Success == true'
     operator: 'LessThan'
     threshold: 1
     windowSize: 'P1D'

@@ -23,6 +23,8 @@ resource account 'Microsoft.Storage/storageAccounts@2025-01-01' = {
     allowBlobPublicAccess: false
     allowSharedKeyAccess: false
     defaultToOAuthAuthentication: true
+    // No copy of a dump in somebody else's tenant. allowedCopyScope stays unset: the sources are in Microsoft's tenant.
+    allowCrossTenantReplication: false
     minimumTlsVersion: 'TLS1_2'
     supportsHttpsTrafficOnly: true
     // Open to the network, closed without a role. Private endpoints come with a later version.
@@ -49,6 +51,9 @@ resource blobService 'Microsoft.Storage/storageAccounts/blobServices@2025-01-01'
 resource container 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-01-01' = {
   parent: blobService
   name: containerName
+  properties: {
+    publicAccess: 'None'
+  }
 }
 
 resource retention 'Microsoft.Storage/storageAccounts/managementPolicies@2025-01-01' = {

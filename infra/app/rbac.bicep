@@ -11,6 +11,7 @@ param customRoleName string
 
 var roles = {
   storageBlobDataOwner: 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b' // Storage Blob Data Owner
+  storageBlobDelegator: 'db58b8e5-c6ad-4a2a-8342-4190687cbf4a' // Storage Blob Delegator
   storageQueueDataContributor: '974c5e8b-45b9-4653-ba55-5f855dd0fb88' // Storage Queue Data Contributor
   storageTableDataContributor: '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3' // Storage Table Data Contributor
   monitoringMetricsPublisher: '3913510d-42f4-4e42-8a64-420c390055eb' // Monitoring Metrics Publisher
@@ -18,12 +19,12 @@ var roles = {
 
 // The app writes cabs with index tags and never deletes one. Storage Blob Data Contributor cannot write tags, and both
 // it and Storage Blob Data Owner can delete: hence a role of our own. It cannot create containers either; the container
-// is part of this deployment.
+// is part of this deployment. What it may delete are the probes of GET /api/preflight: the assignment below says so.
 resource cabWriter 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   name: guid(resourceGroup().id, 'cab-writer')
   properties: {
     roleName: customRoleName
-    description: 'Read and write cabs and their index tags in one container, delete nothing.'
+    description: 'Read and write cabs and their index tags in one container, delete nothing but probes.'
     type: 'customRole'
     permissions: [
       {
@@ -35,6 +36,7 @@ resource cabWriter 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
           'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read'
           'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/write'
           'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/add/action'
+          'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/delete'
           'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/tags/write'
         ]
         notDataActions: []
@@ -67,6 +69,20 @@ resource writeCabs 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
     principalId: principalId
     principalType: 'ServicePrincipal'
     roleDefinitionId: cabWriter.id
+    // No cab has such a name: an applicationId has no underscore (shared/failure.py, shared/storage_probes.py).
+    condition: '((!(ActionMatches{\'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/delete\'})) OR (@Resource[Microsoft.Storage/storageAccounts/blobServices/containers/blobs:path] StringLike \'_preflight/*\'))'
+    conditionVersion: '2.0'
+  }
+}
+
+// The preflight copies a probe from a SAS, as cabs are copied. Such a SAS allows nothing that the identity may not do.
+resource signProbes 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(cabStorage.id, principalId, roles.storageBlobDelegator)
+  scope: cabStorage
+  properties: {
+    principalId: principalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.storageBlobDelegator)
   }
 }
 

@@ -57,9 +57,10 @@ API_VERSIONS: dict[str, tuple[str, str]] = {
 }
 
 # Id to name, from github.com/MicrosoftDocs/azure-docs articles/role-based-access-control/built-in-roles/storage.md (the
-# first three), the flex-consumption samples' IaC/bicep/rbac.bicep, and avm/res/key-vault/vault/main.bicep.
+# first four), the flex-consumption samples' IaC/bicep/rbac.bicep, and avm/res/key-vault/vault/main.bicep.
 BUILT_IN_ROLES: dict[str, str] = {
     "b7e6dc6d-f1e8-4753-8033-0f276bb0955b": "Storage Blob Data Owner",
+    "db58b8e5-c6ad-4a2a-8342-4190687cbf4a": "Storage Blob Delegator",
     "974c5e8b-45b9-4653-ba55-5f855dd0fb88": "Storage Queue Data Contributor",
     "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3": "Storage Table Data Contributor",
     "3913510d-42f4-4e42-8a64-420c390055eb": "Monitoring Metrics Publisher",

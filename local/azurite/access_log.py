@@ -1,11 +1,14 @@
 """Read Azurite's access log: one line a request, as the `common` format of morgan writes it."""
 
 import re
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 _LINE = re.compile(r'\S+ \S+ \S+ \[[^\]]*\] "(?P<method>[A-Z]+) (?P<target>\S+) HTTP/[\d.]+" (?P<status>\d{3}|-)')
+_CREATED = {201, 202}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +55,21 @@ class StorageRequest:
         """Whether it put, got, updated or deleted messages of a queue (`/{queue}/messages`)."""
         parts = self.path.split("/")
         return len(parts) >= 3 and parts[2] == "messages"  # noqa: PLR2004 (empty, queue, messages)
+
+
+def creations(requests: Iterable[StorageRequest], container: str) -> Counter[str]:
+    """Return how often each blob of a container was made, by a copy, an upload or a list of blocks.
+
+    Args:
+        requests: Of the container's account.
+        container: Its name.
+    """
+    prefix = f"/{container}/"
+    return Counter(
+        request.path.removeprefix(prefix)
+        for request in requests
+        if request.method == "PUT"
+        and request.path.startswith(prefix)
+        and request.comp in {"", "blocklist"}
+        and request.status in _CREATED
+    )

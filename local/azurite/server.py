@@ -3,19 +3,22 @@
 import base64
 import os
 import secrets
+import ssl
 import subprocess
 import sys
 import threading
 import urllib.error
 import urllib.request
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from local.azurite.access_log import StorageRequest
 from local.azurite.install import AzuriteCommand
+from local.simulator.certificates import Certificates
 
 START_TIMEOUT = 60.0
 STOP_TIMEOUT = 30.0
@@ -36,6 +39,20 @@ def account_key() -> str:
     return base64.b64encode(secrets.token_bytes(64)).decode()
 
 
+@dataclass(slots=True)
+class _Watch:
+    """What is counted until enough of it has come."""
+
+    wanted: Callable[[StorageRequest], bool]
+    left: int
+    reached: threading.Event = field(default_factory=threading.Event)
+
+    def see(self, request: StorageRequest) -> None:
+        self.left -= self.wanted(request)
+        if self.left <= 0:
+            self.reached.set()
+
+
 class Azurite:
     """An Azurite of one's own: listens on loopback from `start` (or entering the context) to `stop`.
 
@@ -49,6 +66,7 @@ class Azurite:
         accounts: Mapping[str, str],
         folder: Path | None = None,
         recorded: bool = False,
+        certificates: Certificates | None = None,
     ) -> None:
         """Describe it; nothing runs yet.
 
@@ -57,11 +75,14 @@ class Azurite:
             accounts: Account names and their base64 keys. It takes no other account while it runs.
             folder: Where it keeps its data; None keeps all in memory, gone when it stops.
             recorded: Whether `requests` can tell what it was asked; kept in memory, so not for long runs.
+            certificates: Speaks HTTPS with them, and takes the tokens of identities: it looks at their issuer, audience
+                and times, and at no signature or role. None speaks HTTP, with keys and SAS alone.
         """
         self._command = command
         self._accounts = dict(accounts)
         self._folder = folder
         self._recorded = recorded
+        self._certificates = certificates
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
         self._heard = threading.Condition()
@@ -69,6 +90,7 @@ class Azurite:
         self._output: deque[str] = deque(maxlen=_KEPT_OUTPUT)
         self._addresses: dict[str, str] = {}
         self._requests: list[StorageRequest] = []
+        self._watches: list[_Watch] = []
 
     def __enter__(self) -> Self:
         self.start()
@@ -93,7 +115,7 @@ class Azurite:
             text=True,
             encoding="utf-8",
             errors="replace",
-            env=os.environ | {"AZURITE_ACCOUNTS": ";".join(f"{name}:{key}" for name, key in self._accounts.items())},
+            env=os.environ | self._environment(),
             # Ctrl-C goes to the whole foreground group: Azurite must outlive those who still write to it.
             start_new_session=sys.platform != "win32",
             creationflags=_CREATION_FLAGS,
@@ -151,9 +173,20 @@ class Azurite:
             KeyError: It has no such account.
             AzuriteError: It does not run.
         """
-        endpoints = "".join(f"{service}Endpoint={self._address(service)}/{account};" for service in _SERVICES)
-        key = self._accounts[account]
-        return f"DefaultEndpointsProtocol=http;AccountName={account};AccountKey={key};{endpoints}"
+        endpoints = "".join(f"{service}Endpoint={uri};" for service, uri in self.uris(account).items())
+        protocol, key = "https" if self._certificates else "http", self._accounts[account]
+        return f"DefaultEndpointsProtocol={protocol};AccountName={account};AccountKey={key};{endpoints}"
+
+    def uris(self, account: str) -> Mapping[str, str]:
+        """Return the address of each service (Blob, Queue, Table) of one of its accounts.
+
+        Args:
+            account: The account's name.
+
+        Raises:
+            AzuriteError: It does not run.
+        """
+        return {service: f"{self._address(service)}/{account}" for service in _SERVICES}
 
     def requests(self, account: str | None = None) -> Sequence[StorageRequest]:
         """Return every request that was answered before this call, in the order of its access log.
@@ -175,11 +208,30 @@ class Azurite:
             self._requests = [request for request in self._requests if request.account not in last]
             return tuple(request for request in self._requests if account in {None, request.account})
 
+    def watch(self, wanted: Callable[[StorageRequest], bool], times: int = 1) -> threading.Event:
+        """Return what is set as soon as so many requests, from now on, were answered.
+
+        Args:
+            wanted: Which requests count.
+            times: How many of them.
+
+        Raises:
+            AzuriteError: It was not made with `recorded`.
+        """
+        if not self._recorded:
+            raise AzuriteError("this Azurite does not record its requests")
+        watch = _Watch(wanted, times)
+        with self._heard:
+            self._watches.append(watch)
+        return watch.reached
+
     def _ask(self, service: str) -> str:
         """Send a service a request of no account, and return the name by which its log line is known."""
         name = f"mark{secrets.token_hex(8)}"
         try:
-            with urllib.request.urlopen(f"{self._address(service)}/{name}/", timeout=STOP_TIMEOUT):  # noqa: S310
+            trust = ssl.create_default_context(cafile=self._certificates.authority) if self._certificates else None
+            url = f"{self._address(service)}/{name}/"
+            with urllib.request.urlopen(url, timeout=STOP_TIMEOUT, context=trust):  # noqa: S310 - loopback
                 pass
         except urllib.error.HTTPError as refused:
             refused.close()
@@ -190,6 +242,17 @@ class Azurite:
             return self._addresses[service]
         except KeyError:
             raise AzuriteError("Azurite does not run") from None
+
+    def _environment(self) -> dict[str, str]:
+        accounts = ";".join(f"{name}:{key}" for name, key in self._accounts.items())
+        # It asks itself where it copies from one account to another.
+        trust = {"NODE_EXTRA_CA_CERTS": str(self._certificates.authority)} if self._certificates else {}
+        return {"AZURITE_ACCOUNTS": accounts, **trust}
+
+    def _tls(self) -> list[str]:
+        if self._certificates is None:
+            return []
+        return ["--oauth", "basic", "--cert", str(self._certificates.certificate), "--key", str(self._certificates.key)]
 
     def _arguments(self) -> list[str]:
         watch = Path(__file__).with_name("parent_watch.cjs")
@@ -202,6 +265,7 @@ class Azurite:
             str(self._command.script),
             *ports,
             *place,
+            *self._tls(),
             "--skipApiVersionCheck",
             "--disableTelemetry",
             *(() if self._recorded else ("--silent",)),
@@ -221,6 +285,9 @@ class Azurite:
         request = StorageRequest.from_line(line)
         if request is not None:
             self._requests.append(request)
+            for watch in self._watches:
+                watch.see(request)
+            self._watches = [watch for watch in self._watches if not watch.reached.is_set()]
             return
         self._output.append(line)
         before, found, address = line.partition(_LISTENING)

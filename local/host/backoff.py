@@ -22,8 +22,8 @@ class PollingBackoff:
         """Return the wait after one more look that found nothing."""
         wait = _MINIMUM
         if self._empty_looks:
-            # Spreads the looks of several hosts; nothing secret hangs on it.
-            spread = random.uniform(1 - _SPREAD, 1 + _SPREAD)  # noqa: S311
+            # Spreads the looks of several hosts.
+            spread = random.uniform(1 - _SPREAD, 1 + _SPREAD)  # noqa: S311 - nothing secret hangs on it
             wait += _MINIMUM * 2 ** (self._empty_looks - 1) * spread
         if wait >= self._maximum:
             return self._maximum

@@ -14,7 +14,7 @@ from local.host.admin import Admin, FunctionStatus
 from local.host.errors import BindingError, IndexingError, StartError
 from local.host.functions import Function, HttpTrigger
 from local.host.host_json import read_host_json
-from local.host.http_routes import LARGEST_BODY_BYTES, Route, add_reason, add_routes, route_of
+from local.host.http_routes import LARGEST_BODY_BYTES, LONGEST_ADDRESS_BYTES, Route, add_reason, add_routes, route_of
 from local.host.invocations import Invocations
 from local.host.listeners import Listener, ListenerFactory
 from local.host.log import hide_credentials
@@ -120,6 +120,8 @@ class Host:
                 if isinstance(function.trigger, HttpTrigger):
                     routes.append(route_of(function, function.trigger, self._prefix, self._environment))
                     path = routes[-1].path
+                elif self._options.http_only:
+                    error = "LOCAL_HTTP_ONLY is set"
                 else:
                     self._listeners.append(factory.make(function, function.trigger))
             except BindingError as reason:
@@ -138,7 +140,9 @@ class Host:
 
     async def _serve(self, application: web.Application) -> None:
         # By then all work has ended or was cut off, and only answers may still be on their way.
-        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
+        self._runner = web.AppRunner(
+            application, access_log=None, shutdown_timeout=0.5, max_line_size=LONGEST_ADDRESS_BYTES
+        )
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, _ADDRESS, self.port).start()

@@ -22,6 +22,8 @@ from local.host.worker import Datum
 
 # As in Azure.
 LARGEST_BODY_BYTES = 100 * 1024 * 1024
+# More than Azure's, so that the app itself says what is wrong with a query that is too long.
+LONGEST_ADDRESS_BYTES = 64 * 1024
 
 _PARAMETER = r"\{[A-Za-z_][A-Za-z0-9_]*\}"
 _TEMPLATE = re.compile(rf"(?:[^{{}}]|{_PARAMETER})*")
@@ -115,7 +117,10 @@ async def _not_found(_request: web.Request) -> web.StreamResponse:
 
 def _handler(function: Function, invocations: Invocations) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
-        value = await _request_value(request)
+        try:
+            value = await _request_value(request)
+        except web.HTTPRequestEntityTooLarge:
+            return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body has more than {LARGEST_BODY_BYTES} bytes")
         responses: list[web.Response] = []
 
         async def work() -> None:

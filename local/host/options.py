@@ -16,14 +16,16 @@ class HostOptions:
     Args:
         message_lease: How long a taken message stays invisible without a renewal; ten minutes in Azure.
         stop_grace: How long running functions may go on after a stop was asked for.
+        http_only: Whether no queue and no timer is listened to.
     """
 
     message_lease: timedelta
     stop_grace: timedelta
+    http_only: bool
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Read LOCAL_MESSAGE_LEASE_SECONDS (600) and LOCAL_STOP_GRACE_SECONDS (10).
+        """Read LOCAL_MESSAGE_LEASE_SECONDS (600), LOCAL_STOP_GRACE_SECONDS (10) and LOCAL_HTTP_ONLY (not set).
 
         Raises:
             StartError: One of them is not a whole number in its range.
@@ -31,6 +33,7 @@ class HostOptions:
         return cls(
             message_lease=_seconds(environment, "LOCAL_MESSAGE_LEASE_SECONDS", default=600, least=2, most=604_800),
             stop_grace=_seconds(environment, "LOCAL_STOP_GRACE_SECONDS", default=10, least=0, most=3_600),
+            http_only=bool(environment.get("LOCAL_HTTP_ONLY", "").strip()),
         )
 
 

@@ -76,6 +76,8 @@ def _sign_in_page() -> web.Response:
 
 def _throttled(fault: Fault) -> web.Response:
     headers = {}
+    if fault.kind is FaultKind.THROTTLED_SILENT:
+        return gateway(429, "Rate limit is exceeded.")
     if fault.kind is FaultKind.THROTTLED:
         headers["Retry-After"] = str(fault.retry_after)
     elif fault.kind is FaultKind.THROTTLED_DATE:
@@ -89,12 +91,19 @@ _FAILING: Mapping[FaultKind, Callable[[Fault], web.Response]] = {
     FaultKind.THROTTLED: _throttled,
     FaultKind.THROTTLED_DATE: _throttled,
     FaultKind.THROTTLED_SENTENCE: _throttled,
+    FaultKind.THROTTLED_SILENT: _throttled,
     FaultKind.SERVER_ERROR: lambda _: gateway(500, "Internal server error"),
     FaultKind.UNAVAILABLE: lambda _: gateway(503, "Service Unavailable"),
+    FaultKind.UNAVAILABLE_WAIT: lambda fault: gateway(
+        503, "Service Unavailable", {"Retry-After": str(fault.retry_after)}
+    ),
     FaultKind.TIMED_OUT: lambda _: gateway(408, "Request Timeout"),
     FaultKind.UNAUTHORIZED: lambda _: unauthorized(),
     FaultKind.FORBIDDEN: lambda _: forbidden(),
     FaultKind.BAD_REQUEST: lambda _: bad_request(["the fault script says so"]),
+    FaultKind.NOT_FOUND: lambda _: gateway(404, "Resource not found"),
+    FaultKind.CONFLICT: lambda _: gateway(409, "Conflict"),
+    FaultKind.PRECONDITION_FAILED: lambda _: gateway(412, "Precondition Failed"),
     FaultKind.HTML: lambda _: _sign_in_page(),
     FaultKind.WRONG_TYPE: lambda _: as_json({"Value": "none", "data": "none", "errors": "none"}),
 }

@@ -1,6 +1,5 @@
 """Answer the API's calls over HTTP: token, faults and ledger are the same for all of them."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
@@ -11,9 +10,10 @@ from local.simulator import answers, batch, reports
 from local.simulator.catalogue import BlobPlace, Cab, ReportRun
 from local.simulator.center import DevCenter
 from local.simulator.faults import Call, Fault, FaultKind
-from local.simulator.front import Cut, bare_blob, cut, signed_blob
+from local.simulator.front import bare_blob, signed_blob
 from local.simulator.ledger import SeenRequest
 from local.simulator.scenario import BlobHost, Location
+from local.simulator.spoiling import Cut, spoiled
 
 REPORT_SAS_LIFETIME = timedelta(hours=12)
 _EXPIRED_FOR = timedelta(minutes=1)
@@ -66,19 +66,19 @@ class Api:
 
     async def _answer(self, call: Call, answer: Answer, request: web.Request) -> web.StreamResponse:
         fault = self._center.faults.take(call, {**request.match_info, **request.query})
-        if fault is not None:
-            failing = answers.failing(fault)
-            if failing is not None:
-                return failing
-            if fault.kind is FaultKind.RESET:
-                return cut(request, reset=True)
-            if fault.kind is FaultKind.SLOW:
-                await asyncio.sleep(fault.delay)
+        if fault is None:
+            return await self._right_answer(call, answer, request, None)
+        failing = answers.failing(fault)
+        if failing is not None:
+            return failing
+        return await spoiled(request, fault.kind, fault.delay, lambda: self._right_answer(call, answer, request, fault))
+
+    async def _right_answer(
+        self, call: Call, answer: Answer, request: web.Request, fault: Fault | None
+    ) -> web.StreamResponse:
         if call is not Call.BLOB and not self._accepts(_bearer(request)):
             return answers.unauthorized()
-        response = await answer(request, fault)
-        halved = fault is not None and fault.kind is FaultKind.TRUNCATED and not isinstance(response, Cut)
-        return _half(response) if halved and isinstance(response, web.Response) else response
+        return await answer(request, fault)
 
     def _note(self, call: Call, request: web.Request, status: int) -> None:
         query = {} if "sig" in request.query else dict(request.query)
@@ -142,12 +142,12 @@ class Api:
         if not self._center.sources.has(place.account):
             return answers.gateway(404, "Resource not found")
         if "sig" in request.query:
-            return await signed_blob(request, self._center.sources, self._client, place, fault)
+            return await signed_blob(request, self._center.sources, self._client, place, whole=fault is not None)
         if not self._storage_accepts(_bearer(request)):
             return answers.storage_error(
                 401, "NoAuthenticationInformation", "Server failed to authenticate the request."
             )
-        return await bare_blob(request, self._center.sources, place)
+        return await bare_blob(request, self._center.sources, place, whole=fault is not None)
 
     async def _unknown(self, _: web.Request, __: Fault | None) -> web.Response:
         return answers.gateway(404, "Resource not found")
@@ -158,6 +158,8 @@ class Api:
     def _location(self, request: web.Request, run: ReportRun) -> str:
         if run.form.location is Location.BARE:
             return _front_url(request, run.place)
+        if run.form.location is Location.STORAGE:
+            return self._center.sources.url(run.place)
         expiry = datetime.now(UTC).replace(microsecond=0) + REPORT_SAS_LIFETIME
         return self._signed(request, run.place, expiry, run.form.location is Location.FRONT_SAS)
 
@@ -167,12 +169,6 @@ class Api:
     def _signed(self, request: web.Request, place: BlobPlace, expiry: datetime, front: bool) -> str:
         base = _front_url(request, place) if front else self._center.sources.url(place)
         return f"{base}?{self._center.sources.signature(place, expiry)}"
-
-
-def _half(response: web.Response) -> web.Response:
-    """Return an answer that ends in its middle, with a Content-Length that says nothing of it."""
-    body = response.body if isinstance(response.body, bytes) else b""
-    return web.Response(body=body[: len(body) // 2], status=response.status, content_type=response.content_type)
 
 
 def _bearer(request: web.Request) -> str:

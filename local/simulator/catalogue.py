@@ -1,5 +1,6 @@
 """What the simulator knows: failures with their cabs, and reports with their runs."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -177,3 +178,13 @@ class World:
             self._by_id[cab.failure.application_id, cab.cab_id_hash] = cab
         for key in {cab.failure for cab in cabs}:
             self._cabs[key].sort(key=lambda cab: (cab.collected, cab.cab_id_hash), reverse=True)
+
+    def unlist_cabs(self, cabs: Iterable[Cab]) -> None:
+        """Take cabs out of their failures' listings, as happens when they are deleted; `held` still knows their bytes.
+
+        Args:
+            cabs: Listed ones.
+        """
+        for cab in cabs:
+            self._cabs[cab.failure].remove(cab)
+            del self._by_id[cab.failure.application_id, cab.cab_id_hash]

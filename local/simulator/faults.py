@@ -9,11 +9,12 @@ import msgspec
 class Call(StrEnum):
     """The calls that can be told apart."""
 
+    SIGN_IN = "token"  # a token of Entra: only where a token endpoint runs beside the simulator
     REPORT = "report"
     REPORT_DATA = "reportdata"
     CAB_BATCH = "cabdownloadbatch"
     CAB_DOWNLOAD = "cabdownload"
-    BLOB = "blob"  # a blob by the simulator's own address
+    BLOB = "blob"  # a blob by the simulator's own address: a streamed cab, or a report file
     UNKNOWN = "unknown"  # a path that the API does not have
 
 
@@ -23,17 +24,26 @@ class FaultKind(StrEnum):
     THROTTLED = "429"  # Retry-After in seconds
     THROTTLED_DATE = "429-date"  # Retry-After as an HTTP date
     THROTTLED_SENTENCE = "429-sentence"  # no header: only "Rate limit is exceeded. Try again in N seconds."
+    THROTTLED_SILENT = "429-silent"  # neither: nobody says how long
     SERVER_ERROR = "500"
     UNAVAILABLE = "503"
+    UNAVAILABLE_WAIT = "503-wait"  # with a Retry-After in seconds
     TIMED_OUT = "408"
     UNAUTHORIZED = "401"
     FORBIDDEN = "403"
     BAD_REQUEST = "400"
+    NOT_FOUND = "404"
+    CONFLICT = "409"
+    PRECONDITION_FAILED = "412"
     HTML = "html"  # 200 with a page
     TRUNCATED = "truncated"  # the right answer, but half of it: JSON that ends early, or a connection that does
     WRONG_TYPE = "wrong-type"  # JSON, with a text where the rows should be
     SLOW = "slow"  # the right answer, late
+    DRIP = "drip"  # the right answer, whose body comes in small pieces
     RESET = "reset"  # the connection is reset
+    RESET_IN_BODY = "reset-in-body"  # the connection is reset in the middle of the right answer's body
+    HANG = "hang"  # no answer for a while, and then a reset connection
+    LOST = "lost"  # what was asked for is done, and the connection ends before its answer
     EXPIRED_SAS = "expired-sas"  # a batch whose URLs have expired already
     MISSING_URL = "missing-url"  # a batch whose rows lack their cabUrl
 
@@ -46,9 +56,9 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_un
         kind: What goes wrong.
         times: How often; None means until it is removed.
         retry_after: Seconds that a throttled answer names.
-        delay: Seconds by which a slow answer is late.
-        match: Only for requests with these query parameters (`reportId` for reportdata, and `account`, `container`,
-            `blob` for a blob).
+        delay: Seconds by which a slow answer is late, that a dripping one takes, or that a hanging one is waited for.
+        match: Only for requests with these query parameters (`reportId` for reportdata, `account`, `container`, `blob`
+            for a blob, and `tenant` for a token).
     """
 
     call: Call

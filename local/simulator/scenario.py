@@ -68,6 +68,7 @@ class Location(StrEnum):
     SAS = "sas"  # with a signature: a plain GET
     FRONT_SAS = "front-sas"  # the same, by the simulator's own address
     BARE = "bare"  # without one: the simulator's own address, which wants a storage token
+    STORAGE = "storage"  # without one: the storage account itself, which takes tokens over HTTPS alone
 
 
 class Header(StrEnum):

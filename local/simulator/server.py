@@ -1,8 +1,10 @@
 """Run the simulator: listen on loopback, with everything that was built already in storage."""
 
+import ssl
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from hmac import compare_digest
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -31,6 +33,7 @@ class Simulator:
         storage_token: str | Accepts | None = None,
         seed: int = 1,
         port: int = 0,
+        authority: Path | None = None,
     ) -> None:
         """Describe it; nothing listens yet.
 
@@ -41,9 +44,12 @@ class Simulator:
             storage_token: The same for a report location without a signature; None takes the access token's.
             seed: Where the builder starts from.
             port: Where to listen; 0 takes a free one.
+            authority: The certificate of the source accounts, in PEM; None for what the machine trusts.
         """
         world = World()
-        self.center = DevCenter(Sources.from_connection_strings(storage), world, WorldBuilder(world, seed))
+        sources = Sources.from_connection_strings(storage, authority)
+        self.center = DevCenter(sources, world, WorldBuilder(world, seed))
+        self._authority = authority
         self._accepts = _acceptance(access_token)
         self._storage_accepts = _acceptance(access_token if storage_token is None else storage_token)
         self._port = port
@@ -52,7 +58,9 @@ class Simulator:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as opening:
             await opening.enter_async_context(self.center.sources)
-            client = await opening.enter_async_context(aiohttp.ClientSession(auto_decompress=False))
+            connector = aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=self._authority))
+            session = aiohttp.ClientSession(connector=connector, auto_decompress=False)
+            client = await opening.enter_async_context(session)
             await self.center.publish()
             application = web.Application()
             application.add_routes(Control(self.center).routes())

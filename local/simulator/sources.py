@@ -8,8 +8,9 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
+from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob import BlobBlock, BlobSasPermissions, generate_blob_sas
@@ -60,7 +61,14 @@ class SourceAccount:
 class Sources:
     """The source accounts, open for writing. Use it as an asynchronous context."""
 
-    def __init__(self, accounts: Iterable[SourceAccount]) -> None:
+    def __init__(self, accounts: Iterable[SourceAccount], authority: Path | None = None) -> None:
+        """Describe them; nothing is open yet.
+
+        Args:
+            accounts: The accounts.
+            authority: The certificate to trust, in PEM; None for what the machine trusts.
+        """
+        self._trust: dict[str, Any] = {} if authority is None else {"connection_verify": str(authority)}
         self._accounts = {account.name: account for account in accounts}
         self._clients: dict[str, BlobServiceClient] = {}
         self._containers: set[tuple[str, str]] = set()
@@ -70,20 +78,21 @@ class Sources:
         self._slots = asyncio.Semaphore(UPLOADS_AT_ONCE)
 
     @classmethod
-    def from_connection_strings(cls, accounts: Mapping[str, str]) -> Self:
+    def from_connection_strings(cls, accounts: Mapping[str, str], authority: Path | None = None) -> Self:
         """Take the accounts by their connection strings.
 
         Args:
             accounts: Connection strings by account name.
+            authority: The certificate to trust, in PEM; None for what the machine trusts.
 
         Raises:
             ValueError: A connection string lacks something.
         """
-        return cls(SourceAccount.from_connection_string(text) for text in accounts.values())
+        return cls((SourceAccount.from_connection_string(text) for text in accounts.values()), authority)
 
     async def __aenter__(self) -> Self:
         for name, account in self._accounts.items():
-            client = BlobServiceClient.from_connection_string(account.connection_string)
+            client = BlobServiceClient.from_connection_string(account.connection_string, **self._trust)
             self._clients[name] = await self._open.enter_async_context(client)
         return self
 

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -58,10 +59,11 @@ class SimulatorThread(LoopThread):
         storage_token: str | Accepts | None = None,
         seed: int = 1,
         port: int = 0,
+        authority: Path | None = None,
     ) -> None:
         """Describe it as `Simulator` does; it listens from entering the context to leaving it."""
         super().__init__()
-        self._simulator = Simulator(storage, access_token, storage_token, seed, port)
+        self._simulator = Simulator(storage, access_token, storage_token, seed, port, authority)
 
     def __enter__(self) -> Self:
         super().__enter__()

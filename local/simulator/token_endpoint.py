@@ -22,8 +22,11 @@ from typing import Self
 import msgspec
 from aiohttp import web
 
-from local.simulator.certificates import make_certificates
+from local.simulator import answers
+from local.simulator.certificates import Certificates, make_certificates
+from local.simulator.faults import Call, FaultKind, FaultScript
 from local.simulator.listener import listening
+from local.simulator.spoiling import spoiled
 from local.simulator.tokens import TOKEN_EXCHANGE, Tokens
 
 TOKEN_LIFETIME = timedelta(minutes=60)
@@ -34,29 +37,37 @@ _ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 class TokenEndpoint:
     """A token endpoint on loopback. Use it as an asynchronous context.
 
-    `secret` may be replaced at any time, as when it is rotated; `requests` counts the tokens that were asked for, by
-    the way of asking: `secret`, `assertion`, `identity`.
+    `secret` may be replaced at any time, as when it is rotated, `trusts_identity`, as when the application gets or
+    loses its federated credential, and `tenants` be added to, as when it is known in several; `requests` counts the
+    tokens that were asked for, by the way of asking: `secret`, `assertion`, `identity`. `faults` says what goes wrong
+    with tokens of Entra.
     """
 
-    def __init__(self, lifetime: timedelta = TOKEN_LIFETIME) -> None:
+    def __init__(self, lifetime: timedelta = TOKEN_LIFETIME, certificates: Certificates | None = None) -> None:
         """Describe it, with a tenant, an application, its secret and a managed identity made up; nothing listens yet.
 
         Args:
             lifetime: How long its tokens are good for.
+            certificates: What it speaks HTTPS with; None makes an authority for itself.
         """
+        self._certificates = certificates
         self.tenant_id, self.client_id, self.identity_client_id = (str(uuid.uuid4()) for _ in range(3))
         self.secret = secrets.token_urlsafe(24)
-        self.tokens = Tokens(f"https://sts.windows.net/{self.tenant_id}/", lifetime)
+        self.trusts_identity = True
+        self.tenants = {self.tenant_id}
+        self.tokens = Tokens(self.tenant_id, lifetime)
         self.requests = {"secret": 0, "assertion": 0, "identity": 0}
+        self.faults = FaultScript()
         self._identity_header = secrets.token_urlsafe(24)
-        self._folder = Path()
         self._port = 0
         self._open = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as opening:
-            self._folder = Path(opening.enter_context(tempfile.TemporaryDirectory()))
-            certificates = await asyncio.to_thread(make_certificates, self._folder)
+            certificates = self._certificates
+            if certificates is None:
+                folder = Path(opening.enter_context(tempfile.TemporaryDirectory()))
+                certificates = await asyncio.to_thread(make_certificates, folder)
             self._authority_file = certificates.authority
             application = web.Application()
             application.add_routes(
@@ -103,7 +114,7 @@ class TokenEndpoint:
 
     async def _configuration(self, request: web.Request) -> web.Response:
         tenant = request.match_info["tenant"]
-        if tenant != self.tenant_id:
+        if tenant not in self.tenants:
             return _refused(_no_tenant(tenant))
         base = f"{self.url}/{tenant}"
         return _json(
@@ -115,9 +126,21 @@ class TokenEndpoint:
             }
         )
 
-    async def _token(self, request: web.Request) -> web.Response:
+    async def _token(self, request: web.Request) -> web.StreamResponse:
         form = {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
         self.requests["assertion" if "client_assertion" in form else "secret"] += 1
+        fault = self.faults.take(Call.SIGN_IN, request.match_info)
+        if fault is None:
+            return self._granted(request, form)
+
+        async def granted() -> web.Response:
+            return self._granted(request, form)
+
+        refusal = _REFUSALS.get(fault.kind)
+        failing = _refused(refusal) if refusal else answers.failing(fault)
+        return failing or await spoiled(request, fault.kind, fault.delay, granted)
+
+    def _granted(self, request: web.Request, form: Mapping[str, str]) -> web.Response:
         refusal = self._refusal(request.match_info["tenant"], form)
         if refusal is not None:
             return refusal
@@ -131,7 +154,7 @@ class TokenEndpoint:
         asserted, client_id = "client_assertion" in form, form.get("client_id", "")
         secret = compare_digest(form.get("client_secret", "").encode(), self.secret.encode())
         reasons = (
-            (tenant != self.tenant_id, _no_tenant(tenant)),
+            (tenant not in self.tenants, _no_tenant(tenant)),
             (
                 form.get("grant_type") != "client_credentials",
                 _Refusal(400, "unsupported_grant_type", 70003, "The app requested an unsupported grant type."),
@@ -157,7 +180,7 @@ class TokenEndpoint:
 
     def _good_assertion(self, form: Mapping[str, str]) -> bool:
         of_identity = self.tokens.accepts(form["client_assertion"], TOKEN_EXCHANGE)
-        return form.get("client_assertion_type") == _ASSERTION and of_identity
+        return self.trusts_identity and form.get("client_assertion_type") == _ASSERTION and of_identity
 
     async def _identity(self, request: web.Request) -> web.Response:
         self.requests["identity"] += 1
@@ -191,6 +214,16 @@ class _Refusal:
     error: str
     code: int
     what: str
+
+
+# How Entra words these; what stands before it knows only a status.
+_REFUSALS: Mapping[FaultKind, _Refusal] = {
+    FaultKind.BAD_REQUEST: _Refusal(400, "invalid_request", 900144, "The request body must contain 'client_id'."),
+    FaultKind.UNAUTHORIZED: _Refusal(401, "invalid_client", 7000222, "The provided client secret keys are expired."),
+    FaultKind.FORBIDDEN: _Refusal(
+        403, "access_denied", 53003, "Access has been blocked by Conditional Access policies."
+    ),
+}
 
 
 def _no_tenant(tenant: str) -> _Refusal:

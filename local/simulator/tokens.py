@@ -17,15 +17,15 @@ _ALGORITHM = "HS256"
 class Tokens:
     """An issuer of tokens."""
 
-    def __init__(self, issuer: str, lifetime: timedelta) -> None:
+    def __init__(self, tenant_id: str, lifetime: timedelta) -> None:
         """Start with a key of its own.
 
         Args:
-            issuer: Who says so (`iss`).
-            lifetime: How long a token is good for.
+            tenant_id: The tenant that says so.
+            lifetime: How long a token is good for; may be replaced at any time.
         """
         self.lifetime = lifetime
-        self._issuer = issuer
+        self._tenant_id, self._issuer = tenant_id, f"https://sts.windows.net/{tenant_id}/"
         self._key = secrets.token_bytes(32)
 
     def issue(self, audience: str, client_id: str) -> str:
@@ -40,8 +40,11 @@ class Tokens:
             "iss": self._issuer,
             "aud": audience,
             "appid": client_id,
+            "oid": client_id,
             "sub": client_id,
+            "tid": self._tenant_id,
             "jti": str(uuid.uuid4()),
+            "iat": now,
             "nbf": now,
             "exp": now + self.lifetime,
         }

@@ -12,10 +12,13 @@ from typing import Any
 
 import pytest
 
+from shared.openapi import openapi
+
 ROOT = Path(__file__).parents[2]
-OURS = ("CAB_", "DEVCENTER_", "PULL_", "REPORT_", "MAX_CABS_", "RETENTION_")
+OURS = ("CAB_", "DEVCENTER_", "PULL_", "RECONCILE_", "REPORT_", "MAX_CABS_", "RETENTION_")
 EVERYTHING_SET = {
     "REPORT_POLL_SCHEDULE": "0 0 * * * *",
+    "RECONCILE_SCHEDULE": "0 0 1 * * *",
     "CAB_QUEUE": "other-pulls",
     "CAB_STORAGE": "UseDevelopmentStorage=true",
     "DEVCENTER_ACCESS_TOKEN": "token",
@@ -39,14 +42,20 @@ def timer(schedule: str) -> list[dict[str, Any]]:
     return [{**trigger, "schedule": schedule, "runOnStartup": False, "useMonitor": True}]
 
 
-def expected(schedule: str, queue_name: str) -> dict[str, list[dict[str, Any]]]:
+def expected(schedule: str, healing: str, queue_name: str) -> dict[str, list[dict[str, Any]]]:
     return {
         "request_pull": http("POST", "pulls"),
         "show_pull": http("GET", "pulls/{applicationId}/{failureHash}"),
         "list_pulls": http("GET", "pulls"),
+        "list_cabs": http("GET", "pulls/{applicationId}/{failureHash}/cabs"),
+        "retry_pull": http("POST", "pulls/{applicationId}/{failureHash}/retry"),
+        "list_runs": http("GET", "reports"),
+        "show_openapi": http("GET", "openapi.json"),
         "request_check": http("POST", "reports/check"),
         "health": http("GET", "health"),
+        "preflight": http("GET", "preflight"),
         "check_reports": timer(schedule),
+        "reconcile": timer(healing),
         "pull_failure": queue(queue_name),
         "abandon_pull": queue(f"{queue_name}-poison"),
     }
@@ -76,7 +85,7 @@ def index(settings: dict[str, str], *hidden: str) -> dict[str, Any]:
 
 def test_without_any_setting_the_app_is_indexed_and_says_what_is_missing() -> None:
     indexed = index({})
-    assert indexed["functions"] == expected("0 */30 * * * *", "cab-pulls")
+    assert indexed["functions"] == expected("0 */30 * * * *", "0 20 */6 * * *", "cab-pulls")
     status, problem = indexed["answers"]["health"]
     assert status == 503
     for name in ("CAB_STORAGE", "DEVCENTER_TENANT_ID", "DEVCENTER_CLIENT_ID", "DEVCENTER_CLIENT_SECRET"):
@@ -86,24 +95,40 @@ def test_without_any_setting_the_app_is_indexed_and_says_what_is_missing() -> No
 def test_with_every_setting_the_bindings_name_them() -> None:
     """The host resolves %NAME%, so that a changed schedule needs no new deployment."""
     indexed = index({**EVERYTHING_SET, "CAB_STORAGE": "AccountName=a"})
-    assert indexed["functions"] == expected("%REPORT_POLL_SCHEDULE%", "%CAB_QUEUE%")
-    assert indexed["answers"]["health"] == [200, {"status": "ok"}]
+    assert indexed["functions"] == expected("%REPORT_POLL_SCHEDULE%", "%RECONCILE_SCHEDULE%", "%CAB_QUEUE%")
+    assert indexed["answers"]["health"][0] == 200
 
 
 def test_a_malformed_setting_costs_no_function() -> None:
     malformed = ("PULL_CONCURRENCY", "CAB_SOURCE_HOSTS", "DEVCENTER_BASE_URL")
     indexed = index({**EVERYTHING_SET, **dict.fromkeys(malformed, "!")})
-    assert indexed["functions"] == expected("%REPORT_POLL_SCHEDULE%", "%CAB_QUEUE%")
+    assert indexed["functions"] == expected("%REPORT_POLL_SCHEDULE%", "%RECONCILE_SCHEDULE%", "%CAB_QUEUE%")
     status, problem = indexed["answers"]["request_pull"]
     assert status == 503
     for name in malformed:
         assert name in problem["detail"]
 
 
+def test_the_openapi_document_has_exactly_the_calls_that_are_indexed() -> None:
+    """A call that is not documented is one that nobody finds; one that is not there is a client that fails."""
+    indexed = {
+        (name, method.lower(), f"/api/{trigger['route']}")
+        for name, (trigger, *_) in expected("", "", "").items()
+        if trigger["type"] == "httpTrigger"
+        for method in trigger["methods"]
+    }
+    documented = {
+        (operation["operationId"], method, path)
+        for path, operations in openapi()["paths"].items()
+        for method, operation in operations.items()
+    }
+    assert documented == indexed
+
+
 @pytest.mark.parametrize("missing", THIRD_PARTY)
 def test_a_package_that_cannot_be_imported_costs_no_function_and_is_named(missing: str) -> None:
     indexed = index({}, missing)
-    assert indexed["functions"] == expected("0 */30 * * * *", "cab-pulls")
+    assert indexed["functions"] == expected("0 */30 * * * *", "0 20 */6 * * *", "cab-pulls")
     assert indexed["answers"]["health"][0] == 503, "health tells of settings, and needs no package"
     status, problem = indexed["answers"]["request_pull"]
     assert status == 500

@@ -8,8 +8,8 @@ from local.azurite.server import account_key
 from local.simulator.builder import CAB_ACCOUNTS, REPORT_ACCOUNT
 
 AZURITE_FOLDER = Path(__file__).parents[2] / ".local" / "azurite"
-# Accounts are fixed when Azurite starts, and cost nothing: 250 of them start as fast as 3, in the same memory.
-DESTINATIONS = tuple(f"cabferry{number:03}" for number in range(250))
+# Accounts are fixed when Azurite starts, and cost nothing: 350 of them start as fast as 3, in the same memory.
+DESTINATIONS = tuple(f"cabferry{number:03}" for number in range(350))
 SOURCES = (*CAB_ACCOUNTS, REPORT_ACCOUNT)
 
 

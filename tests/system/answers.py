@@ -51,6 +51,52 @@ class Pulls(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=T
     continuation: str | None
 
 
+class Cab(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """What became of a cab."""
+
+    cab_id_hash: str
+    state: Literal["listed", "copied", "expired", "unavailable", "failed", "retired"]
+    blob_name: str | None
+    length: int | None
+    md5: str | None
+    date: datetime | None
+    expires: datetime | None
+    settled_at: datetime | None
+    error: str | None
+    failure_name: str | None
+    driver_name: str | None
+    driver_version: str | None
+    os_version: str | None
+    architecture: str | None
+    cab_type: str | None
+
+
+class Cabs(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """`GET /api/pulls/{applicationId}/{failureHash}/cabs`."""
+
+    cabs: list[Cab]
+    continuation: str | None
+
+
+class SeenRun(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """A report run, as it was seen."""
+
+    report_id: str
+    report_datetime: str
+    status: str
+    failures: int
+    cabs: int
+    ingested_at: datetime | None
+    error: str | None
+
+
+class SeenRuns(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """`GET /api/reports`."""
+
+    runs: list[SeenRun]
+    continuation: str | None
+
+
 class Run(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """A report run, as a check tells what it did with it."""
 
@@ -67,6 +113,23 @@ class Runs(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=Tr
     """`POST /api/reports/check`."""
 
     runs: list[Run]
+
+
+class Check(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """One check of a preflight."""
+
+    name: str
+    ok: bool
+    answered: str
+    milliseconds: int
+    what_to_do: str | None
+
+
+class Preflight(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """`GET /api/preflight`."""
+
+    ready: bool
+    checks: list[Check]
 
 
 class Problem(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):

@@ -1,6 +1,8 @@
 """The app as a user runs it: `python3 dev.py start` as a process with an environment of its own."""
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +20,7 @@ _END_SECONDS = 30.0
 # What a developer's own environment may hold for the app must not reach the one under test.
 _OF_THE_APP = (
     *("AZURE_", "AzureWebJobs", "CAB_", "DEVCENTER_", "IDENTITY_", "LOCAL_", "MAX_CABS_", "MSI_", "PULL_", "PYTHON_"),
-    *("REPORT_", "REQUESTS_CA_BUNDLE", "RETENTION_"),
+    *("RECONCILE_", "REPORT_", "REQUESTS_CA_BUNDLE", "RETENTION_"),
 )
 
 
@@ -31,6 +33,22 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(_OF_THE_APP)} | {**settings}
 
 
+def changed_copy(folder: Path, **queues: object) -> Path:
+    """Copy the app, with another host.json, and return where it is.
+
+    Args:
+        folder: Where to; it must not exist.
+        queues: What `extensions.queues` says instead, as host.json spells it.
+    """
+    for name in ("functions", "shared", "local"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "function_app.py", folder / "function_app.py")
+    host = json.loads((ROOT / "host.json").read_text(encoding="utf-8"))
+    host["extensions"]["queues"] |= queues
+    (folder / "host.json").write_text(json.dumps(host), encoding="utf-8")
+    return folder
+
+
 class App:
     """One run of the app, from its start to its end.
 
@@ -39,9 +57,12 @@ class App:
         log: Receives all that it prints.
         root: The project that is run: this one, or a copy without a `.venv` of its own.
         port: Where it listens; 0 takes a free one.
+        log_level: The least that it prints.
     """
 
-    def __init__(self, settings: Mapping[str, str], log: Path, root: Path = ROOT, port: int = 0) -> None:
+    def __init__(
+        self, settings: Mapping[str, str], log: Path, root: Path = ROOT, port: int = 0, log_level: str = "INFO"
+    ) -> None:
         self._log = log
         start = ["dev.py"] if root == ROOT else ["-m", "local"]
         # A terminal's Ctrl-C reaches a whole group: the app gets one of its own.
@@ -50,7 +71,7 @@ class App:
             flags = subprocess.CREATE_NEW_PROCESS_GROUP
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, *start, "start", "--port", str(port)],
+                [sys.executable, *start, "start", "--port", str(port), "--log-level", log_level],
                 cwd=root,
                 env=environment(settings),
                 stdin=subprocess.DEVNULL,

@@ -54,6 +54,7 @@ class Playground:
             "LOCAL_MESSAGE_LEASE_SECONDS": "10",
             "PULL_LEASE_SECONDS": "10",
             "PULL_MAX_ATTEMPTS": "2",
+            "RECONCILE_SCHEDULE": NEVER,
             "REPORT_POLL_SCHEDULE": NEVER,
             **({} if access_token is None else {"DEVCENTER_ACCESS_TOKEN": access_token}),
         }
@@ -140,17 +141,18 @@ class Playground:
         """Check the reports, and return what was done with each, by report id (of its last run)."""
         return {run.report_id: run for run in decoded(app.post("/api/reports/check"), Runs).runs}
 
-    def fail(self, failure: Failure, kind: FaultKind, times: int | None = 1, **query: str) -> None:
+    def fail(self, failure: Failure, kind: FaultKind, times: int | None = 1, delay: float = 1.0, **query: str) -> None:
         """Let a failure's cab batch go wrong.
 
         Args:
             failure: Whose.
             kind: How.
             times: How often; None means every time.
+            delay: Seconds, for what is slow.
             query: Only requests with these parameters too.
         """
         match = {"failureHash": failure.key.failure_hash, **query}
-        self.simulator.faults.add(Fault(call=Call.CAB_BATCH, kind=kind, times=times, match=match))
+        self.simulator.faults.add(Fault(call=Call.CAB_BATCH, kind=kind, times=times, delay=delay, match=match))
 
     def held(self, *failures: Failure) -> dict[str, Held]:
         """Return what the container must hold of failures: each cab's blob name, length and MD5."""

@@ -12,13 +12,13 @@ from azure.data.tables import EntityProperty, TableServiceClient
 from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueClient, TextBase64DecodePolicy, TextBase64EncodePolicy
 
+from local.azurite import access_log
 from local.azurite.access_log import StorageRequest
 from local.simulator.catalogue import FailureKey, Held
 
 CONTAINER, QUEUE, POISON = "failure-cabs", "cab-pulls", "cab-pulls-poison"
 # One that this Azurite knows; the SDK is ahead of it.
 _API_VERSION = "2025-05-05"
-_CREATED = {201, 202}
 
 type Entity = Mapping[str, Any]
 
@@ -57,6 +57,14 @@ class Stored:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._open.close()
+
+    def deploy(self) -> None:
+        """Make the container, the queues and the tables, as a deployment does."""
+        self._blobs.create_container()
+        for queue in self._queues.values():
+            queue.create_queue()
+        for name in ("reports", "pulls", "cabs", "health"):
+            self._tables.create_table(name)
 
     def listed(self) -> dict[str, Held]:
         """Return the container's blobs by name, as it lists their lengths and MD5s."""
@@ -115,6 +123,10 @@ class Stored:
         keys = {"PartitionKey": key.application_id, "RowKey": key.failure_hash}
         self._tables.get_table_client(table).create_entity({**columns, **keys})
 
+    def put(self, table: str, entity: Entity) -> None:
+        """Write a row, whether there is one or not."""
+        self._tables.get_table_client(table).upsert_entity({**entity})
+
     def forget(self, table: str, entity: Entity) -> None:
         """Delete a row."""
         self._tables.get_table_client(table).delete_entity(entity["PartitionKey"], entity["RowKey"])
@@ -132,6 +144,10 @@ class Stored:
         with suppress(ResourceExistsError):
             self._queues[queue].create_queue()
         self._queues[queue].send_message(text)
+
+    def drop_messages(self) -> None:
+        """Delete every message of the queue, as a person could by a slip."""
+        self._queues[QUEUE].clear_messages()
 
     def visible_messages(self) -> list[str]:
         """Return the texts of the queue's messages that nobody has taken."""
@@ -159,12 +175,4 @@ def creations(requests: Iterable[StorageRequest]) -> Counter[str]:
     Args:
         requests: Of the account, from Azurite's log.
     """
-    prefix = f"/{CONTAINER}/"
-    return Counter(
-        request.path.removeprefix(prefix)
-        for request in requests
-        if request.method == "PUT"
-        and request.path.startswith(prefix)
-        and request.comp in {"", "blocklist"}
-        and request.status in _CREATED
-    )
+    return access_log.creations(requests, CONTAINER)

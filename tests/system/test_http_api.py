@@ -1,6 +1,5 @@
-"""The HTTP API: what it answers to those who ask rightly, and to those who do not."""
+"""The HTTP API: what it answers to those who ask for pulls, and look at them."""
 
-import json
 from datetime import date
 
 import pytest
@@ -12,47 +11,7 @@ from tests.system.app import App
 from tests.system.playground import Playground
 
 APPLICATION, HASH = "13984104677400476", "1fd83f6d-9fe0-96ec-2c47-ef08b65ccbed"
-GOOD = {"applicationId": APPLICATION, "failureHash": HASH}
 DAYS = {"startDate": "2026-01-02", "endDate": "2026-01-03"}
-
-# Each with a word that its problem must say: which part of the body is wrong.
-BAD_BODIES: dict[str, tuple[object, str]] = {
-    "nothing": (b"", "body"),
-    "no JSON": (b"{'applicationId': 1}", "body"),
-    "half a JSON": (json.dumps(GOOD).encode()[:-9], "body"),
-    "no UTF-8": (b'{"applicationId": "\xff"}', "body"),
-    "no object": (b'["13984104677400476"]', "body"),
-    "no applicationId": ({"failureHash": HASH}, "applicationId"),
-    "no hash": ({"applicationId": APPLICATION}, "failureHash"),
-    "both hash and hashes": ({**GOOD, "failureHashes": [HASH]}, "failureHashes"),
-    "no hashes": ({"applicationId": APPLICATION, "failureHashes": []}, "failureHashes"),
-    "a number as applicationId": ({**GOOD, "applicationId": int(APPLICATION)}, "applicationId"),
-    "a number as hash": ({**GOOD, "failureHash": 7}, "failureHash"),
-    "a text as hashes": ({"applicationId": APPLICATION, "failureHashes": HASH}, "failureHashes"),
-    "a number among hashes": ({"applicationId": APPLICATION, "failureHashes": [HASH, 7]}, "failureHashes"),
-    "an empty applicationId": ({**GOOD, "applicationId": ""}, "applicationId"),
-    "a path as hash": ({**GOOD, "failureHash": "../../other/cab"}, "failureHash"),
-    "a quote in the applicationId": ({**GOOD, "applicationId": "1' or '1' eq '1"}, "applicationId"),
-    "a misspelled name": ({**GOOD, "startdate": "2026-01-02"}, "startdate"),
-    "no endDate": ({**GOOD, "startDate": "2026-01-02"}, "endDate"),
-    "no startDate": ({**GOOD, "endDate": "2026-01-02"}, "startDate"),
-    "no such day": ({**GOOD, "startDate": "2026-02-30", "endDate": "2026-03-01"}, "startDate"),
-    "another form of date": ({**GOOD, "startDate": "01/02/2026", "endDate": "01/03/2026"}, "startDate"),
-    "days in the wrong order": ({**GOOD, "startDate": "2026-01-03", "endDate": "2026-01-02"}, "startDate"),
-}
-BAD_QUERIES: tuple[dict[str, str], ...] = (
-    {"limit": "0"},
-    {"limit": "-1"},
-    {"limit": "ten"},
-    {"limit": "1001"},
-    {"limit": "99999999999999999999"},
-    {"state": "Done"},
-    {"state": "completed"},
-    {"continuation": "x"},
-    {"continuation": "e30="},
-    {"continuation": "bm8gSlNPTg=="},
-    {"continuation": "größe"},
-)
 
 
 @pytest.fixture(scope="module")
@@ -71,23 +30,6 @@ def pulled(shared_playground: Playground, app: App) -> list[Failure]:
         shared_playground.fail(failure, FaultKind.FORBIDDEN, None)
     shared_playground.pull(app, *failures, *refused)
     return [*failures, *refused]
-
-
-@pytest.mark.parametrize("name", BAD_BODIES)
-def test_a_body_that_is_no_request_is_told_why(app: App, name: str) -> None:
-    """A request that is half understood would pull the wrong days, or nothing, without anybody knowing."""
-    body, said = BAD_BODIES[name]
-    assert said in problem(app.post("/api/pulls", body), 400)
-
-
-def test_nothing_is_queued_by_what_is_refused(playground: Playground) -> None:
-    """Of a request with one bad hash, nothing must run: who sent it corrects it and sends all of it again."""
-    app = playground.start()
-    for body, _ in BAD_BODIES.values():
-        app.post("/api/pulls", body)
-    problem(app.post("/api/pulls", {"applicationId": APPLICATION, "failureHashes": [HASH, "no/hash"]}), 400)
-    assert playground.stored.rows("pulls") == []
-    assert playground.stored.messages() == 0
 
 
 def test_a_pull_is_accepted_with_the_way_to_its_state(playground: Playground) -> None:
@@ -139,19 +81,6 @@ def test_the_days_that_are_asked_for_are_the_days_that_are_pulled(playground: Pl
 def test_a_pull_that_nobody_asked_for_is_not_found(app: App) -> None:
     """Unknown is not the same as empty."""
     assert HASH in problem(app.get(f"/api/pulls/{APPLICATION}/{HASH}"), 404)
-
-
-@pytest.mark.parametrize("path", ["/api/pulls/13984104677400476/a'b", "/api/pulls/1 2/x", "/api/pulls/%00/x"])
-def test_names_that_none_could_have_are_refused(app: App, path: str) -> None:
-    """What comes in an address must not reach a table's filter as it is."""
-    problem(app.get(path), 400)
-
-
-@pytest.mark.parametrize("query", BAD_QUERIES, ids=str)
-def test_a_query_that_cannot_be_read_is_told_why(app: App, query: dict[str, str]) -> None:
-    """A filter that is silently passed over shows the wrong pulls."""
-    (name,) = query
-    assert name in problem(app.get("/api/pulls", **query), 400)
 
 
 @pytest.mark.parametrize("limit", [1, 3, 7, 100])

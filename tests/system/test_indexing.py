@@ -40,8 +40,13 @@ HTTP_FUNCTIONS = {
     "request_pull": http("POST", "pulls"),
     "show_pull": http("GET", "pulls/{applicationId}/{failureHash}"),
     "list_pulls": http("GET", "pulls"),
+    "list_cabs": http("GET", "pulls/{applicationId}/{failureHash}/cabs"),
+    "retry_pull": http("POST", "pulls/{applicationId}/{failureHash}/retry"),
+    "list_runs": http("GET", "reports"),
+    "show_openapi": http("GET", "openapi.json"),
     "request_check": http("POST", "reports/check"),
     "health": http("GET", "health"),
+    "preflight": http("GET", "preflight"),
 }
 
 
@@ -61,20 +66,22 @@ def test_the_functions_are_those_of_the_contract(playground: Playground) -> None
     assert indexed(app) == {
         **HTTP_FUNCTIONS,
         "check_reports": timer("%REPORT_POLL_SCHEDULE%"),
+        "reconcile": timer("%RECONCILE_SCHEDULE%"),
         "pull_failure": queue("%CAB_QUEUE%"),
         "abandon_pull": queue("%CAB_QUEUE%-poison"),
     }
     assert not in_error(app)
-    assert app.get("/api/health").json() == {"status": "ok"}
+    assert app.get("/api/health").json()["status"] == "ok"
 
 
 def test_an_app_without_any_setting_says_which_are_missing(playground: Playground) -> None:
     """An app with no functions and no reason is what a first deployment must never look like."""
-    unset = ("CAB_STORAGE", "CAB_SOURCE_HOSTS", "DEVCENTER_ACCESS_TOKEN", "DEVCENTER_BASE_URL", "REPORT_POLL_SCHEDULE")
-    app = playground.start(dict.fromkeys(unset, ""))
+    unset = ("CAB_STORAGE", "CAB_SOURCE_HOSTS", "DEVCENTER_ACCESS_TOKEN", "DEVCENTER_BASE_URL")
+    app = playground.start(dict.fromkeys([*unset, "REPORT_POLL_SCHEDULE", "RECONCILE_SCHEDULE"], ""))
     assert indexed(app) == {
         **HTTP_FUNCTIONS,
         "check_reports": timer("0 */30 * * * *"),
+        "reconcile": timer("0 20 */6 * * *"),
         "pull_failure": queue("cab-pulls"),
         "abandon_pull": queue("cab-pulls-poison"),
     }
@@ -85,12 +92,16 @@ def test_an_app_without_any_setting_says_which_are_missing(playground: Playgroun
         app.post("/api/pulls", FAILURE),
         app.get("/api/pulls"),
         app.get(f"/api/pulls/{FAILURE['applicationId']}/{FAILURE['failureHash']}"),
+        app.get(f"/api/pulls/{FAILURE['applicationId']}/{FAILURE['failureHash']}/cabs"),
+        app.post(f"/api/pulls/{FAILURE['applicationId']}/{FAILURE['failureHash']}/retry"),
+        app.get("/api/reports"),
         app.post("/api/reports/check"),
         app.get("/api/health"),
     ):
         told = problem(answer, 503)
         for name in ("CAB_STORAGE", "DEVCENTER_TENANT_ID", "DEVCENTER_CLIENT_ID", "DEVCENTER_CLIENT_SECRET"):
             assert name in told
+    assert app.get("/api/openapi.json").json()["openapi"] == "3.1.0"
     assert app.process.poll() is None
 
 

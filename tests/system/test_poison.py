@@ -1,13 +1,12 @@
-"""Messages that no pull can be made of: each ends as Failed with its reason, or is dropped with a word in the log."""
+"""Messages that no pull can be made of: each ends as Failed with its reason, or is kept with its reason."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 
 from local.simulator.catalogue import Failure
-from tests.system.app import ROOT
+from tests.system.app import ROOT, changed_copy
 from tests.system.playground import Playground
 from tests.system.stored import POISON
 
@@ -22,20 +21,12 @@ def message(failure: Failure, **fields: str) -> str:
 @pytest.fixture
 def impatient_root(tmp_path: Path) -> Path:
     """A copy of the app whose failed messages come back after a second instead of half a minute."""
-    root = tmp_path / "app"
-    for name in ("functions", "shared", "local"):
-        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("function_app.py", "host.json"):
-        shutil.copy(ROOT / name, root / name)
-    host = json.loads((root / "host.json").read_text(encoding="utf-8"))
-    queues = host["extensions"]["queues"]
+    queues = json.loads((ROOT / "host.json").read_text(encoding="utf-8"))["extensions"]["queues"]
     assert queues["visibilityTimeout"] > "00:00:01", "a failed message would burn its tries within seconds"
-    queues["visibilityTimeout"] = "00:00:01"
-    (root / "host.json").write_text(json.dumps(host), encoding="utf-8")
-    return root
+    return changed_copy(tmp_path / "app", visibilityTimeout="00:00:01")
 
 
-def test_bad_messages_end_as_failed_or_dropped(playground: Playground, impatient_root: Path) -> None:
+def test_bad_messages_end_as_failed_or_kept(playground: Playground, impatient_root: Path) -> None:
     """A message that fails for ever would hide behind the others; one that vanishes hides a failure's cabs."""
     bad_dates, half_a_window, good = (playground.simulator.builder.failure(1) for _ in range(3))
     playground.simulator.publish()
@@ -49,12 +40,15 @@ def test_bad_messages_end_as_failed_or_dropped(playground: Playground, impatient
     assert [pull.state for pull in pulls] == ["Failed", "Failed", "Completed"]
     assert "yesterday" in (pulls[0].last_error or "")
     assert "2026-01-01" in (pulls[1].last_error or "")
-    app.wait_for_log("names no failure", times=2)
+    app.wait_for_log("is kept in the table health", times=2)
     playground.wait_for_empty_queue()
     playground.wait_for_empty_queue(POISON)
     assert {row["RowKey"] for row in playground.stored.rows("pulls")} == {
         failure.key.failure_hash for failure in (bad_dates, half_a_window, good)
     }
+    kept = {row["text"]: row for row in playground.stored.rows("health") if row["PartitionKey"] == "poison"}
+    assert kept.keys() == {"this is no JSON", json.dumps({"applicationId": bad_dates.key.application_id})}
+    assert all("no pull message" in row["reason"] and row["times"] == 1 for row in kept.values())
     assert "this is no JSON" in app.log
     assert "TOPSECRET" not in app.log + (pulls[0].last_error or "")
     # Each was tried as often as host.json says, and what cannot be a pull never reached the Dev Center.
@@ -85,6 +79,8 @@ def test_an_abandoned_pull_keeps_the_error_that_it_knows(playground: Playground)
     assert pulls[1].completed_at is not None
     assert pulls[2].last_error is None
     assert "not even JSON" in app.log
+    kept = [row["text"] for row in playground.stored.rows("health") if row["PartitionKey"] == "poison"]
+    assert sorted(kept) == sorted(["not even JSON", message(done)]), "what no row can tell is kept itself"
 
 
 def test_a_failed_message_is_pulled_again_when_it_is_asked_for(playground: Playground) -> None:

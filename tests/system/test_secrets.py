@@ -68,7 +68,7 @@ def test_nothing_secret_is_told_anywhere(
     playground.pull(app, *streamed)
     seen |= dict(_answers(app, access_token))
     seen |= {f"the answer for {failure.key}": str(playground.told(app, failure)) for failure in [*failures, *streamed]}
-    seen |= {f"table {name}": str(playground.stored.rows(name)) for name in ("reports", "pulls", "cabs")}
+    seen |= {f"table {name}": str(playground.stored.rows(name)) for name in ("reports", "pulls", "cabs", "health")}
     for blob in playground.stored.listed():
         seen[f"blob {blob}"] = str((playground.stored.metadata(blob), playground.stored.tags(blob)))
     seen["the log"] = app.log

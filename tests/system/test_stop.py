@@ -5,16 +5,25 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
+from local.azurite.server import Azurite
 from local.paths import LOCAL
+from local.simulator.faults import Call, Fault, FaultKind
+from local.simulator.scenario import BatchForm, BlobHost
+from tests.system.answers import Counts
 from tests.system.app import App
-from tests.system.playground import Playground
-from tests.system.waiting import wait_until
+from tests.system.playground import SMALL, Playground
+from tests.system.stored import creations
+from tests.system.waiting import DEADLINE_SECONDS, wait_until
+
+# Azure's own: who waits for one of these does not end within the deadline of a test.
+LONG_LEASES = {"LOCAL_MESSAGE_LEASE_SECONDS": "600", "PULL_LEASE_SECONDS": "300"}
 
 
 def _terminate(app: App) -> None:
@@ -53,13 +62,63 @@ def test_a_stop_gives_back_what_it_had_not_begun(playground: Playground) -> None
     playground.assert_copied_once(*failures)
 
 
+def test_a_stop_in_mid_pull_hands_on(playground: Playground) -> None:
+    """Azure takes instances away as load falls: an hour's pull goes on elsewhere at once, from where it was."""
+    failure = playground.simulator.builder.failure(150, SMALL)
+    playground.simulator.publish()
+    # Ten cabs a second: it would not end within the grace that a stop gives.
+    playground.simulator.form = BatchForm(largest_page=10, cab_host=BlobHost.FRONT)
+    playground.simulator.faults.add(Fault(call=Call.BLOB, kind=FaultKind.SLOW, delay=0.2, times=None))
+    app = playground.start({**LONG_LEASES, "PULL_CONCURRENCY": "2"})
+    playground.ask(app, failure)
+    wait_until(lambda: playground.stored.pull(failure.key).get("skip", 0) >= 10, "the first checkpoint")
+    _terminate(app)
+    assert app.wait() == 0
+    assert "handed on since the process ends" in app.log
+    row, held = playground.stored.pull(failure.key), playground.stored.listed()
+    assert (row["state"], row["owner"], row["attempts"]) == ("Queued", "", 0)
+    assert 10 <= row["skip"] < 150
+    assert row["copied"] == len(held)
+    # The rows know every cab that is held, and the message for the rest waits for nobody.
+    assert {each["blobName"] for each in playground.stored.cab_rows(failure.key).values()} == held.keys()
+    (message,) = playground.stored.visible_messages()
+    assert failure.key.failure_hash in message
+    asked = len(playground.api_requests(failure))
+    playground.simulator.faults.clear()
+
+    app = playground.start(LONG_LEASES)
+    (pull,) = playground.ends(app, failure)
+    playground.wait_for_empty_queue()
+    assert (pull.state, pull.cabs) == ("Completed", Counts(seen=150, copied=150))
+    assert int(playground.api_requests(failure)[asked].query["skip"]) == row["skip"]
+    playground.assert_copied_once(failure)
+
+
+def test_what_a_stopped_host_leaves_is_done_by_the_other_at_once(playground: Playground, azurite: Azurite) -> None:
+    """Two hosts share many pulls, and one is taken away in mid-work: nobody waits for its leases."""
+    failures = [playground.simulator.builder.failure(4, SMALL) for _ in range(40)]
+    playground.simulator.publish()
+    with ThreadPoolExecutor() as both:
+        apps = list(both.map(lambda _: playground.start(LONG_LEASES), range(2)))
+    account = playground.storage.name
+    some = azurite.watch(lambda each: each.account == account and bool(creations([each])), 20)
+    playground.ask(apps[0], *failures)
+    assert some.wait(DEADLINE_SECONDS)
+    _terminate(apps[0])
+    assert apps[0].wait() == 0
+    pulls = playground.ends(apps[1], *failures)
+    playground.wait_for_empty_queue()
+    assert {(pull.state, pull.cabs) for pull in pulls} == {("Completed", Counts(seen=4, copied=4))}
+    playground.assert_copied_once(*failures)
+
+
 def test_the_embedded_default_leaves_nothing_running(tmp_path: Path) -> None:
     """An Azurite that stays behind holds its memory, and the next one's patience."""
     # One after the other: both write where their Azurite is into the same file.
     for number, (end, good) in enumerate(((App.interrupt, {0}), (App.kill, {-9, 1}))):
         app = App({}, tmp_path / f"start-{number}.log")
         try:
-            assert app.get("/api/health").json() == {"status": "ok"}
+            assert app.get("/api/health").json()["status"] == "ok"
             addresses = _embedded(app)
             end(app)
             assert app.wait() in good

@@ -9,7 +9,11 @@ _SHOWN = 6_000
 
 
 def wait_until[T](
-    look: Callable[[], T], what: str, seconds: float = DEADLINE_SECONDS, hint: Callable[[], str] | None = None
+    look: Callable[[], T],
+    what: str,
+    seconds: float = DEADLINE_SECONDS,
+    hint: Callable[[], str] | None = None,
+    pause: float = 0.05,
 ) -> T:
     """Return the first truthy value that a look gives; fail where there is none in time.
 
@@ -18,6 +22,7 @@ def wait_until[T](
         what: What is waited for, for the failure.
         seconds: The deadline.
         hint: Tells more where it fails, for example a log.
+        pause: Seconds between two looks.
     """
     end = time.monotonic() + seconds
     while True:
@@ -25,4 +30,4 @@ def wait_until[T](
             return value
         if time.monotonic() > end:
             raise AssertionError(f"not within {seconds:.0f} s: {what}\n{hint()[-_SHOWN:] if hint else ''}")
-        time.sleep(0.05)
+        time.sleep(pause)

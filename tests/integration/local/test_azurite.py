@@ -43,6 +43,21 @@ def test_all_three_services_answer_and_every_request_is_told(azurite: Azurite, s
     ]
 
 
+def test_a_moment_is_told_when_enough_was_asked(azurite: Azurite, storage: StorageAccount) -> None:
+    """What is watched for counts from then on, and nothing else does."""
+    with BlobServiceClient.from_connection_string(storage.connection_string) as blobs:
+        container = blobs.create_container("cabs")
+        container.upload_blob("before", b"")
+        azurite.requests()
+        two = azurite.watch(lambda each: each.account == storage.name and each.path.startswith("/cabs/"), 2)
+        container.upload_blob("first", b"")
+        list(container.list_blob_names())
+        azurite.requests()
+        assert not two.is_set()
+        container.upload_blob("second", b"")
+        assert two.wait(60)
+
+
 def test_what_is_told_holds_no_signature(azurite: Azurite, storage: StorageAccount) -> None:
     url = f"{azurite.connection_string(storage.name).partition('BlobEndpoint=')[2].partition(';')[0]}/c/b?sig=secret"
     with pytest.raises(urllib.error.HTTPError):

@@ -141,3 +141,59 @@ def test_a_blob_by_the_simulators_address_can_be_read_in_parts(api: ApiClient, f
     assert part.headers["Content-Range"] == f"bytes 1000-1999/{len(whole.content)}"
     head = requests.head(url, timeout=TIMEOUT)
     assert (head.status_code, int(head.headers["Content-Length"])) == (200, len(whole.content))
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "wait"),
+    [
+        (FaultKind.NOT_FOUND, 404, None),
+        (FaultKind.CONFLICT, 409, None),
+        (FaultKind.PRECONDITION_FAILED, 412, None),
+        (FaultKind.THROTTLED_SILENT, 429, None),
+        (FaultKind.UNAVAILABLE_WAIT, 503, "7"),
+    ],
+)
+def test_statuses_with_and_without_a_wait(
+    api: ApiClient, failure: FailureKey, kind: FaultKind, status: int, wait: str | None
+) -> None:
+    fail(api, kind, retry_after=7)
+    answer = api.batch(failure)
+    assert (answer.status_code, answer.headers.get("Retry-After")) == (status, wait)
+    assert "in 7 seconds" not in answer.text
+
+
+@pytest.mark.parametrize("call", [Call.CAB_BATCH, Call.BLOB])
+def test_a_connection_that_is_reset_in_the_middle_of_a_body(api: ApiClient, failure: FailureKey, call: Call) -> None:
+    api.simulator.form = BatchForm(cab_host=BlobHost.FRONT)
+    url = api.rows(failure)[0]["cabUrl"]
+    fail(api, FaultKind.RESET_IN_BODY, call)
+    with pytest.raises((requests.exceptions.ChunkedEncodingError, requests.exceptions.ConnectionError), match="reset"):
+        api.batch(failure) if call is Call.CAB_BATCH else requests.get(url, timeout=TIMEOUT)
+    assert api.simulator.ledger.answers(call, 0) == 1
+
+
+def test_an_answer_that_is_lost_was_given(api: ApiClient, failure: FailureKey) -> None:
+    """What was asked for is done, and who asked cannot know."""
+    cab = api.simulator.world.cabs(failure)[0]
+    fail(api, FaultKind.LOST)
+    with pytest.raises(requests.exceptions.ConnectionError):
+        api.batch(failure)
+    assert api.simulator.ledger.times_served(cab) == 1
+    assert api.batch(failure).status_code == 200
+
+
+def test_an_answer_that_drips_is_the_right_one(api: ApiClient, failure: FailureKey) -> None:
+    fail(api, FaultKind.DRIP, delay=0.3)
+    start = time.monotonic()
+    assert len(api.batch(failure).json()["Value"]) == 3
+    assert time.monotonic() - start >= 0.3
+
+
+def test_a_connection_that_hangs_is_reset_at_last(api: ApiClient, failure: FailureKey) -> None:
+    fail(api, FaultKind.HANG, delay=0.3)
+    start = time.monotonic()
+    with pytest.raises(requests.exceptions.ConnectionError, match=r"reset|aborted"):
+        api.batch(failure)
+    assert time.monotonic() - start >= 0.3
+    cab = api.simulator.world.cabs(failure)[0]
+    assert api.simulator.ledger.times_served(cab) == 0

@@ -9,6 +9,7 @@ from azure.core.exceptions import ClientAuthenticationError
 from azure.identity import ClientAssertionCredential, ClientSecretCredential, ManagedIdentityCredential
 
 from local.azurite.server import Azurite
+from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.thread import LoopThread, SimulatorThread
 from local.simulator.token_endpoint import TokenEndpoint
 from local.simulator.tokens import DEV_CENTER, STORAGE, TOKEN_EXCHANGE
@@ -92,3 +93,26 @@ def test_the_simulator_takes_the_tokens_that_were_issued_for_it(
             headers = {"Authorization": f"Bearer {secret.get_token(f'{scope}/.default').token}"}
             answer = requests.get(f"{simulator.url}/analytics/driver/report", headers=headers, timeout=TIMEOUT)
             assert answer.status_code == status
+
+
+@pytest.mark.parametrize("kind", [FaultKind.UNAUTHORIZED, FaultKind.NOT_FOUND, FaultKind.LOST, FaultKind.HTML])
+def test_a_fault_of_the_endpoint_passes(token_endpoint: TokenEndpoint, kind: FaultKind) -> None:
+    token_endpoint.faults.add(Fault(call=Call.SIGN_IN, kind=kind))
+    url = f"{token_endpoint.url}/{token_endpoint.tenant_id}/oauth2/v2.0/token"
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": token_endpoint.client_id,
+        "client_secret": token_endpoint.secret,
+        "scope": f"{DEV_CENTER}/.default",
+    }
+
+    def asked() -> requests.Response:
+        return requests.post(url, data=form, timeout=TIMEOUT, verify=str(token_endpoint.authority_file))
+
+    if kind is FaultKind.LOST:
+        with pytest.raises(requests.exceptions.ConnectionError):
+            asked()
+    else:
+        assert "access_token" not in asked().text
+    assert token_endpoint.tokens.accepts(asked().json()["access_token"], DEV_CENTER)
+    assert token_endpoint.requests["secret"] == 2

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from urllib.parse import unquote
 
+from azure.data.tables import TableClient, UpdateMode
 from azure.storage.blob import ContainerClient
 from azure.storage.queue import QueueClient, QueueMessage, TextBase64DecodePolicy
 
@@ -15,9 +16,11 @@ from local.azurite.server import Azurite
 from local.simulator import catalogue
 from shared.cab_rows import CabRow, CabState
 from shared.failure import Failure, Window
+from shared.health_rows import Reconciled
 from shared.pull import default_window, pull_failure
 from shared.pull_message import PullMessage
 from shared.pull_rows import PullRow
+from shared.reconcile import raise_if_broken, reconcile
 from shared.report_check import RunOutcome, check_reports
 from shared.services import Services
 from shared.settings import Settings
@@ -79,6 +82,25 @@ class App:
     def check(self) -> list[RunOutcome]:
         """Do what the timer does."""
         return check_reports(self.services.report_tools)
+
+    def reconcile(self) -> Reconciled:
+        """Do what the other timer does, and fail where a failure could not be looked after."""
+        found = reconcile(self.services.reconcile_tools)
+        raise_if_broken(found)
+        return found
+
+    def change_pull(self, failure: catalogue.Failure, **columns: object) -> None:
+        """Change columns of a pull's row, as nobody but a test would."""
+        self.change("pulls", failure.key.application_id, failure.key.failure_hash, **columns)
+
+    def change_cab(self, cab: catalogue.Cab, **columns: object) -> None:
+        """Change columns of a cab's row, as nobody but a test would."""
+        self.change("cabs", f"{cab.failure.application_id}_{cab.failure.failure_hash}", cab.cab_id_hash, **columns)
+
+    def change(self, table: str, partition: str, key: str, **columns: object) -> None:
+        """Write columns of a row, which is made where it is missing."""
+        with TableClient.from_connection_string(self.storage.connection_string, table) as client:
+            client.upsert_entity({"PartitionKey": partition, "RowKey": key, **columns}, mode=UpdateMode.MERGE)
 
     def pull(self, failure: catalogue.Failure, window: Window | None = None) -> PullRow:
         """Do what the queue's trigger does with a message, and return the row as it then is."""

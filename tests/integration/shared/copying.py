@@ -14,10 +14,10 @@ from local.azurite.server import Azurite
 from shared.cab_container import CabContainer, CabLabels
 from shared.cab_copy import BLOCK_BYTES, DIRECT_BYTES, CabCopy
 from shared.direct_copy import DirectCopy
-from shared.http_source import HttpSource
 from shared.storage_wire import SharedKey, StorageWire
+from shared.untrusted_source import UntrustedSource
 from tests.support.azurite import SOURCES, StorageAccount
-from tests.unit.shared.loopback import Answer, Seen
+from tests.support.loopback import Answer, Seen
 
 API_VERSION = "2025-05-05"
 CONTAINER = "failure-cabs"
@@ -54,8 +54,8 @@ class Destination:
         client = service.get_container_client(CONTAINER)
         key = SharedKey(self._storage.name, base64.b64decode(self._storage.key))
         wire = StorageWire(service.url, key, API_VERSION, 4)
-        direct, source = DirectCopy(wire, CONTAINER), HttpSource(4)
-        return CabCopy(CabContainer(client, wire), direct, source, ("127.0.0.1",), direct_bytes, block_bytes)
+        direct, source = DirectCopy(wire, CONTAINER), UntrustedSource(4, ("127.0.0.1",))
+        return CabCopy(CabContainer(client, wire), direct, source, direct_bytes, block_bytes)
 
     @property
     def endpoint(self) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import urllib3
 
-from tests.unit.shared.loopback import Answer, Seen
+from tests.support.loopback import Answer, Seen
 
 
 def rewriting(base_url: str, edit: Callable[[list[dict[str, Any]]], None]) -> Callable[[Seen], Answer]:

@@ -8,7 +8,7 @@ from local.azurite.server import Azurite
 from shared.cab_copy import CabCopy, Copied
 from shared.errors import BadInput, CabUnavailable, FreshUrl, NeedsPerson, Never
 from tests.support.azurite import StorageAccount
-from tests.unit.shared.loopback import Answer, LoopbackServer, Seen, in_turn
+from tests.support.loopback import Answer, LoopbackServer, Seen, in_turn
 
 from .copying import LABELS, NAME, Destination, SourceAccount, is_direct_copy, outside, passing_to, refusal
 

@@ -8,9 +8,9 @@ import pytest
 
 from local.azurite.server import Azurite
 from shared.cab_copy import Copied
-from shared.errors import AgainLater, BadAnswer, CabUnavailable, FreshUrl
+from shared.errors import AgainLater, BadAnswer, BadInput, CabUnavailable, FreshUrl
 from tests.support.azurite import StorageAccount
-from tests.unit.shared.loopback import Answer, LoopbackServer, in_turn
+from tests.support.loopback import Answer, LoopbackServer, in_turn
 
 from .copying import LABELS, NAME, Destination, outside
 
@@ -38,6 +38,17 @@ def test_a_source_that_storage_cannot_reach_is_streamed(destination: Destination
     assert destination.content() == content
     assert destination.md5() == md5
     assert destination.labels() == (LABELS.metadata, LABELS.tags)
+
+
+def test_a_source_that_redirects_is_streamed_from_where_it_leads(destination: Destination) -> None:
+    """Storage follows no redirect; the one call of the Dev Center for a single cab is documented to answer with one."""
+    with (
+        LoopbackServer(in_turn(outside(SMALL))) as second,
+        LoopbackServer(in_turn(Answer(status=302, headers={"Location": f"{second.url}/c/b.zip?sig=y"}))) as first,
+    ):
+        destination.copies().copy(f"{first.url}/c/b.zip?sig=x", NAME, LABELS)
+    assert destination.content() == SMALL
+    assert {each.target for each in second.seen} == {"/c/b.zip?sig=y"}
 
 
 def test_a_source_is_refused_once_and_streamed_from_then_on(
@@ -81,7 +92,8 @@ def test_a_connection_that_breaks_once_costs_nothing(destination: Destination, c
         (Answer(status=403), FreshUrl),
         (Answer(status=404), CabUnavailable),
         (Answer(status=500), AgainLater),
-        (Answer(status=302, headers={"Location": "http://127.0.0.1:1/"}), BadAnswer),
+        (Answer(status=302, headers={"Location": "http://evil.example/"}), BadInput),
+        (Answer(status=302), BadAnswer),
     ],
 )
 def test_a_refusal_of_the_source_is_sorted_by_what_helps(

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from azure.data.tables import TableServiceClient, UpdateMode
 
-from shared.errors import LeaseLost
+from shared.errors import AgainLater, LeaseLost
 from shared.lease import HeldElsewhere, RowLease
 from shared.table_rows import Row, TableRows
 from shared.table_transaction import Columns
@@ -50,6 +50,40 @@ def wait_until(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < end, "not within the deadline"
         time.sleep(0.02)
+
+
+def test_a_lease_whose_answer_is_lost_is_still_ones_own(table: TableRows, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the row would be held by nobody until the lease ends, and its message come back only minutes later."""
+    taken(table).release({})
+    merge, lost = table.merge, list[Columns]()
+
+    def losing(row: Row, columns: Columns) -> Row | None:
+        done = merge(row, columns)
+        if not lost:
+            lost.append(columns)
+            raise AgainLater("the answer was lost")
+        return done
+
+    monkeypatch.setattr(table, "merge", losing)
+    lease = taken(table, state="Running")
+    lease.release({"state": "Completed"})
+    assert len(lost) == 1
+    assert row_of(table).text("state") == "Completed"
+
+
+def test_a_table_that_stays_away_is_told(table: TableRows, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lease is not worth more than two tries: each of them may take minutes."""
+    tried: list[Columns] = []
+
+    def failing(_row: Row, columns: Columns) -> None:
+        tried.append(columns)
+        raise AgainLater("busy")
+
+    taken(table).release({})
+    monkeypatch.setattr(table, "merge", failing)
+    with pytest.raises(AgainLater, match="busy"):
+        taken(table)
+    assert len(tried) == 2
 
 
 def test_of_many_takers_one_wins(table: TableRows) -> None:

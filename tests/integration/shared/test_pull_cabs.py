@@ -13,7 +13,7 @@ from local.simulator.scenario import BatchForm, BlobHost
 from local.simulator.thread import SimulatorThread
 from shared.cab_rows import CabState
 from shared.pull_rows import PullState
-from tests.unit.shared.loopback import LoopbackServer
+from tests.support.loopback import LoopbackServer
 
 from .app import App, failure_of
 from .conftest import MakeApp

@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
+from http import HTTPStatus
 
 import pytest
 from azure.data.tables import TableServiceClient
@@ -12,9 +13,11 @@ from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.scenario import BatchForm, BlobHost
 from local.simulator.thread import SimulatorThread
 from shared.cab_rows import CabState
+from shared.errors import AgainLater
 from shared.failure import Failure
 from shared.pull_message import PullMessage
 from shared.pull_rows import PullState
+from shared.storage_wire import StorageWire, WireRequest
 
 from .app import DEADLINE_SECONDS, App, failure_of
 from .conftest import MakeApp
@@ -200,3 +203,47 @@ def test_a_failure_that_nobody_knows_has_no_cabs(app: App, simulator: SimulatorT
     row = app.services.pulls.get(Failure("1", "nobody"))
     assert row is not None
     assert (row.state, row.counts.seen) == (PullState.COMPLETED, 0)
+
+
+def test_cab_rows_that_cannot_be_written_do_not_hide_why(
+    app: App, simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pull's row must tell the reason, and its checkpoint must not pass by what was never recorded."""
+    failure = simulator.builder.failure(2)
+    simulator.publish()
+
+    def failing(*_: object) -> None:
+        raise AgainLater("table cabs: storage does not answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(app.services.pull_tools.cabs, "write", failing)
+        rows = [app.pull(failure) for _ in range(2)]
+    assert [(row.state, row.attempts, row.stalled, row.skip) for row in rows] == [
+        (PullState.QUEUED, 1, 1, 0),
+        (PullState.QUEUED, 2, 2, 0),
+    ]
+    assert all("table cabs" in row.last_error for row in rows)
+    row = app.pull(failure)
+    assert (row.state, row.counts.copied, row.last_error) == (PullState.COMPLETED, 2, "")
+    assert set(app.states(failure).values()) == {CabState.COPIED}
+
+
+@pytest.mark.parametrize("page", [b"<html><body>Sign in</body></html>", b"<!DOCTYPE html><p>Sign in"])
+def test_a_page_is_not_taken_for_an_empty_container(
+    app: App, simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch, page: bytes
+) -> None:
+    """Every cab would seem to be missing, and be copied again for nothing."""
+    failure = simulator.builder.failure(2)
+    simulator.publish()
+    send = StorageWire.send
+
+    def answering(wire: StorageWire, request: WireRequest, what: str, success: HTTPStatus) -> bytes:
+        return page if request.method == "GET" else send(wire, request, what, success)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StorageWire, "send", answering)
+        row = app.pull(failure)
+    assert (row.state, row.attempts) == (PullState.QUEUED, 1)
+    assert "no listing" in row.last_error
+    assert set(app.states(failure).values()) == {CabState.COPIED}
+    assert app.pull(failure).state is PullState.COMPLETED

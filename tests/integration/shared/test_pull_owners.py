@@ -15,7 +15,7 @@ from local.simulator.thread import SimulatorThread
 from shared.lease import RowLease
 from shared.pull_message import PullMessage
 from shared.pull_rows import PullState
-from tests.unit.shared.loopback import Answer, LoopbackServer, Seen
+from tests.support.loopback import Answer, LoopbackServer, Seen
 
 from .app import DEADLINE_SECONDS, App, failure_of
 from .conftest import MakeApp

@@ -112,6 +112,20 @@ def test_a_row_that_comes_again_after_a_checkpoint_is_seen_once(app: App, simula
     assert app.pull(failure).counts.seen == 30
 
 
+def test_cabs_that_move_up_while_a_pull_waits_are_not_missed(app: App, simulator: SimulatorThread) -> None:
+    """Microsoft deletes the first cabs of a batch, and those at the checkpoint move onto a page that was read."""
+    simulator.form = BatchForm(largest_page=10)
+    failure = simulator.builder.failure(35)
+    simulator.publish()
+    simulator.faults.add(Fault(call=Call.CAB_BATCH, kind=FaultKind.SERVER_ERROR, match={"skip": "20"}))
+    row = app.pull(failure)
+    assert (row.state, row.skip, row.total) == (PullState.QUEUED, 20, 35)
+    simulator.world.unlist_cabs(simulator.world.cabs(failure.key)[:5])
+    row = app.pull(failure)
+    assert (row.state, row.counts.copied, row.counts.seen) == (PullState.COMPLETED, 35, 35)
+    assert len(copied(app)) == len(set(copied(app))) == 35
+
+
 def test_a_page_that_fails_is_gone_on_with_and_nothing_before_it_is_copied_again(
     app: App, simulator: SimulatorThread
 ) -> None:

@@ -7,6 +7,8 @@ import pytest
 from shared.failure import Failure, Window
 from shared.lease import HeldElsewhere, RowLease
 from shared.pull_rows import PullRows, PullState
+from shared.table_rows import Row
+from shared.table_transaction import Columns
 from tests.support.azurite import StorageAccount
 
 from .tables import table_of
@@ -169,3 +171,75 @@ def test_pulls_are_listed_by_state_and_page(pulls: PullRows) -> None:
     assert [row.failure for row in [*rows, *more]] == [failure for failure in asked if failure != asked[3]]
     assert [row.failure for row in pulls.page(None, 100, None)[0]] == asked
     assert [row.failure for row in pulls.page(PullState.FAILED, 100, None)[0]] == [asked[3]]
+
+
+def test_a_failed_pull_is_queued_again_with_its_own_days(pulls: PullRows) -> None:
+    (failure,) = failures(1)
+    pulls.queue([failure], WINDOW, "first")
+    taken(pulls, failure).release({"state": "Failed", "skip": 100, "copied": 99, "lastError": "refused"})
+    before, queued = pulls.retry(failure, OTHER, "a retry")
+    assert before is not None
+    assert queued is not None
+    assert (before.state, before.last_error) == (PullState.FAILED, "refused")
+    row = pulls.get(failure)
+    assert row is not None
+    assert (row.state, row.window, row.requested_by) == (PullState.QUEUED, WINDOW, "a retry")
+    # From the start: its checkpoint is past the cabs that it failed to copy.
+    assert (row.skip, row.counts.copied, row.last_error, row.completed_at) == (0, 0, "", None)
+    lease = pulls.take(failure, WINDOW, window_is_asked=True, row_version=queued.etag)
+    assert isinstance(lease, RowLease)
+
+
+def test_a_failed_pull_that_never_had_days_gets_those_of_a_new_one(pulls: PullRows) -> None:
+    (failure,) = failures(1)
+    pulls.fail(failure, "its message failed too often")
+    pulls.retry(failure, OTHER, "a retry")
+    row = pulls.get(failure)
+    assert row is not None
+    assert (row.state, row.window) == (PullState.QUEUED, OTHER)
+
+
+@pytest.mark.parametrize("state", ["Queued", "Completed"])
+def test_only_a_failed_pull_is_queued_again(pulls: PullRows, state: str) -> None:
+    (failure,) = failures(1)
+    taken(pulls, failure).release({"state": state, "skip": 100})
+    before, queued = pulls.retry(failure, OTHER, "a retry")
+    assert before is not None
+    assert (before.state.value, queued) == (state, None)
+    assert pulls.get(failure) == before
+
+
+def test_a_retry_does_not_disturb_a_pull_that_runs(pulls: PullRows) -> None:
+    (failure,) = failures(1)
+    running = taken(pulls, failure)
+    before, queued = pulls.retry(failure, OTHER, "a retry")
+    assert before is not None
+    assert (before.state, queued) == (PullState.RUNNING, None)
+    running.write({"skip": 100})
+    assert not running.is_lost
+
+
+def test_a_pull_that_starts_while_it_is_retried_is_not_disturbed(
+    pulls: PullRows, storage: StorageAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both may see the Failed row; the one that writes first has it."""
+    (failure,) = failures(1)
+    taken(pulls, failure).release({"state": "Failed"})
+    table = table_of(storage, "pulls", created=False)
+    merge = table.merge
+
+    def late(row: Row, columns: Columns) -> Row | None:
+        taken(pulls, failure)
+        return merge(row, columns)
+
+    monkeypatch.setattr(table, "merge", late)
+    before, queued = PullRows(table, LEASE).retry(failure, OTHER, "a retry")
+    assert before is not None
+    assert (before.state, queued) == (PullState.RUNNING, None)
+    assert state_of(pulls, failure) is PullState.RUNNING
+
+
+def test_nobody_asked_for_what_has_no_row(pulls: PullRows) -> None:
+    (failure,) = failures(1)
+    assert pulls.retry(failure, OTHER, "a retry") == (None, None)
+    assert pulls.get(failure) is None

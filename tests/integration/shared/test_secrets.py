@@ -1,6 +1,7 @@
 """What people can read holds no signature, token or key, and names no person's device, whatever went wrong."""
 
 import logging
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +14,7 @@ from local.simulator.report_file import OEM_DRIVER_COLUMNS
 from local.simulator.scenario import BatchForm, BlobHost, ReportForm
 from local.simulator.thread import SimulatorThread
 from shared.redaction import guard_logs
-from tests.unit.shared.loopback import LoopbackServer
+from tests.support.loopback import LoopbackServer
 
 from .app import App
 from .conftest import MakeApp
@@ -23,11 +24,12 @@ from .rewriting import rewriting
 @pytest.fixture
 def guarded(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
     """Every record of every library, as the app's own guard leaves it."""
-    factory = logging.getLogRecordFactory()
+    factory, hook = logging.getLogRecordFactory(), threading.excepthook
     guard_logs()
     caplog.set_level(logging.DEBUG)
     yield caplog
     logging.setLogRecordFactory(factory)
+    threading.excepthook = hook
 
 
 def stored(app: App) -> Iterator[str]:

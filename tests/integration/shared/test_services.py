@@ -38,7 +38,7 @@ def test_what_is_missing_is_made_once(app: App) -> None:
     assert app.container.exists()
     assert app.waiting_messages() == 0
     with TableServiceClient.from_connection_string(app.storage.connection_string) as tables:
-        assert {table.name for table in tables.list_tables()} == {"reports", "pulls", "cabs"}
+        assert {table.name for table in tables.list_tables()} == {"reports", "pulls", "cabs", "health"}
 
 
 @pytest.mark.parametrize("host", BlobHost)
@@ -77,7 +77,6 @@ def test_a_setting_that_is_mended_helps_without_a_new_process(
     app: App, simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The local host and a warm worker go on; what failed must not be remembered."""
-    monkeypatch.setattr(module, "guard_logs", lambda: None)  # it would guard the log of every later test
     monkeypatch.setenv("CAB_STORAGE", "")
     with pytest.raises(SettingsError, match="CAB_STORAGE"):
         services()

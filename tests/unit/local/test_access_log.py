@@ -2,7 +2,7 @@
 
 import pytest
 
-from local.azurite.access_log import StorageRequest
+from local.azurite.access_log import StorageRequest, creations
 
 LINE = '127.0.0.1 - - [21/Nov/2026:19:44:20 +0000] "{} {} HTTP/1.1" {} -'
 
@@ -51,3 +51,21 @@ def test_queue_messages_are_told_apart(target: str, polls: bool) -> None:
 )
 def test_other_output_is_no_request(line: str) -> None:
     assert StorageRequest.from_line(line) is None
+
+
+def test_only_what_makes_a_blob_counts_as_its_making() -> None:
+    """A block, a refused copy and metadata make none; a list of blocks does."""
+    requests = [
+        StorageRequest("PUT", "a", f"/c/{blob}", comp, "", status)
+        for blob, comp, status in (
+            ("copied", "", 202),
+            ("uploaded", "", 201),
+            ("uploaded", "", 409),
+            ("large", "block", 201),
+            ("large", "blocklist", 201),
+            ("large", "tags", 204),
+            ("cut off", "", None),
+        )
+    ]
+    assert creations(requests, "c") == {"copied": 1, "uploaded": 1, "large": 1}
+    assert not creations(requests, "d")

@@ -47,12 +47,13 @@ def dev_center(base_url: str, identity: CountingIdentity | None = None) -> DevCe
     return DevCenter(base_url, tokens, HttpSource(4))
 
 
-def batch_pages(base_url: str, skip: int = 0, in_flight: int = 1) -> list[BatchPage]:
+def batch_pages(base_url: str, skip: int = 0, in_flight: int = 1, expected: int = 0) -> list[BatchPage]:
     """Read the batch of a server to its end."""
     with ThreadPoolExecutor(in_flight) as fetchers:
         seen: set[str] = set()
         pages: list[BatchPage] = []
-        for page in CabBatch(dev_center(base_url), FAILURE, WINDOW).pages(skip, fetchers, in_flight, seen.__contains__):
+        batch = CabBatch(dev_center(base_url), FAILURE, WINDOW)
+        for page in batch.pages(skip, fetchers, in_flight, expected, seen.__contains__):
             pages.append(page)
             seen.update(cab.cab_id_hash for cab in page.cabs)
         return pages

@@ -1,6 +1,7 @@
 """A refused token is renewed once for everyone, and an identity that is refused says what a person has to mend."""
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -57,6 +58,65 @@ def test_a_refused_token_is_renewed_once_for_several_threads() -> None:
     assert identity.made == 2
 
 
+class Slow:
+    """An identity whose every token takes until the test says, and lives for some seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self.asked, self.go, self._seconds = 0, threading.Event(), seconds
+        self.broken = False
+
+    def get_token(self, *_scopes: str, **_options: object) -> AccessToken:
+        self.asked += 1
+        assert self.go.wait(10)
+        if self.broken:
+            raise ServiceRequestError("the endpoint is away")
+        return AccessToken(f"token-{self.asked}", round(time.time() + self._seconds))
+
+
+def test_threads_that_need_a_token_together_ask_for_it_once() -> None:
+    """Pulls that start together in a new worker would else each ask Entra."""
+    identity = Slow(3_600)
+    shared = AccessTokens(lambda: identity, "scope", "x")
+    with ThreadPoolExecutor(8) as threads:
+        waiting = [threads.submit(shared.current) for _ in range(8)]
+        identity.go.set()
+        assert {future.result() for future in waiting} == {"token-1"}
+    assert identity.asked == 1
+
+
+def test_nobody_waits_for_a_renewal_while_the_token_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An endpoint that takes its time must not hold up thirty copies."""
+    identity = Slow(3_600)
+    identity.go.set()
+    shared = AccessTokens(lambda: identity, "scope", "x")
+    assert shared.current() == "token-1"
+    identity.go.clear()
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 3_500)
+    with ThreadPoolExecutor(1) as threads:
+        renewing = threads.submit(shared.current)
+        while identity.asked < 2:
+            pass
+        assert shared.current() == "token-1"
+        identity.go.set()
+        assert renewing.result() == "token-2"
+    assert shared.current() == "token-2"
+
+
+def test_a_token_that_works_outlives_an_endpoint_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    identity = Slow(3_600)
+    identity.go.set()
+    shared = AccessTokens(lambda: identity, "scope", "x")
+    shared.current()
+    identity.broken, now = True, time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 3_500)
+    assert {shared.current() for _ in range(3)} == {"token-1"}
+    assert identity.asked == 2, "and it is not asked again at each call"
+    monkeypatch.setattr(time, "time", lambda: now + 3_700)
+    with pytest.raises(AgainLater):
+        shared.current()
+
+
 def test_a_later_refusal_renews_again() -> None:
     shared = AccessTokens(CountingIdentity().credential, "scope", "x")
     assert shared.renewed(shared.current()) == "token-2"
@@ -78,6 +138,48 @@ def test_an_identity_that_is_refused_needs_a_person(error: Exception) -> None:
     assert str(error).split(". ", maxsplit=1)[0] in told
     assert "DEVCENTER_CLIENT_ID" in told
     assert "QZXJ" not in told
+
+
+def hidden(cause: Exception) -> ClientAuthenticationError:
+    """Return what azure-identity raises over anything that its MSAL library met."""
+    error = ClientAuthenticationError(f"Authentication failed: {cause}")
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        ServiceRequestError("Connection refused"),
+        ServiceResponseError("timed out"),
+        RuntimeError("HTTP Error: 503"),
+        ValueError("OIDC Discovery failed on https://login/x. HTTP status: 429, Error: busy"),
+        CredentialUnavailableError("App Service managed identity .. Token request error: (invalid_scope) 500, busy"),
+        ValueError("Expecting value: line 1 column 1 (char 0)"),
+        ValueError("None"),  # what MSAL tells of an answer like 404 or 429 that is none of Entra's
+    ],
+)
+def test_an_outage_that_looks_like_a_refusal_is_tried_later(cause: Exception) -> None:
+    """azure-identity raises both alike, and an outage of Entra must not end every pull as Failed."""
+    with pytest.raises(AgainLater):
+        tokens(lambda: Refusing(hidden(cause))).current()
+    with pytest.raises(NeedsPerson):
+        tokens(lambda: Refusing(hidden(ValueError("OIDC Discovery failed. HTTP status: 400")))).current()
+
+
+def test_a_refusal_is_asked_about_anew() -> None:
+    """MSAL remembers a refusal for a minute: whoever mended the secret would be told that it is still wrong."""
+    made: list[Refusing] = []
+
+    def credential() -> Refusing:
+        made.append(Refusing(ClientAuthenticationError("AADSTS7000222: The secret has expired.")))
+        return made[-1]
+
+    shared = tokens(credential)
+    for _ in range(2):
+        with pytest.raises(NeedsPerson):
+            shared.current()
+    assert len(made) == 2
 
 
 @pytest.mark.parametrize("kind", [ServiceRequestError, ServiceResponseError, AzureError])
@@ -105,3 +207,29 @@ def test_a_malformed_tenant_is_told_as_a_setting(kind: str) -> None:
     ).devcenter
     with pytest.raises(NeedsPerson, match="DEVCENTER_TENANT_ID"):
         devcenter_tokens(access).current()
+
+
+CHAIN = (
+    "DefaultAzureCredential failed to retrieve a token from the included credentials.\n"
+    "Attempted credentials:\n"
+    "\tEnvironmentCredential: EnvironmentCredential authentication unavailable.\n"
+    "\tManagedIdentityCredential: {}\n"
+    "\tAzureCliCredential: Azure CLI not found on path"
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("Failed to establish a new connection: [Errno 111] Connection refused", AgainLater),
+        ("App Service managed identity .. Token request error: (invalid_scope) 503, busy", AgainLater),
+        ("App Service managed identity .. Token request error: (invalid_scope) 400, no such identity", NeedsPerson),
+        ("ManagedIdentityCredential authentication unavailable, no response from the IMDS endpoint.", NeedsPerson),
+    ],
+)
+def test_of_a_chain_of_credentials_the_managed_identity_is_what_counts(said: str, kind: type[Exception]) -> None:
+    """A deployed app has nothing else; what the tools of a developer say would hide it."""
+    with pytest.raises(kind) as caught:
+        tokens(lambda: Refusing(ClientAuthenticationError(CHAIN.format(said)))).current()
+    assert f"ManagedIdentityCredential: {said}" in str(caught.value)
+    assert "Azure CLI" not in str(caught.value)

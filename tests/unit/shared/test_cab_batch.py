@@ -2,17 +2,19 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from threading import Barrier
 
 import pytest
 
 from shared.cab_batch import BatchPage, CabBatch, moment_of
 from shared.errors import AgainLater, BadAnswer
+from tests.support.loopback import Answer, LoopbackServer, Seen
 
 from .devcenter_client import FAILURE, WINDOW, batch_pages, dev_center
-from .loopback import Answer, LoopbackServer, Seen
 
 LINK = "driver/cabdownloadbatch?applicationId=1&failureHash=a&top=100&skip={}"
 
@@ -108,10 +110,10 @@ ENVELOPES: dict[str, Envelope] = {
 
 @pytest.mark.parametrize("envelope", ENVELOPES.values(), ids=ENVELOPES)
 @pytest.mark.parametrize("total", [0, 1, 99, 100, 101, 200, 250])
-@pytest.mark.parametrize("in_flight", [1, 4])
-def test_every_row_is_read_once(envelope: Envelope, total: int, in_flight: int) -> None:
+@pytest.mark.parametrize(("in_flight", "expected"), [(1, 0), (1, 1_000), (4, 0), (4, 150), (4, 1_000)])
+def test_every_row_is_read_once(envelope: Envelope, total: int, in_flight: int, expected: int) -> None:
     with server_of(total, envelope) as server:
-        pages = batch_pages(server.url, in_flight=in_flight)
+        pages = batch_pages(server.url, in_flight=in_flight, expected=expected)
     assert names(pages) == [f"cab-{number}" for number in range(total)]
     assert [page.is_last for page in pages] == [False] * (len(pages) - 1) + [True]
     assert [page.skip for page in pages] == [sum(page.rows for page in pages[:number]) for number in range(len(pages))]
@@ -123,6 +125,60 @@ def test_a_hundred_rows_cost_one_request(total: int, requests: int) -> None:
     with server_of(total, linked) as server:
         batch_pages(server.url)
     assert len(server.seen) == requests
+
+
+@pytest.mark.parametrize("expected", [0, 1_000])
+def test_pages_that_are_shorter_than_asked_for_lose_no_row(expected: int) -> None:
+    """What was asked ahead lies beside the rows then, and has to be asked for again where they really begin."""
+    total, most = 430, 50
+
+    def answer(seen: Seen) -> Answer:
+        skip = int(seen.query["skip"])
+        rows = [row(number) for number in range(skip, min(skip + most, total))]
+        return Answer(json.dumps({"Value": rows, "TotalCount": total}).encode())
+
+    with LoopbackServer(answer) as server:
+        assert names(batch_pages(server.url, in_flight=4, expected=expected)) == [f"cab-{n}" for n in range(total)]
+
+
+def test_pages_that_a_report_lets_expect_are_asked_for_with_the_first() -> None:
+    """With half a second a page, waiting for the first one to say how many there are costs as much as a page."""
+    together = Barrier(4, timeout=20)
+
+    def answer(seen: Seen) -> Answer:
+        together.wait()
+        skip = int(seen.query["skip"])
+        return Answer(json.dumps({"Value": [row(n) for n in range(skip, skip + 100)], "TotalCount": 400}).encode())
+
+    with LoopbackServer(answer) as server:
+        assert len(names(batch_pages(server.url, in_flight=4, expected=400))) == 400
+    assert len(server.seen) == 4
+
+
+@pytest.mark.parametrize("in_flight", [1, 4])
+def test_rows_that_go_away_meanwhile_are_noticed(in_flight: int) -> None:
+    """Each that goes away moves one behind it onto a page that was read before: that one would be missed."""
+
+    def answer(seen: Seen) -> Answer:
+        skip = int(seen.query["skip"])
+        total = 250 if skip == 0 else 249
+        rows = [row(number) for number in range(skip, min(skip + 100, total))]
+        return Answer(json.dumps({"Value": rows, "TotalCount": total}).encode())
+
+    with LoopbackServer(answer) as server:
+        batch = CabBatch(dev_center(server.url), FAILURE, WINDOW)
+        with ThreadPoolExecutor(in_flight) as fetchers:
+            assert len(list(batch.pages(0, fetchers, in_flight, 0, lambda _: False))) == 3
+    assert (batch.lost_rows, batch.total) == (True, 250)
+
+
+@pytest.mark.parametrize("envelope", ENVELOPES.values(), ids=ENVELOPES)
+def test_nothing_is_noticed_where_rows_stay(envelope: Envelope) -> None:
+    with server_of(250, envelope) as server:
+        batch = CabBatch(dev_center(server.url), FAILURE, WINDOW)
+        with ThreadPoolExecutor(1) as fetchers:
+            list(batch.pages(0, fetchers, 1, 0, lambda _: False))
+    assert not batch.lost_rows
 
 
 def test_a_pull_goes_on_from_its_checkpoint() -> None:

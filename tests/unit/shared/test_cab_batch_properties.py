@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from shared.cab_batch import BatchPage
 from shared.errors import AgainLater
+from tests.support.loopback import Answer, LoopbackServer, Seen
 
 from .devcenter_client import batch_pages
-from .loopback import Answer, LoopbackServer, Seen
 
 VALUES = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.text(max_size=20)
 JSON = st.recursive(

@@ -6,9 +6,9 @@ import pytest
 
 from shared.devcenter import ReportRun, Schedule
 from shared.errors import AgainLater, BadAnswer, BadInput, CabferryError, NeedsPerson, Never
+from tests.support.loopback import Answer, LoopbackServer, Seen, in_turn
 
 from .devcenter_client import FAILURE, WINDOW, CountingIdentity, dev_center
-from .loopback import Answer, LoopbackServer, Seen, in_turn
 
 SIGN_IN_PAGE = b"<!DOCTYPE html><html><head><title>Sign in to your account</title></head><body></body></html>"
 FORBIDDEN = (

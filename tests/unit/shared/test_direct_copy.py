@@ -7,13 +7,13 @@ from collections.abc import Callable
 import pytest
 from azure.core.credentials import AccessToken
 
+from shared.access_tokens import AccessTokens
 from shared.cab_container import CabLabels
 from shared.direct_copy import DirectCopy
 from shared.errors import AgainLater
 from shared.storage_errors import RefusedError
 from shared.storage_wire import Authorization, BearerToken, SharedKey, StorageWire
-
-from .loopback import Answer, LoopbackServer, Seen, in_turn
+from tests.support.loopback import Answer, LoopbackServer, Seen, in_turn
 
 KEY = SharedKey("cabs", base64.b64decode("UVpYSlFaWEo="))
 LABELS = CabLabels({"drivername": "contos%C3%B6.sys"}, {"date": "2017-04-07 13:53:43", "driverVersion": "7+6=/"})
@@ -112,11 +112,44 @@ class Ending:
         return AccessToken(f"token-{self.made}", round(time.time()) + self._seconds)
 
 
-@pytest.mark.parametrize(("seconds", "tokens"), [(3_600, 1), (60, 3)])
+@pytest.mark.parametrize(("seconds", "tokens"), [(3_600, 1), (60, 1), (-1, 3)])
 def test_a_token_is_kept_until_shortly_before_its_end(seconds: int, tokens: int) -> None:
     """One token serves a hundred thousand cabs, and none is sent that ends on its way."""
     identity = Ending(seconds)
-    shown = BearerToken(identity)
+    shown = BearerToken(AccessTokens(lambda: identity, "scope", "the cab storage"))
     seen = [copied(in_turn(ACCEPTED), shown)[0].headers["authorization"] for _ in range(3)]
     assert len(set(seen)) == identity.made == tokens
     assert seen[0] == "Bearer token-1"
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        Answer(status=401, headers={"x-ms-error-code": "InvalidAuthenticationInfo"}),
+        Answer(status=403, headers={"x-ms-error-code": "AuthenticationFailed"}),
+    ],
+)
+def test_a_token_that_storage_no_longer_takes_is_renewed_once(refusal: Answer) -> None:
+    """Its clock may be ahead of ours; a second refusal is not about the clock."""
+    identity = Ending(3_600)
+    shown = BearerToken(AccessTokens(lambda: identity, "scope", "the cab storage"))
+    seen = copied(in_turn(refusal, ACCEPTED), shown)
+    assert [each.headers["authorization"] for each in seen] == ["Bearer token-1", "Bearer token-2"]
+    asked: list[Seen] = []
+
+    def refusing(request: Seen) -> Answer:
+        asked.append(request)
+        return refusal
+
+    with pytest.raises(RefusedError):
+        copied(refusing, shown)
+    assert [each.headers["authorization"] for each in asked] == ["Bearer token-2", "Bearer token-3"]
+
+
+def test_a_missing_role_renews_no_token() -> None:
+    """A pull of a hundred thousand cabs must not ask the identity a hundred thousand times."""
+    identity = Ending(3_600)
+    shown = BearerToken(AccessTokens(lambda: identity, "scope", "the cab storage"))
+    with pytest.raises(RefusedError):
+        copied(in_turn(Answer(status=403, headers={"x-ms-error-code": "AuthorizationPermissionMismatch"})), shown)
+    assert identity.made == 1

@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from shared.errors import AgainLater, AgainNow, BadAnswer, BadInput
-from shared.http_source import HttpSource, at_once_again, body_of
-
-from .loopback import Answer, LoopbackServer, in_turn
+from shared.http_source import HttpSource, at_once_again, body_of, seen_in
+from tests.support.loopback import Answer, LoopbackServer, in_turn
 
 
 def body(url: str) -> bytes:
@@ -64,6 +63,13 @@ def test_an_answer_that_ends_early_broke() -> None:
     assert "QZXJ" not in str(caught.value)
 
 
+def test_the_body_of_a_redirect_is_not_read_unasked() -> None:
+    """It may have no end, and its Location may be anything."""
+    endless = Answer(bytes(33 * 1024 * 1024), 302, {"Location": "http://127.0.0.1:port/"})
+    with LoopbackServer(in_turn(endless)) as server, pytest.raises(BadAnswer, match="larger than"):
+        body(server.url)
+
+
 def test_an_answer_that_cannot_be_unpacked_is_told() -> None:
     broken = Answer(b"no gzip", headers={"Content-Encoding": "gzip"})
     with LoopbackServer(in_turn(broken)) as server, pytest.raises((BadAnswer, AgainNow), match="the file"):
@@ -101,3 +107,11 @@ def test_any_other_error_is_not_repeated() -> None:
     with pytest.raises(BadInput):
         at_once_again(refused)
     assert calls == 1
+
+
+@pytest.mark.parametrize("spelling", ["lRVFxW%2F7%2B%3D", "lRVFxW/7+="])
+def test_a_signature_that_an_answer_quotes_bare_is_not_shown(spelling: str) -> None:
+    """No pattern knows it: without its name, a signature is a word."""
+    url = "https://cabs09.blob.core.windows.net/k/b.zip?sv=2015&sig=lRVFxW%2F7%2B%3D&se=2017"
+    assert seen_in(f"the key {spelling} of b.zip is bad".encode(), url) == "the key [redacted] of b.zip is bad"
+    assert seen_in(b"b.zip is bad", None) == "b.zip is bad"

@@ -76,6 +76,30 @@ def test_any_bytes_are_a_message_or_refused(text: bytes) -> None:
         assert failure_named_in(text) is None or b"ate" in text
 
 
+VALUES = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats()
+    | st.text(max_size=20)
+    | st.sampled_from(["2026-11-22", "2026-13-40", "0000-01-01", "../x", "a/b", "a b", FAILURE.application_id])
+)
+FIELDS = st.sampled_from(["applicationId", "failureHash", "startDate", "endDate", "requestedBy", "rowVersion", "x"])
+
+
+@given(st.dictionaries(FIELDS, VALUES | st.lists(VALUES, max_size=2) | st.dictionaries(FIELDS, VALUES, max_size=2)))
+def test_any_json_is_a_message_that_can_be_sent_on_or_refused(fields: dict[str, object]) -> None:
+    """A message is sent again where its pull must wait: what was taken once must be taken again."""
+    text = json.dumps({**NAMED, **fields}).encode()
+    try:
+        message = PullMessage.decode(text)
+    except BadInput:
+        failure_named_in(text)
+        return
+    assert failure_named_in(text) == message.failure
+    assert PullMessage.decode(message.encode().encode()) == message
+
+
 def test_a_refusal_quotes_the_message_without_its_secrets() -> None:
     with pytest.raises(BadInput) as refused:
         PullMessage.decode(b'{"applicationId": "1", "failureHash": "a", "startDate": "https://x/y?sig=QZXJ"}')

@@ -2,14 +2,17 @@
 
 import io
 import logging
+import threading
 import time
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.redaction import excerpt, guard_logs, redact
+from shared import redaction
+from shared.redaction import excerpt, guard_logs, never_show, redact
 
 # Characters that the texts around a secret do not hold, so that any piece of one is known by sight.
 SECRET = "QZXJQZXJ/QZX+JQZXJ"
@@ -94,10 +97,11 @@ def test_a_long_answer_is_excerpted_at_once(text: str) -> None:
 
 @pytest.fixture
 def guarded() -> Iterator[logging.Logger]:
-    before = logging.getLogRecordFactory()
+    before = logging.getLogRecordFactory(), threading.excepthook
     guard_logs()
     yield logging.getLogger("tests.guarded")
-    logging.setLogRecordFactory(before)
+    logging.setLogRecordFactory(before[0])
+    threading.excepthook = before[1]
 
 
 @pytest.fixture
@@ -131,3 +135,67 @@ def test_a_malformed_log_call_of_a_library_breaks_nothing(guarded: logging.Logge
     """Python's logging never raises for one; with the guard, a library's slip must not end a pull."""
     guarded.warning("%d cabs", f"https://cabs/x?sig={SECRET}")
     assert "QZXJ" not in shown.getvalue()
+
+
+def test_what_ends_a_thread_is_logged_and_not_printed_as_it_is(
+    guarded: logging.Logger, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Python prints it past every log, with the URL that it failed on."""
+
+    def work() -> None:
+        raise ValueError(f"GET /k/fb57.ext.zip?sig={SECRET}")
+
+    thread = threading.Thread(target=work, name="a lease")
+    thread.start()
+    thread.join()
+    assert "the thread a lease ended: ValueError" in caplog.text
+    assert "QZXJ" not in caplog.text
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.fixture
+def known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that knows no secret yet."""
+    monkeypatch.setattr(redaction, "_known", redaction._KnownSecrets())
+
+
+@pytest.mark.usefixtures("known")
+@given(before=SURROUNDINGS, after=SURROUNDINGS)
+def test_a_secret_of_this_process_is_known_bare(before: str, after: str) -> None:
+    """An answer that quotes the token back has neither its name nor a Bearer before it."""
+    never_show(SECRET)
+    assert "QZXJ" not in redact(before + SECRET + after)
+    assert "QZXJ" not in redact(before + quote(SECRET, safe="") + after)
+
+
+@pytest.mark.usefixtures("known")
+def test_no_rest_of_a_longer_secret_is_left() -> None:
+    never_show("QZXJQZXJ", f"AccountName=QZ;AccountKey={SECRET}", SECRET)
+    for text in (SECRET, f"AccountName=QZ;AccountKey={SECRET}", "QZXJQZXJ"):
+        assert redact(text) == "-redacted-"
+
+
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize("form", [*FORMS, "eyJ{secret}.{secret}"])
+def test_a_secret_within_another_hides_no_rest_of_it(form: str) -> None:
+    """Its value is taken out first, and what is left must still be known for what it is."""
+    secret = f"QZ{SECRET.replace('/', '').replace('+', '')}ZX"
+    never_show(secret[2:-2])
+    assert not any(piece in redact(form.format(secret=secret)) for piece in ("QZ", "ZX"))
+
+
+@pytest.mark.usefixtures("known")
+def test_harmless_words_stay_readable_and_few_secrets_are_kept() -> None:
+    """A token of a test setup may be a word; and a worker that renews tokens for weeks must not grow."""
+    never_show("", "token", *(f"a-token-of-an-hour-{hour}" for hour in range(1_000)))
+    assert redact("no token for the application") == "no token for the application"
+    assert redact("a-token-of-an-hour-999") == "-redacted-"
+    assert len(redaction._known.values) < 100
+
+
+@pytest.mark.parametrize("character", ["\x00", "\x1b", "\x7f", "\x9b", "\u202e", "\ud800", "\ufeff"])
+def test_an_excerpt_does_nothing_to_a_terminal_and_can_be_written(character: str) -> None:
+    """What callers send is quoted in answers and in the log."""
+    shown = excerpt(f"a{character}[31mb")
+    assert shown == "a\N{REPLACEMENT CHARACTER}[31mb"
+    assert shown.encode()

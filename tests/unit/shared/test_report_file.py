@@ -8,11 +8,11 @@ import pytest
 from shared.access_tokens import AccessTokens
 from shared.devcenter import ReportRun
 from shared.errors import AgainLater, AgainNow, BadAnswer, BadInput, CabferryError, NeedsPerson
-from shared.http_source import HttpSource
 from shared.report_file import ReportFiles
+from shared.untrusted_source import UntrustedSource
+from tests.support.loopback import Answer, LoopbackServer, in_turn
 
 from .devcenter_client import CountingIdentity
-from .loopback import Answer, LoopbackServer, in_turn
 
 SIGNED = "/driver-reports/30038840_925_43334_201905200800.gz?sv=2017-11-09&sr=b&sig=lRVF%2F7%2B%3D"
 BARE = "/driver-reports-30038840/30038840_925_43334_201905200800.gz"
@@ -20,7 +20,7 @@ BARE = "/driver-reports-30038840/30038840_925_43334_201905200800.gz"
 
 def opened(location: str, *, signed_in: bool = True) -> AbstractContextManager[IO[bytes]]:
     tokens = AccessTokens(CountingIdentity().credential, "https://storage.azure.com/.default", "the tests")
-    files = ReportFiles(HttpSource(1), ("127.0.0.1",), tokens if signed_in else None)
+    files = ReportFiles(UntrustedSource(1, ("127.0.0.1",)), tokens if signed_in else None)
     return files.opened(ReportRun("43000", "2026-11-20T05:35:32", "Completed", location))
 
 
@@ -97,3 +97,14 @@ def test_a_file_that_breaks_off_is_not_taken_for_a_short_one() -> None:
     ):
         while stream.read(3):
             pass
+
+
+def test_an_error_that_quotes_the_file_does_not_quote_its_signature() -> None:
+    """A page that came in place of a report may tell what it was asked with."""
+    with (
+        LoopbackServer(in_turn(Answer(b"<html>lRVF/7+= is bad</html>"))) as server,
+        pytest.raises(BadInput, match="a page") as caught,
+        opened(server.url + SIGNED.replace("lRVF%2F7%2B%3D", "lRVF%2F7%2B%3Dxyz")) as stream,
+    ):
+        raise BadInput(f"a page came: {stream.read().decode()} lRVF/7+=xyz lRVF%2F7%2B%3Dxyz")
+    assert "xyz" not in str(caught.value)

@@ -194,3 +194,24 @@ def test_a_device_is_named_nowhere_though_a_row_lost_fields(lost: int) -> None:
     reading = read(f"{header}\r\n{before}{HASH}{after.replace(',' * (lost + 1), ',', 1)}\r\n".encode())
     assert "DEV1CE" not in repr(reading)
     assert "HARDWARE" not in repr(reading)
+
+
+@pytest.mark.parametrize("quote_all", [False, True], ids=["unquoted", "quoted"])
+def test_a_device_is_named_nowhere_though_there_is_no_header(quote_all: bool) -> None:
+    """The first row then stands where an error quotes the columns."""
+    content = text([ROW, ROW], quote_all=quote_all).partition("\r\n")[2]
+    with pytest.raises(BadInput, match="no column ApplicationId") as refused:
+        read(content.encode())
+    assert "DEV1CE" not in str(refused.value)
+    assert "HARDWARE" not in str(refused.value)
+
+
+def test_a_page_in_place_of_a_report_is_told_by_its_beginning() -> None:
+    with pytest.raises(BadInput, match="<!DOCTYPE html><html><head><title>Sign in"):
+        read(b"<!DOCTYPE html><html><head><title>Sign in</title></head></html>")
+
+
+def test_what_a_report_tells_of_a_cab_holds_no_signature() -> None:
+    """It goes into tables, metadata and tags."""
+    reading = read(text([{**ROW, "FailureName": "AV_contoso https://a/b?sv=1&sig=QZXJ"}]).encode())
+    assert reading.cabs[FAILURE][CAB].failure_name == "AV_contoso https://a/b?[redacted]"

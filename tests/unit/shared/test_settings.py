@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from shared.errors import SettingsError
-from shared.settings import SETTINGS, Settings, binding_expression, is_loopback
+from shared.settings import SETTINGS, Settings, binding_expression, cab_places, devcenter_access, is_loopback
 
 SECRET = "Kn0wnOnlyToTheOwner"
 LEAST = {"CAB_STORAGE": "AccountName=a;AccountKey=b", "DEVCENTER_ACCESS_TOKEN": "token"}
@@ -208,6 +208,38 @@ def test_an_identity_needs_all_three_addresses() -> None:
     for missing in URIS:
         assert f"{missing} is missing" in problems({**environment, missing: ""})
         assert missing in problems({**environment, missing: "http://cabs.example.com"})
+
+
+@pytest.mark.parametrize(
+    ("settings", "client_id", "managed"),
+    [
+        ({}, None, False),
+        ({"CAB_STORAGE__credential": "managedidentity"}, None, True),
+        ({"CAB_STORAGE__credential": "ManagedIdentity", "CAB_STORAGE__clientId": "identity"}, "identity", True),
+        ({"CAB_STORAGE__clientId": "identity"}, "identity", True),
+    ],
+)
+def test_an_identity_is_the_one_that_the_host_takes_for_its_queue(
+    settings: dict[str, str], client_id: str | None, managed: bool
+) -> None:
+    """One connection must not be two identities, one of which has no role."""
+    storage = cab_places({**URIS, **settings}).storage
+    assert (storage.client_id, storage.managed_identity) == (client_id, managed)
+
+
+def test_a_kind_of_identity_that_is_none_is_told() -> None:
+    told = problems({"DEVCENTER_ACCESS_TOKEN": "token", **URIS, "CAB_STORAGE__credential": "certificate"})
+    assert "CAB_STORAGE__credential is 'certificate'" in told
+
+
+def test_the_halves_of_the_settings_are_read_each_by_itself() -> None:
+    """A preflight asks what is set, whatever is missing elsewhere."""
+    assert devcenter_access({"DEVCENTER_ACCESS_TOKEN": "token"}).access_token == "token"
+    assert cab_places({"CAB_STORAGE": "AccountName=a", "CAB_QUEUE": "other"}).queue == "other"
+    with pytest.raises(SettingsError, match="DEVCENTER_TENANT_ID"):
+        devcenter_access({"CAB_STORAGE": "AccountName=a"})
+    with pytest.raises(SettingsError, match="CAB_STORAGE"):
+        cab_places({"DEVCENTER_ACCESS_TOKEN": "token"})
 
 
 def test_a_binding_names_a_setting_only_where_the_host_can_resolve_it(monkeypatch: pytest.MonkeyPatch) -> None:

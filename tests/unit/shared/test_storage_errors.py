@@ -13,7 +13,7 @@ from azure.core.exceptions import (
     ServiceResponseError,
 )
 
-from shared.errors import AgainLater, CabferryError, LeaseLost, NeedsPerson, Never
+from shared.errors import AgainLater, BadAnswer, CabferryError, LeaseLost, NeedsPerson, Never
 from shared.storage_errors import storage_errors
 
 
@@ -38,6 +38,8 @@ def sorted_as(error: Exception) -> CabferryError:
         (refusal(500), AgainLater),
         (refusal(503, {"x-ms-error-code": "ServerBusy"}), AgainLater),
         (refusal(408), AgainLater),
+        (refusal(200, message="<!DOCTYPE html>"), BadAnswer),
+        (refusal(0, message="the answer ended early"), AgainLater),
         (refusal(429), AgainLater),
         (ServiceRequestError("connection refused"), AgainLater),
         (ServiceResponseError("no answer"), AgainLater),

@@ -1,6 +1,7 @@
 """Real HTTP servers on loopback whose answers a test writes, and which remember what they were asked."""
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -61,15 +62,19 @@ class Answer:
 class LoopbackServer:
     """A server that answers from entering the context to leaving it; an error in an answer fails the test then."""
 
-    def __init__(self, answer: Callable[[Seen], Answer]) -> None:
+    def __init__(self, answer: Callable[[Seen], Answer], tls: ssl.SSLContext | None = None) -> None:
         """Describe it; it already has its port, and listens once the context is entered.
 
         Args:
             answer: Makes an answer from a request; runs in a thread of the connection.
+            tls: With its certificate; None for plain HTTP.
         """
         self.seen: list[Seen] = []
         self._problems: list[BaseException] = []
         self._server = _Server(("127.0.0.1", 0), _handler(answer, self.seen, self._problems))
+        self._scheme = "https" if tls else "http"
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), name="loopback server")
 
     def __enter__(self) -> Self:
@@ -92,9 +97,14 @@ class LoopbackServer:
         return self._server.server_address[1]
 
     @property
+    def open_connections(self) -> int:
+        """How many connections clients keep open."""
+        return self._server.count_open()
+
+    @property
     def url(self) -> str:
         """Scheme, host and port."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self._scheme}://127.0.0.1:{self.port}"
 
 
 def in_turn(*answers: Answer) -> Callable[[Seen], Answer]:
@@ -123,6 +133,10 @@ class _Server(ThreadingMixIn, HTTPServer):
     def shutdown_request(self, request: Any) -> None:
         self._open.discard(request)
         super().shutdown_request(request)
+
+    def count_open(self) -> int:
+        """Return how many connections have not been closed."""
+        return len(self._open)
 
     def hang_up(self) -> None:
         """End the connections that clients keep alive."""

@@ -1,0 +1,30 @@
+"""Let no exception of a trigger tell a secret: the worker hands its text, and all that led to it, to the platform."""
+
+import functools
+import traceback
+from collections.abc import Callable
+
+from shared.redaction import redact
+
+
+def telling_no_secret[**P](trigger: Callable[P, None]) -> Callable[P, None]:
+    """Wrap a trigger whose exceptions the platform logs, so that one that quotes a secret is replaced.
+
+    Args:
+        trigger: The function of a queue or timer trigger.
+    """
+
+    @functools.wraps(trigger)
+    def wrapped(*args: P.args, **options: P.kwargs) -> None:
+        try:
+            trigger(*args, **options)
+        except Exception as error:
+            whole = "".join(traceback.format_exception(error))
+            if (shown := redact(whole)) == whole:
+                raise
+        else:
+            return
+        # Outside of the except block, or the exception would be the context of this one, and be printed with it.
+        raise RuntimeError(shown)
+
+    return wrapped

@@ -1,0 +1,50 @@
+"""What becomes of a message that failed too often: its pull is Failed and says why, or the message itself is kept."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from shared.errors import BadInput
+from shared.pull_message import PullMessage, failure_named_in
+from shared.pull_rows import PullState
+from shared.redaction import excerpt
+
+if TYPE_CHECKING:
+    from shared.health_rows import HealthRows
+    from shared.pull_rows import PullRows
+
+_log = logging.getLogger(__name__)
+
+
+def abandon(pulls: PullRows, health: HealthRows, body: bytes) -> None:
+    """Record why a message of the poison queue was given up, so that it can be brought back.
+
+    Args:
+        pulls: Where the pull of a message that names a failure becomes Failed; the reconcile brings it back.
+        health: Where a message is kept whose reason no row of a pull can tell.
+        body: The message, after base64.
+
+    Raises:
+        CabferryError: It could not be recorded. The host tries again.
+    """
+    text = body.decode("utf-8", "replace")
+    reason = _why_no_pull(body) or f"its message failed too often: {excerpt(text)}"
+    failure = failure_named_in(body)
+    if failure is not None:
+        pulls.fail(failure, reason)
+        row = pulls.get(failure)
+        if row is not None and row.state is PullState.FAILED:
+            _log.error("%s: its message failed too often; its row tells why", failure)
+            return
+    # It names no failure, or one whose row tells of another pull, which is running or has completed.
+    health.keep_poison(text, reason)
+    _log.error("a message of the poison queue is kept in the table health: %s", reason)
+
+
+def _why_no_pull(body: bytes) -> str:
+    try:
+        PullMessage.decode(body)
+    except BadInput as error:
+        return f"its message failed too often: {error}"
+    return ""

@@ -1,0 +1,103 @@
+"""Report checks, of one report for each fault: together, but for the faults that end a whole check."""
+
+from collections.abc import Iterable, Mapping
+
+from local.simulator.catalogue import Report
+from local.simulator.faults import Call as DevCenterCall
+from local.simulator.faults import Fault as DevCenterFault
+from local.simulator.scenario import Location, ReportForm
+from tests.system.answers import Runs, decoded
+from tests.system.faults.cells import KINDS, Call, Cell, Fault, Outcome
+from tests.system.faults.stage import SLOW_SECONDS, Observed, Seen, Stage
+from tests.system.playground import SMALL
+
+_CABS = 1
+# A refused token, and a wait that was asked for, concern every report: asking on would only be refused again.
+_END_A_CHECK = {Fault.S401, Fault.S403, Fault.THROTTLED, Fault.S503}
+_DONE = {"ingested", "known"}
+
+
+def observe(stage: Stage, cells: Iterable[Cell]) -> Observed:
+    """Check one report for each cell, first with its fault, then without, and return what was seen.
+
+    Args:
+        stage: Where.
+        cells: What goes wrong.
+    """
+    builder = stage.playground.simulator.builder
+    failures = {cell: builder.failure(_CABS, SMALL) for cell in cells}
+    form = ReportForm(location=Location.FRONT_SAS)
+    reports = {cell: builder.report([failure], form, active=False) for cell, failure in failures.items()}
+    stage.playground.simulator.publish()
+    for cell, report in reports.items():
+        _inject(stage, cell, report)
+    alone = [cell for cell in reports if cell.fault in _END_A_CHECK]
+    seen = _checked(stage, {cell: report for cell, report in reports.items() if cell not in alone})
+    for cell in alone:
+        seen |= _checked(stage, {cell: reports[cell]})
+    for cell, report in reports.items():
+        seen[cell].calls = _calls(stage, cell, report)
+    stage.playground.simulator.faults.clear()
+    _note_rows(stage, reports, seen)
+    for cell, (outcome, told) in _check(stage, reports).items():
+        if outcome not in _DONE:
+            seen[cell].wrong.append(f"without the fault it is {outcome}: {told}")
+    pulls = stage.playground.ends(stage.app, *failures.values())
+    for cell, pull in zip(failures, pulls, strict=True):
+        if (pull.state, pull.cabs.copied, pull.last_error) != ("Completed", _CABS, None):
+            seen[cell].wrong.append(f"its pull is {pull}")
+    stage.playground.assert_copied_once(*failures.values())
+    return seen
+
+
+def _inject(stage: Stage, cell: Cell, report: Report) -> None:
+    call, match = _asked_for(cell, report)
+    fault = DevCenterFault(
+        call=call, kind=KINDS[cell.fault], times=None if cell.lasts else 1, delay=SLOW_SECONDS, match=match
+    )
+    stage.playground.simulator.faults.add(fault)
+
+
+def _asked_for(cell: Cell, report: Report) -> tuple[DevCenterCall, dict[str, str]]:
+    """Return what a cell's fault is about, and how its requests are known."""
+    if cell.call is Call.REPORT_DATA:
+        return DevCenterCall.REPORT_DATA, {"reportId": str(report.report_id)}
+    return DevCenterCall.BLOB, {"blob": report.runs[0].place.name}
+
+
+def _calls(stage: Stage, cell: Cell, report: Report) -> int:
+    call, match = _asked_for(cell, report)
+    requests = stage.playground.simulator.ledger.requests
+    return sum(each.call is call and match.items() <= each.query.items() for each in tuple(requests))
+
+
+def _checked(stage: Stage, reports: Mapping[Cell, Report]) -> dict[Cell, Seen]:
+    seen = {}
+    for cell, (outcome, told) in _check(stage, reports).items():
+        named = {"ingested": Outcome.COMPLETE, "failed": Outcome.TOLD}
+        seen[cell] = Seen(named.get(outcome, Outcome.REFUSED), told)
+    return seen
+
+
+def _check(stage: Stage, reports: Mapping[Cell, Report]) -> Mapping[Cell, tuple[str, str]]:
+    """Check some reports, and return the outcome and the error of each; those of the answer where it is a problem."""
+    for report in reports.values():
+        report.active = True
+    answer = stage.app.post("/api/reports/check")
+    for report in reports.values():
+        report.active = False
+    if not answer.ok:
+        return dict.fromkeys(reports, (str(answer.status_code), str(answer.json()["detail"])))
+    runs = {run.report_id: run for run in decoded(answer, Runs).runs}
+    found = {cell: runs[str(report.report_id)] for cell, report in reports.items()}
+    return {cell: (run.outcome, run.error or "") for cell, run in found.items()}
+
+
+def _note_rows(stage: Stage, reports: Mapping[Cell, Report], seen: Mapping[Cell, Seen]) -> None:
+    """Note each run that is known, could not be read, and whose row does not tell why."""
+    rows = {row["PartitionKey"]: row for row in stage.playground.stored.rows("reports")}
+    for cell, report in reports.items():
+        if cell.call is Call.REPORT_FILE and seen[cell].outcome is not Outcome.COMPLETE:
+            told = rows.get(str(report.report_id), {}).get("error", "")
+            if not told or told not in seen[cell].reason:
+                seen[cell].wrong.append(f"its row says {told!r}")

@@ -1,0 +1,148 @@
+"""The lists of the HTTP API: what became of each cab, and which report runs were seen."""
+
+from datetime import datetime
+
+import pytest
+
+from local.simulator.builder import CabForm
+from local.simulator.catalogue import Failure, Report
+from local.simulator.faults import FaultKind
+from local.simulator.scenario import ReportForm
+from tests.system.answers import Cab, Cabs, SeenRuns, decoded, problem
+from tests.system.app import App
+from tests.system.playground import SMALL, Playground
+
+
+@pytest.fixture(scope="module")
+def failure(shared_playground: Playground) -> Failure:
+    """A failure with seven cabs that can be had, and four that cannot."""
+    failure = shared_playground.simulator.builder.failure(7, SMALL)
+    shared_playground.simulator.builder.cabs(failure, 4, CabForm((64, 64), stored=False, downloadable=False))
+    return failure
+
+
+@pytest.fixture(scope="module")
+def reports(shared_playground: Playground, failure: Failure) -> list[Report]:
+    """Reports of which one is done, one is not yet, and one never will be."""
+    builder = shared_playground.simulator.builder
+    made = [
+        builder.report([failure]),
+        builder.report([], ReportForm(status="Pending")),
+        builder.report([], ReportForm(status="Failed")),
+    ]
+    shared_playground.simulator.publish()
+    return made
+
+
+@pytest.fixture(scope="module")
+def app(shared_playground: Playground, failure: Failure, reports: list[Report]) -> App:
+    """An app that has checked the reports and pulled what they name."""
+    app = shared_playground.start()
+    shared_playground.check(app)
+    shared_playground.ends(app, failure)
+    return app
+
+
+def path(failure: Failure) -> str:
+    """Return where a failure's cabs are told of."""
+    return f"/api/pulls/{failure.key.application_id}/{failure.key.failure_hash}/cabs"
+
+
+def cabs_of(app: App, failure: Failure, **query: str) -> list[Cab]:
+    """Return the cabs that all pages show."""
+    cabs, continuation = [], ""
+    while True:
+        page = decoded(app.get(path(failure), **query, continuation=continuation), Cabs)
+        assert len(page.cabs) <= int(query.get("limit", "100"))
+        cabs += page.cabs
+        if page.continuation is None:
+            return cabs
+        continuation = page.continuation
+
+
+@pytest.mark.parametrize("limit", ["1", "3", "11", "1000"])
+def test_pages_show_every_cab_once(app: App, failure: Failure, shared_playground: Playground, limit: str) -> None:
+    """A cab that no page shows is one that nobody misses."""
+    shown = [cab.cab_id_hash for cab in cabs_of(app, failure, limit=limit)]
+    assert shown == sorted(cab.cab_id_hash for cab in shared_playground.simulator.world.cabs(failure.key))
+
+
+def test_a_copied_cab_is_told_as_it_is_in_the_container(
+    app: App, failure: Failure, shared_playground: Playground
+) -> None:
+    """Who opens a cab starts from this list: name, length and MD5 must be those of the blob."""
+    copied = cabs_of(app, failure, state="copied")
+    held = {cab.blob_name: (cab.length, cab.md5) for cab in copied}
+    assert held == {name: (blob.length, blob.md5) for name, blob in shared_playground.held(failure).items()}
+    for cab in copied:
+        assert isinstance(cab.date, datetime)
+        assert isinstance(cab.expires, datetime)
+        assert cab.settled_at
+        assert cab.error is None
+        assert cab.failure_name
+        assert cab.driver_name
+        assert cab.driver_version
+        assert cab.os_version
+        assert cab.architecture
+        assert cab.cab_type
+
+
+def test_a_cab_that_is_not_there_is_told_with_its_reason(app: App, failure: Failure) -> None:
+    """Nothing may be missing without a word."""
+    missing = cabs_of(app, failure, state="unavailable", limit="2")
+    assert len(missing) == 4
+    assert all(cab.error and cab.blob_name is None for cab in missing)
+    assert cabs_of(app, failure, state="failed") == []
+
+
+def test_cabs_of_a_failure_that_nobody_knows_are_not_found(app: App) -> None:
+    """Unknown is not the same as empty."""
+    assert "a-hash" in problem(app.get("/api/pulls/1/a-hash/cabs"), 404)
+    assert "a-hash" in problem(app.get("/api/pulls/1/a-hash/cabs", state="copied"), 404)
+
+
+def test_a_pull_without_cabs_has_an_empty_list(playground: Playground) -> None:
+    """A pull that failed before it saw a cab is known, and has none."""
+    failure = playground.simulator.builder.failure(1)
+    playground.simulator.publish()
+    playground.fail(failure, FaultKind.BAD_REQUEST)
+    app = playground.start()
+    playground.pull(app, failure)
+    assert decoded(app.get(path(failure)), Cabs) == Cabs(cabs=[], continuation=None)
+
+
+@pytest.mark.parametrize("query", [{"state": "Copied"}, {"limit": "0"}, {"continuation": "x"}], ids=str)
+def test_a_query_that_cannot_be_read_is_told_why(app: App, failure: Failure, query: dict[str, str]) -> None:
+    """A filter that is silently passed over shows the wrong cabs."""
+    (name,) = query
+    assert name in problem(app.get(path(failure), **query), 400)
+
+
+def test_the_continuation_of_one_failure_shows_no_cab_of_another(app: App, failure: Failure) -> None:
+    """A continuation is only a place, and opens nothing."""
+    page = decoded(app.get(path(failure), limit="2"), Cabs)
+    problem(app.get("/api/pulls/1/a-hash/cabs", continuation=page.continuation or ""), 404)
+
+
+def test_every_run_that_was_seen_is_listed(app: App, failure: Failure, reports: list[Report]) -> None:
+    """The first question when cabs are missing: was the report read, and what did it name?"""
+    runs, continuation = [], ""
+    while True:
+        page = decoded(app.get("/api/reports", limit="2", continuation=continuation), SeenRuns)
+        runs += page.runs
+        if page.continuation is None:
+            break
+        continuation = page.continuation
+    told = {run.report_id: (run.status, run.failures, run.cabs, run.ingested_at is not None) for run in runs}
+    done, pending, never = (str(report.report_id) for report in reports)
+    assert told == {
+        done: ("Completed", 1, 11, True),
+        pending: ("Pending", 0, 0, False),
+        never: ("Failed", 0, 0, False),
+    }
+    assert all(run.report_datetime for run in runs)
+
+
+def test_an_app_that_never_checked_has_seen_no_run(playground: Playground) -> None:
+    """The first look after a deployment must not be an error."""
+    assert decoded(playground.start().get("/api/reports"), SeenRuns) == SeenRuns(runs=[], continuation=None)

@@ -1,0 +1,270 @@
+"""The cab storage reached with an identity, as a deployment does: Azurite over HTTPS, and an identity's endpoint."""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+from functools import partial
+from http import HTTPStatus
+from pathlib import Path
+from zlib import crc32
+
+import pytest
+
+from local.azurite.server import Azurite, account_key
+from local.simulator.certificates import Certificates, make_certificates
+from local.simulator.faults import Call, Fault, FaultKind
+from local.simulator.scenario import BatchForm, BlobHost, Location, ReportForm
+from local.simulator.thread import LoopThread, SimulatorThread
+from local.simulator.token_endpoint import TokenEndpoint
+from local.simulator.tokens import DEV_CENTER, STORAGE
+from tests.support.azurite import SOURCES, StorageAccount, azurite_command
+from tests.system.answers import Preflight, decoded, problem
+from tests.system.playground import Playground
+from tests.system.roles import Roles, guarded
+
+ACCOUNTS = tuple(f"identity{number:02}" for number in range(20))
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """One authority for storage, Entra and the identity's endpoint."""
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="module")
+def azurite(certificates: Certificates) -> Iterator[Azurite]:
+    """An Azurite that takes the tokens of identities, which it does over HTTPS alone."""
+    accounts = {name: account_key() for name in (*SOURCES, *ACCOUNTS)}
+    with Azurite(azurite_command(), accounts, recorded=True, certificates=certificates) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def unused_accounts() -> Iterator[str]:
+    """The accounts that no test of this module has had yet."""
+    return iter(ACCOUNTS)
+
+
+@pytest.fixture
+def token_endpoint(loop_thread: LoopThread, certificates: Certificates) -> TokenEndpoint:
+    """An Entra and an identity's endpoint."""
+    return loop_thread.enter(TokenEndpoint(certificates=certificates))
+
+
+@pytest.fixture
+def simulator(
+    azurite: Azurite, token_endpoint: TokenEndpoint, certificates: Certificates, request: pytest.FixtureRequest
+) -> Iterator[SimulatorThread]:
+    """A Dev Center that takes the endpoint's tokens, and whose cabs are in the same Azurite."""
+    accepts: Callable[..., bool] = token_endpoint.tokens.accepts
+    with SimulatorThread(
+        {name: azurite.connection_string(name) for name in SOURCES},
+        partial(accepts, audience=DEV_CENTER),
+        partial(accepts, audience=STORAGE),
+        seed=crc32(request.node.nodeid.encode()),
+        authority=certificates.authority,
+    ) as running:
+        yield running
+    assert not running.ledger.problems
+
+
+@pytest.fixture
+def playground(
+    azurite: Azurite,
+    storage: StorageAccount,
+    simulator: SimulatorThread,
+    certificates: Certificates,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Playground]:
+    """A playground whose own looks into storage trust the authority."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificates.authority))
+    made = Playground(azurite, storage, simulator, None, tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def with_identity(azurite: Azurite, storage: StorageAccount, token_endpoint: TokenEndpoint) -> Mapping[str, str]:
+    """The settings of a deployment: no key, no secret; the identity also vouches for the Entra application."""
+    uris = {f"CAB_STORAGE__{kind.lower()}ServiceUri": uri for kind, uri in azurite.uris(storage.name).items()}
+    return {
+        **token_endpoint.environment,
+        **uris,
+        "CAB_STORAGE": "",
+        "DEVCENTER_TENANT_ID": token_endpoint.tenant_id,
+        "DEVCENTER_CLIENT_ID": token_endpoint.client_id,
+        "DEVCENTER_MANAGED_IDENTITY_CLIENT_ID": token_endpoint.identity_client_id,
+    }
+
+
+def user_assigned(token_endpoint: TokenEndpoint) -> Mapping[str, str]:
+    """Return the settings that name the identity, as infra/main.bicep sets them."""
+    return {"CAB_STORAGE__credential": "managedidentity", "CAB_STORAGE__clientId": token_endpoint.identity_client_id}
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_an_identity_serves_in_the_place_of_every_key(
+    playground: Playground, token_endpoint: TokenEndpoint, with_identity: Mapping[str, str], named: bool
+) -> None:
+    """From a report to the last cab: queue, tables, container and the server-side copy, with tokens alone."""
+    failures = [playground.simulator.builder.failure(cabs) for cabs in (130, 2)]
+    playground.simulator.builder.report(failures, ReportForm(location=Location.BARE))
+    playground.simulator.publish()
+    app = playground.start({**with_identity, **(user_assigned(token_endpoint) if named else {})})
+    assert {run.outcome for run in playground.check(app).values()} == {"ingested"}
+    pulls = playground.ends(app, *failures)
+    assert {(pull.state, pull.attempts) for pull in pulls} == {("Completed", 0)}
+    playground.assert_copied_once(*failures)
+    assert token_endpoint.requests["secret"] == 0
+    # The app asks for storage and for the assertion, its host for the queue; each once, and not once a request.
+    assert token_endpoint.requests["identity"] <= 6
+    blob = min(playground.held(failures[1]))
+    assert playground.stored.tags(blob)["applicationId"] == failures[1].key.application_id
+
+
+def test_a_cab_that_storage_cannot_read_is_streamed_with_the_identity(
+    playground: Playground, with_identity: Mapping[str, str]
+) -> None:
+    """The third way of copying writes by the SDK's client, which must show the same tokens."""
+    playground.simulator.form = BatchForm(cab_host=BlobHost.FRONT)
+    failure = playground.simulator.builder.failure(3)
+    playground.simulator.publish()
+    (pull,) = playground.pull(playground.start(with_identity), failure)
+    assert (pull.state, pull.cabs.copied) == ("Completed", 3)
+    playground.assert_copied_once(failure)
+
+
+def test_a_token_that_ends_in_the_middle_of_a_pull_is_renewed(
+    playground: Playground, token_endpoint: TokenEndpoint, with_identity: Mapping[str, str]
+) -> None:
+    """A pull of a large failure outlives its token: of the storage, and of the Dev Center."""
+    lifetime = timedelta(seconds=4)
+    token_endpoint.tokens.lifetime = lifetime
+    failure = playground.long_failure(410, copied=250)
+    for skip in ("100", "200", "300"):
+        playground.simulator.faults.add(Fault(call=Call.CAB_BATCH, kind=FaultKind.SLOW, delay=3, match={"skip": skip}))
+    app = playground.start(with_identity)
+    (pull,) = playground.pull(app, failure)
+    assert (pull.state, pull.attempts, pull.cabs.copied) == ("Completed", 0, 250)
+    assert pull.started_at is not None
+    assert pull.completed_at is not None
+    assert pull.completed_at - pull.started_at > 2 * lifetime
+    assert token_endpoint.requests["assertion"] >= 2
+    playground.assert_copied_once(failure)
+
+
+@pytest.mark.parametrize("with_a_secret", [False, True])
+def test_a_report_is_read_from_storage_with_a_token_of_its_tenant(
+    playground: Playground, token_endpoint: TokenEndpoint, with_identity: Mapping[str, str], with_a_secret: bool
+) -> None:
+    """Microsoft's sample reads a location without a signature so; storage itself decides whether the token is good."""
+    of_storage = "9d1f0e4e-0000-4000-8000-000000000000"
+    token_endpoint.tenants.add(of_storage)
+    failure = playground.simulator.builder.failure(2)
+    report = playground.simulator.builder.report([failure], ReportForm(location=Location.STORAGE))
+    playground.simulator.publish()
+    secret = {"DEVCENTER_MANAGED_IDENTITY_CLIENT_ID": "", "DEVCENTER_CLIENT_SECRET": token_endpoint.secret}
+    settings = {**with_identity, "DEVCENTER_STORAGE_TENANT_ID": of_storage, **(secret if with_a_secret else {})}
+    app = playground.start(settings)
+    run = playground.check(app)[str(report.report_id)]
+    assert (run.outcome, run.failures, run.cabs) == ("ingested", 1, 2)
+    assert playground.ends(app, failure)[0].state == "Completed"
+    # One for the Dev Center and one for its storage.
+    assert token_endpoint.requests["secret" if with_a_secret else "assertion"] == 2
+    playground.assert_copied_once(failure)
+
+
+def test_a_preflight_is_green_with_an_identity(
+    playground: Playground, token_endpoint: TokenEndpoint, with_identity: Mapping[str, str]
+) -> None:
+    """The copy comes from a SAS that the identity signs: there is no key that could."""
+    app = playground.start({**with_identity, **user_assigned(token_endpoint)})
+    told = decoded(app.get("/api/preflight"), Preflight)
+    assert told.ready, told
+    assert next(check.answered for check in told.checks if check.name == "copy").startswith("copied")
+    assert playground.stored.listed() == {}
+
+
+def test_an_identity_that_is_not_there_is_told(
+    playground: Playground, token_endpoint: TokenEndpoint, with_identity: Mapping[str, str]
+) -> None:
+    """The client id of another identity: everything fails at once, and one setting mends it."""
+    wrong = {**user_assigned(token_endpoint), "CAB_STORAGE__clientId": token_endpoint.tenant_id}
+    app = playground.start({**with_identity, **wrong}, may_raise=True)
+    told = problem(app.get("/api/pulls"), HTTPStatus.BAD_GATEWAY)
+    assert "CAB_STORAGE__clientId" in told
+    checks = {check.name: check for check in decoded(app.get("/api/preflight"), Preflight).checks}
+    assert {name for name, check in checks.items() if not check.ok} == {"container", "tables", "queue", "copy"}
+    for name in ("container", "tables", "queue", "copy"):
+        assert "CAB_STORAGE__clientId" in str(checks[name].what_to_do)
+
+
+def test_a_service_of_another_account_is_told(
+    playground: Playground, azurite: Azurite, with_identity: Mapping[str, str]
+) -> None:
+    """One wrong address among three must be told as that one."""
+    wrong = f"{azurite.uris(ACCOUNTS[0])['Table'].rsplit('/', 1)[0]}/nobody"
+    app = playground.start({**with_identity, "CAB_STORAGE__tableServiceUri": wrong}, may_raise=True)
+    checks = {check.name: check for check in decoded(app.get("/api/preflight"), Preflight).checks}
+    assert {name for name, check in checks.items() if not check.ok} == {"tables"}
+    assert "CAB_STORAGE__tableServiceUri" in str(checks["tables"].what_to_do)
+
+
+@pytest.fixture
+def deployed(azurite: Azurite, playground: Playground) -> None:
+    """The container, the queues and the tables, as the deployment makes them; the identity may not."""
+    playground.stored.deploy()
+
+
+def test_the_roles_of_the_deployment_are_enough(
+    playground: Playground,
+    azurite: Azurite,
+    storage: StorageAccount,
+    certificates: Certificates,
+    with_identity: Mapping[str, str],
+    deployed: None,
+) -> None:
+    """A right that the app needs and the deployment does not give would be met in Azure only."""
+    failures = [playground.simulator.builder.failure(cabs) for cabs in (130, 2)]
+    playground.simulator.builder.report(failures)
+    playground.simulator.publish()
+    with guarded(azurite, storage.name, certificates, Roles()) as uris:
+        app = playground.start({**with_identity, **uris})
+        assert decoded(app.get("/api/preflight"), Preflight).ready
+        assert {run.outcome for run in playground.check(app).values()} == {"ingested"}
+        assert {pull.state for pull in playground.ends(app, *failures)} == {"Completed"}
+        app.close()
+    assert playground.stored.listed() == playground.held(*failures)
+
+
+def test_each_missing_role_is_named(
+    playground: Playground,
+    azurite: Azurite,
+    storage: StorageAccount,
+    certificates: Certificates,
+    with_identity: Mapping[str, str],
+    deployed: None,
+) -> None:
+    """`403` sends a person through four pages of the portal; the role's name and its place do not."""
+    roles = Roles()
+    with guarded(azurite, storage.name, certificates, roles) as uris:
+        app = playground.start({**with_identity, **uris}, may_raise=True)
+        for missing, names, advice in (
+            ("blobs", {"container", "copy"}, "Storage Blob Data Owner"),
+            ("tags", {"container"}, "nobody can find them by tags. Assign the role Storage Blob Data Owner"),
+            ("queues", {"queue"}, "Assign the role Storage Queue Data Contributor on the queue cab-pulls"),
+            ("tables", {"tables"}, "Assign the role Storage Table Data Contributor on the table reports"),
+        ):
+            setattr(roles, missing, False)
+            checks = [check for check in decoded(app.get("/api/preflight"), Preflight).checks if not check.ok]
+            assert {check.name for check in checks} == names
+            for check in checks:
+                assert advice in str(check.what_to_do)
+            setattr(roles, missing, True)
+        roles.delete_probes = roles.delegate = False
+        told = decoded(app.get("/api/preflight"), Preflight)
+        assert told.ready, "pulls need neither"
+        answered = {check.name: check.answered for check in told.checks}
+        assert "deleting is refused" in answered["container"]
+        assert answered["copy"].startswith("not tried")
+        app.close()
