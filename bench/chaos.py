@@ -121,7 +121,9 @@ def run(kills: int, seed: int, facts: Sequence[str], say: Callable[[str], None])
         facts: Of the machine.
         say: Receives one line for some kills.
     """
-    outcome, chance, started = _Outcome(), Random(seed), time.monotonic()  # noqa: S311 - a schedule, no secret
+    outcome, started = _Outcome(), time.monotonic()
+    # Whom to kill is drawn apart: it hangs on who serves just then, and must not change what is drawn for the rest.
+    chance, victims = Random(seed), Random(seed)  # noqa: S311 - a schedule, no secret
     say(f"{kills} kills of {HOSTS} hosts, seed {seed}")
     with (
         Embedded(say, recorded=True) as embedded,
@@ -135,11 +137,11 @@ def run(kills: int, seed: int, facts: Sequence[str], say: Callable[[str], None])
             point = KillPoint.drawn(chance, while_asking=number % 4 == 0)
             come = point.watch(embedded.azurite, embedded.simulator.ledger, CAB_ACCOUNT)
             outcome.in_vain += not _wait_for(come)
-            fleet.kill(chance)
+            fleet.kill(victims)
             outcome.moments[point.kind] += 1
             if number % _TAKEN_AWAY == 0:
                 fleet.wait(HOSTS - 1)
-                fleet.take_away(chance)
+                fleet.take_away(victims)
             if number % 10 == 0 or number == kills:
                 say(f"{number} of {kills} kills after {time.monotonic() - started:.0f} s")
         load.wait_for_rest()

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import groupby
 from random import Random
@@ -63,9 +64,10 @@ class Load:
         self._queue = self._open.enter_context(queue)
         self._askers = self._open.enter_context(ThreadPoolExecutor(_ASKERS))
         self._asking: list[Future[None]] = []
-        self._building = threading.Lock()
-        self._over = False
         self._report = next(iter(self._simulator.world.reports.values()))
+        self._building = threading.Lock()
+        self._ran_at = max(run.at for run in self._report.runs)
+        self._over = False
         self._poison = self._open.enter_context(
             QueueClient.from_connection_string(storage, f"{QUEUE}-poison", api_version=_API_VERSION)
         )
@@ -101,7 +103,9 @@ class Load:
     def report(self, failures: Sequence[Failure]) -> None:
         """Let a report tell of failures, and check the reports, in the background, until its run is ingested."""
         with self._building:
-            self._simulator.builder.run(self._report, failures)
+            # Runs are known by their second, and a schedule's are hours apart.
+            self._ran_at = max(datetime.now(UTC).replace(microsecond=0), self._ran_at + timedelta(seconds=1))
+            self._simulator.builder.run(self._report, failures, at=self._ran_at)
             self._simulator.publish()
         self.check()
 

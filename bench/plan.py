@@ -44,7 +44,7 @@ class Plan:
 def full(say: Callable[[str], None]) -> Plan:
     """Return the plan behind the published results."""
     return Plan(
-        rounds=5,
+        rounds=3,
         throughput={64 * _KIB: 1_000, _MIB: 1_000, 64 * _MIB: 20},
         growth_cabs=(100, 1_000, 10_000),
         growth_sizes=(64 * _KIB, _MIB),

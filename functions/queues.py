@@ -30,4 +30,5 @@ def abandon_pull(message: func.QueueMessage) -> None:
     from shared.poison import abandon
     from shared.services import services
 
-    abandon(services().pulls, services().health, message.get_body())
+    parts = services()
+    abandon(parts.pulls, parts.health, parts.poison, message.get_body())

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared.errors import BadInput
+from shared.lease import HeldElsewhere
 from shared.pull_message import PullMessage, failure_named_in
 from shared.pull_rows import PullState
 from shared.redaction import excerpt
 
 if TYPE_CHECKING:
     from shared.health_rows import HealthRows
+    from shared.pull_queue import PullQueue
     from shared.pull_rows import PullRows
 
 _log = logging.getLogger(__name__)
+_MARGIN = timedelta(seconds=1)
 
 
-def abandon(pulls: PullRows, health: HealthRows, body: bytes) -> None:
+def abandon(pulls: PullRows, health: HealthRows, queue: PullQueue, body: bytes) -> None:
     """Record why a message of the poison queue was given up, so that it can be brought back.
 
     Args:
         pulls: Where the pull of a message that names a failure becomes Failed; the reconcile brings it back.
         health: Where a message is kept whose reason no row of a pull can tell.
+        queue: The poison queue. A pull whose last host died holds its lease for a while, and nobody can tell it from
+            one that runs: its message comes back when that lease is over, as a new one, since no host takes it again.
         body: The message, after base64.
 
     Raises:
@@ -32,12 +38,15 @@ def abandon(pulls: PullRows, health: HealthRows, body: bytes) -> None:
     reason = _why_no_pull(body) or f"its message failed too often: {excerpt(text)}"
     failure = failure_named_in(body)
     if failure is not None:
-        pulls.fail(failure, reason)
-        row = pulls.get(failure)
-        if row is not None and row.state is PullState.FAILED:
+        ended = pulls.fail(failure, reason)
+        if isinstance(ended, HeldElsewhere):
+            queue.send_text(text, ended.remaining + _MARGIN)
+            _log.warning("%s: its message failed too often; its pull is held, and looked at again after that", failure)
+            return
+        if ended is PullState.FAILED:
             _log.error("%s: its message failed too often; its row tells why", failure)
             return
-    # It names no failure, or one whose row tells of another pull, which is running or has completed.
+    # It names no failure, or one whose row tells of another pull, which has completed.
     health.keep_poison(text, reason)
     _log.error("a message of the poison queue is kept in the table health: %s", reason)
 

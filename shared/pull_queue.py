@@ -49,9 +49,21 @@ class PullQueue:
         Raises:
             CabferryError: Sorted by what helps.
         """
+        self.send_text(message.encode(), delay)
+
+    def send_text(self, text: str, delay: timedelta) -> None:
+        """Send what may be no pull message, in the same way.
+
+        Args:
+            text: As it came from the queue, after base64.
+            delay: How long it stays invisible.
+
+        Raises:
+            CabferryError: Sorted by what helps.
+        """
         seconds = round(min(delay, _LONGEST_DELAY).total_seconds())
         with storage_errors(f"the queue {self._client.queue_name}"):
-            self._client.send_message(message.encode(), visibility_timeout=seconds or None, time_to_live=-1)
+            self._client.send_message(text, visibility_timeout=seconds or None, time_to_live=-1)
 
     def look(self) -> QueueSeen:
         """Return how the queue stands: two requests.

@@ -218,7 +218,7 @@ class PullRows:
 
         return RowLease.take(self._table, *key, self._lease, first, known)
 
-    def fail(self, failure: Failure, reason: str) -> PullRow | None:
+    def fail(self, failure: Failure, reason: str) -> PullState | HeldElsewhere:
         """Set a pull that nobody works on, and that has not ended, to Failed.
 
         Args:
@@ -226,21 +226,25 @@ class PullRows:
             reason: What is told where the row knows no error of its own.
 
         Returns:
-            The row as it was, None where there was none.
+            How it has ended; or that somebody works on it, or died doing so and still holds the lease.
+
+        Raises:
+            AgainLater: Others keep changing the row.
         """
         for _ in range(_TRIES):
             row = self._table.get(failure.application_id, failure.failure_hash)
             known = PullRow.of(row) if row else None
-            until = row.moment("leaseUntil") if row else None
-            ended = known is not None and known.state in {PullState.COMPLETED, PullState.FAILED}
-            if ended or (until and until > datetime.now(UTC)):
-                return known
+            until, now = row.moment("leaseUntil") if row else None, datetime.now(UTC)
+            if known and known.state in {PullState.COMPLETED, PullState.FAILED}:
+                return known.state
+            if until and until > now:
+                return HeldElsewhere(until - now)
             error = known.last_error if known and known.last_error else reason
             columns = ended_columns(PullState.FAILED, error, ErrorKind.UNFORESEEN)
             if row and self._table.merge(row, columns):
-                return known
+                return PullState.FAILED
             if not row and self._table.insert(failure.application_id, failure.failure_hash, columns):
-                return known
+                return PullState.FAILED
         raise AgainLater(f"the row of {failure} kept changing")
 
     def retry(self, failure: Failure, otherwise: Window, requested_by: str) -> tuple[PullRow | None, Row | None]:

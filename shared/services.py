@@ -82,6 +82,7 @@ class Services:
             cabs=cabs,
             executor=pool.lane(),
         )
+        self.poison = PullQueue(self._storage.queue(f"{settings.queue}-poison"))
         self.health = HealthRows(self._storage.table("health"))
         self.reconcile_tools = ReconcileTools(
             settings=settings,

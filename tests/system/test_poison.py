@@ -1,6 +1,7 @@
 """Messages that no pull can be made of: each ends as Failed with its reason, or is kept with its reason."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,24 @@ def test_an_abandoned_pull_keeps_the_error_that_it_knows(playground: Playground)
     assert "not even JSON" in app.log
     kept = [row["text"] for row in playground.stored.rows("health") if row["PartitionKey"] == "poison"]
     assert sorted(kept) == sorted(["not even JSON", message(done)]), "what no row can tell is kept itself"
+
+
+def test_a_pull_whose_last_host_died_ends_as_failed_once_its_lease_is_over(playground: Playground) -> None:
+    """Its message comes while the dead host still holds the row: who forgets it then has a pull that never ends."""
+    failure = playground.simulator.builder.failure(1)
+    playground.simulator.publish()
+    app = playground.start()
+    app.get("/api/pulls")
+    until = datetime.now(UTC) + timedelta(seconds=4)
+    playground.stored.add(
+        "pulls",
+        failure.key,
+        {"state": "Running", "lastError": "", "owner": "dead", "leaseUntil": until, "startDate": "2026-01-01"},
+    )
+    playground.stored.send(message(failure), POISON)
+    assert playground.ends(app, failure)[0].state == "Failed"
+    assert datetime.now(UTC) >= until
+    playground.wait_for_empty_queue(POISON)
 
 
 def test_a_failed_message_is_pulled_again_when_it_is_asked_for(playground: Playground) -> None:

@@ -156,7 +156,9 @@ def test_a_pull_that_has_ended_is_not_ended_again(pulls: PullRows, state: str) -
 def test_a_pull_that_another_message_works_on_is_not_ended(pulls: PullRows) -> None:
     (failure,) = failures(1)
     lease = taken(pulls, failure)
-    pulls.fail(failure, "too often")
+    held = pulls.fail(failure, "too often")
+    assert isinstance(held, HeldElsewhere)
+    assert timedelta() < held.remaining <= LEASE
     assert state_of(pulls, failure) is PullState.RUNNING
     lease.write({})
 

@@ -68,7 +68,10 @@ class StorageProxy:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as opening:
-            self._client = await opening.enter_async_context(aiohttp.ClientSession(auto_decompress=False))
+            # A kept connection that Azurite ends just now would be a fault that nobody asked for.
+            connector = aiohttp.TCPConnector(limit=0, force_close=True)
+            session = aiohttp.ClientSession(connector=connector, auto_decompress=False)
+            self._client = await opening.enter_async_context(session)
             for service in _SERVICES:
                 application = web.Application(client_max_size=_LARGEST)
                 application.add_routes([web.route("*", "/{path:.*}", self._handler(service))])

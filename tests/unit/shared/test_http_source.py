@@ -1,12 +1,16 @@
 """A server may be broken or hostile: it must cost bounded memory, and each way to fail must be told apart."""
 
 import gzip
+import socket
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
 
+from shared import http_source, storage_wire
 from shared.errors import AgainLater, AgainNow, BadAnswer, BadInput
 from shared.http_source import HttpSource, at_once_again, body_of, seen_in
+from shared.storage_wire import StorageWire, WireRequest
 from tests.support.loopback import Answer, LoopbackServer, in_turn
 
 
@@ -54,6 +58,22 @@ def test_a_packed_answer_is_as_large_as_it_unpacks() -> None:
     packed = Answer(gzip.compress(bytes(33 * 1024 * 1024)), headers={"Content-Encoding": "gzip"})
     with LoopbackServer(in_turn(packed)) as server, pytest.raises(BadAnswer, match="larger than"):
         body(server.url)
+
+
+def test_an_answer_that_never_comes_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that took the request and hangs would hold a worker for ever; asking it again at once helps nobody."""
+    monkeypatch.setattr(http_source, "READ_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(AgainLater, match="no answer within"):
+        body(f"http://127.0.0.1:{silent.getsockname()[1]}")
+
+
+def test_a_storage_that_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage_wire, "_READ_SECONDS", 0.2)
+    monkeypatch.setattr(storage_wire, "_FIRST_PAUSE_SECONDS", 0.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        wire = StorageWire(f"http://127.0.0.1:{silent.getsockname()[1]}/account", None, "2025-05-05", 1)
+        with pytest.raises(AgainLater, match="storage does not answer"):
+            wire.send(WireRequest("GET", "/account", {}, {}), "the listing", HTTPStatus.OK)
 
 
 def test_an_answer_that_ends_early_broke() -> None:
