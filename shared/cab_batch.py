@@ -96,7 +96,12 @@ class CabBatch:
         self.total, self.lost_rows = total, False
 
     def pages(
-        self, skip: int, fetchers: Executor, in_flight: int, expected: int, was_seen: Callable[[str], bool]
+        self,
+        skip: int,
+        fetchers: Executor,
+        in_flight: int,
+        expected: Callable[[], int],
+        was_seen: Callable[[str], bool],
     ) -> Iterator[BatchPage]:
         """Yield the pages in their order, from a checkpoint to the end, and fetch ahead while the caller works.
 
@@ -109,7 +114,8 @@ class CabBatch:
             skip: Rows that earlier pages had.
             fetchers: Runs the requests.
             in_flight: How many pages are asked for at once; more than one by counting, as far as TotalCount reaches.
-            expected: How many rows there may be in all, which stands in for TotalCount until the first page tells it.
+            expected: Called while the first page is on its way; returns how many rows there may be in all, which stands
+                in for TotalCount until that page tells it.
             was_seen: Tells whether an earlier page of this pull had a cab.
 
         Raises:
@@ -130,7 +136,7 @@ class CabBatch:
                 ask(start, self._devcenter.batch_url(self._failure, self._window, start))
 
         ask(skip, self._devcenter.batch_url(self._failure, self._window, skip))
-        ask_ahead(expected)
+        ask_ahead(expected())
         while waiting:
             page = waiting.popleft()
             wire = page.answer.result()

@@ -88,6 +88,11 @@ class CabLedger:
         self._unreadable = max(0, self._before.failed - self._tally[CabState.FAILED])
         self._loaded = True
 
+    @property
+    def is_loaded(self) -> bool:
+        """Tell whether the failure's rows were read."""
+        return self._loaded
+
     def expected(self) -> int:
         """Return how many cabs the batch may name, as far as the reports and earlier pulls tell."""
         return sum(row.state not in {CabState.RETIRED, CabState.EXPIRED} for row in self._cabs.values())

