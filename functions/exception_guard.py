@@ -4,6 +4,7 @@ import functools
 import traceback
 from collections.abc import Callable
 
+from functions.first_import import import_alone
 from shared.redaction import redact
 
 
@@ -17,6 +18,7 @@ def telling_no_secret[**P](trigger: Callable[P, None]) -> Callable[P, None]:
     @functools.wraps(trigger)
     def wrapped(*args: P.args, **options: P.kwargs) -> None:
         try:
+            import_alone()
             trigger(*args, **options)
         except Exception as error:
             whole = "".join(traceback.format_exception(error))

@@ -35,7 +35,7 @@ _LINE_CHARACTERS = 1 << 20
 _FACT_CHARACTERS = 1_000
 # As many failures and cabs are gathered before they are handed on: enough that most failures come in one piece, and
 # some megabytes of memory.
-_BUFFERED = 10_000
+_BUFFERED = 8_000
 # Failures, and what is told of their cabs, come back in row after row: so many are remembered instead of made anew.
 _REMEMBERED = 8_192
 # What a column's name looks like, and no device's id does: those have digits.
