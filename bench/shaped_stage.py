@@ -77,10 +77,11 @@ class ShapedStage:
 def lower_bound(given: Given, copies_in_flight: int, pages_in_flight: int, rows_a_page: int = 100) -> float:
     """Return the least time that a pull of one failure can take with the delays that it was given.
 
-    Before the first copy there are the lease, the reading of known cabs and the first page; after the last copy there
-    are the read-back, the last rows and the end of the lease. In between either copying is the limit, or paging is:
+    Before the first copy there are the lease and the first page, which the reading of known cabs hides behind; after
+    the last copy there are the read-back, the last rows and the end of the lease. In between either copying is the
+    limit, or paging is:
 
-        bound = lease + load + listing + last write + release
+        bound = lease + listing + last write + release
                 + max(first page + all copies / copies in flight,
                       all pages / pages in flight + the last page's copies / copies in flight)
 
@@ -93,8 +94,8 @@ def lower_bound(given: Given, copies_in_flight: int, pages_in_flight: int, rows_
         rows_a_page: Rows of a full page.
     """
     pages, copies, tables = given.delays["page"], given.delays["copy"], given.delays["table"]
-    # Two before the first page and two after the last copy: the first two and last two that the pull asked for.
-    serial = sum(tables[:2]) + sum(tables[-2:]) + sum(given.delays["list"])
+    # One before the first page and two after the last copy: the first and the last two that the pull asked for.
+    serial = tables[0] + sum(tables[-2:]) + sum(given.delays["list"])
     last = copies[(len(copies) - 1) // rows_a_page * rows_a_page :]
     paging = _shared_among(pages_in_flight, pages) + _shared_among(copies_in_flight, last)
     return serial + max(pages[0] + _shared_among(copies_in_flight, copies), paging)

@@ -9,8 +9,9 @@ _lock = threading.Lock()
 def import_alone() -> None:
     """Import what nearly every call stands on, while the others wait.
 
-    Threads that import the same packages side by side take the locks of modules in different orders, and Python's way
-    out of that is an error or a half-made module. What cannot be imported is told by the call that needs it.
+    A precaution: threads that import the same packages side by side take the locks of modules in different orders. A
+    worker whose first calls all stood still was seen once, and its cause was not found. What cannot be imported is told
+    by the call that needs it.
     """
     with _lock, suppress(ImportError):
         import shared.services  # noqa: F401 - for its being imported

@@ -7,7 +7,7 @@ from bench.shaped_stage import lower_bound
 
 TABLES = [0.01] * 6
 LISTING = [0.03]
-SERIAL = 4 * 0.01 + 0.03
+SERIAL = 3 * 0.01 + 0.03
 
 
 def given(pages: list[float], copies: list[float]) -> Given:
