@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import count
 from pathlib import Path
 
 from local.azurite.access_log import StorageRequest
@@ -45,7 +46,7 @@ class Playground:
         self.simulator, self.storage = simulator, storage
         self.stored = Stored(storage.connection_string)
         self.apps: list[App] = []
-        self._azurite, self._folder = azurite, folder
+        self._azurite, self._folder, self._numbers = azurite, folder, count()
         self._may_raise: list[App] = []
         self._settings = {
             "CAB_STORAGE": storage.connection_string,
@@ -67,11 +68,13 @@ class Playground:
             root: The project that is run.
             may_raise: Whether a function may end with an exception; elsewhere a traceback in the log fails the test.
         """
-        log = self._folder / f"app-{len(self.apps)}.log"
-        self.apps.append(App({**self._settings, **(settings or {})}, log, root))
+        # Tests start several side by side: each has a number and a log of its own, which tells its port.
+        log = self._folder / f"app-{next(self._numbers)}.log"
+        app = App({**self._settings, **(settings or {})}, log, root)
+        self.apps.append(app)
         if may_raise:
-            self._may_raise.append(self.apps[-1])
-        return self.apps[-1]
+            self._may_raise.append(app)
+        return app
 
     def close(self) -> None:
         """End every app that still runs, and look into the logs for what nobody foresaw."""
