@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import re
 from collections import deque
+from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 # So many pages of nothing but known cabs mean a server that does not page at all.
 _PAGES_WITHOUT_NEWS = 20
+# So many times as many pages as are asked for at once may wait to be asked for, or for one that is slow.
+_WAITING = 4
 # Table Storage knows no earlier time; .NET writes the year 1 for one that was never set.
 _FIRST_MOMENT = datetime(1601, 1, 1, tzinfo=UTC)
 
@@ -78,6 +82,19 @@ class BatchPage:
     is_last: bool
 
 
+@dataclass(frozen=True, slots=True)
+class EarlyPage:
+    """A page that came before its turn, since one before it is slow: its cabs can be copied, but not counted yet.
+
+    Args:
+        skip: How many rows may have come before it.
+        cabs: Its readable rows.
+    """
+
+    skip: int
+    cabs: tuple[BatchCab, ...]
+
+
 class CabBatch:
     """The batch of one failure and window.
 
@@ -102,8 +119,10 @@ class CabBatch:
         in_flight: int,
         expected: Callable[[], int],
         was_seen: Callable[[str], bool],
-    ) -> Iterator[BatchPage]:
+    ) -> Iterator[BatchPage | EarlyPage]:
         """Yield the pages in their order, from a checkpoint to the end, and fetch ahead while the caller works.
+
+        With several pages in flight, a page that comes before its turn is yielded as an early one first.
 
         Follows the next link where there is one on our host. Where there is none, TotalCount tells whether more rows
         exist. A full page with neither is asked on, unless an earlier page showed that this server does send links: a
@@ -121,44 +140,34 @@ class CabBatch:
         Raises:
             CabferryError: As `DevCenter.fetch_page`.
         """
-        read: set[str] = set()
-        waiting: deque[_Asked] = deque()
+        ahead = _Ahead(
+            self._named, self._url_at, lambda start, url: fetchers.submit(self._fetch, start, url), in_flight
+        )
         has_link_key = linked = repeated = False
         nothing_new = 0
-
-        def ask(start: int, url: str) -> None:
-            if url in read:
-                raise BadAnswer(f"{self._named(start)}: its address was asked for before")
-            waiting.append(_Asked(start, url, fetchers.submit(self._fetch, start, url)))
-
-        def ask_ahead(total: int) -> None:
-            while len(waiting) < in_flight and (start := waiting[-1].skip + PAGE_ROWS) < total:
-                ask(start, self._devcenter.batch_url(self._failure, self._window, start))
-
-        ask(skip, self._devcenter.batch_url(self._failure, self._window, skip))
-        ask_ahead(expected())
-        while waiting:
-            page = waiting.popleft()
+        ahead.ask(skip, self._url_at(skip))
+        ahead.ask_more(expected())
+        while ahead.waiting:
+            yield from ahead.arrivals()
+            page = ahead.taken()
             wire = page.answer.result()
-            read.add(page.url)
             self._compare(wire.total, in_flight)
-            cabs, unreadable = _cabs(wire.rows)
-            end = _skip_of(wire.link) or page.skip + len(wire.rows)
+            end = _skip_of(wire.link) or page.skip + wire.rows
             has_link_key, linked = has_link_key or wire.has_link_key, linked or bool(wire.link)
-            again = sum(was_seen(cab.cab_id_hash) for cab in cabs)
-            repeated, nothing_new = repeated or again > 0, nothing_new + 1 if again == len(cabs) else 0
+            again = sum(was_seen(cab.cab_id_hash) for cab in wire.cabs)
+            repeated, nothing_new = repeated or again > 0, nothing_new + 1 if again == len(wire.cabs) else 0
             if nothing_new > _PAGES_WITHOUT_NEWS:
                 raise BadAnswer(f"{self._named(page.skip)}: {nothing_new} pages in a row brought nothing new")
-            is_full_without_total = len(wire.rows) >= PAGE_ROWS and wire.total < 0
+            is_full_without_total = wire.rows >= PAGE_ROWS and wire.total < 0
             unsure = (repeated and not linked) or (is_full_without_total and not has_link_key)
-            more = bool(wire.rows) and (bool(wire.link) or wire.total > end or unsure)
-            if not more or (waiting and waiting[0].skip != end):
-                waiting.clear()  # A page that is shorter than asked for moves all that come after it.
-            if more and not waiting:
-                ask(end, self._following(wire.link, end))
+            more = wire.rows > 0 and (bool(wire.link) or wire.total > end or unsure)
+            if not more or not ahead.begins_at(end):
+                ahead.forget()  # A page that is shorter than asked for moves all that come after it.
             if more:
-                ask_ahead(wire.total)
-            yield BatchPage(page.skip, len(wire.rows), end, cabs, unreadable, is_last=not more)
+                if not ahead.waiting:
+                    ahead.ask(end, self._following(wire.link, end))
+                ahead.ask_more(wire.total)
+            yield BatchPage(page.skip, wire.rows, end, wire.cabs, wire.unreadable, is_last=not more)
 
     def _compare(self, total: int, in_flight: int) -> None:
         if total >= 0:
@@ -175,11 +184,14 @@ class CabBatch:
         Raises:
             CabferryError: As `DevCenter.fetch_page`.
         """
-        wire = self._fetch(skip, self._devcenter.batch_url(self._failure, self._window, skip))
-        return {cab.cab_id_hash: cab for cab in _cabs(wire.rows)[0]}
+        wire = self._fetch(skip, self._url_at(skip))
+        return {cab.cab_id_hash: cab for cab in wire.cabs}
 
     def _fetch(self, skip: int, url: str) -> _WirePage:
         return _decoded(self._devcenter.fetch_page(url, self._named(skip)), self._named(skip))
+
+    def _url_at(self, skip: int) -> str:
+        return self._devcenter.batch_url(self._failure, self._window, skip)
 
     def _named(self, skip: int) -> str:
         return f"the cab batch of {self._failure} after {skip} rows"
@@ -191,14 +203,81 @@ class CabBatch:
             except BadInput as error:
                 # The rows after it are still ours to fetch, by counting on our own host.
                 _log.warning("%s; %s goes on by counting", error, self._named(skip))
-        return self._devcenter.batch_url(self._failure, self._window, skip)
+        return self._url_at(skip)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Asked:
     skip: int
     url: str
     answer: Future[_WirePage]
+    is_passed_on: bool = False
+
+
+class _Ahead:
+    """Pages that were asked for and whose turn has not come.
+
+    Args:
+        named: Returns what errors call the page after so many rows.
+        url_at: Returns its address, where it is found by counting.
+        fetch: Fetches it from an address, as soon as fewer than `in_flight` are on their way.
+        in_flight: How many may be on their way at once.
+    """
+
+    def __init__(
+        self,
+        named: Callable[[int], str],
+        url_at: Callable[[int], str],
+        fetch: Callable[[int, str], Future[_WirePage]],
+        in_flight: int,
+    ) -> None:
+        self._named, self._url_at, self._fetch = named, url_at, fetch
+        # Several are asked for by counting, and some more where one is slow; by links there can only be one.
+        self._most = in_flight * _WAITING if in_flight > 1 else 1
+        self._read: set[str] = set()
+        self.waiting: deque[_Asked] = deque()
+
+    def begins_at(self, skip: int) -> bool:
+        """Tell whether the next page, if any was asked for, is the one after so many rows."""
+        return not self.waiting or self.waiting[0].skip == skip
+
+    def ask(self, skip: int, url: str) -> None:
+        """Ask for a page.
+
+        Raises:
+            BadAnswer: It was read before.
+        """
+        if url in self._read:
+            raise BadAnswer(f"{self._named(skip)}: its address was asked for before")
+        self.waiting.append(_Asked(skip, url, self._fetch(skip, url)))
+
+    def ask_more(self, reach: int) -> None:
+        """Ask for as many further pages of a batch of so many rows as may wait."""
+        while len(self.waiting) < self._most and (start := self.waiting[-1].skip + PAGE_ROWS) < reach:
+            self.ask(start, self._url_at(start))
+
+    def forget(self) -> None:
+        """Drop what was asked for."""
+        for page in self.waiting:
+            page.answer.cancel()
+        self.waiting.clear()
+
+    def arrivals(self) -> Iterator[EarlyPage]:
+        """Wait for the page whose turn it is, and yield those that come before it."""
+        while not self.waiting[0].answer.done():
+            wait([each.answer for each in self.waiting if not each.is_passed_on], return_when=FIRST_COMPLETED)
+            for page in islice(self.waiting, 1, None):
+                if page.answer.done() and not page.is_passed_on:
+                    page.is_passed_on = True
+                    # What is wrong with it is told in its turn, if that comes.
+                    if not page.answer.exception():
+                        yield EarlyPage(page.skip, page.answer.result().cabs)
+
+    def taken(self) -> _Asked:
+        """Return the page whose turn it is."""
+        page = self.waiting.popleft()
+        self._read.add(page.url)
+        return page
 
 
 def rows_on_page(body: bytes, what: str) -> int:
@@ -211,7 +290,7 @@ def rows_on_page(body: bytes, what: str) -> int:
     Raises:
         BadAnswer: It is no page.
     """
-    return len(_decoded(body, what).rows)
+    return _decoded(body, what).rows
 
 
 def moment_of(text: str) -> datetime | None:
@@ -265,7 +344,9 @@ class _WireCab(msgspec.Struct, rename="camel"):
 
 @dataclass(frozen=True, slots=True)
 class _WirePage:
-    rows: list[msgspec.Raw]
+    rows: int
+    cabs: tuple[BatchCab, ...]
+    unreadable: tuple[str, ...]
     link: str
     has_link_key: bool
     total: int
@@ -283,7 +364,7 @@ def _decoded(body: bytes, what: str) -> _WirePage:
     except JsonError as error:
         seen = excerpt(body.decode("utf-8", "replace"))
         raise BadAnswer(f"{what}: the answer is not a page ({excerpt(str(error))}); seen: {seen}") from None
-    return _WirePage(rows, link, bool(link_key), _total(present.get("totalcount", b"-1")))
+    return _WirePage(len(rows), *_cabs(rows), link, bool(link_key), _total(present.get("totalcount", b"-1")))
 
 
 def _total(raw: bytes) -> int:

@@ -17,7 +17,7 @@ from shared.cab_rows import NO_FACTS, CabRow, CabState
 from shared.errors import BadInput
 from shared.failure import checked_cab_id
 from shared.pull_rows import CabCounts
-from shared.table_transaction import TRANSACTION_ROWS
+from shared.table_writes import TRANSACTION_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

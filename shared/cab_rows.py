@@ -9,7 +9,7 @@ from itertools import batched
 from sys import intern
 from typing import TYPE_CHECKING
 
-from shared.table_transaction import TRANSACTION_ROWS, Columns, Long, Value, Write
+from shared.table_writes import TRANSACTION_ROWS, Columns, Long, Value, Write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

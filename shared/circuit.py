@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from shared.table_rows import Row, TableRows
-    from shared.table_transaction import Columns
+    from shared.table_writes import Columns
 
 _log = logging.getLogger(__name__)
 _PARTITION = "circuit"

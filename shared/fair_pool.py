@@ -24,6 +24,7 @@ class FairPool:
 
     def __init__(self, threads: int) -> None:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="copy")
+        self._most, self._working = threads, 0
         self._lock = threading.Lock()
         self._turns: deque[deque[Callable[[], None]]] = deque()
 
@@ -37,16 +38,26 @@ class FairPool:
             if not lane:
                 self._turns.append(lane)
             lane.append(call)
-        # One thread's errand for each waiting call; which call it runs is decided when its turn comes.
-        self._threads.submit(self._run_next)
+            if self._working == self._most:
+                return
+            self._working += 1
+        self._threads.submit(self._work)
 
-    def _run_next(self) -> None:
+    def _work(self) -> None:
+        """Make calls until none waits: a thread that has ended one takes the next without being woken for it."""
+        while call := self._next():
+            call()
+
+    def _next(self) -> Callable[[], None] | None:
         with self._lock:
+            if not self._turns:
+                self._working -= 1
+                return None
             lane = self._turns.popleft()
             call = lane.popleft()
             if lane:
                 self._turns.append(lane)
-        call()
+            return call
 
 
 class _Lane(Executor):

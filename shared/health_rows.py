@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Self
 
 from shared.errors import AgainLater
 from shared.redaction import excerpt, redact
-from shared.table_transaction import Write
+from shared.table_writes import Write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from shared.table_rows import Row, TableRows
-    from shared.table_transaction import Columns
+    from shared.table_writes import Columns
 
 _RECONCILE, _LATEST, _POISON = "reconcile", "latest", "poison"
 _TEXT_LENGTH = 2_000

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from shared.table_rows import Row, TableRows
-    from shared.table_transaction import Columns
+    from shared.table_writes import Columns
 
 _log = logging.getLogger(__name__)
 _FREE = datetime(2000, 1, 1, tzinfo=UTC)
@@ -150,8 +150,12 @@ class RowLease:
             raise LeaseLost(self._loss())
         changed = self._table.merge(self._row, columns)
         if changed is None:
-            # Either another owner took the row, or an answer to our own last write was lost on its way.
+            # Either another owner took the row, or an answer to a write of our own was lost on its way: to this one,
+            # which was then sent again and found itself done, or to the one before.
             seen = self._table.get(self._row.partition, self._row.key)
+            if seen is not None and seen.holds(columns):
+                self._row = seen
+                return
             if seen is None or seen.text("owner") != self._owner:
                 self._lost = True
                 raise LeaseLost(self._loss())

@@ -4,7 +4,8 @@
 2. Read the failure's cab rows, while the first page is on its way: which cabs are held, and what the report told of the
    others.
 3. For each page of the batch, from the checkpoint: drop what is held, copy the rest side by side, write the page's
-   rows, then the checkpoint, which renews the lease. The next page is fetched, and begins to be copied, meanwhile.
+   rows, then the checkpoint, which renews the lease. The next page is fetched, and begins to be copied, meanwhile; so
+   do pages that come before their turn.
 4. Each cab ends in one recorded state, and its failure never stops the page. A page is not done while a cab of it could
    still succeed by a retry: the checkpoint stays before it, and later pages are copied all the same.
 5. An expired SAS gets a fresh URL, once per page and cab.
@@ -26,7 +27,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from shared import stopping
-from shared.cab_batch import BatchCab, BatchPage, CabBatch
+from shared.cab_batch import BatchCab, BatchPage, CabBatch, EarlyPage
 from shared.cab_container import labels
 from shared.cab_ledger import CabLedger
 from shared.cab_rows import CabState
@@ -57,20 +58,21 @@ if TYPE_CHECKING:
 
     from shared.cab_container import CabContainer
     from shared.cab_copy import CabCopy, Copied
-    from shared.cab_rows import CabRows
+    from shared.cab_rows import CabRow, CabRows
     from shared.devcenter import DevCenter
     from shared.fair_pool import FairPool
     from shared.lease import RowLease
     from shared.pull_queue import PullQueue
     from shared.pull_rows import PullRows
     from shared.settings import Settings
-    from shared.table_transaction import Columns, Value
+    from shared.table_writes import Columns, Value
 
 _log = logging.getLogger(__name__)
 # A message that finds another owner looks again after this, or when that owner's lease can have ended, if it is sooner.
 _LOOK_AGAIN = timedelta(seconds=15)
-# As many pages are copied at once: while the slowest cabs of one end, those of the next keep the threads busy.
-_PAGES_COPYING = 4
+# As many pages are copied at once: while the slowest cabs of one end, those of the next keep the threads busy. With the
+# early ones of a slow page among them, half as many ran dry on the shaped service of bench/.
+_PAGES_COPYING = 8
 # After so many cabs that must be tried again, and none in between that was settled, later pages are not tried any more.
 _NOTHING_WORKS = 20
 # How often a batch is paged where rows go away meanwhile; what is missed then is found by the next pull.
@@ -207,6 +209,7 @@ class _Pull:
         self._batch = CabBatch(tools.devcenter, self._failure, self._window, self.row.total)
         self._total = self.row.total
         self._begun: set[str] = set()
+        self._early: dict[str, tuple[BatchCab, Future[tuple[str, Copied]]]] = {}
         self._until: float | None = None
         self._over = self._copies_fail = False
         self._again: AgainLater | None = None
@@ -223,20 +226,24 @@ class _Pull:
                 # The budget runs from the first page on: a slow API must not keep a pull from ever copying a cab.
                 self._until = self._until or time.monotonic() + self._tools.settings.pull_time_budget.total_seconds()
                 self._raise_if_over()
+                if isinstance(page, EarlyPage):
+                    self._begin_early(page, newest)
+                    continue
                 copying.append(self._begin(page, newest))
-                while copying and (copying[0].is_copied or len(copying) == _PAGES_COPYING):
-                    self._finish(copying.popleft())
+                if copying[0].is_copied or len(copying) == _PAGES_COPYING:
+                    self._finish(copying)
             while copying:
-                self._finish(copying.popleft())
+                self._finish(copying)
         except (CabferryError, _TimeIsUp):
             # What was fetched before is worth copying all the same, and moves the checkpoint on.
             while copying and not self._copies_fail:
-                self._finish(copying.popleft())
+                self._finish(copying)
             raise
         finally:
             self._over = True
             for page_left in copying:
-                self._settle(page_left)
+                self._settle(page_left.copies)
+            self._settle(list(self._early.values()))
             fetchers.shutdown(wait=False, cancel_futures=True)
         stored = self._tools.container.stored(self._failure.prefix)
         missing = self._ledger.read_back(stored, self._tools.settings.retention)
@@ -293,22 +300,49 @@ class _Pull:
             self._unreadable = self._unreadable or seen
         self._ledger.see_unreadable(len(page.unreadable))
         urls = FreshUrls(lambda: self._batch.fresh_cabs(page.skip))
-        wanted = {cab.cab_id_hash: cab for cab in page.cabs if self._wants(cab, newest)}
+        wanted = {cab.cab_id_hash: cab for cab in page.cabs if self._sees_and_wants(cab, newest)}
         self._begun.update(wanted)
-        copies = [(cab, self._lane.submit(self._copy, cab, urls)) for cab in wanted.values()]
+        copies = [
+            self._early.pop(name) if name in self._early else self._copying(cab, urls) for name, cab in wanted.items()
+        ]
         return _CopyingPage(page, copies, self._ledger.counts().already_held)
 
-    def _wants(self, cab: BatchCab, newest: set[str] | None) -> bool:
+    def _begin_early(self, page: EarlyPage, newest: set[str] | None) -> None:
+        """Begin to copy a page before its turn; what is seen and counted, and the checkpoint, wait for it."""
+        urls = FreshUrls(lambda: self._batch.fresh_cabs(page.skip))
+        for cab in page.cabs:
+            name = cab.cab_id_hash
+            if name not in self._early and self._wants(cab, newest, self._ledger.cabs.get(name)):
+                self._early[name] = self._copying(cab, urls)
+
+    def _copying(self, cab: BatchCab, urls: FreshUrls) -> tuple[BatchCab, Future[tuple[str, Copied]]]:
+        return cab, self._lane.submit(self._copy, cab, urls)
+
+    def _sees_and_wants(self, cab: BatchCab, newest: set[str] | None) -> bool:
         known = self._ledger.see(cab.cab_id_hash)
         if newest is not None and cab.cab_id_hash not in newest:
             self._ledger.pass_over(cab.cab_id_hash)
-            return False
-        settled = known is not None and (known.is_held or known.state is CabState.EXPIRED)
-        return not settled and cab.cab_id_hash not in self._begun
+        return self._wants(cab, newest, known)
 
-    def _finish(self, page: _CopyingPage) -> None:
+    def _wants(self, cab: BatchCab, newest: set[str] | None, known: CabRow | None) -> bool:
+        if cab.cab_id_hash in self._begun or (newest is not None and cab.cab_id_hash not in newest):
+            return False
+        return known is None or not (known.is_held or known.state is CabState.EXPIRED)
+
+    def _finish(self, copying: deque[_CopyingPage]) -> None:
+        """Record what became of the first page, and of those after it that are copied by then; write that down."""
+        page = self._take_in(copying.popleft())
+        while copying and copying[0].is_copied:
+            page = self._take_in(copying.popleft())
+        # The last page's rows are written after the read-back, with their lengths: one request less a failure.
+        if not page.is_last and self._ledger.has_unwritten:
+            self._lease.ensure()
+            self._ledger.write()
+            self._lease.write({"updatedAt": datetime.now(UTC), **self._progress()})
+
+    def _take_in(self, page: _CopyingPage) -> BatchPage:
         """Record what became of a page, and move the checkpoint on unless a cab of it must be tried again."""
-        again, self._copies_fail = self._settle(page), True
+        again, self._copies_fail = self._settle(page.copies), True
         for _, copy in page.copies:
             _raise_if_fatal(copy)
         self._again = self._again or (again[0] if again else None)
@@ -318,17 +352,13 @@ class _Pull:
         self._copies_fail = False
         if not self._again:
             self._safe = _Checkpoint(page.page.following, page.already_held)
-        # The last page's rows are written after the read-back, with their lengths: one request less a failure.
-        if not page.page.is_last and self._ledger.has_unwritten:
-            self._lease.ensure()
-            self._ledger.write()
-            self._lease.write({"updatedAt": datetime.now(UTC), **self._progress()})
+        return page.page
 
-    def _settle(self, page: _CopyingPage) -> list[AgainLater]:
-        """Wait for a page's copies and record each; return the errors of those that should be tried again."""
-        wait([copy for _, copy in page.copies])
-        self._begun.difference_update(cab.cab_id_hash for cab, _ in page.copies)
-        return [error for cab, copy in page.copies if (error := self._record(cab, copy))]
+    def _settle(self, copies: list[tuple[BatchCab, Future[tuple[str, Copied]]]]) -> list[AgainLater]:
+        """Wait for copies and record each; return the errors of those that should be tried again."""
+        wait([copy for _, copy in copies])
+        self._begun.difference_update(cab.cab_id_hash for cab, _ in copies)
+        return [error for cab, copy in copies if (error := self._record(cab, copy))]
 
     def _record(self, cab: BatchCab, copy: Future[tuple[str, Copied]]) -> AgainLater | None:
         """Record how a cab ended; return the error where it should be tried again."""
@@ -376,7 +406,7 @@ class _Pull:
             url, name, labels(self._failure, cab, facts, f"{parts.netloc}{parts.path}")
         )
 
-    def _pages(self, skip: int, fetchers: Executor) -> Iterator[BatchPage]:
+    def _pages(self, skip: int, fetchers: Executor) -> Iterator[BatchPage | EarlyPage]:
         """Yield the pages to the end, and all of them once more where rows that went away may have hidden others."""
         in_flight = self._tools.settings.pull_pages_in_flight
         was_seen: Callable[[str], bool] = self._ledger.was_seen

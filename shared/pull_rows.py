@@ -13,7 +13,7 @@ from shared.failure import Failure, Window
 from shared.lease import HeldElsewhere, RowLease
 from shared.redaction import excerpt
 from shared.table_rows import Row, TableRows
-from shared.table_transaction import TRANSACTION_ROWS, Columns, Long, Value, Write
+from shared.table_writes import TRANSACTION_ROWS, Columns, Long, Value, Write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

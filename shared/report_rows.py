@@ -12,7 +12,7 @@ from shared.lease import HeldElsewhere, RowLease
 if TYPE_CHECKING:
     from shared.devcenter import ReportRun
     from shared.table_rows import Row, TableRows
-    from shared.table_transaction import Columns
+    from shared.table_writes import Columns
 
 _READING = timedelta(seconds=60)
 # What a RowKey may not hold: https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model

@@ -20,8 +20,9 @@ from requests.adapters import HTTPAdapter
 from shared.access_tokens import PATIENCE, STORAGE_SCOPE, AccessTokens, SharedCredential
 from shared.errors import SettingsError
 from shared.storage_wire import BearerToken, SharedKey, StorageWire
+from shared.table_reads import TableReads
 from shared.table_rows import TableRows
-from shared.table_transaction import TableTransactions
+from shared.table_writes import TableWrites
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -77,7 +78,8 @@ class StorageClients:
 
     def table(self, name: str) -> TableRows:
         """Return a table."""
-        return TableRows(self.tables.get_table_client(name), TableTransactions(self._table_wire, name))
+        wire = self._table_wire
+        return TableRows(self.tables.get_table_client(name), TableReads(wire, name), TableWrites(wire, name))
 
     def _authorization(self, *, for_tables: bool = False) -> Authorization | None:
         if self._tokens:

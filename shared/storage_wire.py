@@ -9,18 +9,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import os
+import re
 import time
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Protocol
+from http.client import HTTPException
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlencode, urlsplit
 
-import certifi
-import urllib3
-from requests.utils import get_environ_proxies, select_proxy
-
+from shared.connections import Connections
 from shared.errors import AgainLater
 from shared.storage_errors import Refusal, RefusedError
 from shared.waits import wait_asked
@@ -29,9 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from shared.access_tokens import AccessTokens
+    from shared.connections import Answer
 
-_CONNECT_SECONDS, _READ_SECONDS = 10.0, 120.0
 _TRIES, _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 3, 0.5, 5.0
+_CODE_IN_JSON = re.compile(rb'"code" *: *"(?:\d+:)?(\w+)"')
 _CODE, _BEARER = "x-ms-error-code", "Bearer "
 _BUSY = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 _SIGNED_HEADERS = (
@@ -171,17 +170,7 @@ class StorageWire:
         self._origin, self._sas = f"{parts.scheme}://{parts.netloc}", parts.query
         self.base_path = parts.path.rstrip("/")
         self._authorization, self._api_version = authorization, api_version
-        # The same certificates and proxies as requests takes, which the SDKs stand on.
-        options: dict[str, Any] = {
-            "maxsize": connections,
-            "timeout": urllib3.Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS),
-            "ca_certs": os.environ.get("REQUESTS_CA_BUNDLE") or certifi.where(),
-        }
-        proxy = select_proxy(self._origin, get_environ_proxies(self._origin))
-        manager = urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
-        # A proxy of plain HTTP wants whole URLs; everybody else gets the path, on the one pool there is.
-        self._manager, self._pool = manager, manager.connection_from_url(self._origin)
-        self._prefix = self._origin if proxy and parts.scheme == "http" else ""
+        self._connections = Connections(self._origin, connections)
 
     @property
     def origin(self) -> str:
@@ -190,10 +179,10 @@ class StorageWire:
 
     def close(self) -> None:
         """Close the connections that are kept open."""
-        self._manager.clear()
+        self._connections.close()
 
-    def send(self, request: WireRequest, what: str, success: HTTPStatus) -> bytes:
-        """Send a request, up to three times while the service is busy or cannot be reached, and return the body.
+    def send(self, request: WireRequest, what: str, success: HTTPStatus) -> Answer:
+        """Send a request, up to three times while the service is busy or cannot be reached, and return the answer.
 
         Args:
             request: What to send; it may be sent again though an earlier answer was lost.
@@ -215,18 +204,19 @@ class StorageWire:
                 time.sleep(pause)
         return self._sent(request, what, success)
 
-    def _sent(self, request: WireRequest, what: str, success: HTTPStatus) -> bytes:
+    def _sent(self, request: WireRequest, what: str, success: HTTPStatus) -> Answer:
         answer, shown = self._asked(request, what)
         if self._authorization and _is_unauthenticated(answer) and self._authorization.renew(shown):
             answer, _ = self._asked(request, what)
         if answer.status == success:
-            return answer.data
-        code = answer.headers.get(_CODE, "")
+            return answer
+        code = answer.header(_CODE) or code_in(answer.body)
         if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR or answer.status in _BUSY:
-            raise AgainLater(f"{what}: storage answered {answer.status} {code}", wait_asked(answer.headers, ""))
-        raise RefusedError(Refusal(answer.status, code, answer.data.decode("utf-8", "replace")))
+            wait = wait_asked({"Retry-After": answer.header("Retry-After")}, "")
+            raise AgainLater(f"{what}: storage answered {answer.status} {code}", wait)
+        raise RefusedError(Refusal(answer.status, code, answer.body.decode("utf-8", "replace")))
 
-    def _asked(self, request: WireRequest, what: str) -> tuple[urllib3.BaseHTTPResponse, str]:
+    def _asked(self, request: WireRequest, what: str) -> tuple[Answer, str]:
         """Send a request once; return the answer, and what was shown as authorization."""
         date = formatdate(usegmt=True)
         request = WireRequest(
@@ -241,18 +231,22 @@ class StorageWire:
         if shown:
             headers["Authorization"] = shown
         query = "&".join(part for part in (urlencode(request.query), self._sas) if part)
-        url = f"{self._prefix}{request.path}{'?' + query if query else ''}"
+        target = f"{request.path}{'?' + query if query else ''}"
         try:
-            answer = self._pool.urlopen(
-                request.method, url, body=request.body, headers=headers, retries=False, redirect=False
-            )
-        except urllib3.exceptions.HTTPError as error:
+            answer = self._connections.ask(request.method, target, headers, request.body)
+        except (HTTPException, OSError) as error:
             raise AgainLater(f"{what}: storage does not answer ({type(error).__name__})") from None
         return answer, shown
 
 
-def _is_unauthenticated(answer: urllib3.BaseHTTPResponse) -> bool:
+def code_in(body: bytes) -> str:
+    """Return the service's own code in an answer of a table, whose headers do not always tell it; empty for none."""
+    found = _CODE_IN_JSON.search(body)
+    return found[1].decode() if found else ""
+
+
+def _is_unauthenticated(answer: Answer) -> bool:
     """Tell whether a token was not accepted, as one that has ended meanwhile; a missing role is another 403."""
     return answer.status == HTTPStatus.UNAUTHORIZED or (
-        answer.status == HTTPStatus.FORBIDDEN and answer.headers.get(_CODE) == "AuthenticationFailed"
+        answer.status == HTTPStatus.FORBIDDEN and answer.header(_CODE) == "AuthenticationFailed"
     )

@@ -5,21 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import batched
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError
-from azure.data.tables import EdmType, EntityProperty, TableClient, UpdateMode
+from azure.data.tables import EdmType, EntityProperty, TableClient
 
 from shared.errors import BadInput
 from shared.storage_errors import Refusal, RefusedError, storage_errors
-from shared.table_transaction import TRANSACTION_ROWS, Long
+from shared.table_writes import TRANSACTION_ROWS, Long
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from shared.table_transaction import Columns, TableTransactions, Value, Write
+    from shared.table_reads import Continuation, TableReads
+    from shared.table_writes import Columns, TableWrites, Write
 
 _CONFLICTS = {HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED, HTTPStatus.NOT_FOUND}
 
@@ -45,6 +45,10 @@ class Row:
         """Return a row as a write left it."""
         return cls(partition, key, _plain(columns), etag)
 
+    def holds(self, columns: Columns) -> bool:
+        """Tell whether the row has all these values."""
+        return all(self.columns.get(name) == value for name, value in _plain(columns).items())
+
     def text(self, name: str) -> str:
         """Return a text column, empty where it was never written."""
         return str(self.columns.get(name, ""))
@@ -63,11 +67,12 @@ class TableRows:
 
     Args:
         client: The table.
-        transactions: The same table.
+        reads: The same table.
+        writes: The same table.
     """
 
-    def __init__(self, client: TableClient, transactions: TableTransactions) -> None:
-        self._client, self._transactions = client, transactions
+    def __init__(self, client: TableClient, reads: TableReads, writes: TableWrites) -> None:
+        self._client, self._reads, self._writes = client, reads, writes
         self._name = f"table {client.table_name}"
 
     def get(self, partition: str, key: str) -> Row | None:
@@ -96,23 +101,18 @@ class TableRows:
         """Change some columns of the version that was read; None where the row has changed or gone since."""
         with storage_errors(f"{self._name}, changing {row.partition} {row.key}"):
             try:
-                done = self._client.update_entity(
-                    _entity(row.partition, row.key, columns),
-                    mode=UpdateMode.MERGE,
-                    etag=row.etag,
-                    match_condition=MatchConditions.IfNotModified,
-                )
-            except HttpResponseError as error:
-                if error.status_code in {HTTPStatus.PRECONDITION_FAILED, HTTPStatus.NOT_FOUND}:
+                etag = self._writes.merge(row.partition, row.key, columns, row.etag)
+            except RefusedError as error:
+                if error.refusal.status in {HTTPStatus.PRECONDITION_FAILED, HTTPStatus.NOT_FOUND}:
                     return None
                 raise
-        return Row(row.partition, row.key, {**row.columns, **_plain(columns)}, str(done["etag"]))
+        return Row(row.partition, row.key, {**row.columns, **_plain(columns)}, etag)
 
     def write_all(self, partition: str, writes: Iterable[Write]) -> None:
         """Upsert any number of rows of one partition, 100 a transaction."""
         for some in batched(writes, TRANSACTION_ROWS, strict=False):
             with storage_errors(f"{self._name}, writing {len(some)} rows of {partition}"):
-                self._transactions.submit(partition, some)
+                self._writes.submit(partition, some)
 
     def write_together(self, partition: str, writes: Sequence[Write]) -> list[str] | None:
         """Do at most 100 writes of one partition, or none of them.
@@ -122,13 +122,13 @@ class TableRows:
         """
         with storage_errors(f"{self._name}, writing {len(writes)} rows of {partition}"):
             try:
-                return self._transactions.submit(partition, writes)
+                return self._writes.submit(partition, writes)
             except RefusedError as error:
                 if error.refusal.status in _CONFLICTS and error.refusal.code != "TableNotFound":
                     return None
                 raise
 
-    def query(self, where: str, values: Mapping[str, Value], select: Sequence[str] = ()) -> Iterator[Row]:
+    def query(self, where: str, values: Mapping[str, str], select: Sequence[str] = ()) -> Iterator[Row]:
         """Yield the rows that fit, page by page, in the order of their keys.
 
         Args:
@@ -136,22 +136,26 @@ class TableRows:
             values: What the @names stand for.
             select: The columns to bring beside the keys, all where it is empty.
         """
-        columns = ["PartitionKey", "RowKey", *select] if select else None
-        with storage_errors(f"{self._name}, reading rows"):
-            for entity in self._client.query_entities(where, parameters=dict(values), select=columns):
-                yield _row(entity)
+        following: Continuation | None = None
+        while True:
+            with storage_errors(f"{self._name}, reading rows"):
+                entities, following = self._reads.page(where, values, select, after=following)
+            yield from (Row(*each) for each in entities)
+            if following is None:
+                return
 
     def partition_after(self, bound: str) -> str | None:
         """Return the first PartitionKey that is greater than a text, None where there is none."""
-        with storage_errors(f"{self._name}, looking for the partition after {bound!r}"):
-            found = self._client.query_entities(
-                "PartitionKey gt @bound", parameters={"bound": bound}, select=["PartitionKey"], results_per_page=1
-            )
-            return next((str(entity["PartitionKey"]) for entity in found), None)
+        where, values, following = "PartitionKey gt @bound", {"bound": bound}, None
+        while True:
+            with storage_errors(f"{self._name}, looking for the partition after {bound!r}"):
+                entities, following = self._reads.page(where, values, ("PartitionKey",), 1, following)
+            if entities or following is None:
+                return entities[0][0] if entities else None
 
     def page(
-        self, where: str, values: Mapping[str, Value], limit: int, after: dict[str, str] | None
-    ) -> tuple[list[Row], dict[str, str] | None]:
+        self, where: str, values: Mapping[str, str], limit: int, after: Continuation | None
+    ) -> tuple[list[Row], Continuation | None]:
         """Return one page of the rows that fit, and what continues after it.
 
         Args:
@@ -164,16 +168,13 @@ class TableRows:
             BadInput: Storage does not know the continuation; where it comes from a caller, it can be anything.
         """
         with storage_errors(f"{self._name}, reading a page"):
-            entities = self._client.query_entities(where, parameters=dict(values), results_per_page=limit)
-            # The SDK types its continuation as text, and hands out and takes a mapping of two keys.
-            pages: Any = entities.by_page(continuation_token=cast("str | None", after))
             try:
-                rows = [_row(entity) for entity in next(pages, ())]
-            except HttpResponseError as error:
-                if after and error.status_code == HTTPStatus.BAD_REQUEST:
+                entities, following = self._reads.page(where, values, most=limit, after=after)
+            except RefusedError as error:
+                if after and error.refusal.status == HTTPStatus.BAD_REQUEST:
                     raise BadInput("continuation is not one that an earlier page returned") from None
                 raise
-            return rows, pages.continuation_token
+        return [Row(*each) for each in entities], following
 
 
 def _entity(partition: str, key: str, columns: Columns) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """What can befall a host at one of its requests: it dies, it is frozen, a connection breaks, an answer is lost.
 
-Everything that the app sends goes through urllib3. A request belongs to a host when the thread that sends it does, or
-was started by a thread that does; all other requests, as those of the test itself, pass untouched.
+Everything that the app sends goes through urllib3, or through its own connections to storage. A request belongs to a
+host when the thread that sends it does, or was started by a thread that does; all other requests, as those of the test
+itself, pass untouched.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import threading
 from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
+from http.client import HTTPMessage
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 from weakref import WeakKeyDictionary
@@ -18,6 +21,8 @@ from weakref import WeakKeyDictionary
 import urllib3
 from azure.core.pipeline.transport import RequestsTransport
 from urllib3.connectionpool import HTTPConnectionPool
+
+from shared.connections import Answer, Connections
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,18 +86,22 @@ class HostWire:
         self._asked, self._is_dead = 0, False
         self._runs.set()
 
-    def perform(self, method: str, url: str, ask: Callable[[], urllib3.BaseHTTPResponse]) -> urllib3.BaseHTTPResponse:
+    def perform[T: (urllib3.BaseHTTPResponse, Answer)](
+        self, method: str, url: str, ask: Callable[[], T], busy: T, broken: Exception
+    ) -> T:
         """Send a request, unless something happens to it.
 
         Args:
             method: Its method.
             url: Its path and query.
             ask: Sends it.
+            busy: What a busy service answers.
+            broken: What a broken connection raises.
         """
         with self._lock:
             number, self._asked = self._asked, self._asked + 1
         self._runs.wait()
-        self._raise_if_dead()
+        self._raise_if_dead(broken)
         mishap = self._mishap
         if mishap is None or not mishap.at <= number < mishap.at + mishap.times:
             return self._counted(method, url, ask())
@@ -108,11 +117,11 @@ class HostWire:
             case MishapKind.LOST:
                 self._drop(self._counted(method, url, ask()))
             case MishapKind.BUSY:
-                return urllib3.HTTPResponse(io.BytesIO(), status=503, reason="busy", preload_content=False)
+                return busy
             case MishapKind.BROKEN:
                 pass
-        self._raise_if_dead()
-        raise _broken()
+        self._raise_if_dead(broken)
+        raise broken
 
     def _freeze(self) -> None:
         self._runs.clear()
@@ -121,13 +130,13 @@ class HostWire:
         finally:
             self._runs.set()
 
-    def _raise_if_dead(self) -> None:
+    def _raise_if_dead(self, broken: Exception) -> None:
         if self._is_dead:
             # A thread that ends by an exception is reported as an error of the test; this one takes a broken connection
             # for what it is, and ends with its pull.
-            raise _broken() if threading.current_thread().name.startswith("lease") else HostDied
+            raise broken if threading.current_thread().name.startswith("lease") else HostDied
 
-    def _counted(self, method: str, url: str, answer: urllib3.BaseHTTPResponse) -> urllib3.BaseHTTPResponse:
+    def _counted[T: (urllib3.BaseHTTPResponse, Answer)](self, method: str, url: str, answer: T) -> T:
         parts = urlsplit(url)
         creates = (
             method == "PUT" and answer.status in {201, 202} and "block" not in parse_qs(parts.query).get("comp", ())
@@ -138,9 +147,10 @@ class HostWire:
         return answer
 
     @staticmethod
-    def _drop(answer: urllib3.BaseHTTPResponse) -> None:
-        answer.drain_conn()
-        answer.release_conn()
+    def _drop(answer: urllib3.BaseHTTPResponse | Answer) -> None:
+        if isinstance(answer, urllib3.BaseHTTPResponse):
+            answer.drain_conn()
+            answer.release_conn()
 
 
 class Wires:
@@ -152,7 +162,7 @@ class Wires:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._of: WeakKeyDictionary[threading.Thread, HostWire | None] = WeakKeyDictionary()
-        start, urlopen = threading.Thread.start, HTTPConnectionPool.urlopen
+        start, urlopen, asked = threading.Thread.start, HTTPConnectionPool.urlopen, Connections.ask
 
         def started(thread: threading.Thread) -> None:
             if thread not in self._of:
@@ -163,10 +173,20 @@ class Wires:
             wire = self._of.get(threading.current_thread())
             if wire is None:
                 return urlopen(pool, method, url, *args, **options)
-            return wire.perform(method, url, lambda: urlopen(pool, method, url, *args, **options))
+            busy = urllib3.HTTPResponse(io.BytesIO(), status=503, reason="busy", preload_content=False)
+            broken = urllib3.exceptions.ProtocolError("Connection aborted.", _reset())
+            return wire.perform(method, url, lambda: urlopen(pool, method, url, *args, **options), busy, broken)
+
+        def ask(connections: Connections, method: str, target: str, *args: Any, **options: Any) -> Answer:
+            wire, send = self._of.get(threading.current_thread()), partial(asked, connections, method, target)
+            if wire is None:
+                return send(*args, **options)
+            busy = Answer(503, HTTPMessage(), b"")
+            return wire.perform(method, target, lambda: send(*args, **options), busy, _reset())
 
         monkeypatch.setattr(threading.Thread, "start", started)
         monkeypatch.setattr(HTTPConnectionPool, "urlopen", opened)
+        monkeypatch.setattr(Connections, "ask", ask)
         # The clients pause before they try again; how long says nothing about what is lost.
         monkeypatch.setattr(RequestsTransport, "sleep", lambda *_: None)
         monkeypatch.setattr("shared.storage_wire._FIRST_PAUSE_SECONDS", 0.0)
@@ -193,5 +213,5 @@ class Wires:
         return raised[0] if raised else None
 
 
-def _broken() -> urllib3.exceptions.ProtocolError:
-    return urllib3.exceptions.ProtocolError("Connection aborted.", ConnectionResetError(104, "reset by the test"))
+def _reset() -> ConnectionResetError:
+    return ConnectionResetError(104, "reset by the test")

@@ -5,14 +5,16 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from azure.data.tables import TableServiceClient, UpdateMode
 
+from shared.connections import Answer, Connections
 from shared.errors import AgainLater, LeaseLost
 from shared.lease import HeldElsewhere, RowLease
 from shared.table_rows import Row, TableRows
-from shared.table_transaction import Columns
+from shared.table_writes import Columns
 from tests.support.azurite import StorageAccount
 
 from .tables import table_of
@@ -186,6 +188,28 @@ def test_a_lost_answer_to_the_owners_own_write_is_no_loss(table: TableRows, serv
     assert not lease.is_lost
     assert (row_of(table).text("state"), row_of(table).number("skip")) == ("Running", 100)
     lease.release({})
+
+
+@pytest.mark.parametrize("end", [RowLease.release, RowLease.write])
+def test_a_write_that_is_sent_again_and_finds_itself_done_is_no_loss(
+    table: TableRows, monkeypatch: pytest.MonkeyPatch, end: Callable[[RowLease, Columns], None]
+) -> None:
+    """A pull that frees its row and takes that for a loss sends no message, and nobody goes on with it."""
+    lease = taken(table)
+    ask, lost = Connections.ask, list[Answer]()
+
+    def losing(connections: Connections, method: str, *args: Any, **options: Any) -> Answer:
+        answer = ask(connections, method, *args, **options)
+        if method == "PATCH" and not lost:
+            lost.append(answer)
+            raise ConnectionResetError
+        return answer
+
+    monkeypatch.setattr(Connections, "ask", losing)
+    end(lease, {"state": "Queued"})
+    assert [answer.status for answer in lost] == [204]
+    assert row_of(table).text("state") == "Queued"
+    assert lease.row.etag == row_of(table).etag
 
 
 def test_the_thread_that_renews_ends_with_the_lease(table: TableRows) -> None:

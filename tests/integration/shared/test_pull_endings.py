@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from http import HTTPStatus
+from http.client import HTTPMessage
 
 import pytest
 from azure.data.tables import TableServiceClient
@@ -13,6 +14,7 @@ from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.scenario import BatchForm, BlobHost
 from local.simulator.thread import SimulatorThread
 from shared.cab_rows import CabState
+from shared.connections import Answer
 from shared.errors import AgainLater
 from shared.failure import Failure
 from shared.pull_message import PullMessage
@@ -237,8 +239,9 @@ def test_a_page_is_not_taken_for_an_empty_container(
     simulator.publish()
     send = StorageWire.send
 
-    def answering(wire: StorageWire, request: WireRequest, what: str, success: HTTPStatus) -> bytes:
-        return page if request.method == "GET" else send(wire, request, what, success)
+    def answering(wire: StorageWire, request: WireRequest, what: str, success: HTTPStatus) -> Answer:
+        is_listing = request.query.get("comp") == "list"
+        return Answer(200, HTTPMessage(), page) if is_listing else send(wire, request, what, success)
 
     with monkeypatch.context() as patch:
         patch.setattr(StorageWire, "send", answering)

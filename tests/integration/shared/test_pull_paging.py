@@ -1,5 +1,9 @@
 """However the service pages, no cab of a failure may be missed, and none may be copied twice."""
 
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import product
 
 import pytest
@@ -7,11 +11,15 @@ import pytest
 from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.scenario import BatchForm, LastLink, LinkForm
 from local.simulator.thread import SimulatorThread
+from shared.cab_container import CabLabels
+from shared.cab_copy import CabCopy, Copied
 from shared.cab_rows import CabState
 from shared.pull_rows import PullState
+from tests.support.loopback import Answer, LoopbackServer, Seen
 
 from .app import App
 from .conftest import MakeApp
+from .rewriting import rewriting
 
 # Every form in which all rows can be found; without links and a total, a page of ten rows is the last.
 FORMS = [
@@ -53,6 +61,62 @@ def test_pages_that_are_fetched_side_by_side_hold_every_cab(make_app: MakeApp, s
     row = app.pull(failure)
     assert (row.state, row.counts.seen, row.counts.copied) == (PullState.COMPLETED, 210, 210)
     assert simulator.ledger.answers(Call.CAB_BATCH) == 3
+
+
+@contextmanager
+def slow_second_page(simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch, *failures: Answer) -> Iterator[str]:
+    """Give a Dev Center whose second page comes once all cabs of the third are copied, and fails at first."""
+    all_copied, copy, fails = threading.Event(), CabCopy.copy, list(failures)
+    copied_by_now, third = set[str](), set[str]()
+
+    def watched(copies: CabCopy, url: str, blob_name: str, labels: CabLabels) -> Copied:
+        done = copy(copies, url, blob_name, labels)
+        copied_by_now.add(labels.metadata["cabIdHash"])
+        if third and third <= copied_by_now:
+            all_copied.set()
+        return done
+
+    def answer(seen: Seen) -> Answer:
+        if seen.query.get("skip") == "200":
+            return rewriting(simulator.url, lambda rows: third.update(row["cabIdHash"] for row in rows))(seen)
+        if seen.query.get("skip") == "100":
+            assert all_copied.wait(20)
+            if fails:
+                return fails.pop()
+        return rewriting(simulator.url, lambda _: None)(seen)
+
+    monkeypatch.setattr(CabCopy, "copy", watched)
+    with LoopbackServer(answer) as server:
+        yield server.url
+
+
+def test_pages_behind_a_slow_one_are_copied_meanwhile(
+    make_app: MakeApp, simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failure = simulator.builder.failure(310)
+    simulator.publish()
+    with slow_second_page(simulator, monkeypatch) as url:
+        app = make_app(PULL_PAGES_IN_FLIGHT="3", DEVCENTER_BASE_URL=url)
+        row = app.pull(failure)
+    assert (row.state, row.counts.seen, row.counts.copied) == (PullState.COMPLETED, 310, 310)
+    assert simulator.ledger.answers(Call.CAB_BATCH) == 4
+    assert len(copied(app)) == len(set(copied(app))) == 310
+
+
+def test_what_was_copied_behind_a_page_that_fails_is_written_down(
+    make_app: MakeApp, simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The checkpoint has to stay before the page; a later try must find what is there, and copy nothing twice."""
+    failure = simulator.builder.failure(310)
+    simulator.publish()
+    with slow_second_page(simulator, monkeypatch, Answer(status=500)) as url:
+        app = make_app(PULL_PAGES_IN_FLIGHT="3", DEVCENTER_BASE_URL=url)
+        row = app.pull(failure)
+        assert (row.state, row.skip) == (PullState.QUEUED, 100)
+        assert Counter(app.states(failure).values())[CabState.COPIED] >= 200
+        row = app.pull(failure)
+    assert (row.state, row.counts.seen, row.counts.copied) == (PullState.COMPLETED, 310, 310)
+    assert len(copied(app)) == len(set(copied(app))) == 310
 
 
 def test_a_token_goes_to_no_other_host(app: App, simulator: SimulatorThread) -> None:

@@ -8,7 +8,7 @@ from shared.failure import Failure, Window
 from shared.lease import HeldElsewhere, RowLease
 from shared.pull_rows import PullRows, PullState
 from shared.table_rows import Row
-from shared.table_transaction import Columns
+from shared.table_writes import Columns
 from tests.support.azurite import StorageAccount
 
 from .tables import table_of

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 from azure.data.tables import TableServiceClient
@@ -330,11 +331,11 @@ class TestRowsAndBlobs:
         """A row made from a blob counts from the blob's own day, as the lifecycle rule does."""
         name = f"{failure_of(failure).prefix}a-cab.ext.zip"
         app.container.upload_blob(name, b"PK")
-        stored, old = app.services.pull_tools.container.stored, NOW - timedelta(days=40)
+        stored, old = app.services.pull_tools.container.stored, (NOW - timedelta(days=40)).replace(microsecond=0)
         monkeypatch.setattr(
             type(app.services.pull_tools.container),
             "stored",
-            lambda _, prefix: (replace(blob, created_at=old) for blob in stored(prefix)),
+            lambda _, prefix: (replace(blob, created=format_datetime(old, usegmt=True)) for blob in stored(prefix)),
         )
         app.reconcile()
         assert app.cabs(failure)["a-cab"].settled_at == old

@@ -181,10 +181,8 @@ EXPECTED: Mapping[Call, Mapping[Outcomes, Sequence[Fault]]] = {
         (Outcome.COMPLETE, Outcome.COMPLETE): (Fault.DRIP,),
     },
     Call.END: {
-        (Outcome.LATER, Outcome.FAILED): (
-            *(Fault.RESET, Fault.NO_ANSWER, Fault.S408, Fault.THROTTLED_SILENT, Fault.HTML),
-        ),
-        (Outcome.COMPLETE, Outcome.FAILED): (Fault.THROTTLED, Fault.S500, Fault.S503, Fault.S404, Fault.S412),
+        (Outcome.COMPLETE, Outcome.FAILED): (Fault.RESET, Fault.NO_ANSWER, *_BUSY, Fault.S404, Fault.S412),
+        (Outcome.LATER, Outcome.FAILED): (Fault.HTML,),
         (Outcome.FAILED, Outcome.FAILED): (Fault.S400, Fault.S401, Fault.S403, Fault.S409),
         (Outcome.COMPLETE, Outcome.COMPLETE): (Fault.LOST, Fault.DRIP),
     },

@@ -6,7 +6,7 @@ from datetime import date
 from azure.core.credentials import AccessToken
 
 from shared.access_tokens import AccessTokens
-from shared.cab_batch import BatchPage, CabBatch
+from shared.cab_batch import BatchPage, CabBatch, EarlyPage
 from shared.devcenter import DevCenter
 from shared.failure import Failure, Window
 from shared.http_source import HttpSource
@@ -54,6 +54,8 @@ def batch_pages(base_url: str, skip: int = 0, in_flight: int = 1, expected: int 
         pages: list[BatchPage] = []
         batch = CabBatch(dev_center(base_url), FAILURE, WINDOW)
         for page in batch.pages(skip, fetchers, in_flight, lambda: expected, seen.__contains__):
+            if isinstance(page, EarlyPage):
+                continue
             pages.append(page)
             seen.update(cab.cab_id_hash for cab in page.cabs)
         return pages

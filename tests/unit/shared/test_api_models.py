@@ -11,7 +11,7 @@ from shared.pull_rows import CabCounts, PullRow, counted
 from shared.report_check import RunOutcome
 from shared.report_rows import ReportRow
 from shared.table_rows import Row
-from shared.table_transaction import Columns
+from shared.table_writes import Columns
 
 APPLICATION = "13984104677400476"
 HASH = "1fd83f6d-9fe0-96ec-2c47-ef08b65ccbed"

@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from threading import Barrier
+from threading import Barrier, Event
 
 import pytest
 
-from shared.cab_batch import BatchPage, CabBatch, moment_of
+from shared.cab_batch import BatchPage, CabBatch, EarlyPage, moment_of
 from shared.errors import AgainLater, BadAnswer
 from tests.support.loopback import Answer, LoopbackServer, Seen
 
@@ -155,6 +155,33 @@ def test_pages_that_a_report_lets_expect_are_asked_for_with_the_first() -> None:
     assert len(server.seen) == 4
 
 
+def test_a_slow_page_holds_up_neither_those_after_it_nor_more_requests() -> None:
+    """Where one answer takes many times as long as others, all that was to be copied meanwhile would wait for it."""
+    go_on = Event()
+
+    def answer(seen: Seen) -> Answer:
+        skip = int(seen.query["skip"])
+        assert skip != 100 or go_on.wait(20)
+        return Answer(json.dumps({"Value": [row(n) for n in range(skip, skip + 100)], "TotalCount": 2_000}).encode())
+
+    early: list[EarlyPage] = []
+    pages: list[BatchPage] = []
+    with LoopbackServer(answer) as server, ThreadPoolExecutor(3) as fetchers:
+        batch = CabBatch(dev_center(server.url), FAILURE, WINDOW)
+        for page in batch.pages(0, fetchers, 3, lambda: 0, lambda _: False):
+            if isinstance(page, BatchPage):
+                pages.append(page)
+                continue
+            early.append(page)
+            if len(early) == 11:
+                assert len(server.seen) == 13, "no more than four times as many as are in flight lie waiting"
+                go_on.set()
+    assert names(pages) == [f"cab-{number}" for number in range(2_000)]
+    assert {page.skip for page in early[:11]} == set(range(200, 1_300, 100))
+    assert [cab.cab_id_hash for cab in early[0].cabs] == [f"cab-{early[0].skip + n}" for n in range(100)]
+    assert len(server.seen) == 20
+
+
 @pytest.mark.parametrize("in_flight", [1, 4])
 def test_rows_that_go_away_meanwhile_are_noticed(in_flight: int) -> None:
     """Each that goes away moves one behind it onto a page that was read before: that one would be missed."""
@@ -168,7 +195,8 @@ def test_rows_that_go_away_meanwhile_are_noticed(in_flight: int) -> None:
     with LoopbackServer(answer) as server:
         batch = CabBatch(dev_center(server.url), FAILURE, WINDOW)
         with ThreadPoolExecutor(in_flight) as fetchers:
-            assert len(list(batch.pages(0, fetchers, in_flight, lambda: 0, lambda _: False))) == 3
+            pages = batch.pages(0, fetchers, in_flight, lambda: 0, lambda _: False)
+            assert len([page for page in pages if isinstance(page, BatchPage)]) == 3
     assert (batch.lost_rows, batch.total) == (True, 250)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import TYPE_CHECKING, cast
 
 from hypothesis import given
@@ -69,7 +70,7 @@ class _Blobs:
     def stored(self, prefix: str) -> Iterator[StoredCab]:
         names = [f"{'/'.join(key)}/cab-{number}.zip" for key in self.storage.blobs for number in range(2)]
         for name in sorted(name for name in names if name.startswith(prefix)):
-            yield StoredCab(name, 1, "", NOW)
+            yield StoredCab(name, 1, "", format_datetime(NOW, usegmt=True))
 
 
 hashes = st.from_regex(r"[aA1](?:[aA1._-]{0,4}[aA1])?", fullmatch=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared import http_source, storage_wire
+from shared import connections, http_source, storage_wire
 from shared.errors import AgainLater, AgainNow, BadAnswer, BadInput
 from shared.http_source import HttpSource, at_once_again, body_of, seen_in
 from shared.storage_wire import StorageWire, WireRequest
@@ -68,7 +68,7 @@ def test_an_answer_that_never_comes_is_not_waited_for(monkeypatch: pytest.Monkey
 
 
 def test_a_storage_that_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage_wire, "_READ_SECONDS", 0.2)
+    monkeypatch.setattr(connections, "_READ_SECONDS", 0.2)
     monkeypatch.setattr(storage_wire, "_FIRST_PAUSE_SECONDS", 0.0)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         wire = StorageWire(f"http://127.0.0.1:{silent.getsockname()[1]}/account", None, "2025-05-05", 1)

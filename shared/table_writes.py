@@ -1,6 +1,7 @@
-"""Entity-group transactions of Table Storage: up to 100 writes of one partition, all of them or none.
+"""Writes to Table Storage that are made for every page of cabs: one row's merge, and transactions.
 
-The request: https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions
+A transaction is up to 100 writes of one partition, all of them or none:
+https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import msgspec
 from shared.errors import BadAnswer
 from shared.redaction import excerpt
 from shared.storage_errors import Refusal, RefusedError
-from shared.storage_wire import StorageWire, WireRequest
+from shared.storage_wire import StorageWire, WireRequest, code_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,7 +31,6 @@ _BATCH, _CHANGES = "batch_cabferry", "changeset_cabferry"
 _TYPE = "application/json;odata=minimalmetadata"
 _STATUS = re.compile(rb"^HTTP/1\.1 (\d{3})", re.MULTILINE)
 _ETAG = re.compile(rb"^ETag: *(.+?)\r?$", re.MULTILINE | re.IGNORECASE)
-_CODE = re.compile(rb'"code" *: *"(?:\d+:)?(\w+)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Write:
     etag: str = ""
 
 
-class TableTransactions:
+class TableWrites:
     """Write to one table.
 
     Args:
@@ -63,7 +63,30 @@ class TableTransactions:
 
     def __init__(self, wire: StorageWire, table: str) -> None:
         self._wire, self._table = wire, table
-        self._url = f"{wire.origin}{wire.base_path}/{table}"
+        self._path = f"{wire.base_path}/{table}"
+        self._url = f"{wire.origin}{self._path}"
+
+    def merge(self, partition: str, key: str, columns: Columns, etag: str) -> str:
+        """Change some columns of one version of a row: https://learn.microsoft.com/rest/api/storageservices/merge-entity.
+
+        Args:
+            partition: Its PartitionKey.
+            key: Its RowKey.
+            columns: What changes.
+            etag: The version.
+
+        Returns:
+            The new etag.
+
+        Raises:
+            RefusedError: It was not done; 412 where the row is another version by now.
+            AgainLater: The service is busy or not to be reached, even after some tries.
+        """
+        headers = {"Content-Type": _TYPE, "Accept": _TYPE, "DataServiceVersion": "3.0", "If-Match": etag}
+        path, body = f"{self._path}({_keys(partition, key)})", msgspec.json.encode(_wire_columns(columns))
+        what = f"table {self._table}, changing {partition} {key}"
+        answer = self._wire.send(WireRequest("PATCH", path, {}, headers, body), what, HTTPStatus.NO_CONTENT)
+        return answer.header("ETag")
 
     def submit(self, partition: str, writes: Sequence[Write]) -> list[str]:
         """Do the writes together.
@@ -82,12 +105,11 @@ class TableTransactions:
         headers = {"Content-Type": f"multipart/mixed; boundary={_BATCH}", "Accept": _TYPE, "DataServiceVersion": "3.0"}
         request = WireRequest("POST", f"{self._wire.base_path}/$batch", {}, headers, self._body(partition, writes))
         what = f"table {self._table}, writing {len(writes)} rows of {partition}"
-        answer = self._wire.send(request, what, HTTPStatus.ACCEPTED)
+        answer = self._wire.send(request, what, HTTPStatus.ACCEPTED).body
         statuses = [int(status) for status in _STATUS.findall(answer)]
         for status in statuses:
             if status >= HTTPStatus.BAD_REQUEST:
-                code = _CODE.search(answer)
-                raise RefusedError(Refusal(status, code[1].decode() if code else "", answer.decode("utf-8", "replace")))
+                raise RefusedError(Refusal(status, code_in(answer), answer.decode("utf-8", "replace")))
         etags = [etag.decode() for etag in _ETAG.findall(answer)]
         if len(etags) != sum(write.how != "delete" for write in writes):
             seen = excerpt(answer.decode("utf-8", "replace"))
@@ -105,8 +127,8 @@ class TableTransactions:
             case "insert":
                 request, columns = f"POST {self._url}", {"PartitionKey": partition, "RowKey": write.key}
             case "merge" | "upsert" | "delete":
-                keys = f"PartitionKey='{_quoted(partition)}',RowKey='{_quoted(write.key)}'"
-                request, columns = f"{'DELETE' if write.how == 'delete' else 'PATCH'} {self._url}({keys})", {}
+                method = "DELETE" if write.how == "delete" else "PATCH"
+                request, columns = f"{method} {self._url}({_keys(partition, write.key)})", {}
         condition = f"If-Match: {write.etag}\r\n" if write.how in {"merge", "delete"} else ""
         head = (
             f"--{_CHANGES}\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n"
@@ -115,6 +137,10 @@ class TableTransactions:
         )
         body = b"" if write.how == "delete" else msgspec.json.encode({**columns, **_wire_columns(write.columns)})
         return head.encode() + body + b"\r\n"
+
+
+def _keys(partition: str, key: str) -> str:
+    return f"PartitionKey='{_quoted(partition)}',RowKey='{_quoted(key)}'"
 
 
 def _quoted(key: str) -> str:

@@ -1,0 +1,115 @@
+"""Connections to storage are used again as long as they live, and lead through a proxy where there must be one."""
+
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from shared.connections import Connections
+from shared.errors import SettingsError
+from tests.support.loopback import Answer, LoopbackServer, Seen, in_turn
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A developer's own proxy must not see these tests."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+def test_a_connection_serves_many_requests() -> None:
+    with LoopbackServer(in_turn(*[Answer(b"one", headers={"ETag": "x"})] * 3)) as server:
+        connections = Connections(server.url, 4)
+        answers = [connections.ask("PUT", "/a?b=c", {"x-ms-a": "b"}, b"body") for _ in range(3)]
+        connections.close()
+    assert {(answer.status, answer.body, answer.header("etag")) for answer in answers} == {(200, b"one", "x")}
+    assert {(seen.method, seen.target, seen.body) for seen in server.seen} == {("PUT", "/a?b=c", b"body")}
+    assert len({seen.connection for seen in server.seen}) == 1
+
+
+def test_a_connection_that_the_service_closed_meanwhile_costs_no_request() -> None:
+    """Storage closes what idles; a request sent into that would fail, and be waited for in vain."""
+    with LoopbackServer(in_turn(*[Answer(b"", 202, sent=0)] * 2)) as server:
+        connections = Connections(server.url, 4)
+        for _ in range(2):
+            assert connections.ask("PUT", "/", {}).status == 202
+            _until_closed(connections)
+    assert len({seen.connection for seen in server.seen}) == 2
+
+
+def test_no_more_connections_are_kept_than_wanted() -> None:
+    together = threading.Barrier(3, timeout=20)
+
+    def answer(_: Seen) -> Answer:
+        together.wait()
+        return Answer()
+
+    with LoopbackServer(answer) as server:
+        connections = Connections(server.url, 2)
+        for _ in range(2):
+            threads = [threading.Thread(target=connections.ask, args=("GET", "/", {})) for _ in range(3)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        connections.close()
+    assert len({seen.connection for seen in server.seen}) == 4, "two of three are used again"
+
+
+def test_a_redirect_is_an_answer() -> None:
+    with LoopbackServer(in_turn(Answer(status=307, headers={"Location": "/elsewhere"}))) as server:
+        assert Connections(server.url, 1).ask("GET", "/", {"Authorization": "SharedKey a:b"}).status == 307
+    assert len(server.seen) == 1
+
+
+def test_a_proxy_of_plain_http_is_asked_for_whole_urls(monkeypatch: pytest.MonkeyPatch) -> None:
+    with LoopbackServer(in_turn(Answer(b"seen"))) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url.replace("://", "://me:p%40ss@"))
+        assert Connections("http://storage.example:10000", 1).ask("GET", "/a?b=c", {}).body == b"seen"
+    (seen,) = proxy.seen
+    assert (seen.target, seen.headers["host"]) == ("http://storage.example:10000/a?b=c", "storage.example:10000")
+    assert seen.headers["proxy-authorization"] == "Basic bWU6cEBzcw=="
+
+
+def test_tls_goes_through_a_tunnel_that_alone_sees_the_proxys_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://me:pass@127.0.0.1:{proxy.getsockname()[1]}")
+
+        def refuse() -> bytes:
+            heard = b""
+            connection, _ = proxy.accept()
+            with connection:
+                while b"\r\n\r\n" not in heard:
+                    heard += connection.recv(4096)
+                connection.sendall(b"HTTP/1.1 403 no\r\n\r\n")
+            return heard
+
+        with ThreadPoolExecutor(1) as aside:
+            refused, connections = aside.submit(refuse), Connections("https://a.blob.core.windows.net", 1)
+            with pytest.raises(OSError, match="403"):
+                connections.ask("GET", "/k/b?sig=x", {"Authorization": "secret"})
+            asked = refused.result(20)
+    assert asked.startswith(b"CONNECT a.blob.core.windows.net:443 HTTP/1.")
+    assert b"Basic bWU6cGFzcw==" in asked
+    assert b"secret" not in asked
+    assert b"sig" not in asked
+
+
+def test_a_proxy_behind_tls_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "https://proxy.example")
+    with pytest.raises(SettingsError, match="http://"):
+        Connections("https://a.blob.core.windows.net", 1)
+
+
+def test_an_answer_shows_neither_headers_nor_body() -> None:
+    with LoopbackServer(in_turn(Answer(b"secret", headers={"x-ms-a": "secret"}))) as server:
+        assert "secret" not in repr(Connections(server.url, 1).ask("GET", "/", {}))
+
+
+def _until_closed(connections: Connections) -> None:
+    """Wait until the other side's end of the kept connection has come."""
+    sock = connections._kept[0].sock
+    sock.settimeout(20)
+    assert sock.recv(1, socket.MSG_PEEK) == b""
