@@ -8,7 +8,19 @@ from functools import partial
 from pathlib import Path
 from random import SystemRandom
 
-from bench import chaos, growth, reports, requests_made, scale, shaped_service, soak, startup, streaming, throughput
+from bench import (
+    chaos,
+    growth,
+    reports,
+    requests_made,
+    scale,
+    shaped_service,
+    soak,
+    startup,
+    streaming,
+    throughput,
+    ways,
+)
 from bench.facts import facts
 from bench.peers import BENCH, install_peers
 from bench.plan import full, quick
@@ -18,6 +30,7 @@ from local.paths import ROOT
 
 SECTIONS = {
     "throughput": throughput.run,
+    "ways": ways.run,
     "growth": growth.run,
     "requests": requests_made.run,
     "shaped": shaped_service.run,

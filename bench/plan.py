@@ -12,6 +12,7 @@ class Plan:
 
     Args:
         rounds: How often each contender runs.
+        repeats: How often the ceilings and Cabferry run in a round, where the other contenders run once.
         throughput: Cabs by size in bytes, for the contenders.
         growth_cabs: Cabs of one failure, as the work grows.
         growth_sizes: Bytes of a cab for these.
@@ -27,6 +28,7 @@ class Plan:
     """
 
     rounds: int
+    repeats: int
     throughput: Mapping[int, int]
     growth_cabs: tuple[int, ...]
     growth_sizes: tuple[int, ...]
@@ -45,6 +47,7 @@ def full(say: Callable[[str], None]) -> Plan:
     """Return the plan behind the published results."""
     return Plan(
         rounds=3,
+        repeats=3,
         throughput={64 * _KIB: 1_000, _MIB: 1_000, 64 * _MIB: 20},
         growth_cabs=(100, 1_000, 10_000),
         growth_sizes=(64 * _KIB,),
@@ -64,6 +67,7 @@ def quick(say: Callable[[str], None]) -> Plan:
     """Return a plan of a few minutes, to see that everything works; its figures are noise."""
     return Plan(
         rounds=1,
+        repeats=1,
         throughput={64 * _KIB: 200, _MIB: 100},
         growth_cabs=(10, 100, 300),
         growth_sizes=(64 * _KIB,),

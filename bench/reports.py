@@ -60,8 +60,9 @@ def run(plan: Plan, facts: Sequence[str]) -> Section:
             f"A gzip file of {report.path.stat().st_size / 1e6:.0f} MB with {report.rows:,} rows and 30 columns, "
             f"{failures:,} failures and {cabs:,} cabs. Each reader finds the distinct failures and cabs, in a fresh "
             "process. `shared.report_reader` streams and hands on what it found part by part; pandas and polars are "
-            "asked for the three columns that tell, and hold these whole. The floor is what Python's csv and gzip need "
-            "to split the rows into fields and nothing else."
+            "asked for the three columns that tell, and hold these whole. Cabferry's memory is that of a pass that "
+            "keeps nothing, as the app does. The floor is what Python's csv and gzip need to split the rows into "
+            "fields and nothing else."
         ],
         tables=[_table(report, reads)],
         verdicts=[

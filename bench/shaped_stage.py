@@ -1,5 +1,6 @@
 """The shaped service as a stage: its processes, the app settings that lead to it, and the lower bound of a pull."""
 
+import heapq
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -78,12 +79,12 @@ def lower_bound(given: Given, copies_in_flight: int, pages_in_flight: int, rows_
     """Return the least time that a pull of one failure can take with the delays that it was given.
 
     Before the first copy there are the lease and the first page, which the reading of known cabs hides behind; after
-    the last copy there are the read-back, the last rows and the end of the lease. In between either copying is the
-    limit, or paging is:
+    the last copy there are the read-back, the last rows and the end of the lease. In between, pages are asked for in
+    their order, each as soon as fewer than `pages_in_flight` are on their way, and no cab is copied before its page is
+    there. So, for whichever page one looks at, in the order in which they come:
 
         bound = lease + listing + last write + release
-                + max(first page + all copies / copies in flight,
-                      all pages / pages in flight + the last page's copies / copies in flight)
+                + when it comes + the copies of it and of all that come after it / copies in flight
 
     What a pull writes for the pages before the last can hide behind copying, so it is not in the bound.
 
@@ -96,9 +97,21 @@ def lower_bound(given: Given, copies_in_flight: int, pages_in_flight: int, rows_
     pages, copies, tables = given.delays["page"], given.delays["copy"], given.delays["table"]
     # One before the first page and two after the last copy: the first and the last two that the pull asked for.
     serial = tables[0] + sum(tables[-2:]) + sum(given.delays["list"])
-    last = copies[(len(copies) - 1) // rows_a_page * rows_a_page :]
-    paging = _shared_among(pages_in_flight, pages) + _shared_among(copies_in_flight, last)
-    return serial + max(pages[0] + _shared_among(copies_in_flight, copies), paging)
+    # Copies are asked for in the order in which their pages came.
+    left = (
+        came + _shared_among(copies_in_flight, copies[number * rows_a_page :])
+        for number, came in enumerate(_arrivals(pages, pages_in_flight))
+    )
+    return serial + max(left)
+
+
+def _arrivals(delays: Sequence[float], in_flight: int) -> list[float]:
+    """Return when pages come at the earliest, the first first."""
+    free, came = [0.0] * in_flight, list[float]()
+    for delay in delays:
+        came.append(heapq.heappop(free) + delay)
+        heapq.heappush(free, came[-1])
+    return sorted(came)
 
 
 def _shared_among(in_flight: int, delays: Sequence[float]) -> float:

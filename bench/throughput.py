@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from statistics import median
 
 from bench import contenders
@@ -21,10 +22,10 @@ _AZCOPY_TIMES = 4
 
 
 @dataclass(slots=True)
-class _Round:
-    """The samples of one size, by contender, one a round, and the contenders that are missing."""
+class _OfOneSize:
+    """The samples of one size, by contender and round, and the contenders that are missing."""
 
-    samples: dict[str, list[Sample]] = field(default_factory=lambda: defaultdict(list))
+    samples: dict[str, list[list[Sample]]] = field(default_factory=lambda: defaultdict(list))
     how: dict[str, str] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
 
@@ -46,9 +47,10 @@ def run(plan: Plan, facts: Sequence[str]) -> Section:
         facts=list(facts),
         text=[
             "Every contender copies the same source blobs from one account of an Azurite into another. A round runs "
-            "each of them once, each round begins with another one, and each size has an Azurite of its own for every "
-            "round. CPU is the client's own process (for AzCopy and rclone from start to end, for the others during "
-            "the copying); memory is what came on top of the idle process (for AzCopy and rclone all of it).",
+            f"the others once and the ceilings and Cabferry {plan.repeats} times in turn, each round begins with "
+            "another one, and each size has an Azurite of its own for every round. CPU is the client's own process "
+            "(for AzCopy and rclone from start to end, for the others during the copying); memory is what came on top "
+            "of the idle process (for AzCopy and rclone all of it).",
             "\n".join([*how, *gaps]),
         ],
         tables=[_table(size, one) for size, one in sizes.items()],
@@ -57,48 +59,64 @@ def run(plan: Plan, facts: Sequence[str]) -> Section:
     )
 
 
-def _measured(plan: Plan, size: int, cabs: int) -> _Round:
-    result = _Round()
+def _measured(plan: Plan, size: int, cabs: int) -> _OfOneSize:
+    result = _OfOneSize()
     for number in range(plan.rounds):
         with Stage() as stage, CabferryHost(stage.settings) as host:
             sources, many = stage.sources(size, cabs), stage.sources(size, cabs * _AZCOPY_TIMES)
             host.pull([stage.failure(sources, 1)], copied=1)
-            at_the_same = (
+            quick = (
                 contenders.ceiling(stage),
                 contenders.cabferry(stage, host),
                 contenders.ceiling(stage, labels=True),
                 contenders.cabferry_alone(stage),
-                contenders.plain_script(stage, 32),
-                contenders.plain_script(stage, 1),
-                contenders.rclone(stage),
             )
-            runs = [(each, partial(each.copy, sources, cabs)) for each in at_the_same]
+            others = (contenders.plain_script(stage, 32), contenders.plain_script(stage, 1), contenders.rclone(stage))
+            runs = [(each, partial(each.copy, sources, cabs)) for each in (*others, *quick * plan.repeats)]
             azcopy = contenders.azcopy(stage)
             runs.append((azcopy, partial(azcopy.copy, many, cabs * _AZCOPY_TIMES)))
             first = number % len(runs)
+            taken: dict[str, list[Sample]] = defaultdict(list)
             for contender, measure in runs[first:] + runs[:first]:
                 if contender.missing:
                     result.missing[contender.name] = contender.missing
                     continue
                 sample = measure()
                 result.how[contender.name] = contender.how
-                result.samples[contender.name].append(sample)
+                taken[contender.name].append(sample)
                 plan.say(f"{named(size)}, round {number + 1}: {contender.name} {sample.rate:.0f} cabs/s")
+            for name, samples in taken.items():
+                result.samples[name].append(samples)
     return result
 
 
-def ratios(samples: Mapping[str, Sequence[Sample]], one: str, other: str) -> list[float]:
-    """Return how many times as fast one contender was as another, round by round."""
-    pairs = zip(samples.get(one, ()), samples.get(other, ()), strict=False)
-    return [mine.rate / theirs.rate for mine, theirs in pairs]
+def ratios(samples: Mapping[str, Sequence[Sequence[Sample]]], one: str, other: str) -> list[float]:
+    """Return how many times as fast one contender was as another: pair by pair, or by the medians of a round.
+
+    Args:
+        samples: By contender, and in each the samples of every round.
+        one: The one.
+        other: The other. Where it ran as often as the one, runs beside each other are compared.
+    """
+    found: list[float] = []
+    for mine, theirs in zip(samples.get(one, ()), samples.get(other, ()), strict=False):
+        if len(mine) == len(theirs):
+            found += [one_run.rate / other_run.rate for one_run, other_run in zip(mine, theirs, strict=True)]
+        else:
+            found.append(median(each.rate for each in mine) / median(each.rate for each in theirs))
+    return found
 
 
-def _table(size: int, one: _Round) -> Table:
+def _flat(samples: Sequence[Sequence[Sample]]) -> list[Sample]:
+    return list(chain.from_iterable(samples))
+
+
+def _table(size: int, one: _OfOneSize) -> Table:
     order = ["ceiling", "ceiling with labels", "Cabferry", "Cabferry without host", "AzCopy", "rclone"]
     order += ["plain script, threads", "plain script, a loop"]
     rows = []
     for name in (name for name in order if name in one.samples):
-        samples = one.samples[name]
+        samples = _flat(one.samples[name])
         rows.append(
             [
                 name,
@@ -115,16 +133,16 @@ def _table(size: int, one: _Round) -> Table:
     return Table(f"Cabs of {named(size)}", columns, rows, [CAVEAT])
 
 
-def _plot(sizes: Mapping[int, _Round]) -> Plot:
+def _plot(sizes: Mapping[int, _OfOneSize]) -> Plot:
     series = [
-        Series(named(size), [(name, median([each.rate for each in samples])) for name, samples in one.samples.items()])
+        Series(named(size), [(name, median(each.rate for each in _flat(one.samples[name]))) for name in one.samples])
         for size, one in sizes.items()
     ]
     note = "Azurite's server-side copy moves no bytes: this is the client's cost, not Azure's copy speed"
     return Plot("throughput", "Cabs a second, by size of the cab", "bars", series, note)
 
 
-def _verdicts(size: int, one: _Round) -> list[Verdict]:
+def _verdicts(size: int, one: _OfOneSize) -> list[Verdict]:
     targets: dict[str, dict[int, float]] = {
         "ceiling": {_KIB64: 0.9, MIB: 0.9},
         "AzCopy": {_KIB64: 3, MIB: 8},
@@ -137,8 +155,8 @@ def _verdicts(size: int, one: _Round) -> list[Verdict]:
         if size in target and values:
             verdicts.append(at_least(f"whole pull / {name}, {named(size)}", median(values), target[size]))
     if size == _KIB64:
-        cpu = median([each.cpu_ms for each in one.samples["Cabferry"]])
+        cpu = median([each.cpu_ms for each in _flat(one.samples["Cabferry"])])
         verdicts.append(at_most("client CPU a cab, whole pull under the host, 64 KiB", cpu, 0.8, " ms"))
-        cpu = median([each.cpu_ms for each in one.samples["Cabferry without host"]])
+        cpu = median([each.cpu_ms for each in _flat(one.samples["Cabferry without host"])])
         verdicts.append(at_most("client CPU a cab, whole pull in process, 64 KiB", cpu, 0.8, " ms"))
     return verdicts

@@ -35,8 +35,8 @@ class Blobs:
         ]
 
     async def _create_container(self, _: web.Request) -> web.Response:
-        await self._delays.wait("list")
-        return web.Response(status=HTTPStatus.CONFLICT, headers={"x-ms-error-code": "ContainerAlreadyExists"})
+        async with self._delays.taking("list"):
+            return web.Response(status=HTTPStatus.CONFLICT, headers={"x-ms-error-code": "ContainerAlreadyExists"})
 
     async def _copy(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
@@ -44,12 +44,15 @@ class Blobs:
             return web.Response(status=HTTPStatus.NOT_IMPLEMENTED, headers={"x-ms-error-code": "NotImplemented"})
         if name in self._names:
             return web.Response(status=HTTPStatus.CONFLICT, headers={"x-ms-error-code": "BlobAlreadyExists"})
-        await self._delays.wait("copy", self._size)
-        self._names.add(name)
-        return web.Response(status=HTTPStatus.ACCEPTED, headers={"x-ms-copy-status": "success"})
+        async with self._delays.taking("copy", self._size):
+            self._names.add(name)
+            return web.Response(status=HTTPStatus.ACCEPTED, headers={"x-ms-copy-status": "success"})
 
     async def _list(self, request: web.Request) -> web.Response:
-        await self._delays.wait("list")
+        async with self._delays.taking("list"):
+            return self._listing(request)
+
+    def _listing(self, request: web.Request) -> web.Response:
         prefix, after = request.query.get("prefix", ""), request.query.get("marker", "")
         most = int(request.query.get("maxresults", _LARGEST_PAGE))
         names = sorted(name for name in self._names if name.startswith(prefix) and name >= after)

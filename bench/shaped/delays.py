@@ -2,7 +2,10 @@
 
 import asyncio
 import random
+import time
 from collections import Counter, defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import msgspec
 
@@ -37,7 +40,8 @@ class Given(msgspec.Struct, frozen=True):
     """The delays that were given since the last look, in seconds, and how many answers waited at once.
 
     Args:
-        delays: By kind (table, copy, page, list), in the order of the requests.
+        delays: By kind (table, copy, page, list), in the order of the requests: what each answer really took to be
+            made, from its request on.
         most_at_once: By kind.
     """
 
@@ -77,20 +81,29 @@ class Delays:
         factor *= shape.slow_times if draw.random() < shape.slow_share else 1
         return self._base[kind] * factor + size / (shape.copy_mb_s * 1e6)
 
-    async def wait(self, kind: str, size: int = 0) -> None:
-        """Wait as long as an answer of a kind takes."""
-        delay = self.next(kind, size)
-        self._given[kind].append(delay)
+    @asynccontextmanager
+    async def taking(self, kind: str, size: int = 0) -> AsyncIterator[None]:
+        """Make an answer, and take as long as one of its kind does; what it costs to make it is a part of that.
+
+        Args:
+            kind: table, copy, page or list.
+            size: Bytes of a copy.
+        """
+        began, delay, given = time.perf_counter(), self.next(kind, size), self._given[kind]
+        place = len(given)
+        given.append(delay)
         self._waiting[kind] += 1
         self._most[kind] = max(self._most[kind], self._waiting[kind])
         try:
-            await asyncio.sleep(delay)
+            yield
+            await asyncio.sleep(began + delay - time.perf_counter())
         finally:
             self._waiting[kind] -= 1
+            given[place] = time.perf_counter() - began
 
     def taken(self) -> Given:
         """Return what was given since the last call, and forget it."""
-        given = Given(dict(self._given), dict(self._most))
+        given = Given({kind: list(delays) for kind, delays in self._given.items()}, dict(self._most))
         self._given.clear()
         self._most.clear()
         return given

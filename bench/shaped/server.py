@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 import uuid
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
 import msgspec
@@ -55,10 +56,12 @@ class Api:
         return [web.get(_PATH, self._page), web.get("/delays", self._given)]
 
     async def _page(self, request: web.Request) -> web.Response:
-        query = request.query
+        async with self._delays.taking("page"):
+            return self._rows(request.query)
+
+    def _rows(self, query: Mapping[str, str]) -> web.Response:
         skip, top = int(query.get("skip", "0")), min(int(query.get("top", "100")), _TOP)
         total = int(query["failureHash"].split("-")[1])
-        await self._delays.wait("page")
         rows = [_row(query["applicationId"], query["failureHash"], n) for n in range(skip, min(skip + top, total))]
         end = skip + len(rows)
         kept = "&".join(f"{name}={query[name]}" for name in ("applicationId", "failureHash", "startDate", "endDate"))

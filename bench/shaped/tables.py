@@ -6,10 +6,12 @@ The protocol: https://learn.microsoft.com/rest/api/storageservices/table-service
 import itertools
 import json
 import re
+from collections import defaultdict
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
 
+import msgspec
 from aiohttp import web
 
 from bench.shaped.delays import Delays
@@ -33,7 +35,7 @@ class Tables:
 
     def __init__(self, delays: Delays) -> None:
         self._delays = delays
-        self._rows: dict[_Key, dict[str, Any]] = {}
+        self._partitions: dict[tuple[str, str], dict[str, dict[str, Any]]] = defaultdict(dict)
         self._versions = itertools.count(1)
 
     def routes(self) -> list[web.RouteDef]:
@@ -47,22 +49,28 @@ class Tables:
         ]
 
     async def _create_table(self, _: web.Request) -> web.Response:
-        await self._delays.wait("table")
-        return _error(HTTPStatus.CONFLICT, "TableAlreadyExists")
+        async with self._delays.taking("table"):
+            return _error(HTTPStatus.CONFLICT, "TableAlreadyExists")
 
     async def _read(self, request: web.Request) -> web.Response:
-        await self._delays.wait("table")
+        async with self._delays.taking("table"):
+            return self._found(request)
+
+    def _found(self, request: web.Request) -> web.Response:
         target = request.match_info["target"]
         if key := _key(target):
-            row = self._rows.get(key)
+            row = self._partitions[key[:2]].get(key[2])
             return web.json_response(row) if row else _error(HTTPStatus.NOT_FOUND, "ResourceNotFound")
         table, where = target.removesuffix("()"), request.query.get("$filter", "")
         wanted = _EQUAL.findall(where)
+        named = {partition for name, partition in wanted if name == "PartitionKey"}
         after = (request.query.get("NextPartitionKey", ""), request.query.get("NextRowKey", ""))
         keys = sorted(
-            key
-            for key, row in self._rows.items()
-            if key[0] == table and key[1:] >= after and _fits(row, wanted, either=" or " in where)
+            (*of, row_key)
+            for of, rows in self._partitions.items()
+            if of[0] == table and (not named or of[1] in named)
+            for row_key, row in rows.items()
+            if (of[1], row_key) >= after and _fits(row, wanted, either=" or " in where)
         )
         headers = {}
         if len(keys) > _PAGE:
@@ -70,19 +78,28 @@ class Tables:
                 "x-ms-continuation-NextPartitionKey": keys[_PAGE][1],
                 "x-ms-continuation-NextRowKey": keys[_PAGE][2],
             }
-        return web.json_response({"value": [self._rows[key] for key in keys[:_PAGE]]}, headers=headers)
+        found = [self._partitions[key[:2]][key[2]] for key in keys[:_PAGE]]
+        return web.Response(
+            body=msgspec.json.encode({"value": found}), content_type="application/json", headers=headers
+        )
 
     async def _insert(self, request: web.Request) -> web.Response:
         body = await request.json()
-        await self._delays.wait("table")
+        async with self._delays.taking("table"):
+            return self._inserted(request, body)
+
+    def _inserted(self, request: web.Request, body: dict[str, Any]) -> web.Response:
         key = (request.match_info["target"], body["PartitionKey"], body["RowKey"])
-        if key in self._rows:
+        if self._has(key):
             return _error(HTTPStatus.CONFLICT, "EntityAlreadyExists")
         return web.json_response(self._put(key, body), status=HTTPStatus.CREATED, headers={"ETag": self._etag(key)})
 
     async def _merge(self, request: web.Request) -> web.Response:
         body = await request.json()
-        await self._delays.wait("table")
+        async with self._delays.taking("table"):
+            return self._merged(request, body)
+
+    def _merged(self, request: web.Request, body: dict[str, Any]) -> web.Response:
         key = _key(request.match_info["target"])
         if key is None or not self._matches(key, request.headers.get("If-Match", "*")):
             return _error(HTTPStatus.PRECONDITION_FAILED, "UpdateConditionNotSatisfied")
@@ -91,7 +108,10 @@ class Tables:
 
     async def _transaction(self, request: web.Request) -> web.Response:
         text = (await request.read()).decode()
-        await self._delays.wait("table")
+        async with self._delays.taking("table"):
+            return self._done(text)
+
+    def _done(self, text: str) -> web.Response:
         writes: list[tuple[str, _Key, str, dict[str, Any]]] = []
         for method, target, headers, body in _INNER.findall(text):
             row = json.loads(body)
@@ -99,7 +119,7 @@ class Tables:
             match = re.search(r"If-Match: (\S+)", headers)
             writes.append((method, key, match[1] if match else "*", row))
         for number, (method, key, etag, _) in enumerate(writes):
-            taken = key in self._rows if method == "POST" else not self._matches(key, etag)
+            taken = self._has(key) if method == "POST" else not self._matches(key, etag)
             if taken:
                 code = "EntityAlreadyExists" if method == "POST" else "UpdateConditionNotSatisfied"
                 return _answered([(HTTPStatus.CONFLICT, "", f"{number}:{code}")])
@@ -108,16 +128,19 @@ class Tables:
         return _answered([(HTTPStatus.NO_CONTENT, self._etag(key), "") for _, key, _, _ in writes])
 
     def _put(self, key: _Key, columns: dict[str, Any]) -> dict[str, Any]:
-        row = {**self._rows.get(key, {}), **columns, "PartitionKey": key[1], "RowKey": key[2]}
+        row = {**self._partitions[key[:2]].get(key[2], {}), **columns, "PartitionKey": key[1], "RowKey": key[2]}
         row["odata.etag"] = f'W/"{next(self._versions)}"'
-        self._rows[key] = row
+        self._partitions[key[:2]][key[2]] = row
         return row
 
+    def _has(self, key: _Key) -> bool:
+        return key[2] in self._partitions[key[:2]]
+
     def _etag(self, key: _Key) -> str:
-        return str(self._rows[key]["odata.etag"])
+        return str(self._partitions[key[:2]][key[2]]["odata.etag"])
 
     def _matches(self, key: _Key, etag: str) -> bool:
-        return etag == "*" or (key in self._rows and self._etag(key) == etag)
+        return etag == "*" or (self._has(key) and self._etag(key) == etag)
 
 
 def _key(target: str) -> _Key | None:
