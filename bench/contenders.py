@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 from bench import peers
 from bench.cabferry import CabferryHost
-from bench.processes import BenchError, run_command, run_program
+from bench.processes import BenchError, Finished, run_command, run_program
 from bench.programs.devcenter import APPLICATION
 from bench.programs.job import Measured
 from bench.programs.plain_script import ScriptJob
@@ -28,6 +28,7 @@ class Sample:
         seconds: What it took.
         cpu_seconds: User and system time of its process.
         memory: The most resident memory above what was there before it began; for a command of its own all of it.
+        server_seconds: User and system time of Azurite meanwhile.
     """
 
     cabs: int
@@ -35,6 +36,7 @@ class Sample:
     seconds: float
     cpu_seconds: float
     memory: float
+    server_seconds: float
 
     @property
     def rate(self) -> float:
@@ -50,6 +52,11 @@ class Sample:
     def cpu_ms(self) -> float:
         """Milliseconds of CPU a cab."""
         return self.cpu_seconds / self.cabs * 1e3
+
+    @property
+    def server_ms(self) -> float:
+        """Milliseconds of Azurite's CPU a cab."""
+        return self.server_seconds / self.cabs * 1e3
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +87,7 @@ def ceiling(stage: Stage, *, labels: bool = False) -> Contender:
     def copy(sources: SourceSet, cabs: int) -> Sample:
         with _checked(stage, cabs) as container:
             job = stage.copy_job(sources, CAB_ACCOUNT, container, sources.names[:cabs], labels=labels)
-            return _sample(run_program("ceiling", job, Measured), sources, cabs)
+            return _sample(stage, sources, cabs, lambda: run_program("ceiling", job, Measured))
 
     how = f"Copy Blob From URL, {IN_FLIGHT} threads of signed http.client requests, nothing else"
     if labels:
@@ -92,9 +99,11 @@ def cabferry(stage: Stage, host: CabferryHost) -> Contender:
     """Return Cabferry's whole pull under its host."""
 
     def copy(sources: SourceSet, cabs: int) -> Sample:
+        before = stage.azurite_cpu()
         pulled = host.pull([stage.failure(sources, cabs)], copied=cabs)
         memory = pulled.peak_rss - pulled.idle_rss
-        return Sample(cabs, sources.size, pulled.seconds, pulled.cpu_seconds, memory)
+        server = stage.azurite_cpu() - before
+        return Sample(cabs, sources.size, pulled.seconds, pulled.cpu_seconds, memory, server)
 
     how = "the whole pull (API pages, tables, read-back) by POST /api/pulls; its row's startedAt to completedAt"
     return Contender("Cabferry", how, copy)
@@ -106,7 +115,7 @@ def cabferry_alone(stage: Stage) -> Contender:
     def copy(sources: SourceSet, cabs: int) -> Sample:
         pairs = [(APPLICATION, stage.failure(sources, cabs))]
         job = PullJob(pairs, warm_up=(APPLICATION, stage.failure(sources, 1)))
-        return _sample(run_program("pull", job, Measured, stage.settings), sources, cabs)
+        return _sample(stage, sources, cabs, lambda: run_program("pull", job, Measured, stage.settings))
 
     return Contender("Cabferry without host", "the same pull called in process, after one of a single cab", copy)
 
@@ -123,7 +132,7 @@ def plain_script(stage: Stage, threads: int) -> Contender:
         with _checked(stage, cabs) as container:
             connection = stage.settings["CAB_STORAGE"]
             job = ScriptJob(connection, container, sources.url, list(sources.names[:cabs]), threads)
-            return _sample(run_program("plain_script", job, Measured), sources, cabs)
+            return _sample(stage, sources, cabs, lambda: run_program("plain_script", job, Measured))
 
     if threads == 1:
         return Contender("plain script, a loop", "requests.get, then upload_blob, one cab after the other", copy)
@@ -152,8 +161,7 @@ def azcopy(stage: Stage) -> Contender:
             ]
             places = {"AZCOPY_LOG_LOCATION": folder, "AZCOPY_JOB_PLAN_LOCATION": folder}
             value = {"AZCOPY_CONCURRENCY_VALUE": str(AZCOPY_IN_FLIGHT), "AZCOPY_SKIP_VERSION_CHECK": "true"}
-            used = run_command(command, {**places, **value})
-        return Sample(cabs, sources.size, used.seconds, used.cpu_seconds, used.peak_rss)
+            return _of_command(stage, sources, cabs, lambda: run_command(command, {**places, **value}))
 
     if program is None:
         return Contender("AzCopy", how, copy, missing="AzCopy is not installed")
@@ -177,8 +185,7 @@ def rclone(stage: Stage) -> Contender:
                 *(str(program), "copy", f"source:{sources.container}", f"target:{container}", "--no-check-dest"),
                 *(f"--transfers={IN_FLIGHT}", f"--checkers={IN_FLIGHT}", "--config=", "--retries=1"),
             ]
-            used = run_command(command, remotes)
-        return Sample(cabs, sources.size, used.seconds, used.cpu_seconds, used.peak_rss)
+            return _of_command(stage, sources, cabs, lambda: run_command(command, remotes))
 
     if program is None:
         return Contender("rclone", how, copy, missing="rclone is not installed")
@@ -196,5 +203,13 @@ def _checked(stage: Stage, cabs: int) -> Iterator[str]:
         raise BenchError(f"{held} cabs were copied, and should be {cabs}")
 
 
-def _sample(used: Measured, sources: SourceSet, cabs: int) -> Sample:
-    return Sample(cabs, sources.size, used.seconds, used.cpu_seconds, used.peak_rss - used.idle_rss)
+def _sample(stage: Stage, sources: SourceSet, cabs: int, run: Callable[[], Measured]) -> Sample:
+    before, used = stage.azurite_cpu(), run()
+    server, memory = stage.azurite_cpu() - before, used.peak_rss - used.idle_rss
+    return Sample(cabs, sources.size, used.seconds, used.cpu_seconds, memory, server)
+
+
+def _of_command(stage: Stage, sources: SourceSet, cabs: int, run: Callable[[], Finished]) -> Sample:
+    before, used = stage.azurite_cpu(), run()
+    server = stage.azurite_cpu() - before
+    return Sample(cabs, sources.size, used.seconds, used.cpu_seconds, used.peak_rss, server)

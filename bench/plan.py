@@ -50,7 +50,7 @@ def full(say: Callable[[str], None]) -> Plan:
         repeats=3,
         throughput={64 * _KIB: 1_000, _MIB: 1_000, 64 * _MIB: 20},
         growth_cabs=(100, 1_000, 10_000),
-        growth_sizes=(64 * _KIB,),
+        growth_sizes=(64 * _KIB, _MIB),
         failures=((200, 1), (100, 10), (3, 1_000)),
         counted_cabs=1_000,
         held_cabs=10_000,

@@ -55,7 +55,8 @@ def _aiohttp(job: CopyJob) -> None:
     async def copy_some(session: aiohttp.ClientSession, mine: Iterator[str]) -> None:
         for name in mine:
             path, headers = signed_headers(job, key, name)
-            async with session.put(job.endpoint + path, headers=headers) as answer:
+            url, ours_alone = job.endpoint + path, ["Content-Type"]
+            async with session.put(url, headers=headers, skip_auto_headers=ours_alone) as answer:
                 await answer.read()
                 _check(answer.status)
 
