@@ -70,12 +70,12 @@ class WireRequest:
 class Authorization(Protocol):
     """Tell what proves that a request may be made."""
 
-    def value(self, request: WireRequest, date: str) -> str:
+    def value(self, request: WireRequest, headers: Mapping[str, str]) -> str:
         """Return the Authorization header.
 
         Args:
             request: The request.
-            date: Its x-ms-date.
+            headers: All its headers, x-ms-date and x-ms-version among them.
         """
 
     def renew(self, refused: str) -> bool:
@@ -102,9 +102,9 @@ class SharedKey:
     key: bytes = field(repr=False)
     for_tables: bool = False
 
-    def value(self, request: WireRequest, date: str) -> str:
+    def value(self, request: WireRequest, headers: Mapping[str, str]) -> str:
         """Return the signature."""
-        text = self._table_text(request, date) if self.for_tables else self._blob_text(request, date)
+        text = self._table_text(request, headers) if self.for_tables else self._blob_text(request, headers)
         digest = hmac.new(self.key, text.encode(), hashlib.sha256).digest()
         return f"SharedKey {self.account}:{base64.b64encode(digest).decode()}"
 
@@ -112,19 +112,19 @@ class SharedKey:
         """Return that a key cannot be renewed."""
         return False
 
-    def _table_text(self, request: WireRequest, date: str) -> str:
-        content_type = request.headers.get("Content-Type", "")
+    def _table_text(self, request: WireRequest, headers: Mapping[str, str]) -> str:
+        content_type, date = headers.get("Content-Type", ""), headers["x-ms-date"]
         return f"{request.method}\n\n{content_type}\n{date}\n/{self.account}{request.path}"
 
-    def _blob_text(self, request: WireRequest, date: str) -> str:
+    def _blob_text(self, request: WireRequest, headers: Mapping[str, str]) -> str:
         length = {"Content-Length": str(len(request.body))} if request.body else {}
-        standard = {**request.headers, **length}
-        ours = {name.lower(): value for name, value in request.headers.items() if name.lower().startswith("x-ms-")}
+        standard = {**headers, **length}
+        ours = ((name.lower(), value) for name, value in headers.items() if name.lower().startswith("x-ms-"))
         return "\n".join(
             [
                 request.method,
                 *(standard.get(name, "") for name in _SIGNED_HEADERS),
-                *(f"{name}:{value}" for name, value in sorted({**ours, "x-ms-date": date}.items())),
+                *(f"{name}:{value}" for name, value in sorted(ours)),
                 f"/{self.account}{request.path}",
                 *(f"{name}:{value}" for name, value in sorted(request.query.items())),
             ]
@@ -141,7 +141,7 @@ class BearerToken:
     def __init__(self, tokens: AccessTokens) -> None:
         self._tokens = tokens
 
-    def value(self, request: WireRequest, date: str) -> str:  # noqa: ARG002 - one token for all requests
+    def value(self, request: WireRequest, headers: Mapping[str, str]) -> str:  # noqa: ARG002 - one token for all
         """Return the token.
 
         Raises:
@@ -218,16 +218,8 @@ class StorageWire:
 
     def _asked(self, request: WireRequest, what: str) -> tuple[Answer, str]:
         """Send a request once; return the answer, and what was shown as authorization."""
-        date = formatdate(usegmt=True)
-        request = WireRequest(
-            request.method,
-            request.path,
-            request.query,
-            {**request.headers, "x-ms-version": self._api_version},
-            request.body,
-        )
-        headers = {**request.headers, "x-ms-date": date}
-        shown = self._authorization.value(request, date) if self._authorization else ""
+        headers = {**request.headers, "x-ms-version": self._api_version, "x-ms-date": formatdate(usegmt=True)}
+        shown = self._authorization.value(request, headers) if self._authorization else ""
         if shown:
             headers["Authorization"] = shown
         query = "&".join(part for part in (urlencode(request.query), self._sas) if part)
