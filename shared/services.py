@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING
 
 from azure.core.exceptions import HttpResponseError, ResourceExistsError
@@ -16,7 +16,6 @@ from shared.cab_rows import CabRows
 from shared.circuit import Circuit
 from shared.devcenter import DevCenter
 from shared.direct_copy import DirectCopy
-from shared.failure_walk import FailureWalk
 from shared.fair_pool import FairPool
 from shared.health_rows import HealthRows
 from shared.http_source import HttpSource
@@ -24,10 +23,6 @@ from shared.pull import PullTools
 from shared.pull_queue import PullQueue
 from shared.pull_request import PullRequests
 from shared.pull_rows import PullRows
-from shared.reconcile import ReconcileTools
-from shared.report_check import ReportTools
-from shared.report_file import ReportFiles
-from shared.report_rows import ReportRows
 from shared.settings import Settings
 from shared.storage_clients import StorageClients
 from shared.storage_errors import storage_errors
@@ -35,6 +30,9 @@ from shared.untrusted_source import UntrustedSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from shared.reconcile import ReconcileTools
+    from shared.report_check import ReportTools
 
 _log = logging.getLogger(__name__)
 TABLES = ("reports", "pulls", "cabs", "health")
@@ -52,49 +50,61 @@ class Services:
         self.settings = settings
         connections = settings.pull_concurrency + 8
         self._storage = StorageClients(settings.storage, connections)
-        source = UntrustedSource(connections, settings.source_hosts)
-        pool = FairPool(settings.pull_concurrency)
+        self._source = UntrustedSource(connections, settings.source_hosts)
         tokens = devcenter_tokens(settings.devcenter)
         self.circuit = Circuit(self._storage.table("health"), "devcenter")
         devcenter = DevCenter(settings.devcenter.base_url, tokens, HttpSource(connections), self.circuit.guard)
         wire = self._storage.blob_wire
         container = CabContainer(self._storage.blobs.get_container_client(settings.container), wire)
-        queue = PullQueue(self._storage.queue(settings.queue))
         self.pulls = PullRows(self._storage.table("pulls"), settings.pull_lease)
-        self.requests = PullRequests(self.pulls, queue, pool.lane())
-        cabs = CabRows(self._storage.table("cabs"))
         self.pull_tools = PullTools(
             settings=settings,
             devcenter=devcenter,
-            queue=queue,
+            queue=PullQueue(self._storage.queue(settings.queue)),
             pulls=self.pulls,
-            cabs=cabs,
+            cabs=CabRows(self._storage.table("cabs")),
             container=container,
-            copies=CabCopy(container, DirectCopy(wire, settings.container), source),
-            pool=pool,
+            copies=CabCopy(container, DirectCopy(wire, settings.container), self._source),
+            pool=FairPool(settings.pull_concurrency),
         )
-        self.report_tools = ReportTools(
-            settings=settings,
-            devcenter=devcenter,
-            files=ReportFiles(source, report_storage_tokens(settings.devcenter)),
-            reports=ReportRows(self._storage.table("reports")),
-            requests=self.requests,
-            cabs=cabs,
-            executor=pool.lane(),
-        )
+        self.requests = PullRequests(self.pulls, self.pull_tools.queue, self.pull_tools.pool.lane())
         self.poison = PullQueue(self._storage.queue(f"{settings.queue}-poison"))
         self.health = HealthRows(self._storage.table("health"))
-        self.reconcile_tools = ReconcileTools(
-            settings=settings,
-            walk=FailureWalk(self.pulls, cabs, container),
+
+    @cached_property
+    def report_tools(self) -> ReportTools:
+        """Return what a check of the reports works with, which a worker that only pulls does not even import."""
+        from shared.report_check import ReportTools
+        from shared.report_file import ReportFiles
+        from shared.report_rows import ReportRows
+
+        return ReportTools(
+            settings=self.settings,
+            devcenter=self.pull_tools.devcenter,
+            files=ReportFiles(self._source, report_storage_tokens(self.settings.devcenter)),
+            reports=ReportRows(self._storage.table("reports")),
+            requests=self.requests,
+            cabs=self.pull_tools.cabs,
+            executor=self.pull_tools.pool.lane(),
+        )
+
+    @cached_property
+    def reconcile_tools(self) -> ReconcileTools:
+        """Return what a reconcile works with, likewise."""
+        from shared.failure_walk import FailureWalk
+        from shared.reconcile import ReconcileTools
+
+        return ReconcileTools(
+            settings=self.settings,
+            walk=FailureWalk(self.pulls, self.pull_tools.cabs, self.pull_tools.container),
             pulls=self.pulls,
-            cabs=cabs,
-            container=container,
-            queue=queue,
+            cabs=self.pull_tools.cabs,
+            container=self.pull_tools.container,
+            queue=self.pull_tools.queue,
             requests=self.requests,
             health=self.health,
             circuit=self.circuit,
-            writers=pool.lane(),
+            writers=self.pull_tools.pool.lane(),
         )
 
     def create_missing(self) -> None:
