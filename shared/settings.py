@@ -77,7 +77,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "PULL_PAGES_IN_FLIGHT",
         "1",
-        "pages of one batch asked for at once where TotalCount is told; one is always fetched ahead",
+        "pages of one batch on their way at once, where the rows to come are known; one is always fetched ahead",
     ),
     Setting(
         "PULL_TIME_BUDGET",
