@@ -251,7 +251,6 @@ def _extrapolated(shaped: Model) -> tuple[Table, Plot]:
         Series(f"API: {name}", [(count, outcomes[limit][count].rate) for count in _INSTANCES])
         for name, limit in zip(named, _API_LIMITS, strict=True)
     ]
-    plot = Plot(
-        "scale", "Simulated: cabs a second by instances, under a limit of the API", "lines", series, notes[0][:96]
-    )
+    note = "Extrapolated, not measured: the delays of the shaped service, an API limit that nobody documented"
+    plot = Plot("scale", "Simulated: cabs a second by instances, under a limit of the API", "lines", series, note)
     return Table(title, ["instances", *named], rows, notes), plot

@@ -20,6 +20,11 @@ _KIB64 = 65_536
 # Its clock moves in steps of two seconds, so it is given so many times the cabs, which makes these small.
 _AZCOPY_TIMES = {_KIB64: 4, MIB: 2}
 
+_ORDER = (
+    *("ceiling", "ceiling with labels", "Cabferry", "Cabferry without host", "AzCopy", "rclone"),
+    *("plain script, threads", "plain script, a loop"),
+)
+
 
 @dataclass(slots=True)
 class _OfOneSize:
@@ -113,10 +118,8 @@ def _flat(samples: Sequence[Sequence[Sample]]) -> list[Sample]:
 
 
 def _table(size: int, one: _OfOneSize) -> Table:
-    order = ["ceiling", "ceiling with labels", "Cabferry", "Cabferry without host", "AzCopy", "rclone"]
-    order += ["plain script, threads", "plain script, a loop"]
     rows = []
-    for name in (name for name in order if name in one.samples):
+    for name in (name for name in _ORDER if name in one.samples):
         samples = _flat(one.samples[name])
         rows.append(
             [
@@ -152,7 +155,10 @@ def _reachable(samples: Mapping[str, Sequence[Sequence[Sample]]]) -> list[str]:
 
 def _plot(sizes: Mapping[int, _OfOneSize]) -> Plot:
     series = [
-        Series(named(size), [(name, median(each.rate for each in _flat(one.samples[name]))) for name in one.samples])
+        Series(
+            named(size),
+            [(name, median(each.rate for each in _flat(one.samples[name]))) for name in _ORDER if name in one.samples],
+        )
         for size, one in sizes.items()
     ]
     note = "Azurite's server-side copy moves no bytes: this is the client's cost, not Azure's copy speed"
