@@ -65,7 +65,7 @@ class CabLedger:
         self._seen_over: set[str] = set()
         self._tally: Counter[CabState] = Counter()
         self._bytes = 0
-        self._already_held = before.already_held
+        self._already_held, self._held_before = before.already_held, 0
         self._passed_over = before.seen - _settled(before)
         self._unreadable = 0
         self._loaded = False
@@ -86,6 +86,7 @@ class CabLedger:
         self._tally = Counter(row.state for row in mine)
         self._bytes = sum(row.length or 0 for row in mine if row.state is CabState.COPIED)
         self._unreadable = max(0, self._before.failed - self._tally[CabState.FAILED])
+        self._held_before = sum(self._was_held(row) for row in self._cabs.values())
         self._loaded = True
 
     @property
@@ -102,10 +103,9 @@ class CabLedger:
         known = self._cabs.get(cab_id_hash)
         if cab_id_hash not in self._seen:
             self._seen.add(cab_id_hash)
-            # This pull may have retired it itself, before it had to begin again for another cab.
-            if known and (known.state is CabState.RETIRED or not self._is_mine(known)):
-                self._already_held += known.is_held
-                self._tally[CabState.EXPIRED] += known.state is CabState.EXPIRED
+            if known:
+                self._already_held += self._was_held(known)
+                self._tally[CabState.EXPIRED] += known.state is CabState.EXPIRED and not self._is_mine(known)
         return known
 
     def was_seen(self, cab_id_hash: str) -> bool:
@@ -190,7 +190,8 @@ class CabLedger:
             return self._before
         counts = CabCounts(
             copied=self._tally[CabState.COPIED],
-            already_held=self._already_held,
+            # Rows can come again after a checkpoint, which knows how many were held before it, and not which.
+            already_held=min(self._already_held, self._held_before),
             expired=self._tally[CabState.EXPIRED],
             unavailable=self._tally[CabState.UNAVAILABLE],
             failed=self._tally[CabState.FAILED] + self._unreadable,
@@ -202,6 +203,10 @@ class CabLedger:
         """Return why a cab of this pull failed, empty where none did."""
         failed = (row for row in self._cabs.values() if row.state is CabState.FAILED and self._is_mine(row))
         return next((row.error for row in failed), "")
+
+    def _was_held(self, row: CabRow) -> bool:
+        # This pull may have retired it itself, before it had to begin again for another cab.
+        return row.is_held and (row.state is CabState.RETIRED or not self._is_mine(row))
 
     def _is_mine(self, row: CabRow) -> bool:
         return row.settled_at is not None and row.settled_at >= self._started_at

@@ -176,6 +176,31 @@ def test_a_row_that_comes_again_after_a_checkpoint_is_seen_once(app: App, simula
     assert app.pull(failure).counts.seen == 30
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        BatchForm(repeat_rows=3, largest_page=10),
+        BatchForm(shift_rows=3, largest_page=10),
+        BatchForm(repeat_rows=3, link=LinkForm.NONE, largest_page=10),
+        BatchForm(shift_rows=3, link=LinkForm.FOREIGN, largest_page=10),
+        BatchForm(repeat_rows=3, link=LinkForm.FOREIGN, largest_page=10),
+    ],
+)
+def test_a_held_cab_that_comes_again_after_a_checkpoint_is_seen_once(
+    app: App, simulator: SimulatorThread, form: BatchForm
+) -> None:
+    """A pull that found it held knows only how many it found so, not which."""
+    simulator.form = form
+    failure = simulator.builder.failure(30)
+    simulator.publish()
+    assert app.pull(failure).counts.copied == 30
+    simulator.faults.add(Fault(call=Call.CAB_BATCH, kind=FaultKind.SERVER_ERROR, match={"skip": "10"}))
+    row = app.pull(failure)
+    assert (row.state, row.counts.already_held) == (PullState.QUEUED, 10)
+    row = app.pull(failure)
+    assert (row.state, row.counts.seen, row.counts.already_held) == (PullState.COMPLETED, 30, 30)
+
+
 def test_cabs_that_move_up_while_a_pull_waits_are_not_missed(app: App, simulator: SimulatorThread) -> None:
     """Microsoft deletes the first cabs of a batch, and those at the checkpoint move onto a page that was read."""
     simulator.form = BatchForm(largest_page=10)
