@@ -70,9 +70,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 # A message that finds another owner looks again after this, or when that owner's lease can have ended, if it is sooner.
 _LOOK_AGAIN = timedelta(seconds=15)
-# As many pages are copied at once: while the slowest cabs of one end, those of the next keep the threads busy. With the
-# early ones of a slow page among them, half as many ran dry on the shaped service of bench/.
-_PAGES_COPYING = 8
+# As many pages are copied at once: while the slowest cabs of one end, those of the next keep the threads busy.
+_PAGES_COPYING = 4
 # After so many cabs that must be tried again, and none in between that was settled, later pages are not tried any more.
 _NOTHING_WORKS = 20
 # How often a batch is paged where rows go away meanwhile; what is missed then is found by the next pull.
