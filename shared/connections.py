@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import certifi
-from requests.utils import get_environ_proxies, select_proxy
+from requests.utils import get_environ_proxies, prepend_scheme_if_needed, select_proxy
 from urllib3.util import wait_for_read
 
 from shared.errors import SettingsError
@@ -62,10 +62,11 @@ class Connections:
 
     def __init__(self, origin: str, kept: int) -> None:
         self._service = urlsplit(origin)
-        # The same proxies as requests takes, which the SDKs stand on.
-        self._proxy = urlsplit(select_proxy(origin, get_environ_proxies(origin)) or "")
-        if self._proxy.scheme == "https":
-            raise SettingsError(f"the proxy for {origin} is reached over TLS itself: name it with http:// instead")
+        # The same proxies as requests takes, which the SDKs stand on; many name theirs as a host and a port alone.
+        proxy = select_proxy(origin, get_environ_proxies(origin))
+        self._proxy = urlsplit(prepend_scheme_if_needed(proxy, "http") if proxy else "")  # type: ignore[no-untyped-call]
+        if proxy and self._proxy.scheme != "http":
+            raise SettingsError(f"the proxy for {origin} is named by {self._proxy.scheme}://: only http:// can be used")
         self._kept, self._most_kept = deque[HTTPConnection](), kept
         # A service that is dropped without being closed leaves no sockets behind.
         weakref.finalize(self, _close, self._kept)
@@ -107,11 +108,7 @@ class Connections:
 
     def _taken(self) -> HTTPConnection:
         """Return a connection that was kept, unless the service has closed it meanwhile, or a new one."""
-        while self._kept:
-            try:
-                connection = self._kept.pop()
-            except IndexError:
-                break
+        while connection := _popped(self._kept):
             # What can be read before anything was asked is the end.
             if connection.sock and not wait_for_read(connection.sock, timeout=0):
                 return connection
@@ -137,9 +134,17 @@ class Connections:
         return connection
 
 
+def _popped(connections: deque[HTTPConnection]) -> HTTPConnection | None:
+    """Return the one that was used last, None where all are in use: other threads take them too."""
+    try:
+        return connections.pop()
+    except IndexError:
+        return None
+
+
 def _close(connections: deque[HTTPConnection]) -> None:
-    while connections:
-        connections.pop().close()
+    while connection := _popped(connections):
+        connection.close()
 
 
 def _bundle() -> str:

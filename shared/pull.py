@@ -179,12 +179,15 @@ class _Checkpoint:
     already_held: int
 
 
+type _Copy = tuple[BatchCab, Future[tuple[str, Copied]]]
+
+
 @dataclass(frozen=True, slots=True)
 class _CopyingPage:
     """A page whose cabs are being copied, and how many held cabs were seen up to its end."""
 
     page: BatchPage
-    copies: list[tuple[BatchCab, Future[tuple[str, Copied]]]]
+    copies: list[_Copy]
     already_held: int
 
     @property
@@ -208,7 +211,7 @@ class _Pull:
         self._batch = CabBatch(tools.devcenter, self._failure, self._window, self.row.total)
         self._total = self.row.total
         self._begun: set[str] = set()
-        self._early: dict[str, tuple[BatchCab, Future[tuple[str, Copied]]]] = {}
+        self._early: dict[str, _Copy] = {}
         self._until: float | None = None
         self._over = self._copies_fail = False
         self._again: AgainLater | None = None
@@ -233,6 +236,9 @@ class _Pull:
                     self._finish(copying)
             while copying:
                 self._finish(copying)
+            # Of early pages whose turn never came, since rows went away or moved.
+            self._judge(list(self._early.values()))
+            self._early.clear()
         except (CabferryError, _TimeIsUp):
             # What was fetched before is worth copying all the same, and moves the checkpoint on.
             while copying and not self._copies_fail:
@@ -314,7 +320,7 @@ class _Pull:
             if name not in self._early and self._wants(cab, newest, self._ledger.cabs.get(name)):
                 self._early[name] = self._copying(cab, urls)
 
-    def _copying(self, cab: BatchCab, urls: FreshUrls) -> tuple[BatchCab, Future[tuple[str, Copied]]]:
+    def _copying(self, cab: BatchCab, urls: FreshUrls) -> _Copy:
         return cab, self._lane.submit(self._copy, cab, urls)
 
     def _sees_and_wants(self, cab: BatchCab, newest: set[str] | None) -> bool:
@@ -341,19 +347,23 @@ class _Pull:
 
     def _take_in(self, page: _CopyingPage) -> BatchPage:
         """Record what became of a page, and move the checkpoint on unless a cab of it must be tried again."""
-        again, self._copies_fail = self._settle(page.copies), True
-        for _, copy in page.copies:
-            _raise_if_fatal(copy)
-        self._again = self._again or (again[0] if again else None)
-        self._again_in_a_row = self._again_in_a_row + len(again) if len(again) == len(page.copies) else 0
-        if self._again_in_a_row >= _NOTHING_WORKS:
-            raise again[0]
-        self._copies_fail = False
+        self._judge(page.copies)
         if not self._again:
             self._safe = _Checkpoint(page.page.following, page.already_held)
         return page.page
 
-    def _settle(self, copies: list[tuple[BatchCab, Future[tuple[str, Copied]]]]) -> list[AgainLater]:
+    def _judge(self, copies: list[_Copy]) -> None:
+        """Record what became of copies; remember one that must be tried again, and end the run where nothing works."""
+        again, self._copies_fail = self._settle(copies), True
+        for _, copy in copies:
+            _raise_if_fatal(copy)
+        self._again = self._again or (again[0] if again else None)
+        self._again_in_a_row = self._again_in_a_row + len(again) if len(again) == len(copies) else 0
+        if self._again_in_a_row >= _NOTHING_WORKS:
+            raise again[0]
+        self._copies_fail = False
+
+    def _settle(self, copies: list[_Copy]) -> list[AgainLater]:
         """Wait for copies and record each; return the errors of those that should be tried again."""
         wait([copy for _, copy in copies])
         self._begun.difference_update(cab.cab_id_hash for cab, _ in copies)

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from shared.errors import BadAnswer
 from shared.json_text import JsonError, decoded
 from shared.redaction import excerpt
@@ -72,13 +74,16 @@ class TableReads:
             query["$top"] = str(most)
         answer = self._wire.send(WireRequest("GET", self._path, query, _HEADERS), self._what, HTTPStatus.OK)
         try:
-            rows = decoded(answer.body, dict[str, Any])["value"]
-            entities = [_entity(row) for row in rows]
+            entities = [_entity(row) for row in decoded(answer.body, _Page).value]
         except (JsonError, KeyError, TypeError, ValueError):
             seen = excerpt(answer.body.decode("utf-8", "replace"))
             raise BadAnswer(f"{self._what}: storage answered what is no page of rows: {seen}") from None
         following = {name: key for name in _KEYS if (key := answer.header(_CONTINUATION + name))}
         return entities, following or None
+
+
+class _Page(msgspec.Struct):
+    value: list[dict[str, Any]]
 
 
 def _entity(row: dict[str, Any]) -> Entity:

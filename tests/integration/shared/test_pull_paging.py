@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import product
 
@@ -14,6 +14,7 @@ from local.simulator.thread import SimulatorThread
 from shared.cab_container import CabLabels
 from shared.cab_copy import CabCopy, Copied
 from shared.cab_rows import CabState
+from shared.errors import AgainLater
 from shared.pull_rows import PullState
 from tests.support.loopback import Answer, LoopbackServer, Seen
 
@@ -64,23 +65,30 @@ def test_pages_that_are_fetched_side_by_side_hold_every_cab(make_app: MakeApp, s
 
 
 @contextmanager
-def slow_second_page(simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch, *failures: Answer) -> Iterator[str]:
-    """Give a Dev Center whose second page comes once all cabs of the third are copied, and fails at first."""
-    all_copied, copy, fails = threading.Event(), CabCopy.copy, list(failures)
-    copied_by_now, third = set[str](), set[str]()
+def slow_second_page(
+    simulator: SimulatorThread,
+    monkeypatch: pytest.MonkeyPatch,
+    *failures: Answer,
+    meanwhile: Callable[[], object] = lambda: None,
+) -> Iterator[str]:
+    """Give a Dev Center whose second page comes once all copies of the third ended, and fails at first."""
+    all_ended, copy, fails = threading.Event(), CabCopy.copy, list(failures)
+    ended_by_now, third = set[str](), set[str]()
 
     def watched(copies: CabCopy, url: str, blob_name: str, labels: CabLabels) -> Copied:
-        done = copy(copies, url, blob_name, labels)
-        copied_by_now.add(labels.metadata["cabIdHash"])
-        if third and third <= copied_by_now:
-            all_copied.set()
-        return done
+        try:
+            return copy(copies, url, blob_name, labels)
+        finally:
+            ended_by_now.add(labels.metadata["cabIdHash"])
+            if third and third <= ended_by_now:
+                all_ended.set()
 
     def answer(seen: Seen) -> Answer:
         if seen.query.get("skip") == "200":
             return rewriting(simulator.url, lambda rows: third.update(row["cabIdHash"] for row in rows))(seen)
         if seen.query.get("skip") == "100":
-            assert all_copied.wait(20)
+            assert all_ended.wait(20)
+            meanwhile()
             if fails:
                 return fails.pop()
         return rewriting(simulator.url, lambda _: None)(seen)
@@ -117,6 +125,31 @@ def test_what_was_copied_behind_a_page_that_fails_is_written_down(
         row = app.pull(failure)
     assert (row.state, row.counts.seen, row.counts.copied) == (PullState.COMPLETED, 310, 310)
     assert len(copied(app)) == len(set(copied(app))) == 310
+
+
+def test_a_cab_that_is_taken_off_the_list_while_its_copy_fails_is_tried_again(
+    make_app: MakeApp, simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its page came early, and the batch ends before it by then: its failure is told, and not dropped with the page."""
+    failure = simulator.builder.failure(210)
+    simulator.publish()
+    last, copy = list(simulator.world.cabs(failure.key)[200:]), CabCopy.copy
+    names = {cab.cab_id_hash for cab in last}
+
+    def failing(copies: CabCopy, url: str, blob_name: str, labels: CabLabels) -> Copied:
+        if labels.metadata["cabIdHash"] in names:
+            raise AgainLater("storage is busy")
+        return copy(copies, url, blob_name, labels)
+
+    def taken_off() -> None:
+        simulator.world.unlist_cabs(last)
+        last.clear()
+
+    monkeypatch.setattr(CabCopy, "copy", failing)
+    with slow_second_page(simulator, monkeypatch, meanwhile=taken_off) as url:
+        app = make_app(PULL_PAGES_IN_FLIGHT="3", DEVCENTER_BASE_URL=url)
+        row = app.pull(failure)
+    assert (row.state, row.counts.copied, row.last_error) == (PullState.QUEUED, 200, "storage is busy")
 
 
 def test_a_token_goes_to_no_other_host(app: App, simulator: SimulatorThread) -> None:

@@ -97,8 +97,16 @@ def test_tls_goes_through_a_tunnel_that_alone_sees_the_proxys_password(monkeypat
     assert b"sig" not in asked
 
 
-def test_a_proxy_behind_tls_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "https://proxy.example")
+def test_a_proxy_that_is_named_without_a_scheme_is_asked_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passed over, the request would leave by another way than the network allows, or not at all."""
+    with LoopbackServer(in_turn(Answer(b"seen"))) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", f"127.0.0.1:{proxy.port}")
+        assert Connections("http://storage.example", 1).ask("GET", "/a", {}).body == b"seen"
+
+
+@pytest.mark.parametrize("scheme", ["https", "socks5"])
+def test_a_proxy_of_another_kind_is_refused_at_once(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://proxy.example")
     with pytest.raises(SettingsError, match="http://"):
         Connections("https://a.blob.core.windows.net", 1)
 
