@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 import re
 from collections import deque
-from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -20,7 +19,7 @@ from shared.json_text import JsonError, decoded
 from shared.redaction import excerpt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Executor, Future
 
     from shared.devcenter import DevCenter
@@ -119,6 +118,7 @@ class CabBatch:
         in_flight: int,
         expected: Callable[[], int],
         was_seen: Callable[[str], bool],
+        until_any: Callable[[Sequence[Future[Any]]], object],
     ) -> Iterator[BatchPage | EarlyPage]:
         """Yield the pages in their order, from a checkpoint to the end, and fetch ahead while the caller works.
 
@@ -136,6 +136,7 @@ class CabBatch:
             expected: Called while the first page is on its way; returns how many rows there may be in all, which stands
                 in for TotalCount until that page tells it.
             was_seen: Tells whether an earlier page of this pull had a cab.
+            until_any: Called while no page has come; returns once any of these requests has ended.
 
         Raises:
             CabferryError: As `DevCenter.fetch_page`.
@@ -148,7 +149,7 @@ class CabBatch:
         ahead.ask(skip, self._url_at(skip))
         ahead.ask_more(expected())
         while ahead.waiting:
-            yield from ahead.arrivals()
+            yield from ahead.arrivals(until_any)
             page = ahead.taken()
             wire = page.answer.result()
             self._compare(wire.total, in_flight)
@@ -262,10 +263,10 @@ class _Ahead:
             page.answer.cancel()
         self.waiting.clear()
 
-    def arrivals(self) -> Iterator[EarlyPage]:
+    def arrivals(self, until_any: Callable[[Sequence[Future[Any]]], object]) -> Iterator[EarlyPage]:
         """Wait for the page whose turn it is, and yield those that come before it."""
         while not self.waiting[0].answer.done():
-            wait([each.answer for each in self.waiting if not each.is_passed_on], return_when=FIRST_COMPLETED)
+            until_any([each.answer for each in self.waiting if not each.is_passed_on])
             for page in islice(self.waiting, 1, None):
                 if page.answer.done() and not page.is_passed_on:
                     page.is_passed_on = True

@@ -21,16 +21,17 @@ import heapq
 import logging
 import time
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shared import stopping
-from shared.cab_batch import BatchCab, BatchPage, CabBatch, EarlyPage
+from shared.cab_batch import CabBatch, EarlyPage
 from shared.cab_container import labels
 from shared.cab_ledger import CabLedger
 from shared.cab_rows import CabState
+from shared.copying_page import CopyingPage
 from shared.errors import (
     AgainLater,
     BadInput,
@@ -53,12 +54,14 @@ from shared.source_hosts import checked_source
 from shared.waits import growing_wait, spread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Executor, Future
 
+    from shared.cab_batch import BatchCab, BatchPage
     from shared.cab_container import CabContainer
     from shared.cab_copy import CabCopy, Copied
     from shared.cab_rows import CabRow, CabRows
+    from shared.copying_page import Copy
     from shared.devcenter import DevCenter
     from shared.fair_pool import FairPool
     from shared.lease import RowLease
@@ -71,7 +74,7 @@ _log = logging.getLogger(__name__)
 # A message that finds another owner looks again after this, or when that owner's lease can have ended, if it is sooner.
 _LOOK_AGAIN = timedelta(seconds=15)
 # As many pages are copied at once: while the slowest cabs of one end, those of the next keep the threads busy.
-_PAGES_COPYING = 4
+_PAGES_COPYING = 8
 # After so many cabs that must be tried again, and none in between that was settled, later pages are not tried any more.
 _NOTHING_WORKS = 20
 # How often a batch is paged where rows go away meanwhile; what is missed then is found by the next pull.
@@ -179,23 +182,6 @@ class _Checkpoint:
     already_held: int
 
 
-type _Copy = tuple[BatchCab, Future[tuple[str, Copied]]]
-
-
-@dataclass(frozen=True, slots=True)
-class _CopyingPage:
-    """A page whose cabs are being copied, and how many held cabs were seen up to its end."""
-
-    page: BatchPage
-    copies: list[_Copy]
-    already_held: int
-
-    @property
-    def is_copied(self) -> bool:
-        """Tell whether every copy has ended, well or not."""
-        return all(copy.done() for _, copy in self.copies)
-
-
 class _Pull:
     """One run of a pull, under its lease."""
 
@@ -211,7 +197,8 @@ class _Pull:
         self._batch = CabBatch(tools.devcenter, self._failure, self._window, self.row.total)
         self._total = self.row.total
         self._begun: set[str] = set()
-        self._early: dict[str, _Copy] = {}
+        self._copying: deque[CopyingPage] = deque()
+        self._early: dict[str, Copy] = {}
         self._until: float | None = None
         self._over = self._copies_fail = False
         self._again: AgainLater | None = None
@@ -221,7 +208,6 @@ class _Pull:
     def run(self) -> None:
         """Page, copy and checkpoint to the end of the batch, then read back."""
         fetchers = ThreadPoolExecutor(self._tools.settings.pull_pages_in_flight, thread_name_prefix="page")
-        copying: deque[_CopyingPage] = deque()
         try:
             newest = self._newest_cabs(fetchers)
             for page in self._pages(self._safe.skip, fetchers):
@@ -231,22 +217,22 @@ class _Pull:
                 if isinstance(page, EarlyPage):
                     self._begin_early(page, newest)
                     continue
-                copying.append(self._begin(page, newest))
-                if copying[0].is_copied or len(copying) == _PAGES_COPYING:
-                    self._finish(copying)
-            while copying:
-                self._finish(copying)
+                self._copying.append(self._begin(page, newest))
+                if self._copying[0].copied.done() or len(self._copying) == _PAGES_COPYING:
+                    self._finish()
+            while self._copying:
+                self._finish()
             # Of early pages whose turn never came, since rows went away or moved.
-            self._judge(list(self._early.values()))
+            self._judge([*self._early.values()])
             self._early.clear()
         except (CabferryError, _TimeIsUp):
             # What was fetched before is worth copying all the same, and moves the checkpoint on.
-            while copying and not self._copies_fail:
-                self._finish(copying)
+            while self._copying and not self._copies_fail:
+                self._finish()
             raise
         finally:
             self._over = True
-            for page_left in copying:
+            for page_left in self._copying:
                 self._settle(page_left.copies)
             self._settle(list(self._early.values()))
             fetchers.shutdown(wait=False, cancel_futures=True)
@@ -298,7 +284,7 @@ class _Pull:
         self._send(wait_before)
         _log.warning("%s: tried again in %s: %s", self._failure, wait_before, error)
 
-    def _begin(self, page: BatchPage, newest: set[str] | None) -> _CopyingPage:
+    def _begin(self, page: BatchPage, newest: set[str] | None) -> CopyingPage:
         """Begin to copy what a page names and nobody holds."""
         for seen in page.unreadable:
             _log.error("%s: a row of the batch cannot be read: %s", self._failure, seen)
@@ -308,9 +294,9 @@ class _Pull:
         wanted = {cab.cab_id_hash: cab for cab in page.cabs if self._sees_and_wants(cab, newest)}
         self._begun.update(wanted)
         copies = [
-            self._early.pop(name) if name in self._early else self._copying(cab, urls) for name, cab in wanted.items()
+            self._early.pop(name) if name in self._early else self._copy_of(cab, urls) for name, cab in wanted.items()
         ]
-        return _CopyingPage(page, copies, self._ledger.counts().already_held)
+        return CopyingPage(page, copies, self._ledger.counts().already_held)
 
     def _begin_early(self, page: EarlyPage, newest: set[str] | None) -> None:
         """Begin to copy a page before its turn; what is seen and counted, and the checkpoint, wait for it."""
@@ -318,9 +304,9 @@ class _Pull:
         for cab in page.cabs:
             name = cab.cab_id_hash
             if name not in self._early and self._wants(cab, newest, self._ledger.cabs.get(name)):
-                self._early[name] = self._copying(cab, urls)
+                self._early[name] = self._copy_of(cab, urls)
 
-    def _copying(self, cab: BatchCab, urls: FreshUrls) -> _Copy:
+    def _copy_of(self, cab: BatchCab, urls: FreshUrls) -> Copy:
         return cab, self._lane.submit(self._copy, cab, urls)
 
     def _sees_and_wants(self, cab: BatchCab, newest: set[str] | None) -> bool:
@@ -334,25 +320,34 @@ class _Pull:
             return False
         return known is None or not (known.is_held or known.state is CabState.EXPIRED)
 
-    def _finish(self, copying: deque[_CopyingPage]) -> None:
+    def _finish_until_any(self, answers: Sequence[Future[Any]]) -> None:
+        """Wait for any of the pages that were asked for; those that are copied by then are written down meanwhile."""
+        while self._copying:
+            wait([*answers, self._copying[0].copied], return_when=FIRST_COMPLETED)
+            if not self._copying[0].copied.done():
+                return
+            self._finish()
+        wait(answers, return_when=FIRST_COMPLETED)
+
+    def _finish(self) -> None:
         """Record what became of the first page, and of those after it that are copied by then; write that down."""
-        page = self._take_in(copying.popleft())
-        while copying and copying[0].is_copied:
-            page = self._take_in(copying.popleft())
+        page = self._take_in(self._copying.popleft())
+        while self._copying and self._copying[0].copied.done():
+            page = self._take_in(self._copying.popleft())
         # The last page's rows are written after the read-back, with their lengths: one request less a failure.
         if not page.is_last and self._ledger.has_unwritten:
             self._lease.ensure()
             self._ledger.write()
             self._lease.write({"updatedAt": datetime.now(UTC), **self._progress()})
 
-    def _take_in(self, page: _CopyingPage) -> BatchPage:
+    def _take_in(self, page: CopyingPage) -> BatchPage:
         """Record what became of a page, and move the checkpoint on unless a cab of it must be tried again."""
         self._judge(page.copies)
         if not self._again:
             self._safe = _Checkpoint(page.page.following, page.already_held)
         return page.page
 
-    def _judge(self, copies: list[_Copy]) -> None:
+    def _judge(self, copies: Sequence[Copy]) -> None:
         """Record what became of copies; remember one that must be tried again, and end the run where nothing works."""
         again, self._copies_fail = self._settle(copies), True
         for _, copy in copies:
@@ -363,7 +358,7 @@ class _Pull:
             raise again[0]
         self._copies_fail = False
 
-    def _settle(self, copies: list[_Copy]) -> list[AgainLater]:
+    def _settle(self, copies: Sequence[Copy]) -> list[AgainLater]:
         """Wait for copies and record each; return the errors of those that should be tried again."""
         wait([copy for _, copy in copies])
         self._begun.difference_update(cab.cab_id_hash for cab, _ in copies)
@@ -420,7 +415,7 @@ class _Pull:
         in_flight = self._tools.settings.pull_pages_in_flight
         was_seen: Callable[[str], bool] = self._ledger.was_seen
         for _ in range(_MOST_PASSES):
-            yield from self._batch.pages(skip, fetchers, in_flight, self._known_cabs, was_seen)
+            yield from self._batch.pages(skip, fetchers, in_flight, self._known_cabs, was_seen, self._finish_until_any)
             if not self._batch.lost_rows:
                 return
             _log.warning("%s: rows of the batch went away while it was paged; it is paged again", self._failure)

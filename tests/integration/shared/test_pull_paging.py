@@ -15,7 +15,9 @@ from shared.cab_container import CabLabels
 from shared.cab_copy import CabCopy, Copied
 from shared.cab_rows import CabState
 from shared.errors import AgainLater
+from shared.lease import RowLease
 from shared.pull_rows import PullState
+from shared.table_writes import Columns
 from tests.support.loopback import Answer, LoopbackServer, Seen
 
 from .app import App
@@ -109,6 +111,30 @@ def test_pages_behind_a_slow_one_are_copied_meanwhile(
     assert (row.state, row.counts.seen, row.counts.copied) == (PullState.COMPLETED, 310, 310)
     assert simulator.ledger.answers(Call.CAB_BATCH) == 4
     assert len(copied(app)) == len(set(copied(app))) == 310
+
+
+def test_what_is_copied_is_written_down_while_the_next_page_is_waited_for(
+    make_app: MakeApp, simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page may take minutes, and a host may be killed meanwhile: what it had copied must not be unknown then."""
+    failure = simulator.builder.failure(210)
+    simulator.publish()
+    write, written = RowLease.write, threading.Event()
+
+    def watched(lease: RowLease, columns: Columns) -> None:
+        write(lease, columns)
+        if columns.get("skip") == 100:
+            written.set()
+
+    def answer(seen: Seen) -> Answer:
+        assert seen.query.get("skip") != "100" or written.wait(20)
+        return rewriting(simulator.url, lambda _: None)(seen)
+
+    monkeypatch.setattr(RowLease, "write", watched)
+    with LoopbackServer(answer) as server:
+        app = make_app(DEVCENTER_BASE_URL=server.url)
+        row = app.pull(failure)
+    assert (row.state, row.attempts, row.counts.copied) == (PullState.COMPLETED, 0, 210)
 
 
 def test_what_was_copied_behind_a_page_that_fails_is_written_down(

@@ -1,7 +1,9 @@
 """A Dev Center client for tests: the real one, with an identity that counts its tokens."""
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import date
+from typing import Any
 
 from azure.core.credentials import AccessToken
 
@@ -47,13 +49,18 @@ def dev_center(base_url: str, identity: CountingIdentity | None = None) -> DevCe
     return DevCenter(base_url, tokens, HttpSource(4))
 
 
+def until_any(answers: Sequence[Future[Any]]) -> None:
+    """Wait for a page, with nothing else to do."""
+    wait(answers, return_when=FIRST_COMPLETED)
+
+
 def batch_pages(base_url: str, skip: int = 0, in_flight: int = 1, expected: int = 0) -> list[BatchPage]:
     """Read the batch of a server to its end."""
     with ThreadPoolExecutor(in_flight) as fetchers:
         seen: set[str] = set()
         pages: list[BatchPage] = []
         batch = CabBatch(dev_center(base_url), FAILURE, WINDOW)
-        for page in batch.pages(skip, fetchers, in_flight, lambda: expected, seen.__contains__):
+        for page in batch.pages(skip, fetchers, in_flight, lambda: expected, seen.__contains__, until_any):
             if isinstance(page, EarlyPage):
                 continue
             pages.append(page)

@@ -14,7 +14,7 @@ from shared.cab_batch import BatchPage, CabBatch, EarlyPage, moment_of
 from shared.errors import AgainLater, BadAnswer
 from tests.support.loopback import Answer, LoopbackServer, Seen
 
-from .devcenter_client import FAILURE, WINDOW, batch_pages, dev_center
+from .devcenter_client import FAILURE, WINDOW, batch_pages, dev_center, until_any
 
 LINK = "driver/cabdownloadbatch?applicationId=1&failureHash=a&top=100&skip={}"
 
@@ -168,7 +168,7 @@ def test_a_slow_page_holds_up_neither_those_after_it_nor_more_requests() -> None
     pages: list[BatchPage] = []
     with LoopbackServer(answer) as server, ThreadPoolExecutor(3) as fetchers:
         batch = CabBatch(dev_center(server.url), FAILURE, WINDOW)
-        for page in batch.pages(0, fetchers, 3, lambda: 0, lambda _: False):
+        for page in batch.pages(0, fetchers, 3, lambda: 0, lambda _: False, until_any):
             if isinstance(page, BatchPage):
                 pages.append(page)
                 continue
@@ -195,7 +195,7 @@ def test_rows_that_go_away_meanwhile_are_noticed(in_flight: int) -> None:
     with LoopbackServer(answer) as server:
         batch = CabBatch(dev_center(server.url), FAILURE, WINDOW)
         with ThreadPoolExecutor(in_flight) as fetchers:
-            pages = batch.pages(0, fetchers, in_flight, lambda: 0, lambda _: False)
+            pages = batch.pages(0, fetchers, in_flight, lambda: 0, lambda _: False, until_any)
             assert len([page for page in pages if isinstance(page, BatchPage)]) == 3
     assert (batch.lost_rows, batch.total) == (True, 250)
 
@@ -205,7 +205,7 @@ def test_nothing_is_noticed_where_rows_stay(envelope: Envelope) -> None:
     with server_of(250, envelope) as server:
         batch = CabBatch(dev_center(server.url), FAILURE, WINDOW)
         with ThreadPoolExecutor(1) as fetchers:
-            list(batch.pages(0, fetchers, 1, lambda: 0, lambda _: False))
+            list(batch.pages(0, fetchers, 1, lambda: 0, lambda _: False, until_any))
     assert not batch.lost_rows
 
 
