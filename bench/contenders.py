@@ -89,7 +89,7 @@ def ceiling(stage: Stage, *, labels: bool = False) -> Contender:
             job = stage.copy_job(sources, CAB_ACCOUNT, container, sources.names[:cabs], labels=labels)
             return _sample(stage, sources, cabs, lambda: run_program("ceiling", job, Measured))
 
-    how = f"Copy Blob From URL, {IN_FLIGHT} threads of signed http.client requests, nothing else"
+    how = f"Copy Blob From URL, {IN_FLIGHT} threads of signed libcurl requests, nothing else"
     if labels:
         return Contender("ceiling with labels", f"{how} but the metadata and tags that a cab carries", copy)
     return Contender("ceiling", how, copy)

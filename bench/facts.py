@@ -10,7 +10,15 @@ from pathlib import Path
 from local.azurite.install import install
 from local.paths import AZURITE
 
-_PACKAGES = ("azure-functions-runtime", "azure-storage-blob", "azure-data-tables", "requests", "urllib3", "msgspec")
+_PACKAGES = (
+    "azure-functions-runtime",
+    "azure-storage-blob",
+    "azure-data-tables",
+    "requests",
+    "urllib3",
+    "pycurl",
+    "msgspec",
+)
 
 
 def facts() -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from local.paths import ROOT
 
 _SDKS = (
     "import azure.functions, azure.identity, azure.storage.blob, azure.storage.queue, azure.data.tables, requests, "
-    "msgspec"
+    "msgspec, pycurl"
 )
 _INDEX = "import function_app; function_app.app.get_functions()"
 _PULL = f"{_INDEX}; import shared.services, shared.pull, shared.pull_message"

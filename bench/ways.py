@@ -11,7 +11,7 @@ from bench.report import CAVEAT, Section, Table, spread
 from bench.stage import CAB_ACCOUNT, Stage
 
 _SIZE = 65_536
-_CHOSEN = "http.client, threads"
+_CHOSEN = "libcurl, threads"
 
 
 def run(plan: Plan, facts: Sequence[str]) -> Section:

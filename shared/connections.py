@@ -1,33 +1,31 @@
 """Connections to one service that are kept open, for the requests that are made by the thousand.
 
-Sent with http.client, which urllib3 stands on too, a copy takes a little more than half the CPU that it takes with
-urllib3; docs/scaling.md has the figures, and those of other ways.
+libcurl sends them. It leaves the interpreter to other threads meanwhile, and so takes less CPU for a copy than any
+client in Python; docs/scaling.md has the figures.
 """
 
 from __future__ import annotations
 
 import os
-import ssl
-import weakref
-from base64 import b64encode
+import re
 from collections import deque
 from dataclasses import dataclass, field
-from functools import cache
-from http.client import HTTPConnection, HTTPSConnection
+from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import SplitResult, unquote, urlsplit
 
 import certifi
-from requests.utils import get_environ_proxies, prepend_scheme_if_needed, select_proxy
-from urllib3.util import wait_for_read
+import pycurl
+from requests.utils import get_environ_proxies, select_proxy
 
-from shared.errors import SettingsError
+from shared.errors import BadInput
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from http.client import HTTPMessage
+    from collections.abc import Mapping, Sequence
 
-_CONNECT_SECONDS, _READ_SECONDS = 10.0, 120.0
+_CONNECT_SECONDS = 10
+# Less than a byte a second for so long is the end of a request.
+_SILENT_SECONDS = 120
+_LINE_BREAKS = re.compile(r"[\r\n\0]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +34,22 @@ class Answer:
 
     Args:
         status: The HTTP status.
-        headers: As they came.
         body: All of it.
+        head: The lines of its head, as they came.
     """
 
     status: int
-    headers: HTTPMessage = field(repr=False)
     body: bytes = field(repr=False)
+    head: Sequence[bytes] = field(default=(), repr=False)
 
     def header(self, name: str) -> str:
         """Return a header, in whatever case it came; empty where there is none."""
-        return self.headers.get(name, "")
+        # Backwards: what a proxy answered first stands before it.
+        for line in reversed(self.head):
+            key, _, value = line.partition(b":")
+            if key.decode("latin-1").lower() == name.lower():
+                return value.decode("latin-1").strip()
+        return ""
 
 
 class Connections:
@@ -55,110 +58,91 @@ class Connections:
     Args:
         origin: Its scheme, host and port.
         kept: How many connections are kept open between requests.
-
-    Raises:
-        SettingsError: The proxy that the environment names cannot be used.
     """
 
     def __init__(self, origin: str, kept: int) -> None:
-        self._service = urlsplit(origin)
-        # The same proxies as requests takes, which the SDKs stand on; many name theirs as a host and a port alone.
-        proxy = select_proxy(origin, get_environ_proxies(origin))
-        self._proxy = urlsplit(prepend_scheme_if_needed(proxy, "http") if proxy else "")  # type: ignore[no-untyped-call]
-        if proxy and self._proxy.scheme != "http":
-            raise SettingsError(f"the proxy for {origin} is named by {self._proxy.scheme}://: only http:// can be used")
-        self._kept, self._most_kept = deque[HTTPConnection](), kept
-        # A service that is dropped without being closed leaves no sockets behind.
-        weakref.finalize(self, _close, self._kept)
-        # Through TLS a proxy is a tunnel. Without, it reads each request, and wants its whole URL.
-        is_read = bool(self._proxy.hostname) and self._service.scheme == "http"
-        self._prefix = origin if is_read else ""
-        self._for_proxy = _credentials(self._proxy) if is_read else {}
+        self._origin = origin
+        # The proxy and the certificates that requests takes, which the SDKs stand on.
+        self._proxy = select_proxy(origin, get_environ_proxies(origin)) or ""
+        self._authorities = Path(_first_named("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE") or certifi.where())
+        self._kept, self._most_kept = deque[_Connection](), kept
 
     def ask(self, method: str, target: str, headers: Mapping[str, str], body: bytes = b"") -> Answer:
-        """Send one request, once, and read the whole answer; no redirect is followed.
+        """Send one request, and read the whole answer; no redirect is followed.
+
+        Where a connection that was kept turns out to be closed, libcurl sends the request over a new one.
 
         Args:
             method: The HTTP method.
             target: Path and query, encoded.
-            headers: All that http.client does not add itself (Host, Accept-Encoding, Content-Length).
+            headers: All that libcurl does not add itself (Host, Accept, Content-Length).
             body: What is sent.
 
         Raises:
-            OSError: No connection, or none that lasted until the answer was read.
-            http.client.HTTPException: What was answered is not HTTP.
+            BadInput: A header has more than one line.
+            ConnectionError: No connection, or none that lasted until the answer was read; says what libcurl calls it.
         """
-        connection = self._taken()
         try:
-            connection.request(method, self._prefix + target, body or None, {**headers, **self._for_proxy})
-            response = connection.getresponse()
-            answer = Answer(response.status, response.headers, response.read())
-        except BaseException:
-            connection.close()
-            raise
-        if connection.sock and len(self._kept) < self._most_kept:
+            connection = self._kept.pop()
+        except IndexError:  # All are in use: others take them too.
+            connection = _Connection(self._proxy, self._authorities)
+        answer = connection.ask(method, self._origin + target, headers, body)
+        if len(self._kept) < self._most_kept:
             self._kept.append(connection)
-        else:
-            connection.close()
         return answer
 
     def close(self) -> None:
-        """Close what is kept open."""
-        _close(self._kept)
+        """Close what is kept open; a connection ends with the last reference to it."""
+        self._kept.clear()
 
-    def _taken(self) -> HTTPConnection:
-        """Return a connection that was kept, unless the service has closed it meanwhile, or a new one."""
-        while connection := _popped(self._kept):
-            # What can be read before anything was asked is the end.
-            if connection.sock and not wait_for_read(connection.sock, timeout=0):
-                return connection
-            connection.close()
-        return self._connected()
 
-    def _connected(self) -> HTTPConnection:
-        nearest = self._proxy if self._proxy.hostname else self._service
-        host, timeout = nearest.hostname or "", _CONNECT_SECONDS
-        connection: HTTPConnection
-        if self._service.scheme == "https":
-            connection = HTTPSConnection(host, nearest.port, timeout=timeout, context=_certificates(_bundle()))
-            if nearest is self._proxy:
-                connection.set_tunnel(self._service.hostname or "", self._service.port, _credentials(self._proxy))
+class _Connection:
+    """A handle of libcurl, which keeps its connection open between requests.
+
+    The options: https://curl.se/libcurl/c/curl_easy_setopt.html
+    """
+
+    def __init__(self, proxy: str, authorities: Path) -> None:
+        self._head: list[bytes] = []
+        self._handle = pycurl.Curl()
+        for option, value in {
+            pycurl.PROTOCOLS: pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS,
+            pycurl.HTTP_VERSION: pycurl.CURL_HTTP_VERSION_1_1,
+            pycurl.PATH_AS_IS: 1,  # What is signed is what is sent.
+            pycurl.USERAGENT: "cabferry",
+            pycurl.PROXY: proxy,
+            pycurl.NOPROXY: "",  # Whether one is used was decided with the environment's exceptions at hand.
+            pycurl.CONNECTTIMEOUT: _CONNECT_SECONDS,
+            pycurl.LOW_SPEED_LIMIT: 1,
+            pycurl.LOW_SPEED_TIME: _SILENT_SECONDS,
+            pycurl.NOSIGNAL: 1,  # Signals are the main thread's.
+            pycurl.HEADERFUNCTION: self._head.append,
+        }.items():
+            self._handle.setopt(option, value)
+        for option in (
+            (pycurl.CAPATH, pycurl.PROXY_CAPATH) if authorities.is_dir() else (pycurl.CAINFO, pycurl.PROXY_CAINFO)
+        ):
+            self._handle.setopt(option, str(authorities))
+
+    def ask(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        # Without a value, libcurl leaves out a header that it would add.
+        lines = [f"{name}: {value}" for name, value in {"Content-Type": "", **headers, "Expect": ""}.items()]
+        if _LINE_BREAKS.search("".join(lines)):
+            raise BadInput("a header of a request has more than one line")
+        self._handle.setopt(pycurl.URL, url)
+        if method == "GET":
+            self._handle.setopt(pycurl.HTTPGET, 1)
         else:
-            connection = HTTPConnection(host, nearest.port, timeout=timeout)
+            self._handle.setopt(pycurl.POSTFIELDS, body)
+        self._handle.setopt(pycurl.CUSTOMREQUEST, method)
+        self._handle.setopt(pycurl.HTTPHEADER, lines)
+        self._head.clear()
         try:
-            connection.connect()
-        except BaseException:
-            connection.close()
-            raise
-        connection.sock.settimeout(_READ_SECONDS)
-        return connection
+            answered = self._handle.perform_rb()
+        except pycurl.error as error:
+            raise ConnectionError(pycurl.easy_strerror(int(error.args[0]))) from None
+        return Answer(self._handle.getinfo(pycurl.RESPONSE_CODE), answered, tuple(self._head))
 
 
-def _popped(connections: deque[HTTPConnection]) -> HTTPConnection | None:
-    """Return the one that was used last, None where all are in use: other threads take them too."""
-    try:
-        return connections.pop()
-    except IndexError:
-        return None
-
-
-def _close(connections: deque[HTTPConnection]) -> None:
-    while connection := _popped(connections):
-        connection.close()
-
-
-def _bundle() -> str:
-    """Return the file of the certificates that requests trusts too."""
-    return os.environ.get("REQUESTS_CA_BUNDLE") or certifi.where()
-
-
-@cache
-def _certificates(bundle: str) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=bundle)
-
-
-def _credentials(proxy: SplitResult) -> dict[str, str]:
-    if not proxy.username:
-        return {}
-    told = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
-    return {"Proxy-Authorization": f"Basic {b64encode(told.encode()).decode()}"}
+def _first_named(*names: str) -> str:
+    return next((value for name in names if (value := os.environ.get(name))), "")

@@ -11,13 +11,14 @@ import csv
 import gzip
 import io
 import re
-import zlib
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
 from operator import itemgetter
 from sys import intern
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
+
+from isal import igzip, isal_zlib
 
 from shared.cab_rows import CabFacts
 from shared.errors import BadInput
@@ -40,6 +41,8 @@ _BUFFERED = 8_000
 _REMEMBERED = 8_192
 # What a column's name looks like, and no device's id does: those have digits.
 _NAME = re.compile(r"[A-Za-z _]{0,60}")
+# Its stub says that isal's error is an object, and not a class.
+_BROKEN = cast("tuple[type[Exception], ...]", (UnicodeError, csv.Error, gzip.BadGzipFile, isal_zlib.error, EOFError))
 _NEEDED = ("ApplicationId", "FailureHash")
 _FACTS = {
     "failure_name": "FailureName",
@@ -93,7 +96,7 @@ def read_report(stream: IO[bytes], name: str, buffered: int = _BUFFERED) -> Iter
         delimiter = "\t" if "\t" in header else ","
         columns = _Columns(next(csv.reader([header], delimiter=delimiter), []), name)
         yield from _parts(_rows(chain([first[1:]], chunks), delimiter), columns, buffered)
-    except (UnicodeError, csv.Error, gzip.BadGzipFile, zlib.error, EOFError) as error:
+    except _BROKEN as error:
         raise BadInput(f"{name} cannot be read as a report: {type(error).__name__}: {excerpt(str(error))}") from None
 
 
@@ -198,7 +201,7 @@ def _lines(stream: IO[bytes]) -> Iterator[list[str]]:
     r"""Yield the lines of each chunk of the file, without the \n, or the lone \r, that ends them."""
     file: io.BufferedReader[Any] = io.BufferedReader(_Raw(stream))
     if file.peek(2)[:2] == _GZIP:
-        file = io.BufferedReader(gzip.GzipFile(fileobj=file))
+        file = io.BufferedReader(igzip.IGzipFile(fileobj=file))
     # Ids are ASCII whatever the rest is: a byte that cannot be decoded in some other column must not cost a report.
     decoder = codecs.getincrementaldecoder(_encoding(file.peek(4)[:4]))(errors="replace")
     begun, end = "", ""

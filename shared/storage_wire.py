@@ -14,7 +14,6 @@ import time
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
-from http.client import HTTPException
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlencode, urlsplit
 
@@ -226,8 +225,8 @@ class StorageWire:
         target = f"{request.path}{'?' + query if query else ''}"
         try:
             answer = self._connections.ask(request.method, target, headers, request.body)
-        except (HTTPException, OSError) as error:
-            raise AgainLater(f"{what}: storage does not answer ({type(error).__name__})") from None
+        except ConnectionError as error:
+            raise AgainLater(f"{what}: storage does not answer ({error})") from None
         return answer, shown
 
 

@@ -1,17 +1,21 @@
-"""The ways to send Copy Blob From URL: the same copies, with the SDK and with HTTP clients of three kinds."""
+"""The ways to send Copy Blob From URL: the same copies, with the SDK and with other HTTP clients."""
 
 import asyncio
 import base64
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
+from http.client import HTTPConnection
+from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
+import pycurl
 import urllib3
 from azure.storage.blob import BlobServiceClient
 
-from bench.programs.ceiling import CopyJob, copy_all, signed_headers
+from bench.programs.ceiling import CopyJob, copy_all, prepare, signed_headers
 from bench.programs.job import measured, read_job, tell
 
 _VERSION = "2025-05-05"
@@ -49,6 +53,47 @@ def _urllib3(job: CopyJob) -> None:
         list(threads.map(copy, job.names))
 
 
+def _http_client(job: CopyJob) -> None:
+    host, key, mine = urlsplit(job.endpoint).netloc, base64.b64decode(job.key), threading.local()
+
+    def copy(name: str) -> None:
+        if not hasattr(mine, "connection"):
+            mine.connection = HTTPConnection(host)
+        path, headers = signed_headers(job, key, name)
+        mine.connection.request("PUT", path, headers=headers)
+        answer = mine.connection.getresponse()
+        answer.read()
+        _check(answer.status)
+
+    with ThreadPoolExecutor(job.in_flight) as threads:
+        list(threads.map(copy, job.names))
+
+
+def _curl_multi(job: CopyJob) -> None:
+    key, names, multi = base64.b64decode(job.key), iter(job.names), pycurl.CurlMulti()
+
+    def send_next(handle: pycurl.Curl) -> None:
+        if name := next(names, ""):
+            prepare(handle, job, key, name)
+            multi.add_handle(handle)
+
+    for _ in range(job.in_flight):
+        send_next(pycurl.Curl())
+    working = 1
+    while working:
+        _, working = multi.perform()
+        _, ended, failed = multi.info_read()
+        if failed:
+            raise RuntimeError(f"a copy failed: {failed[0][2]}")
+        for handle in ended:
+            _check(handle.getinfo(pycurl.RESPONSE_CODE))
+            multi.remove_handle(handle)
+            send_next(handle)
+        working = working or len(ended)
+        if not ended:
+            multi.select(1.0)
+
+
 def _aiohttp(job: CopyJob) -> None:
     key, names = base64.b64decode(job.key), iter(job.names)
 
@@ -75,8 +120,10 @@ def _check(status: int) -> None:
 WAYS: dict[str, Callable[[CopyJob], None]] = {
     "azure-storage-blob, threads": _sdk,
     "urllib3, threads": _urllib3,
-    "http.client, threads": copy_all,
+    "http.client, threads": _http_client,
     "aiohttp, one thread with asyncio": _aiohttp,
+    "libcurl, threads": copy_all,
+    "libcurl, one thread with its multi interface": _curl_multi,
 }
 
 if __name__ == "__main__":

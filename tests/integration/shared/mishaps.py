@@ -13,7 +13,6 @@ from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
-from http.client import HTTPMessage
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 from weakref import WeakKeyDictionary
@@ -181,7 +180,7 @@ class Wires:
             wire, send = self._of.get(threading.current_thread()), partial(asked, connections, method, target)
             if wire is None:
                 return send(*args, **options)
-            busy = Answer(503, HTTPMessage(), b"")
+            busy = Answer(503, b"")
             return wire.perform(method, target, lambda: send(*args, **options), busy, _reset())
 
         monkeypatch.setattr(threading.Thread, "start", started)

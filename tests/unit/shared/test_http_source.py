@@ -68,8 +68,8 @@ def test_an_answer_that_never_comes_is_not_waited_for(monkeypatch: pytest.Monkey
 
 
 def test_a_storage_that_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "_READ_SECONDS", 0.2)
-    monkeypatch.setattr(storage_wire, "_FIRST_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(connections, "_SILENT_SECONDS", 1)
+    monkeypatch.setattr(storage_wire, "_TRIES", 1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         wire = StorageWire(f"http://127.0.0.1:{silent.getsockname()[1]}/account", None, "2025-05-05", 1)
         with pytest.raises(AgainLater, match="storage does not answer"):
