@@ -17,8 +17,8 @@ from bench.report import CAVEAT, Section, Table, Verdict, at_least, at_most, spr
 from bench.stage import Stage
 
 _KIB64 = 65_536
-# Its clock moves in steps of two seconds, so it is given so many times the cabs, which makes these small.
-_AZCOPY_TIMES = {_KIB64: 4, MIB: 2}
+# Its clock moves in steps of two seconds, so it is given so many cabs at least, which makes these small.
+_AZCOPY_LEAST = {_KIB64: 4_000, MIB: 2_000}
 
 _ORDER = (
     *("ceiling", "ceiling with labels", "Cabferry", "Cabferry without host", "AzCopy", "rclone"),
@@ -42,10 +42,7 @@ def run(plan: Plan, facts: Sequence[str]) -> Section:
         plan: Sizes, cabs and rounds.
         facts: Of the machine.
     """
-    sizes = {size: _measured(plan, size, cabs) for size, cabs in plan.throughput.items()}
-    how = [f"- {name}: {text}" for name, text in next(iter(sizes.values())).how.items()]
-    missing = {name: why for one in sizes.values() for name, why in one.missing.items()}
-    gaps = [f"- {name}: **missing here**: {why}. {HOW_TO_INSTALL}." for name, why in missing.items()]
+    sizes = {size: _measured(plan, size, cabs, plan.rounds, plan.repeats) for size, cabs in plan.throughput.items()}
     return Section(
         name="throughput",
         title="Throughput beside the peers",
@@ -56,19 +53,48 @@ def run(plan: Plan, facts: Sequence[str]) -> Section:
             "another one, and each size has an Azurite of its own for every round. CPU is the client's own process "
             "(for AzCopy and rclone from start to end, for the others during the copying); memory is what came on top "
             "of the idle process (for AzCopy and rclone all of it).",
-            "\n".join([*how, *gaps]),
+            _contenders(list(sizes.values())),
         ],
-        tables=[_table(size, one) for size, one in sizes.items()],
+        tables=[_table(f"Cabs of {named(size)}", one) for size, one in sizes.items()],
         plots=[_plot(sizes)],
         verdicts=[verdict for size, one in sizes.items() for verdict in _verdicts(size, one)],
     )
 
 
-def _measured(plan: Plan, size: int, cabs: int) -> _OfOneSize:
+def run_counts(plan: Plan, facts: Sequence[str]) -> Section:
+    """Measure the same with fewer and with more cabs.
+
+    Args:
+        plan: Sizes and cabs.
+        facts: Of the machine.
+    """
+    measured = {(size, cabs): _measured(plan, size, cabs, rounds=1, repeats=1) for size, cabs in plan.other_counts}
+    return Section(
+        name="counts",
+        title="Fewer and more cabs",
+        facts=list(facts),
+        text=[
+            "As above, each contender once for each count, so read them as an outline. Of large cabs there are few: "
+            "this Azurite holds them in memory, and every peer uploads them all.",
+            _contenders(list(measured.values())),
+        ],
+        tables=[_table(f"{cabs:,} cabs of {named(size)}", one) for (size, cabs), one in measured.items()],
+    )
+
+
+def _contenders(measured: Sequence[_OfOneSize]) -> str:
+    """Return how each contender copies, and which are missing."""
+    how = [f"- {name}: {text}" for name, text in measured[0].how.items()]
+    missing = {name: why for one in measured for name, why in one.missing.items()}
+    gaps = [f"- {name}: **missing here**: {why}. {HOW_TO_INSTALL}." for name, why in missing.items()]
+    return "\n".join([*how, *gaps])
+
+
+def _measured(plan: Plan, size: int, cabs: int, rounds: int, repeats: int) -> _OfOneSize:
     result = _OfOneSize()
-    for number in range(plan.rounds):
+    for number in range(rounds):
         with Stage() as stage, CabferryHost(stage.settings) as host:
-            of_azcopy = cabs * _AZCOPY_TIMES.get(size, 1)
+            of_azcopy = max(cabs, _AZCOPY_LEAST.get(size, 0))
             sources, many = stage.sources(size, cabs), stage.sources(size, of_azcopy)
             host.pull([stage.failure(sources, 1)], copied=1)
             quick = (
@@ -78,7 +104,7 @@ def _measured(plan: Plan, size: int, cabs: int) -> _OfOneSize:
                 contenders.cabferry_alone(stage),
             )
             others = (contenders.plain_script(stage, 32), contenders.plain_script(stage, 1), contenders.rclone(stage))
-            runs = [(each, partial(each.copy, sources, cabs)) for each in (*others, *quick * plan.repeats)]
+            runs = [(each, partial(each.copy, sources, cabs)) for each in (*others, *quick * repeats)]
             azcopy = contenders.azcopy(stage)
             runs.append((azcopy, partial(azcopy.copy, many, of_azcopy)))
             first = number % len(runs)
@@ -117,7 +143,7 @@ def _flat(samples: Sequence[Sequence[Sample]]) -> list[Sample]:
     return list(chain.from_iterable(samples))
 
 
-def _table(size: int, one: _OfOneSize) -> Table:
+def _table(title: str, one: _OfOneSize) -> Table:
     rows = []
     for name in (name for name in _ORDER if name in one.samples):
         samples = _flat(one.samples[name])
@@ -136,7 +162,7 @@ def _table(size: int, one: _OfOneSize) -> Table:
     rows += [[name, "missing", "", "", "", "", "", ""] for name in one.missing]
     columns = ["", "cabs", "cabs/s", "MB/s", "Cabferry is .. times as fast", "client CPU, ms a cab", "memory, MB"]
     columns.append("Azurite's CPU, ms a cab")
-    return Table(f"Cabs of {named(size)}", columns, rows, [CAVEAT, *_reachable(one.samples)])
+    return Table(title, columns, rows, [CAVEAT, *_reachable(one.samples)])
 
 
 def _reachable(samples: Mapping[str, Sequence[Sequence[Sample]]]) -> list[str]:
