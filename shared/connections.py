@@ -6,6 +6,7 @@ client in Python; docs/scaling.md has the figures.
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from collections import deque
@@ -70,7 +71,7 @@ class Connections:
     def ask(self, method: str, target: str, headers: Mapping[str, str], body: bytes = b"") -> Answer:
         """Send one request, and read the whole answer; no redirect is followed.
 
-        Where a connection that was kept turns out to be closed, libcurl sends the request over a new one.
+        Where a connection that was kept breaks, libcurl sends a request without a body over a new one.
 
         Args:
             method: The HTTP method.
@@ -133,14 +134,20 @@ class _Connection:
         if method == "GET":
             self._handle.setopt(pycurl.HTTPGET, 1)
         else:
-            self._handle.setopt(pycurl.POSTFIELDS, body)
+            self._handle.setopt(pycurl.POST, 1)
+            self._handle.setopt(pycurl.POSTFIELDSIZE, len(body))
+            # What libcurl cannot read twice it does not send twice: how often a write is tried is its caller's matter.
+            self._handle.setopt(pycurl.READFUNCTION, io.BytesIO(body).read)
         self._handle.setopt(pycurl.CUSTOMREQUEST, method)
         self._handle.setopt(pycurl.HTTPHEADER, lines)
         self._head.clear()
         try:
             answered = self._handle.perform_rb()
         except pycurl.error as error:
-            raise ConnectionError(pycurl.easy_strerror(int(error.args[0]))) from None
+            code = int(error.args[0])
+            # That it cannot send a body again is not what went wrong.
+            code = pycurl.E_GOT_NOTHING if code == pycurl.E_SEND_FAIL_REWIND else code
+            raise ConnectionError(pycurl.easy_strerror(code)) from None
         return Answer(self._handle.getinfo(pycurl.RESPONSE_CODE), answered, tuple(self._head))
 
 

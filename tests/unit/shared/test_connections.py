@@ -6,7 +6,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pycurl
@@ -62,6 +62,31 @@ def test_a_connection_that_the_service_closed_meanwhile_costs_no_request() -> No
             assert connections.ask("PUT", "/", {}).status == 202
             _until_closed(connections)
     assert len({seen.connection for seen in server.seen}) == 2
+
+
+def test_a_write_on_a_connection_that_breaks_is_not_sent_again_unseen() -> None:
+    """Whoever writes counts the tries, and finds out whether the first was done after all."""
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as aside:
+
+        def answer_once() -> list[bytes]:
+            connection, _ = server.accept()
+            with connection:
+                heard = [connection.recv(4096)]
+                connection.sendall(b"HTTP/1.1 204 done\r\n\r\n")
+                heard.append(connection.recv(4096))
+            server.settimeout(0.5)
+            with suppress(TimeoutError):
+                again, _ = server.accept()
+                with again:
+                    heard.append(again.recv(4096))
+            return heard
+
+        heard = aside.submit(answer_once)
+        connections = Connections(f"http://127.0.0.1:{server.getsockname()[1]}", 1)
+        assert connections.ask("POST", "/", {}, b"first").status == 204
+        with pytest.raises(ConnectionError, match="returned nothing"):
+            connections.ask("POST", "/", {}, b"second")
+        assert [request[-6:].strip() for request in heard.result(20)] == [b"first", b"second"]
 
 
 def test_no_more_connections_are_kept_than_wanted() -> None:
