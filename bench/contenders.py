@@ -7,7 +7,8 @@ from tempfile import TemporaryDirectory
 
 from bench import peers
 from bench.cabferry import CabferryHost
-from bench.processes import BenchError, Finished, run_command, run_program
+from bench.processes import BenchError, run_program
+from bench.programs.command import CommandJob
 from bench.programs.devcenter import APPLICATION
 from bench.programs.job import Measured
 from bench.programs.plain_script import ScriptJob
@@ -161,7 +162,8 @@ def azcopy(stage: Stage) -> Contender:
             ]
             places = {"AZCOPY_LOG_LOCATION": folder, "AZCOPY_JOB_PLAN_LOCATION": folder}
             value = {"AZCOPY_CONCURRENCY_VALUE": str(AZCOPY_IN_FLIGHT), "AZCOPY_SKIP_VERSION_CHECK": "true"}
-            return _of_command(stage, sources, cabs, lambda: run_command(command, {**places, **value}))
+            job, environment = CommandJob(command), {**places, **value}
+            return _sample(stage, sources, cabs, lambda: run_program("command", job, Measured, environment))
 
     if program is None:
         return Contender("AzCopy", how, copy, missing="AzCopy is not installed")
@@ -185,7 +187,7 @@ def rclone(stage: Stage) -> Contender:
                 *(str(program), "copy", f"source:{sources.container}", f"target:{container}", "--no-check-dest"),
                 *(f"--transfers={IN_FLIGHT}", f"--checkers={IN_FLIGHT}", "--config=", "--retries=1"),
             ]
-            return _of_command(stage, sources, cabs, lambda: run_command(command, remotes))
+            return _sample(stage, sources, cabs, lambda: run_program("command", CommandJob(command), Measured, remotes))
 
     if program is None:
         return Contender("rclone", how, copy, missing="rclone is not installed")
@@ -207,9 +209,3 @@ def _sample(stage: Stage, sources: SourceSet, cabs: int, run: Callable[[], Measu
     before, used = stage.azurite_cpu(), run()
     server, memory = stage.azurite_cpu() - before, used.peak_rss - used.idle_rss
     return Sample(cabs, sources.size, used.seconds, used.cpu_seconds, memory, server)
-
-
-def _of_command(stage: Stage, sources: SourceSet, cabs: int, run: Callable[[], Finished]) -> Sample:
-    before, used = stage.azurite_cpu(), run()
-    server = stage.azurite_cpu() - before
-    return Sample(cabs, sources.size, used.seconds, used.cpu_seconds, used.peak_rss, server)

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -42,15 +41,6 @@ class Usage:
     peak_rss: float
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """What a command that ended has used, from its start to its end."""
-
-    seconds: float
-    cpu_seconds: float
-    peak_rss: float
-
-
 def usage(pid: int | str = "self") -> Usage:
     """Return what a process has used so far.
 
@@ -73,31 +63,6 @@ def reset_peak(pid: int | str = "self") -> None:
     file = Path("/proc") / str(pid) / "clear_refs"
     if file.exists():
         file.write_text("5")
-
-
-def run_command(command: Sequence[str], environment: Mapping[str, str]) -> Finished:
-    """Run a command to its end.
-
-    Args:
-        command: Program and arguments.
-        environment: Beside this process's own.
-
-    Raises:
-        BenchError: It did not end with 0; the error holds the end of its output.
-    """
-    started = time.perf_counter()
-    with subprocess.Popen(
-        command, env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
-        output = process.stdout.read() if process.stdout else ""
-        cpu_seconds, peak_rss = math.nan, math.nan
-        if sys.platform != "win32":
-            _, status, used = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-            cpu_seconds, peak_rss = used.ru_utime + used.ru_stime, float(used.ru_maxrss * _KIB)
-    if process.returncode:
-        raise BenchError(f"{Path(command[0]).name} ended with {process.returncode}: {output[-_SHOWN_CHARACTERS:]}")
-    return Finished(time.perf_counter() - started, cpu_seconds, peak_rss)
 
 
 def run_program[T](

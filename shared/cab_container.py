@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import re
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 # The most that the service lists in one answer.
 _LISTING_PAGE = 5_000
+_ENTRIES = {"Blob", "BlobPrefix", "NextMarker"}
 # Printable ASCII but the percent sign, which is the escape (RFC 9110 allows these in a header's value).
 _HEADER_SAFE = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 # https://learn.microsoft.com/rest/api/storageservices/set-blob-tags: values hold up to 256 of these characters.
@@ -98,30 +100,29 @@ class CabContainer:
         Raises:
             CabferryError: Sorted by what helps.
         """
-        for listing in self._listings({"prefix": prefix}):
-            for blob in listing.iterfind("Blobs/Blob"):
-                # Once through, in place of a search for each: a failure can have tens of thousands.
-                told = {each.tag: each.text or "" for each in (*blob, *blob.iterfind("Properties/*"))}
-                md5 = base64.b64decode(told.get("Content-MD5", "")).hex()
-                length = int(told.get("Content-Length") or 0)
-                yield StoredCab(told.get("Name", ""), length, md5, told.get("Creation-Time", ""))
+        for told in self._listed("Blob", {"prefix": prefix}):
+            md5 = base64.b64decode(told.get("Content-MD5", "")).hex()
+            length = int(told.get("Content-Length") or 0)
+            yield StoredCab(told.get("Name", ""), length, md5, told.get("Creation-Time", ""))
 
     def applications(self) -> Iterator[str]:
         """Yield the first part of the blobs' names, each once: one request for 5,000."""
-        for listing in self._listings({"delimiter": "/"}):
-            for prefix in listing.iterfind("Blobs/BlobPrefix/Name"):
-                yield (prefix.text or "").rstrip("/")
+        for told in self._listed("BlobPrefix", {"delimiter": "/"}):
+            yield told.get("Name", "").rstrip("/")
 
-    def _listings(self, wanted: dict[str, str]) -> Iterator[ElementTree.Element]:
-        """Yield a listing page by page: https://learn.microsoft.com/rest/api/storageservices/list-blobs."""
+    def _listed(self, entry: str, wanted: dict[str, str]) -> Iterator[dict[str, str]]:
+        """Yield the entries of a listing: https://learn.microsoft.com/rest/api/storageservices/list-blobs."""
         marker = ""
         while True:
             names = {"restype": "container", "comp": "list", **wanted, "maxresults": str(_LISTING_PAGE)}
             request = WireRequest("GET", self._path, names | ({"marker": marker} if marker else {}), {})
             with storage_errors(what := f"the listing of {wanted.get('prefix') or self._client.container_name}"):
-                listing = _listing(self._wire.send(request, what, HTTPStatus.OK).body, what)
-            yield listing
-            marker = listing.findtext("NextMarker") or ""
+                body = self._wire.send(request, what, HTTPStatus.OK).body
+            marker = ""
+            for tag, told in _entries(body, what):
+                if tag == entry:
+                    yield told
+                marker = told.get("NextMarker", "")
             if not marker:
                 return
 
@@ -166,15 +167,24 @@ def labels(failure: Failure, cab: BatchCab, facts: CabFacts, source: str) -> Cab
     )
 
 
-def _listing(body: bytes, what: str) -> ElementTree.Element:
-    """Decode a listing. A page of something else must not be taken for an empty one: cabs would seem to be missing."""
+def _entries(body: bytes, what: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield what a page names, each with the texts below it: as a tree, 5,000 blobs take dozens of megabytes.
+
+    A page of something else must not be taken for an empty one: cabs would seem to be missing.
+    """
+    told, last = dict[str, str](), ""
     try:
-        listing = ElementTree.fromstring(body)  # noqa: S314 - our own storage
+        for _, element in ElementTree.iterparse(io.BytesIO(body)):  # noqa: S314 - our own storage
+            last = element.tag
+            told[last] = element.text or ""
+            if last in _ENTRIES:
+                yield last, told
+                told = {}
+                element.clear()
     except ElementTree.ParseError:
-        listing = None
-    if listing is None or listing.tag != "EnumerationResults":
+        last = ""
+    if last != "EnumerationResults":
         raise BadAnswer(f"{what}: storage answered what is no listing: {excerpt(body.decode('utf-8', 'replace'))}")
-    return listing
 
 
 def _tag_safe(value: str) -> str:

@@ -185,6 +185,11 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path, monkey
             Connections(server.url, 1).ask("GET", "/", {})
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(made.authority))
         assert Connections(server.url, 1).ask("GET", "/", {}).body == b"seen"
+        folder = tmp_path / "of authorities"
+        folder.mkdir()
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(folder))
+        with pytest.raises(ConnectionError, match="peer certificate"):
+            Connections(server.url, 1).ask("GET", "/", {})
 
 
 def test_an_answer_shows_neither_headers_nor_body() -> None:
