@@ -182,6 +182,7 @@ class CabCopy:
                 blocks.append(_next_block(blocks))
                 with _refusals(job.name):
                     blob.stage_block(blocks[-1].id, chunk, validate_content=True)
+                del chunk  # before the next one is read
         return self._committed(job, blocks, _checked(job, told, length, digest.digest()))
 
     def _uploaded(self, job: _Job, data: bytes, facts: SourceFacts) -> Copied:

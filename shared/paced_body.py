@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from typing import TYPE_CHECKING
 
@@ -38,16 +39,16 @@ class PacedBody:
         Raises:
             AgainLater: They come too slowly. What the reader does in between does not count.
         """
-        read = bytearray()
-        while size < 0 or len(read) < size:
-            wanted = _PIECE_BYTES if size < 0 else min(size - len(read), _PIECE_BYTES)
+        read = io.BytesIO()
+        while size < 0 or read.tell() < size:
+            wanted = _PIECE_BYTES if size < 0 else min(size - read.tell(), _PIECE_BYTES)
             asked = time.monotonic()
             piece = self._raw.read1(wanted, decode_content=False)
             self._waited += time.monotonic() - asked
             if not piece:
                 break
-            read += piece
+            read.write(piece)
             self._bytes += len(piece)
             if self._waited > self._grace and self._bytes < self._waited * LEAST_BYTES_A_SECOND:
                 raise AgainLater(f"{self._what}: {self._bytes} bytes came in {self._waited:.0f} seconds")
-        return bytes(read)
+        return read.getvalue()  # not a copy
