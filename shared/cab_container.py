@@ -120,9 +120,10 @@ class CabContainer:
                 body = self._wire.send(request, what, HTTPStatus.OK).body
             marker = ""
             for tag, told in _entries(body, what):
-                if tag == entry:
+                if tag == "NextMarker":
+                    marker = told[tag]
+                elif tag == entry:
                     yield told
-                marker = told.get("NextMarker", "")
             if not marker:
                 return
 

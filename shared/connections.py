@@ -1,7 +1,7 @@
 """Connections to one service that are kept open, for the requests that are made by the thousand.
 
-libcurl sends them. It leaves the interpreter to other threads meanwhile, and so takes less CPU for a copy than any
-client in Python; docs/scaling.md has the figures.
+libcurl sends them. It leaves the interpreter to other threads meanwhile, and takes less CPU for a copy than the clients
+in Python that it was compared with; docs/scaling.md has the figures.
 """
 
 from __future__ import annotations

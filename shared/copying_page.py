@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 type Copy = tuple[BatchCab, Future[tuple[str, Copied]]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CopyingPage:
     """A page and the copies that were begun for it.
 
@@ -36,7 +36,7 @@ class CopyingPage:
     copied: Future[None] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "copied", _when_all_ended([copy for _, copy in self.copies]))
+        self.copied = _when_all_ended([copy for _, copy in self.copies])
 
 
 def _when_all_ended(copies: Sequence[Future[tuple[str, Copied]]]) -> Future[None]:

@@ -223,7 +223,7 @@ class _Pull:
             while self._copying:
                 self._finish()
             # Of early pages whose turn never came, since rows went away or moved.
-            self._judge([*self._early.values()])
+            self._judge(list(self._early.values()))
             self._early.clear()
         except (CabferryError, _TimeIsUp):
             # What was fetched before is worth copying all the same, and moves the checkpoint on.

@@ -79,8 +79,7 @@ def _curl_multi(job: CopyJob) -> None:
 
     for _ in range(job.in_flight):
         send_next(pycurl.Curl())
-    working = 1
-    while working:
+    while True:
         _, working = multi.perform()
         _, ended, failed = multi.info_read()
         if failed:
@@ -89,8 +88,9 @@ def _curl_multi(job: CopyJob) -> None:
             _check(handle.getinfo(pycurl.RESPONSE_CODE))
             multi.remove_handle(handle)
             send_next(handle)
-        working = working or len(ended)
         if not ended:
+            if not working:
+                return
             multi.select(1.0)
 
 

@@ -114,7 +114,7 @@ def listing(names: list[str], marker: str) -> bytes:
 
 
 def test_a_long_listing_is_read_in_flat_memory() -> None:
-    """As a tree, a page is six times as large as its text, on top of it."""
+    """As a tree, a page of 5.6 MB took 48 MB here."""
     names = [f"a/b/{number}" for number in range(10_000)]
     pages = {"": listing(names[:5_000], "next"), "next": listing(names[5_000:], "")}
 
@@ -132,6 +132,15 @@ def test_a_long_listing_is_read_in_flat_memory() -> None:
     assert found == names
     # libcurl hands a page on in pieces, which are put together.
     assert peak < 3.5 * len(pages[""])
+
+
+def test_a_listing_is_followed_wherever_its_marker_stands() -> None:
+    """A page that was taken for the last one would make every cab behind it seem to be missing."""
+    blobs = b"<Blobs><Blob><Name>a</Name></Blob></Blobs>"
+    before = b"<EnumerationResults><NextMarker>next</NextMarker>%s</EnumerationResults>" % blobs
+    pages = {"": before, "next": listing(["b"], "")}
+    with LoopbackServer(lambda seen: Answer(pages[seen.query.get("marker", "")])) as server:
+        assert [cab.name for cab in container(server).stored("")] == ["a", "b"]
 
 
 @pytest.mark.parametrize("page", [b"", b"<EnumerationResults><Blobs>", b"<Error><Code>x</Code></Error>", b"[]"])

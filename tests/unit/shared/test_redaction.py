@@ -199,3 +199,7 @@ def test_an_excerpt_does_nothing_to_a_terminal_and_can_be_written(character: str
     shown = excerpt(f"a{character}[31mb")
     assert shown == "a\N{REPLACEMENT CHARACTER}[31mb"
     assert shown.encode()
+
+
+def test_a_secret_is_found_though_its_name_has_a_letter_that_only_looks_like_ours() -> None:
+    assert "QZXJabcdefgh" not in redact("\u017fharedKey QZXJabcdefgh")
