@@ -4,7 +4,6 @@ import functools
 import traceback
 from collections.abc import Callable
 
-from functions.first_import import import_alone
 from shared.redaction import redact
 
 
@@ -18,7 +17,6 @@ def telling_no_secret[**P](trigger: Callable[P, None]) -> Callable[P, None]:
     @functools.wraps(trigger)
     def wrapped(*args: P.args, **options: P.kwargs) -> None:
         try:
-            import_alone()
             trigger(*args, **options)
         except Exception as error:
             whole = "".join(traceback.format_exception(error))

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import azure.functions as func
 
-from functions.first_import import import_alone
 from shared.errors import AgainLater, BadInput, CabferryError, NeedsPerson, SettingsError
 from shared.redaction import redact
 
@@ -48,7 +47,6 @@ def answering(handler: Handler) -> Handler:
     @functools.wraps(handler)
     def wrapped(req: func.HttpRequest) -> func.HttpResponse:
         try:
-            import_alone()
             return handler(req)
         except Refused as refused:
             return _problem(refused.status, str(refused))

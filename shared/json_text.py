@@ -1,6 +1,14 @@
 """Decode JSON from outside into a type, with one error for all that can be wrong with it."""
 
+import threading
+from functools import cache
+from typing import Any, cast
+
 import msgspec
+
+# msgspec finds out about a Struct when it is first decoded, and shows other threads what it has found by then: two that
+# begin with the same one together end the whole process (a segmentation fault; seen with msgspec 0.22.0).
+_finding_out = threading.Lock()
 
 
 class JsonError(ValueError):
@@ -19,8 +27,15 @@ def decoded[T](text: bytes, wanted: type[T], *, strict: bool = True) -> T:
         JsonError: It is not.
     """
     try:
-        return msgspec.json.decode(text, type=wanted, strict=strict)
+        value: T = _decoder(cast("Any", wanted), strict).decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise JsonError(str(error)) from None
     except RecursionError:
         raise JsonError("it is nested too deeply") from None
+    return value
+
+
+@cache
+def _decoder(wanted: Any, strict: bool) -> msgspec.json.Decoder[Any]:
+    with _finding_out:
+        return msgspec.json.Decoder(wanted, strict=strict)

@@ -73,7 +73,8 @@ class App:
             self.process = subprocess.Popen(
                 [sys.executable, *start, "start", "--port", str(port), "--log-level", log_level],
                 cwd=root,
-                env=environment(settings),
+                # A crash of the interpreter then shows where.
+                env=environment(settings) | {"PYTHONFAULTHANDLER": "1"},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

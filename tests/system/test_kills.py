@@ -96,10 +96,12 @@ class _Fleet:
         self.url = self._alive[-1].url
 
     def post(self, path: str, body: object = None) -> requests.Response | None:
-        """Send a POST; None where its host died over it."""
+        """Send a POST; None where its host was killed over it."""
         try:
             return requests.post(self.url + path, json=body, timeout=HTTP_SECONDS)
         except requests.RequestException:
+            for app in self._alive:
+                assert app.process.poll() is None, f"a host ended by itself ({app.process.returncode}):\n{app.log}"
             return None
 
     def is_idle(self, failures: Sequence[Failure]) -> bool:
