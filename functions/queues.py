@@ -20,7 +20,7 @@ def pull_failure(message: func.QueueMessage) -> None:
     from shared.pull_message import PullMessage
     from shared.services import services
 
-    pull_failure(services().pull_tools, PullMessage.decode(message.get_body()))
+    pull_failure(services().pull_tools, PullMessage.decode(message.get_body(), message.dequeue_count or 1))
 
 
 @blueprint.queue_trigger("message", f"{_QUEUE}-poison", "CAB_STORAGE")

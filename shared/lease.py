@@ -25,9 +25,15 @@ _TRIES = 5
 
 @dataclass(frozen=True, slots=True)
 class HeldElsewhere:
-    """Another owner holds the row for at least this long."""
+    """Another owner holds the row.
+
+    Args:
+        remaining: For at least this long.
+        row: As it was seen.
+    """
 
     remaining: timedelta
+    row: Row
 
 
 class RowLease:
@@ -63,7 +69,7 @@ class RowLease:
             partition: The row's PartitionKey.
             key: The row's RowKey.
             duration: How long the hold lasts without a renewal.
-            first: Returns what to write with the lease, from the row as it is.
+            first: Returns what to write with the lease, from the row as it is; what it raises leaves the row alone.
             known: The row as somebody saw it, free of any lease: where it is still that version, nothing is read.
 
         Raises:
@@ -76,7 +82,7 @@ class RowLease:
             until = row.moment("leaseUntil") if row else None
             if row and until and until > now:
                 # The lease of this very call, where the answer to its write was lost.
-                return cls(table, row, duration) if row.text("owner") == owner else HeldElsewhere(until - now)
+                return cls(table, row, duration) if row.text("owner") == owner else HeldElsewhere(until - now, row)
             columns = {**first(row), "owner": owner, "leaseUntil": now + duration}
             try:
                 taken = table.merge(row, columns) if row else table.insert(partition, key, columns)

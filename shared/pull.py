@@ -1,6 +1,7 @@
 """The pull of one failure: the whole policy, from top to bottom.
 
-1. Take the lease on the pull's row. Where another owner works, send the message again for later.
+1. Take the lease on the pull's row. Where another owner works, send the message again for later, unless that owner
+   makes the very pull that the message asks for: a message may come twice.
 2. Read the failure's cab rows, while the first page is on its way: which cabs are held, and what the report told of the
    others.
 3. For each page of the batch, from the checkpoint: drop what is held, copy the rest side by side, write the page's
@@ -112,17 +113,15 @@ def pull_failure(tools: PullTools, message: PullMessage) -> None:
     """
     window = message.window or default_window(tools.settings.cab_lookback)
     try:
-        lease = tools.pulls.take(
-            message.failure,
-            window,
-            window_is_asked=message.window is not None,
-            requested_by=message.requested_by,
-            row_version=message.row_version,
-        )
+        lease = tools.pulls.take(message, window)
     except CabferryError as error:
-        # Nothing can be recorded without the table, so the message itself must live on, and spend no dequeue.
+        # Nothing can be recorded without the table, so the message itself must live on, and spend no dequeue. The row
+        # may say Running by now, where only the answer was lost.
         _log.error("%s: %s; its message is sent again", message.failure, error)
-        tools.queue.send(message, max(_wait_before(error, 1), growing_wait(_TRIES_WITHOUT_TABLE)))
+        tools.queue.send(message.unversioned(), max(_wait_before(error, 1), growing_wait(_TRIES_WITHOUT_TABLE)))
+        return
+    if lease is None:
+        _log.info("%s is pulled, or was, by a message that came sooner than this one", message.failure)
         return
     if isinstance(lease, HeldElsewhere):
         _log.info("%s is being pulled by another owner; its message is sent again", message.failure)
@@ -475,7 +474,10 @@ class _Pull:
         self._lease.release({**self._progress(), **columns})
 
     def _send(self, delay: timedelta) -> None:
-        self._tools.queue.send(PullMessage(self._failure, self._window, self.row.requested_by), delay)
+        version = self._lease.row.etag
+        self._tools.queue.send(
+            PullMessage(self._failure, self._window, self.row.requested_by, version, resumes=True), delay
+        )
 
 
 def _raise_if_fatal(copy: Future[tuple[str, Copied]]) -> None:

@@ -18,6 +18,8 @@ from shared.table_writes import TRANSACTION_ROWS, Columns, Long, Value, Write
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from shared.pull_message import PullMessage
+
 _TRIES = 5
 
 
@@ -181,42 +183,43 @@ class PullRows:
                 versions |= {Failure(application_id, key): version for key, version in written.items()}
         return versions
 
-    def take(
-        self,
-        failure: Failure,
-        window: Window,
-        *,
-        window_is_asked: bool,
-        requested_by: str = "unknown",
-        row_version: str = "",
-    ) -> RowLease | HeldElsewhere:
+    def take(self, message: PullMessage, window: Window) -> RowLease | HeldElsewhere | None:
         """Take the lease on a failure's row and set it to Running.
 
         A pull that was interrupted or handed on goes on from its checkpoint if the window is the same. Otherwise it
         starts anew: pulls of two windows must both be made.
 
         Args:
-            failure: Whose pull.
+            message: Whose pull. One that names no window leaves an unfinished pull its own.
             window: The days to ask for.
-            window_is_asked: Whether the message named the window; if not, an unfinished pull keeps its own.
-            requested_by: What asked, where the row does not tell.
-            row_version: What `queue` returned for the row; empty where nobody knows it.
+
+        Returns:
+            The lease; who else has it; None where another message was sooner and makes this very pull, or has made it.
         """
-        key = (failure.application_id, failure.failure_hash)
-        known = Row.written(*key, queued(window, requested_by), row_version) if row_version else None
+        key = (message.failure.application_id, message.failure.failure_hash)
+        asked = queued(window, message.requested_by)
+        is_known = message.row_version and not message.resumes
+        known = Row.written(*key, asked, message.row_version) if is_known else None
 
         def first(row: Row | None) -> Columns:
             now = datetime.now(UTC)
             running: dict[str, Value] = {"state": PullState.RUNNING.value, "updatedAt": now}
             pull = PullRow.of(row) if row else None
+            if row and _was_sooner(row, PullState.COMPLETED, message):
+                raise _SoonerError
             unfinished = pull is not None and pull.state in {PullState.QUEUED, PullState.RUNNING}
-            if pull and unfinished and (pull.window == window or (pull.window and not window_is_asked)):
+            if pull and unfinished and (pull.window == window or (pull.window and not message.window)):
                 return {**running, "startedAt": pull.started_at or now}
-            asked = pull.queued_at if pull and unfinished and pull.queued_at else now
-            by = pull.requested_by if pull and unfinished else requested_by
-            return {**queued(window, by), **running, "queuedAt": asked, "startedAt": now}
+            since = pull.queued_at if pull and unfinished and pull.queued_at else now
+            by = pull.requested_by if pull and unfinished else message.requested_by
+            return {**asked, **running, "requestedBy": excerpt(by), "queuedAt": since, "startedAt": now}
 
-        return RowLease.take(self._table, *key, self._lease, first, known)
+        try:
+            lease = RowLease.take(self._table, *key, self._lease, first, known)
+        except _SoonerError:
+            return None
+        is_sooner = isinstance(lease, HeldElsewhere) and _was_sooner(lease.row, PullState.RUNNING, message)
+        return None if is_sooner else lease
 
     def fail(self, failure: Failure, reason: str) -> PullState | HeldElsewhere:
         """Set a pull that nobody works on, and that has not ended, to Failed.
@@ -237,8 +240,8 @@ class PullRows:
             until, now = row.moment("leaseUntil") if row else None, datetime.now(UTC)
             if known and known.state in {PullState.COMPLETED, PullState.FAILED}:
                 return known.state
-            if until and until > now:
-                return HeldElsewhere(until - now)
+            if row and until and until > now:
+                return HeldElsewhere(until - now, row)
             error = known.last_error if known and known.last_error else reason
             columns = ended_columns(PullState.FAILED, error, ErrorKind.UNFORESEEN)
             if row and self._table.merge(row, columns):
@@ -330,6 +333,20 @@ class PullRows:
             values = {"application": application_id, "first": hashes[0], "last": hashes[-1]}
             existing = {row.key: row for row in self._table.query(between, values, ("leaseUntil",))}
         raise AgainLater(f"the pull rows of application {application_id} kept changing")
+
+
+class _SoonerError(Exception):
+    """Another message has made the pull."""
+
+
+def _was_sooner(row: Row, state: PullState, message: PullMessage) -> bool:
+    """Tell whether a row that nobody held when a message was sent got into a state since, for the days of the message.
+
+    Who holds it now has a message of its own, which comes back where its host dies.
+    """
+    pull = PullRow.of(row)
+    is_changed = bool(message.row_version) and row.etag != message.row_version
+    return is_changed and pull.state is state and pull.window == message.window
 
 
 def queued(window: Window, requested_by: str) -> Columns:

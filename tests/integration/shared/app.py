@@ -160,13 +160,20 @@ class App:
         """Take a message that is visible now."""
         return self.queue.receive_message(visibility_timeout=60)
 
+    def wait_for_message(self) -> QueueMessage:
+        """Take the next message, as soon as it is visible."""
+        end = time.monotonic() + DEADLINE_SECONDS
+        while (message := self.receive()) is None:
+            assert time.monotonic() < end, "no message comes"
+        return message
+
     def work_off(self) -> int:
         """Handle messages until the queue is empty, as hosts would; return how many there were."""
         handled, end = 0, time.monotonic() + DEADLINE_SECONDS
         while self.waiting_messages():
             assert time.monotonic() < end, "the queue does not become empty"
             if message := self.receive():
-                self.handle(PullMessage.decode(message.content.encode()))
+                self.handle(PullMessage.decode(message.content.encode(), message.dequeue_count or 1))
                 self.queue.delete_message(message)
                 handled += 1
         return handled

@@ -213,7 +213,7 @@ class PullWorld:
         message = self.app.receive()
         if message is None:
             return "no message"
-        pull = PullMessage.decode(message.content.encode())
+        pull = PullMessage.decode(message.content.encode(), message.dequeue_count or 1)
         watched = next(each for each in self.watched if failure_of(each.failure) == pull.failure)
         listed, missing = frozenset(watched.cabs), frozenset(watched.missing)
         if (message.dequeue_count or 0) > _MOST_DEQUEUES:
@@ -221,13 +221,14 @@ class PullWorld:
             self.app.services.pulls.fail(pull.failure, "its message failed too often")
             self.app.queue.delete_message(message)
             return "poison"
+        again = pull.unversioned()
         no_urls = any(fault.kind is FaultKind.MISSING_URL for fault in self.simulator.faults.waiting)
 
         def elsewhere() -> None:
             self._outlast_lease(watched)
             if intruder:
                 intruder.wire.expect(None)
-                error = self._wires.run(intruder.wire, lambda: pull_failure(intruder.tools, pull))
+                error = self._wires.run(intruder.wire, lambda: pull_failure(intruder.tools, again))
                 raise_unless_foreseen(error, None)
 
         def meanwhile() -> None:

@@ -12,9 +12,12 @@ from local.simulator.catalogue import Failure
 from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.scenario import BatchForm
 from local.simulator.thread import SimulatorThread
+from shared import pull
+from shared.errors import AgainLater
+from shared.failure import Window
 from shared.lease import RowLease
 from shared.pull_message import PullMessage
-from shared.pull_rows import PullState
+from shared.pull_rows import PullRows, PullState
 from tests.support.loopback import Answer, LoopbackServer, Seen
 
 from .app import DEADLINE_SECONDS, App, failure_of
@@ -28,8 +31,9 @@ def copied(app: App) -> Counter[str]:
     )
 
 
-def take(app: App, failure: Failure) -> RowLease:
-    lease = app.services.pulls.take(failure_of(failure), app.window, window_is_asked=True)
+def take(app: App, failure: Failure, window: Window | None = None) -> RowLease:
+    message = PullMessage(failure_of(failure), window or app.window, "the test")
+    lease = app.services.pulls.take(message, window or app.window)
     assert isinstance(lease, RowLease)
     return lease
 
@@ -119,12 +123,116 @@ def test_a_pull_whose_host_died_is_gone_on_with(make_app: MakeApp, simulator: Si
     simulator.faults.add(Fault(call=Call.CAB_BATCH, kind=FaultKind.THROTTLED, match={"skip": "10"}))
     app.pull(failure)
     asked = len(simulator.ledger.requests)
+    message = app.wait_for_message()
     take(app, failure)
+    app.queue.update_message(message.id, message.pop_receipt, visibility_timeout=0)
     app.work_off()  # until the lease of the dead one has ended, the message is sent again and again
     row = app.row(failure)
     assert (row.state, row.counts.seen, row.counts.copied) == (PullState.COMPLETED, 20, 20)
     assert list(simulator.ledger.requests)[asked].query["skip"] == "10"
     assert len(copied(app)) == copied(app).total() == 20
+
+
+@pytest.fixture
+def failure(simulator: SimulatorThread) -> Failure:
+    failure = simulator.builder.failure(3)
+    simulator.publish()
+    return failure
+
+
+def next_message(app: App, *, deliveries: int = 1) -> PullMessage:
+    """Return the message that waits, as it comes so many times, and leave it in the queue."""
+    message = app.wait_for_message()
+    app.queue.update_message(message.id, message.pop_receipt, visibility_timeout=0)
+    return PullMessage.decode(message.content.encode(), deliveries)
+
+
+class TestMessagesThatComeTwice:
+    """The queue delivers a message again after its host died, and holds two where the answer to the first was lost."""
+
+    def test_one_whose_like_works_is_done(self, app: App, failure: Failure) -> None:
+        app.request(failure)
+        message = next_message(app)
+        lease = app.services.pulls.take(message, app.window)
+        assert isinstance(lease, RowLease)
+        asked = app.asked(lambda: app.handle(message))
+        assert [each.method for each in asked] == ["PATCH", "GET"]
+        assert app.waiting_messages() == 1, "no other is sent"
+        lease.write({})  # it is still his
+
+    def test_one_whose_like_has_completed_asks_nobody(
+        self, app: App, failure: Failure, simulator: SimulatorThread
+    ) -> None:
+        app.request(failure)
+        message = next_message(app)
+        app.handle(message)
+        pages = len(simulator.ledger.requests)
+        app.handle(message)
+        assert len(simulator.ledger.requests) == pages
+        assert app.row(failure).state is PullState.COMPLETED
+
+    def test_of_a_next_try_too(self, app: App, failure: Failure, simulator: SimulatorThread) -> None:
+        simulator.faults.add(Fault(call=Call.CAB_BATCH, kind=FaultKind.THROTTLED))
+        app.pull(failure)
+        message = next_message(app)
+        assert app.row(failure).state is PullState.QUEUED
+        app.handle(message)
+        assert (app.row(failure).state, app.row(failure).attempts) == (PullState.COMPLETED, 1)
+        app.handle(message)
+        assert (app.row(failure).attempts, copied(app).total()) == (1, 3)
+
+    def test_one_that_comes_again_itself_waits_for_its_own_lease(self, make_app: MakeApp, failure: Failure) -> None:
+        """Its host died: nobody else has a message for what is left."""
+        app = make_app(PULL_LEASE_SECONDS="1")
+        app.request(failure)
+        assert isinstance(app.services.pulls.take(next_message(app), app.window), RowLease)
+        again = next_message(app, deliveries=2)
+        app.queue.clear_messages()
+        app.handle(again)
+        app.work_off()
+        assert app.row(failure).state is PullState.COMPLETED
+        assert copied(app).total() == 3
+
+    def test_one_whose_own_lease_was_taken_unseen_is_sent_again_and_not_dropped(
+        self, make_app: MakeApp, failure: Failure, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        app = make_app(PULL_LEASE_SECONDS="1")
+        app.request(failure)
+        message, take = next_message(app), app.services.pulls.take
+        app.queue.clear_messages()
+
+        def taken_unseen(message: PullMessage, window: Window) -> RowLease:
+            assert isinstance(take(message, window), RowLease)
+            raise AgainLater("the answer was lost")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(PullRows, "take", lambda _, *arguments: taken_unseen(*arguments))
+            patch.setattr(pull, "growing_wait", lambda _: timedelta())
+            app.handle(message)
+        app.work_off()
+        assert app.row(failure).state is PullState.COMPLETED
+
+    def test_one_for_other_days_waits_for_its_turn(self, make_app: MakeApp, failure: Failure) -> None:
+        app = make_app(PULL_LEASE_SECONDS="1")
+        app.request(failure)
+        message = next_message(app)
+        app.queue.clear_messages()
+        take(app, failure, Window(app.window.start - timedelta(days=9), app.window.end))
+        app.handle(message)
+        assert app.work_off() >= 1
+        assert (app.row(failure).state, app.row(failure).window) == (PullState.COMPLETED, app.window)
+
+    def test_one_that_meets_the_reconcile_waits_until_it_has_looked(self, app: App, failure: Failure) -> None:
+        app.request(failure)
+        message = next_message(app)
+        app.queue.clear_messages()
+        held = app.services.pulls.hold(failure_of(failure))
+        assert isinstance(held, RowLease)
+        app.handle(message)
+        held.release({})
+        assert app.queue.get_queue_properties().approximate_message_count == 1
+        app.handle(message)
+        assert app.row(failure).state is PullState.COMPLETED
 
 
 def test_a_message_that_comes_twice_does_the_work_once(app: App, simulator: SimulatorThread) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from shared.failure import Failure, Window
 from shared.lease import HeldElsewhere, RowLease
+from shared.pull_message import PullMessage
 from shared.pull_rows import PullRows, PullState
 from shared.table_rows import Row
 from shared.table_writes import Columns
@@ -27,8 +28,12 @@ def failures(count: int, application_id: str = "1") -> list[Failure]:
     return [Failure(application_id, f"hash-{number:03}") for number in range(count)]
 
 
+def asked_for(failure: Failure, window: Window | None = WINDOW, row_version: str = "") -> PullMessage:
+    return PullMessage(failure, window, "a test", row_version)
+
+
 def taken(pulls: PullRows, failure: Failure, window: Window = WINDOW, *, window_is_asked: bool = True) -> RowLease:
-    lease = pulls.take(failure, window, window_is_asked=window_is_asked)
+    lease = pulls.take(asked_for(failure, window if window_is_asked else None), window)
     assert isinstance(lease, RowLease)
     return lease
 
@@ -86,7 +91,7 @@ def test_new_and_known_failures_are_queued_together(pulls: PullRows) -> None:
 def test_what_was_queued_can_be_taken_by_its_version(pulls: PullRows) -> None:
     (failure,) = failures(1)
     versions = pulls.queue([failure], WINDOW, "a test")
-    lease = pulls.take(failure, WINDOW, window_is_asked=True, row_version=versions[failure])
+    lease = pulls.take(asked_for(failure, row_version=versions[failure]), WINDOW)
     assert isinstance(lease, RowLease)
     row = pulls.get(failure)
     assert row is not None
@@ -97,7 +102,7 @@ def test_what_was_queued_can_be_taken_by_its_version(pulls: PullRows) -> None:
 def test_a_pull_has_one_owner(pulls: PullRows) -> None:
     (failure,) = failures(1)
     taken(pulls, failure)
-    assert isinstance(pulls.take(failure, WINDOW, window_is_asked=True), HeldElsewhere)
+    assert isinstance(pulls.take(asked_for(failure), WINDOW), HeldElsewhere)
 
 
 def test_an_interrupted_pull_goes_on_from_its_checkpoint(pulls: PullRows) -> None:
@@ -188,7 +193,7 @@ def test_a_failed_pull_is_queued_again_with_its_own_days(pulls: PullRows) -> Non
     assert (row.state, row.window, row.requested_by) == (PullState.QUEUED, WINDOW, "a retry")
     # From the start: its checkpoint is past the cabs that it failed to copy.
     assert (row.skip, row.counts.copied, row.last_error, row.completed_at) == (0, 0, "", None)
-    lease = pulls.take(failure, WINDOW, window_is_asked=True, row_version=queued.etag)
+    lease = pulls.take(asked_for(failure, row_version=queued.etag), WINDOW)
     assert isinstance(lease, RowLease)
 
 

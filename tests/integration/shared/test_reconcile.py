@@ -17,6 +17,7 @@ from shared.failure import Failure
 from shared.failure_walk import FailureSeen, FailureWalk
 from shared.health_rows import Reconciled
 from shared.lease import RowLease
+from shared.pull_message import PullMessage
 from shared.pull_rows import PullState
 from shared.reconcile import reconcile
 
@@ -80,7 +81,7 @@ class TestMessages:
         assert len(app.blobs(failure)) == 3
 
     def test_a_pull_whose_host_died_goes_on_from_its_checkpoint(self, app: App, failure: catalogue.Failure) -> None:
-        lease = app.services.pulls.take(failure_of(failure), app.window, window_is_asked=True, requested_by="someone")
+        lease = app.services.pulls.take(PullMessage(failure_of(failure), app.window, "someone"), app.window)
         assert isinstance(lease, RowLease)
         app.change_pull(failure, skip=2, leaseUntil=NOW - TWO_HOURS)
         assert did(app.reconcile()) == {"messages_sent": 1}
@@ -117,7 +118,7 @@ class TestMessages:
         assert app.waiting_messages() == 3
 
     def test_a_pull_that_runs_is_left_alone(self, app: App, failure: catalogue.Failure) -> None:
-        lease = app.services.pulls.take(failure_of(failure), app.window, window_is_asked=True)
+        lease = app.services.pulls.take(PullMessage(failure_of(failure), app.window, "the test"), app.window)
         assert isinstance(lease, RowLease)
         assert did(app.reconcile()) == {"under_way": 1}
         lease.write({})  # it is still his
@@ -435,9 +436,8 @@ class TestRaces:
         return did(reconcile(replace(tools, walk=Delayed(tools.pulls, tools.cabs, tools.container))))
 
     def begin(self, app: App, seen: FailureSeen) -> RowLease:
-        lease = app.services.pulls.take(
-            Failure(seen.application_id, seen.failure_hash), app.window, window_is_asked=True, requested_by="another"
-        )
+        message = PullMessage(Failure(seen.application_id, seen.failure_hash), app.window, "another")
+        lease = app.services.pulls.take(message, app.window)
         assert isinstance(lease, RowLease)
         return lease
 
