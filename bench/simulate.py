@@ -1,8 +1,8 @@
 """Simulate pulls on one or more instances under the limits of the services they use.
 
 The model is the policy of shared/pull.py in time: lease, known cabs, pages fetched ahead, copies from one pool of
-places an instance, rows and checkpoint for each page, read-back, end. It knows nothing of errors and retries: a limit
-makes a request wait, as a client does that honours Retry-After exactly.
+places an instance, rows and checkpoint every few seconds, read-back, end. It knows nothing of errors and retries: a
+limit makes a request wait, as a client does that honours Retry-After exactly.
 """
 
 from collections import deque
@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from bench.events import Limit, Places, Process, Simulation, Wait
 
 _PAGE_ROWS = 100
-_PAGES_COPYING = 4
+_PAGES_COPYING = 8
+_CHECKPOINT_SECONDS = 5.0
 _BATCH = 8
 _ROWS_A_TRANSACTION = 100
 
@@ -134,6 +135,8 @@ class _World:
         sizes = [min(_PAGE_ROWS, cabs - start) for start in range(0, cabs, _PAGE_ROWS)] or [0]
         arrived = [Wait() for _ in sizes]
         done = [Wait(size) for size in sizes]
+        finished = [Wait() for _ in sizes]
+        self.simulation.start(self._finish(sizes, done, finished, partition))
         asked = 1
         self.simulation.start(self._page(arrived[0]))
         for number, size in enumerate(sizes):
@@ -143,12 +146,9 @@ class _World:
                 asked += 1
             for _ in range(size):
                 self.simulation.start(self._copy(instance, done[number]))
-            finished = number - _PAGES_COPYING + 1
-            if finished >= 0:
-                yield from self._finish(done[finished], sizes[finished], partition)
-        for number in range(max(len(sizes) - _PAGES_COPYING + 1, 0), len(sizes) - 1):
-            yield from self._finish(done[number], sizes[number], partition)
-        yield done[-1]
+            if number + 1 >= _PAGES_COPYING:
+                yield finished[number + 1 - _PAGES_COPYING]
+        yield finished[-1]
         yield from self._request(self._model.listing, self._model.server_table)
         # The lengths of all cabs come with the listing; their transactions run side by side.
         written = Wait(len(sizes))
@@ -161,10 +161,19 @@ class _World:
         yield from self._rows(rows, partition)
         self.simulation.happened(written)
 
-    def _finish(self, done: Wait, rows: int, partition: Limit) -> Process:
-        yield done
-        yield from self._rows(rows, partition)
-        yield from self._table(1)
+    def _finish(
+        self, sizes: Sequence[int], done: Sequence[Wait], finished: Sequence[Wait], partition: Limit
+    ) -> Process:
+        """Finish the pages in their order, and write down every few seconds, though never the last."""
+        unwritten, due = 0, self.simulation.now + _CHECKPOINT_SECONDS
+        for number, size in enumerate(sizes):
+            yield done[number]
+            unwritten += size
+            if number + 1 < len(sizes) and self.simulation.now >= due:
+                yield from self._rows(unwritten, partition)
+                yield from self._table(1)
+                unwritten, due = 0, self.simulation.now + _CHECKPOINT_SECONDS
+            self.simulation.happened(finished[number])
 
     def _page(self, arrived: Wait) -> Process:
         self.pages += 1

@@ -4,9 +4,9 @@
    makes the very pull that the message asks for: a message may come twice.
 2. Read the failure's cab rows, while the first page is on its way: which cabs are held, and what the report told of the
    others.
-3. For each page of the batch, from the checkpoint: drop what is held, copy the rest side by side, write the page's
-   rows, then the checkpoint, which renews the lease. The next page is fetched, and begins to be copied, meanwhile; so
-   do pages that come before their turn.
+3. For each page of the batch, from the checkpoint: drop what is held, copy the rest side by side; every few seconds,
+   write the rows of what was copied, then the checkpoint, which renews the lease. The next page is fetched, and begins
+   to be copied, meanwhile; so do pages that come before their turn.
 4. Each cab ends in one recorded state, and its failure never stops the page. A page is not done while a cab of it could
    still succeed by a retry: the checkpoint stays before it, and later pages are copied all the same.
 5. An expired SAS gets a fresh URL, once per page and cab.
@@ -25,6 +25,7 @@ from collections import deque
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from shared import stopping
@@ -74,6 +75,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 # A message that finds another owner looks again after this, or when that owner's lease can have ended, if it is sooner.
 _LOOK_AGAIN = timedelta(seconds=15)
+# How often a pull writes down what it has done, before it ends. A host that dies costs a refused copy and a look for
+# each cab of these seconds; what is written down is written once more at the end, when the lengths are known.
+_CHECKPOINT_SECONDS = 5.0
 # As many pages are copied at once: while the slowest cabs of one end, those of the next keep the threads busy.
 _PAGES_COPYING = 8
 # After so many cabs that must be tried again, and none in between that was settled, later pages are not tried any more.
@@ -199,6 +203,7 @@ class _Pull:
         self._copying: deque[CopyingPage] = deque()
         self._early: dict[str, Copy] = {}
         self._until: float | None = None
+        self._checkpoint_at = time.monotonic() + _CHECKPOINT_SECONDS
         self._over = self._copies_fail = False
         self._again: AgainLater | None = None
         self._again_in_a_row = 0
@@ -320,24 +325,32 @@ class _Pull:
         return known is None or not (known.is_held or known.state is CabState.EXPIRED)
 
     def _finish_until_any(self, answers: Sequence[Future[Any]]) -> None:
-        """Wait for any of the pages that were asked for; those that are copied by then are written down meanwhile."""
-        while self._copying:
-            wait([*answers, self._copying[0].copied], return_when=FIRST_COMPLETED)
-            if not self._copying[0].copied.done():
-                return
-            self._finish()
-        wait(answers, return_when=FIRST_COMPLETED)
+        """Wait for any of the pages that were asked for; what is copied meanwhile is recorded and written down."""
+        while not any(answer.done() for answer in answers):
+            first = [page.copied for page in islice(self._copying, 1)]
+            left = max(0.0, self._checkpoint_at - time.monotonic()) if self._ledger.has_unwritten else None
+            wait([*answers, *first], left, FIRST_COMPLETED)
+            if first and first[0].done():
+                self._finish()
+            else:
+                self._write_down_when_due()
 
     def _finish(self) -> None:
-        """Record what became of the first page, and of those after it that are copied by then; write that down."""
+        """Record what became of the first page, and of those after it that are copied by then."""
         page = self._take_in(self._copying.popleft())
         while self._copying and self._copying[0].copied.done():
             page = self._take_in(self._copying.popleft())
-        # The last page's rows are written after the read-back, with their lengths: one request less a failure.
-        if not page.is_last and self._ledger.has_unwritten:
+        # The last page's rows are written after the read-back, with their lengths.
+        if not page.is_last:
+            self._write_down_when_due()
+
+    def _write_down_when_due(self) -> None:
+        """Write the rows of what was done since the last time, then the checkpoint."""
+        if self._ledger.has_unwritten and time.monotonic() >= self._checkpoint_at:
             self._lease.ensure()
             self._ledger.write()
             self._lease.write({"updatedAt": datetime.now(UTC), **self._progress()})
+            self._checkpoint_at = time.monotonic() + _CHECKPOINT_SECONDS
 
     def _take_in(self, page: CopyingPage) -> BatchPage:
         """Record what became of a page, and move the checkpoint on unless a cab of it must be tried again."""

@@ -20,6 +20,8 @@ from tests.system.waiting import wait_until
 # The dead host's message and lease come back after this.
 SETTINGS = {"PULL_LEASE_SECONDS": "2", "LOCAL_MESSAGE_LEASE_SECONDS": "2"}
 HANGS = 5.0
+# Longer than a pull takes to write down what it has.
+HANGS_LONGER = 20.0
 CABS, COPIED = 700, 60
 
 
@@ -27,7 +29,7 @@ def test_a_pull_goes_on_from_its_checkpoint(playground: Playground) -> None:
     """An hour's pull must not start anew because a worker was moved."""
     failure = playground.long_failure(CABS, copied=COPIED)
     match = {"failureHash": failure.key.failure_hash, "skip": "600"}
-    hangs = Fault(call=Call.CAB_BATCH, kind=FaultKind.SLOW, delay=HANGS, times=None, match=match)
+    hangs = Fault(call=Call.CAB_BATCH, kind=FaultKind.SLOW, delay=HANGS_LONGER, times=None, match=match)
     playground.simulator.faults.add(hangs)
     app = playground.start(SETTINGS)
     playground.ask(app, failure)

@@ -6,12 +6,19 @@ import pytest
 
 from local.azurite.server import Azurite
 from local.simulator.thread import SimulatorThread
+from shared import pull
 from shared.settings import Settings
 from tests.support.azurite import StorageAccount
 
 from .app import App
 
 MakeApp = Callable[..., App]
+
+
+@pytest.fixture(autouse=True)
+def checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let pulls write down each page, as they do where one takes seconds: what may happen in between is tested here."""
+    monkeypatch.setattr(pull, "_CHECKPOINT_SECONDS", 0.0)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from local.cabs import ArchiveKind
 from local.simulator.builder import CabForm
 from local.simulator.faults import Call
 from local.simulator.thread import SimulatorThread
+from shared import pull
 from shared.cab_rows import CabState
 from shared.pull_message import PullMessage
 from shared.pull_rows import CabCounts, PullState
@@ -33,6 +34,20 @@ def test_every_cab_is_held_byte_for_byte(app: App, simulator: SimulatorThread, c
     assert row.started_at
     assert row.completed_at
     assert row.completed_at >= row.started_at
+
+
+def test_what_is_done_within_seconds_is_written_once(
+    app: App, simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the lengths, at the end: each row that is written before that is paid for twice."""
+    monkeypatch.setattr(pull, "_CHECKPOINT_SECONDS", 3600.0)
+    failure = simulator.builder.failure(250)
+    simulator.publish()
+    app.request(failure)
+    requests = app.asked(app.work_off)
+    assert len([each for each in requests if each.path == "/$batch"]) == 3
+    assert len([each for each in requests if each.method == "PATCH"]) == 2, "the lease and the end"
+    assert {row.length is not None for row in app.cabs(failure).values()} == {True}
 
 
 def test_a_second_pull_copies_nothing_and_costs_a_handful_of_requests(app: App, simulator: SimulatorThread) -> None:

@@ -19,10 +19,12 @@ def test_one_cab_takes_the_sum_of_its_steps() -> None:
 
 
 def test_requests_are_those_that_the_app_makes() -> None:
-    outcome = simulate(MODEL, [1_000])
-    # A copy each, rows and a checkpoint for each page but the last, the lengths of all pages, and four for the pull.
-    assert outcome.requests == 1_000 + 9 * 2 + 10 + 4
-    assert outcome.pages == 10
+    quick, slow = (simulate(replace(MODEL, page=page), [1_000]) for page in (0.1, 6.0))
+    # A copy each, the lengths of all pages, and four for the pull.
+    assert quick.requests == 1_000 + 10 + 4
+    # Where a page takes seconds, also its rows and a checkpoint, but for the last.
+    assert slow.requests == quick.requests + 9 * 2
+    assert quick.pages == slow.pages == 10
 
 
 def test_copies_never_exceed_their_places() -> None:
