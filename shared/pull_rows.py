@@ -342,11 +342,12 @@ class _SoonerError(Exception):
 def _was_sooner(row: Row, state: PullState, message: PullMessage) -> bool:
     """Tell whether a row that nobody held when a message was sent got into a state since, for the days of the message.
 
-    Who holds it now has a message of its own, which comes back where its host dies.
+    Who holds it now has a message of its own, which comes back where its host dies. A pull that was asked for while its
+    owner stood still, and that the owner then ended, was not started since: it is still to be made.
     """
     pull = PullRow.of(row)
     is_changed = bool(message.row_version) and row.etag != message.row_version
-    return is_changed and pull.state is state and pull.window == message.window
+    return is_changed and pull.state is state and pull.window == message.window and pull.started_at is not None
 
 
 def queued(window: Window, requested_by: str) -> Columns:

@@ -48,11 +48,14 @@ class Mishap:
         kind: What.
         at: At which of its requests, from 0.
         times: At how many in a row; the app tries most of them three or four times.
+        method: Only requests with this method count; empty for all. Requests that are made side by side come in any
+            order.
     """
 
     kind: MishapKind
     at: int
     times: int = 1
+    method: str = ""
 
 
 class HostDied(SystemExit):
@@ -97,12 +100,13 @@ class HostWire:
             busy: What a busy service answers.
             broken: What a broken connection raises.
         """
+        mishap = self._mishap
+        counts = mishap is not None and mishap.method in {"", method}
         with self._lock:
-            number, self._asked = self._asked, self._asked + 1
+            number, self._asked = self._asked, self._asked + counts
         self._runs.wait()
         self._raise_if_dead(broken)
-        mishap = self._mishap
-        if mishap is None or not mishap.at <= number < mishap.at + mishap.times:
+        if mishap is None or not counts or not mishap.at <= number < mishap.at + mishap.times:
             return self._counted(method, url, ask())
         match mishap.kind:
             case MishapKind.KILLED:

@@ -49,12 +49,7 @@ def test_an_owner_who_stood_still_for_longer_than_its_lease_leaves_no_pull_behin
 def test_a_cab_whose_pull_died_is_not_called_unavailable_once_its_source_is_gone(world: PullWorld) -> None:
     """Its blob is in the container: whoever asks the table which cabs there are would never find it."""
     (watched,) = world.watched
-    died = 0
-    while not world.app.listed(watched.failure):
-        world.app.queue.clear_messages()
-        world.end_lease(watched)
-        world.app.request(watched.failure)
-        world.deliver(world.hosts[0], Mishap(MishapKind.KILLED_AFTER, died := died + 1))
+    world.deliver(world.hosts[0], Mishap(MishapKind.KILLED_AFTER, 0, method="PUT"))
     (cab, *_) = world.app.listed(watched.failure)
     assert world.app.states(watched.failure) == {}, "copied, and not yet told"
     world.withdraw(watched, cab)

@@ -222,6 +222,18 @@ class TestMessagesThatComeTwice:
         assert app.work_off() >= 1
         assert (app.row(failure).state, app.row(failure).window) == (PullState.COMPLETED, app.window)
 
+    def test_one_whose_row_was_ended_by_an_owner_from_before_is_pulled(self, app: App, failure: Failure) -> None:
+        """He stood still for longer than his lease, and had asked for the cabs before somebody asked for newer ones."""
+        before = take(app, failure)
+        app.change_pull(failure, leaseUntil=datetime.now(UTC) - timedelta(seconds=1))
+        app.request(failure)
+        message = next_message(app)
+        assert message.row_version
+        before.write({})
+        before.release({"state": PullState.COMPLETED.value})
+        app.handle(message)
+        assert copied(app).total() == 3
+
     def test_one_that_meets_the_reconcile_waits_until_it_has_looked(self, app: App, failure: Failure) -> None:
         app.request(failure)
         message = next_message(app)
