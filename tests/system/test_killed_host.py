@@ -22,18 +22,19 @@ SETTINGS = {"PULL_LEASE_SECONDS": "2", "LOCAL_MESSAGE_LEASE_SECONDS": "2"}
 HANGS = 5.0
 # Longer than a pull takes to write down what it has.
 HANGS_LONGER = 20.0
-CABS, COPIED = 700, 60
+CABS, COPIED, HANGING_AT = 700, 60, 600
 
 
 def test_a_pull_goes_on_from_its_checkpoint(playground: Playground) -> None:
     """An hour's pull must not start anew because a worker was moved."""
     failure = playground.long_failure(CABS, copied=COPIED)
-    match = {"failureHash": failure.key.failure_hash, "skip": "600"}
+    match = {"failureHash": failure.key.failure_hash, "skip": str(HANGING_AT)}
     hangs = Fault(call=Call.CAB_BATCH, kind=FaultKind.SLOW, delay=HANGS_LONGER, times=None, match=match)
     playground.simulator.faults.add(hangs)
     app = playground.start(SETTINGS)
     playground.ask(app, failure)
     wait_until(lambda: playground.stored.pull(failure.key).get("skip", 0) >= 100, "the first checkpoint")
+    assert playground.simulator.ledger.answers(Call.CAB_BATCH) == HANGING_AT // 100, "the last page is still waited for"
     app.kill()
     row = playground.stored.pull(failure.key)
     assert (row["state"], row["completedAt"] > row["queuedAt"]) == ("Running", False)
