@@ -24,6 +24,7 @@ LINT = (
     ("format", ["-m", "ruff", "format", "--check", "."]),
     ("ruff", ["-m", "ruff", "check", "."]),
     ("types", ["-m", "mypy"]),
+    ("layers", ["-c", "from importlinter.cli import lint_imports_command as lint; lint()", "--no-cache", "--no-logo"]),
     ("deployment", ["-m", "infra.check"]),
 )
 

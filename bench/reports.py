@@ -59,7 +59,7 @@ def run(plan: Plan, facts: Sequence[str]) -> Section:
         text=[
             f"A gzip file of {report.path.stat().st_size / 1e6:.0f} MB with {report.rows:,} rows and 30 columns, "
             f"{failures:,} failures and {cabs:,} cabs. Each reader finds the distinct failures and cabs, in a fresh "
-            "process. `shared.report_reader` streams and hands on what it found part by part; pandas and polars are "
+            "process. `shared.reports.reader` streams and hands on what it found part by part; pandas and polars are "
             "asked for the three columns that tell, and hold these whole. Cabferry's memory is that of a pass that "
             "keeps nothing, as the app does. Two floors are beside it: a loop that unpacks with the same library, "
             "splits each row and looks its failure and its cab up, without any check, any facts of the cab or a bound "

@@ -1,6 +1,6 @@
 """Simulate pulls on one or more instances under the limits of the services they use.
 
-The model is the policy of shared/pull.py in time: lease, known cabs, pages fetched ahead, copies from one pool of
+The model is the policy of shared/pull/run.py in time: lease, known cabs, pages fetched ahead, copies from one pool of
 places an instance, rows and checkpoint every few seconds, read-back, end. It knows nothing of errors and retries: a
 limit makes a request wait, as a client does that honours Retry-After exactly.
 """

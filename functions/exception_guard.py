@@ -4,7 +4,7 @@ import functools
 import traceback
 from collections.abc import Callable
 
-from shared.redaction import redact
+from shared.core.redaction import redact
 
 
 def telling_no_secret[**P](trigger: Callable[P, None]) -> Callable[P, None]:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import azure.functions as func
 
-from shared.errors import AgainLater, BadInput, CabferryError, NeedsPerson, SettingsError
-from shared.redaction import redact
+from shared.core.errors import AgainLater, BadInput, CabferryError, NeedsPerson, SettingsError
+from shared.core.redaction import redact
 
 if TYPE_CHECKING:
     from msgspec import Struct
@@ -89,7 +89,7 @@ def json_body(req: func.HttpRequest) -> bytes:
     Raises:
         Refused: It is.
     """
-    from shared.api_models import BODY_BYTES
+    from shared.api.models import BODY_BYTES
 
     kind = req.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if kind not in _UNSAID and kind != "application/json" and not kind.endswith("+json"):

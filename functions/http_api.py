@@ -10,7 +10,7 @@ import azure.functions as func
 from functions.http_answers import Refused, answer, answering, json_body
 
 if TYPE_CHECKING:
-    from shared.failure import Failure
+    from shared.core.failure import Failure
 
 blueprint = func.Blueprint(http_auth_level=func.AuthLevel.FUNCTION)
 
@@ -19,8 +19,8 @@ blueprint = func.Blueprint(http_auth_level=func.AuthLevel.FUNCTION)
 @answering
 def request_pull(req: func.HttpRequest) -> func.HttpResponse:
     """Queue the pulls that the body asks for; 202 and where to look."""
-    from shared.api_requests import PullRequest
-    from shared.pull import default_window
+    from shared.api.requests import PullRequest
+    from shared.core.failure import default_window
     from shared.services import services
 
     asked = PullRequest.decode(json_body(req))
@@ -33,8 +33,8 @@ def request_pull(req: func.HttpRequest) -> func.HttpResponse:
 @answering
 def list_pulls(req: func.HttpRequest) -> func.HttpResponse:
     """Tell how the pulls stand, a page at a time."""
-    from shared.api_models import PullBody, PullsPage
-    from shared.api_requests import PULL_STATE, PageAsked, continuation_text
+    from shared.api.models import PullBody, PullsPage
+    from shared.api.requests import PULL_STATE, PageAsked, continuation_text
     from shared.services import services
 
     state, asked = PULL_STATE.read(req.params), PageAsked.parse(req.params)
@@ -46,7 +46,7 @@ def list_pulls(req: func.HttpRequest) -> func.HttpResponse:
 @answering
 def show_pull(req: func.HttpRequest) -> func.HttpResponse:
     """Tell how one pull stands."""
-    from shared.api_models import PullBody
+    from shared.api.models import PullBody
     from shared.services import services
 
     failure = _failure(req)
@@ -60,8 +60,8 @@ def show_pull(req: func.HttpRequest) -> func.HttpResponse:
 @answering
 def list_cabs(req: func.HttpRequest) -> func.HttpResponse:
     """Tell what became of a failure's cabs, a page at a time."""
-    from shared.api_models import CabBody, CabsPage
-    from shared.api_requests import CAB_STATE, PageAsked, continuation_text
+    from shared.api.models import CabBody, CabsPage
+    from shared.api.requests import CAB_STATE, PageAsked, continuation_text
     from shared.services import services
 
     failure, state, asked = _failure(req), CAB_STATE.read(req.params), PageAsked.parse(req.params)
@@ -76,8 +76,8 @@ def list_cabs(req: func.HttpRequest) -> func.HttpResponse:
 @answering
 def retry_pull(req: func.HttpRequest) -> func.HttpResponse:
     """Send a Failed pull back to the queue, with its own days; 202 and where to look."""
-    from shared.pull import default_window
-    from shared.pull_rows import PullState
+    from shared.core.failure import default_window
+    from shared.progress.pulls import PullState
     from shared.services import services
 
     failure = _failure(req)
@@ -94,8 +94,8 @@ def retry_pull(req: func.HttpRequest) -> func.HttpResponse:
 @answering
 def list_runs(req: func.HttpRequest) -> func.HttpResponse:
     """Tell which report runs were seen, a page at a time."""
-    from shared.api_models import RunBody, RunsPage
-    from shared.api_requests import PageAsked, continuation_text
+    from shared.api.models import RunBody, RunsPage
+    from shared.api.requests import PageAsked, continuation_text
     from shared.services import services
 
     asked = PageAsked.parse(req.params)
@@ -107,8 +107,8 @@ def list_runs(req: func.HttpRequest) -> func.HttpResponse:
 @answering
 def request_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger binds it by name
     """Check the reports now, and tell what was found."""
-    from shared.api_models import CheckBody, OutcomeBody
-    from shared.report_check import check_reports
+    from shared.api.models import CheckBody, OutcomeBody
+    from shared.reports.check import check_reports
     from shared.services import services
 
     return answer(CheckBody([OutcomeBody.of(outcome) for outcome in check_reports(services().report_tools)]))
@@ -118,7 +118,7 @@ def request_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 -
 @answering
 def show_openapi(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger binds it by name
     """Show the OpenAPI document of these calls."""
-    from shared.openapi import openapi
+    from shared.api.openapi import openapi
 
     return answer(openapi())
 
@@ -127,18 +127,18 @@ def show_openapi(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - 
 @answering
 def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger binds it by name
     """Tell that the app is alive, what keeps it from working, and which cabs are missing."""
-    from shared.settings import Settings
+    from shared.core.settings import Settings
 
     # First, since it needs no package: a missing setting is named even where nothing else can be imported.
     Settings.from_environment()
-    from shared.api_state import HealthBody
-    from shared.health import look
+    from shared.api.state import HealthBody
+    from shared.preflight.health import look
 
     return answer(HealthBody.of(look()))
 
 
 def _failure(req: func.HttpRequest) -> Failure:
-    from shared.failure import Failure
+    from shared.core.failure import Failure
 
     return Failure(req.route_params["applicationId"], req.route_params["failureHash"])
 
@@ -148,7 +148,7 @@ def _unknown(failure: Failure) -> Refused:
 
 
 def _accepted(*failures: Failure) -> func.HttpResponse:
-    from shared.api_models import PullLocation, PullsAccepted
+    from shared.api.models import PullLocation, PullsAccepted
 
     pulls = [PullLocation.of(failure) for failure in failures]
     location = pulls[0].location if len(pulls) == 1 else "/api/pulls"

@@ -11,7 +11,7 @@ blueprint = func.Blueprint(http_auth_level=func.AuthLevel.FUNCTION)
 @answering
 def preflight(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger binds it by name
     """Ask every part once. Always 200: the report came about, and whether the app is ready is what it tells."""
-    from shared.api_state import PreflightBody
-    from shared.preflight import preflight
+    from shared.api.state import PreflightBody
+    from shared.preflight.run import preflight
 
     return answer(PreflightBody.of(preflight()))

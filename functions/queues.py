@@ -3,8 +3,8 @@
 import azure.functions as func
 
 from functions.exception_guard import telling_no_secret
-from shared import stopping
-from shared.settings import binding_expression
+from shared.core import stopping
+from shared.core.settings import binding_expression
 
 blueprint = func.Blueprint()
 # Signals can be listened for in the main thread only, which is where the worker imports its functions.
@@ -16,8 +16,8 @@ _QUEUE = binding_expression("CAB_QUEUE")
 @telling_no_secret
 def pull_failure(message: func.QueueMessage) -> None:
     """Pull the one failure that a message names."""
-    from shared.pull import pull_failure
-    from shared.pull_message import PullMessage
+    from shared.progress.messages import PullMessage
+    from shared.pull.run import pull_failure
     from shared.services import services
 
     pull_failure(services().pull_tools, PullMessage.decode(message.get_body(), message.dequeue_count or 1))
@@ -27,7 +27,7 @@ def pull_failure(message: func.QueueMessage) -> None:
 @telling_no_secret
 def abandon_pull(message: func.QueueMessage) -> None:
     """Set the pull of a message that failed too often to Failed, with the last error; keep one that names none."""
-    from shared.poison import abandon
+    from shared.reconcile.poison import abandon
     from shared.services import services
 
     parts = services()

@@ -3,7 +3,7 @@
 import azure.functions as func
 
 from functions.exception_guard import telling_no_secret
-from shared.settings import binding_expression
+from shared.core.settings import binding_expression
 
 blueprint = func.Blueprint()
 
@@ -15,8 +15,8 @@ def check_reports(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigg
 
     Fails where a run failed, so that the monitoring of the platform sees it; what was queued stays queued.
     """
-    from shared.errors import AgainLater
-    from shared.report_check import check_reports
+    from shared.core.errors import AgainLater
+    from shared.reports.check import check_reports
     from shared.services import services
 
     outcomes = check_reports(services().report_tools)
@@ -35,7 +35,7 @@ def reconcile(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigger b
 
     Fails where a failure could not be looked after, so that the monitoring of the platform sees it.
     """
-    from shared.reconcile import raise_if_broken, reconcile
+    from shared.reconcile.policy import raise_if_broken, reconcile
     from shared.services import services
 
     raise_if_broken(reconcile(services().reconcile_tools))

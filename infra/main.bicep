@@ -38,7 +38,7 @@ param devcenterSignIn string = 'federated'
 @description('The secret of the Entra application, where devcenterSignIn is secret. It goes to a Key Vault.')
 param devcenterClientSecret string = ''
 
-// The settings below are those of shared/settings.py, with the same defaults.
+// The settings below are those of shared/core/settings.py, with the same defaults.
 param devcenterBaseUrl string = 'https://manage.devcenter.microsoft.com'
 param devcenterStorageTenantId string = ''
 param reportIds string = ''
@@ -188,7 +188,7 @@ module functionApp 'app/function.bicep' = {
     applicationInsightsConnectionString: monitoring.outputs.applicationInsightsConnectionString
     maximumInstanceCount: maximumInstanceCount
     // The schedules and CAB_QUEUE are always set: the bindings name them as %NAME%, which the host resolves by itself,
-    // without the defaults of shared/settings.py.
+    // without the defaults of shared/core/settings.py.
     settings: union(
       {
         DEVCENTER_BASE_URL: devcenterBaseUrl

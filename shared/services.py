@@ -9,33 +9,33 @@ from typing import TYPE_CHECKING
 
 from azure.core.exceptions import HttpResponseError, ResourceExistsError
 
-from shared.access_tokens import devcenter_tokens, report_storage_tokens
-from shared.cab_container import CabContainer
-from shared.cab_copy import CabCopy
-from shared.cab_rows import CabRows
-from shared.circuit import Circuit
-from shared.devcenter import DevCenter
-from shared.direct_copy import DirectCopy
-from shared.fair_pool import FairPool
-from shared.health_rows import HealthRows
-from shared.http_source import HttpSource
-from shared.pull import PullTools
-from shared.pull_queue import PullQueue
-from shared.pull_request import PullRequests
-from shared.pull_rows import PullRows
-from shared.settings import Settings
-from shared.storage_clients import StorageClients
-from shared.storage_errors import storage_errors
-from shared.untrusted_source import UntrustedSource
+from shared.cabs.container import CabContainer
+from shared.cabs.copy import CabCopy
+from shared.cabs.direct_copy import DirectCopy
+from shared.core.settings import Settings
+from shared.devcenter.client import DevCenter
+from shared.identity.access_tokens import devcenter_tokens, report_storage_tokens
+from shared.progress import TABLES
+from shared.progress.cabs import CabRows
+from shared.progress.circuit import Circuit
+from shared.progress.health import HealthRows
+from shared.progress.pulls import PullRows
+from shared.progress.queue import PullQueue
+from shared.progress.requests import PullRequests
+from shared.pull.pool import FairPool
+from shared.pull.run import PullTools
+from shared.storage.clients import StorageClients
+from shared.storage.refusals import storage_errors
+from shared.web.http_source import HttpSource
+from shared.web.untrusted_source import UntrustedSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from shared.reconcile import ReconcileTools
-    from shared.report_check import ReportTools
+    from shared.reconcile.policy import ReconcileTools
+    from shared.reports.check import ReportTools
 
 _log = logging.getLogger(__name__)
-TABLES = ("reports", "pulls", "cabs", "health")
 _CREATED_BY_DEPLOYMENT = {401, 403}
 
 
@@ -74,9 +74,9 @@ class Services:
     @cached_property
     def report_tools(self) -> ReportTools:
         """Return what a check of the reports works with, which a worker that only pulls does not even import."""
-        from shared.report_check import ReportTools
-        from shared.report_file import ReportFiles
-        from shared.report_rows import ReportRows
+        from shared.progress.reports import ReportRows
+        from shared.reports.check import ReportTools
+        from shared.reports.file import ReportFiles
 
         return ReportTools(
             settings=self.settings,
@@ -91,8 +91,8 @@ class Services:
     @cached_property
     def reconcile_tools(self) -> ReconcileTools:
         """Return what a reconcile works with, likewise."""
-        from shared.failure_walk import FailureWalk
-        from shared.reconcile import ReconcileTools
+        from shared.reconcile.policy import ReconcileTools
+        from shared.reconcile.walk import FailureWalk
 
         return ReconcileTools(
             settings=self.settings,

@@ -11,10 +11,10 @@ import msgspec
 import requests
 
 from bench.programs.job import Measured, measured, read_job, tell
-from shared.cab_rows import NO_FACTS
-from shared.failure import Failure
-from shared.pull import default_window, pull_failure
-from shared.pull_message import PullMessage
+from shared.core.failure import Failure, default_window
+from shared.progress.cabs import NO_FACTS
+from shared.progress.messages import PullMessage
+from shared.pull.run import pull_failure
 from shared.services import services
 
 _SECONDS = 60

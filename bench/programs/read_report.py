@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 _IMPORTS = {
-    "cabferry": "shared.report_reader",
+    "cabferry": "shared.reports.reader",
     "least": "isal.igzip",
     "csv": "csv",
     "pandas": "pandas",

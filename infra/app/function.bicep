@@ -10,7 +10,7 @@ param deploymentContainerUrl string
 param applicationInsightsConnectionString string
 param maximumInstanceCount int
 
-@description('The settings of shared/settings.py, name to value.')
+@description('The settings of shared/core/settings.py, name to value.')
 param settings object
 
 var hostSettings = {

@@ -69,7 +69,7 @@ resource writeCabs 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
     principalId: principalId
     principalType: 'ServicePrincipal'
     roleDefinitionId: cabWriter.id
-    // No cab has such a name: an applicationId has no underscore (shared/failure.py, shared/storage_probes.py).
+    // No cab has such a name: an applicationId has no underscore (shared/core/failure.py, shared/preflight/storage_probes.py).
     condition: '((!(ActionMatches{\'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/delete\'})) OR (@Resource[Microsoft.Storage/storageAccounts/blobServices/containers/blobs:path] StringLike \'_preflight/*\'))'
     conditionVersion: '2.0'
   }

@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING
 
 from infra.checks.bicep import BicepFile, Finding, body_of, line_of, literal, properties, symbols_in, text_of, walk
-from shared.settings import SETTINGS
+from shared.core.settings import SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -73,7 +73,7 @@ def _settings(main: BicepFile, given: Mapping[str, tuple[BicepFile, Node]]) -> I
         yield Finding(main.path, 1, f"setting {name} is not deployed", "Add it to the settings of the function app")
     for name in sorted(given.keys() - expected - _HOST_SETTINGS):
         file, node = given[name]
-        yield file.finding(node, f"setting {name} is unknown to shared/settings.py", "Mend its name or remove it")
+        yield file.finding(node, f"setting {name} is unknown to shared/core/settings.py", "Mend its name or remove it")
 
 
 def _defaults(main: BicepFile, given: Mapping[str, tuple[BicepFile, Node]]) -> Iterator[Finding]:
@@ -86,7 +86,7 @@ def _defaults(main: BicepFile, given: Mapping[str, tuple[BicepFile, Node]]) -> I
         if name not in symbols_in(node):
             yield file.finding(node, f"setting {setting.name} is not given the param {name}", f"Give it {name}")
         elif name in params and str(literal(params[name].value)) != setting.default:
-            problem = f"the default of {name} is not {setting.default!r}, as in shared/settings.py"
+            problem = f"the default of {name} is not {setting.default!r}, as in shared/core/settings.py"
             yield main.finding(params[name].node, problem, "Make both the same")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from infra.checks.agreement import FUNCTION, MAIN, param_of
 from infra.checks.bicep import BicepFile, Finding, literal, properties, walk
-from shared.settings import SETTINGS
+from shared.core.settings import SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

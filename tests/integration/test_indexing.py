@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from shared.openapi import openapi
+from shared.api.openapi import openapi
 
 ROOT = Path(__file__).parents[2]
 OURS = ("CAB_", "DEVCENTER_", "PULL_", "RECONCILE_", "REPORT_", "MAX_CABS_", "RETENTION_")

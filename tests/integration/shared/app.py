@@ -14,16 +14,16 @@ from azure.storage.queue import QueueClient, QueueMessage, TextBase64DecodePolic
 from local.azurite.access_log import StorageRequest
 from local.azurite.server import Azurite
 from local.simulator import catalogue
-from shared.cab_rows import CabRow, CabState
-from shared.failure import Failure, Window
-from shared.health_rows import Reconciled
-from shared.pull import default_window, pull_failure
-from shared.pull_message import PullMessage
-from shared.pull_rows import PullRow
-from shared.reconcile import raise_if_broken, reconcile
-from shared.report_check import RunOutcome, check_reports
+from shared.core.failure import Failure, Window, default_window
+from shared.core.settings import Settings
+from shared.progress.cabs import CabRow, CabState
+from shared.progress.health import Reconciled
+from shared.progress.messages import PullMessage
+from shared.progress.pulls import PullRow
+from shared.pull.run import pull_failure
+from shared.reconcile.policy import raise_if_broken, reconcile
+from shared.reports.check import RunOutcome, check_reports
 from shared.services import Services
-from shared.settings import Settings
 from tests.support.azurite import StorageAccount
 
 DEADLINE_SECONDS = 20.0

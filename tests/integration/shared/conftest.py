@@ -6,8 +6,8 @@ import pytest
 
 from local.azurite.server import Azurite
 from local.simulator.thread import SimulatorThread
-from shared import pull
-from shared.settings import Settings
+from shared.core.settings import Settings
+from shared.pull import run as pull
 from tests.support.azurite import StorageAccount
 
 from .app import App

@@ -11,11 +11,11 @@ import urllib3
 from azure.storage.blob import BlobSasPermissions, BlobServiceClient, ContentSettings, generate_blob_sas
 
 from local.azurite.server import Azurite
-from shared.cab_container import CabContainer, CabLabels
-from shared.cab_copy import BLOCK_BYTES, DIRECT_BYTES, CabCopy
-from shared.direct_copy import DirectCopy
-from shared.storage_wire import SharedKey, StorageWire
-from shared.untrusted_source import UntrustedSource
+from shared.cabs.container import CabContainer, CabLabels
+from shared.cabs.copy import BLOCK_BYTES, DIRECT_BYTES, CabCopy
+from shared.cabs.direct_copy import DirectCopy
+from shared.storage.wire import SharedKey, StorageWire
+from shared.web.untrusted_source import UntrustedSource
 from tests.support.azurite import SOURCES, StorageAccount
 from tests.support.loopback import Answer, Seen
 

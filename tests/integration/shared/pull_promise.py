@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from shared.cab_rows import CabState
-from shared.pull_message import PullMessage
-from shared.pull_rows import PullState
+from shared.progress.cabs import CabState
+from shared.progress.messages import PullMessage
+from shared.progress.pulls import PullState
 
 from .app import failure_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from shared.cab_rows import CabRow
-    from shared.pull_rows import PullRow
+    from shared.progress.cabs import CabRow
+    from shared.progress.pulls import PullRow
 
     from .app import Blob
     from .pull_world import PullWorld, Watched

@@ -13,12 +13,12 @@ from azure.data.tables import TableClient, UpdateMode
 from azure.storage.queue import QueueClient, TextBase64EncodePolicy
 
 from local.simulator.faults import FaultKind
-from shared.errors import CabferryError
-from shared.pull import pull_failure
-from shared.pull_message import PullMessage
-from shared.pull_queue import PullQueue
-from shared.pull_rows import PullState
-from shared.report_check import check_reports
+from shared.core.errors import CabferryError
+from shared.progress.messages import PullMessage
+from shared.progress.pulls import PullState
+from shared.progress.queue import PullQueue
+from shared.pull.run import pull_failure
+from shared.reports.check import check_reports
 
 from .app import failure_of
 from .mishaps import HostDied, HostWire
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from local.simulator.builder import CabForm
     from local.simulator.catalogue import Cab, Failure, Held, Report
     from local.simulator.thread import SimulatorThread
-    from shared.pull import PullTools
-    from shared.report_check import ReportTools, RunOutcome
+    from shared.pull.run import PullTools
+    from shared.reports.check import ReportTools, RunOutcome
 
     from .app import App
     from .mishaps import Mishap, Wires

@@ -1,8 +1,8 @@
 """A table of the test's own account, as the app makes its own."""
 
-from shared.settings import CabStorage
-from shared.storage_clients import StorageClients
-from shared.table_rows import TableRows
+from shared.core.settings import CabStorage
+from shared.storage.clients import StorageClients
+from shared.storage.table_rows import TableRows
 from tests.support.azurite import StorageAccount
 
 

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from local.azurite.server import Azurite
-from shared.cab_copy import CabCopy, Copied
-from shared.errors import BadInput, CabUnavailable, FreshUrl, NeedsPerson, Never
+from shared.cabs.copy import CabCopy, Copied
+from shared.core.errors import BadInput, CabUnavailable, FreshUrl, NeedsPerson, Never
 from tests.support.azurite import StorageAccount
 from tests.support.loopback import Answer, LoopbackServer, Seen, in_turn
 

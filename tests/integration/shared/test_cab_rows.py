@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from shared.cab_rows import NO_FACTS, CabFacts, CabRow, CabRows, CabState
-from shared.failure import Failure
+from shared.core.failure import Failure
+from shared.progress.cabs import NO_FACTS, CabFacts, CabRow, CabRows, CabState
 from tests.support.azurite import StorageAccount
 
 from .tables import table_of

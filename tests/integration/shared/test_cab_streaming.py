@@ -7,8 +7,8 @@ import tracemalloc
 import pytest
 
 from local.azurite.server import Azurite
-from shared.cab_copy import Copied
-from shared.errors import AgainLater, BadAnswer, BadInput, CabUnavailable, FreshUrl
+from shared.cabs.copy import Copied
+from shared.core.errors import AgainLater, BadAnswer, BadInput, CabUnavailable, FreshUrl
 from tests.support.azurite import StorageAccount
 from tests.support.loopback import Answer, LoopbackServer, in_turn
 

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from local.azurite.server import Azurite
-from shared.circuit import Circuit
-from shared.errors import AgainLater, BadAnswer, CabferryError, CircuitOpen, NeedsPerson, Never
-from shared.table_rows import TableRows
+from shared.core.errors import AgainLater, BadAnswer, CabferryError, CircuitOpen, NeedsPerson, Never
+from shared.progress.circuit import Circuit
+from shared.storage.table_rows import TableRows
 from tests.support.azurite import StorageAccount
 
 from .tables import table_of

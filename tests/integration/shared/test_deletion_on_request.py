@@ -1,8 +1,8 @@
 """A person may ask that a dump be deleted: what docs/security.md says to do must keep it deleted."""
 
 from local.simulator.thread import SimulatorThread
-from shared.cab_rows import CabState
-from shared.pull_rows import PullState
+from shared.progress.cabs import CabState
+from shared.progress.pulls import PullState
 
 from .app import App
 

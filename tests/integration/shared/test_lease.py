@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from azure.data.tables import TableServiceClient, UpdateMode
 
-from shared.connections import Answer, Connections
-from shared.errors import AgainLater, LeaseLost
-from shared.lease import HeldElsewhere, RowLease
-from shared.table_rows import Row, TableRows
-from shared.table_writes import Columns
+from shared.core.errors import AgainLater, LeaseLost
+from shared.storage.lease import HeldElsewhere, RowLease
+from shared.storage.table_rows import Row, TableRows
+from shared.storage.table_writes import Columns
+from shared.web.connections import Answer, Connections
 from tests.support.azurite import StorageAccount
 
 from .tables import table_of

@@ -6,10 +6,10 @@ from local.cabs import ArchiveKind
 from local.simulator.builder import CabForm
 from local.simulator.faults import Call
 from local.simulator.thread import SimulatorThread
-from shared import pull
-from shared.cab_rows import CabState
-from shared.pull_message import PullMessage
-from shared.pull_rows import CabCounts, PullState
+from shared.progress.cabs import CabState
+from shared.progress.messages import PullMessage
+from shared.progress.pulls import CabCounts, PullState
+from shared.pull import run as pull
 
 from .app import App, failure_of
 

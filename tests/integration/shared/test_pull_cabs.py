@@ -11,8 +11,8 @@ from local.simulator.builder import CabForm
 from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.scenario import BatchForm, BlobHost
 from local.simulator.thread import SimulatorThread
-from shared.cab_rows import CabState
-from shared.pull_rows import PullState
+from shared.progress.cabs import CabState
+from shared.progress.pulls import PullState
 from tests.support.loopback import LoopbackServer
 
 from .app import App, failure_of

@@ -12,13 +12,13 @@ from azure.data.tables import TableServiceClient
 from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.scenario import BatchForm, BlobHost
 from local.simulator.thread import SimulatorThread
-from shared.cab_rows import CabState
-from shared.connections import Answer
-from shared.errors import AgainLater
-from shared.failure import Failure
-from shared.pull_message import PullMessage
-from shared.pull_rows import PullState
-from shared.storage_wire import StorageWire, WireRequest
+from shared.core.errors import AgainLater
+from shared.core.failure import Failure
+from shared.progress.cabs import CabState
+from shared.progress.messages import PullMessage
+from shared.progress.pulls import PullState
+from shared.storage.wire import StorageWire, WireRequest
+from shared.web.connections import Answer
 
 from .app import DEADLINE_SECONDS, App, failure_of
 from .conftest import MakeApp

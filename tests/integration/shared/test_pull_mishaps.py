@@ -7,8 +7,8 @@ import pytest
 from local.simulator.builder import CabForm
 from local.simulator.scenario import BatchForm
 from local.simulator.thread import SimulatorThread
-from shared.cab_rows import CabState
-from shared.pull_rows import PullState
+from shared.progress.cabs import CabState
+from shared.progress.pulls import PullState
 
 from .conftest import MakeApp
 from .mishaps import Mishap, MishapKind, Wires

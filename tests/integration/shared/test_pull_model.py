@@ -25,8 +25,8 @@ from hypothesis.stateful import (
 from local.simulator.builder import CabForm
 from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.scenario import BatchForm, BlobHost, LastLink, LinkForm
-from shared.cab_rows import CabState
-from shared.pull_rows import PullState
+from shared.progress.cabs import CabState
+from shared.progress.pulls import PullState
 
 from .mishaps import Mishap, MishapKind, Wires
 from .pull_promise import check_promise, check_secrets

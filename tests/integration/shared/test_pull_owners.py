@@ -12,12 +12,12 @@ from local.simulator.catalogue import Failure
 from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.scenario import BatchForm
 from local.simulator.thread import SimulatorThread
-from shared import pull
-from shared.errors import AgainLater
-from shared.failure import Window
-from shared.lease import RowLease
-from shared.pull_message import PullMessage
-from shared.pull_rows import PullRows, PullState
+from shared.core.errors import AgainLater
+from shared.core.failure import Window
+from shared.progress.messages import PullMessage
+from shared.progress.pulls import PullRows, PullState
+from shared.pull import run as pull
+from shared.storage.lease import RowLease
 from tests.support.loopback import Answer, LoopbackServer, Seen
 
 from .app import DEADLINE_SECONDS, App, failure_of

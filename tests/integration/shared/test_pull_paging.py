@@ -11,13 +11,13 @@ import pytest
 from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.scenario import BatchForm, LastLink, LinkForm
 from local.simulator.thread import SimulatorThread
-from shared.cab_container import CabLabels
-from shared.cab_copy import CabCopy, Copied
-from shared.cab_rows import CabState
-from shared.errors import AgainLater
-from shared.lease import RowLease
-from shared.pull_rows import PullState
-from shared.table_writes import Columns
+from shared.cabs.container import CabLabels
+from shared.cabs.copy import CabCopy, Copied
+from shared.core.errors import AgainLater
+from shared.progress.cabs import CabState
+from shared.progress.pulls import PullState
+from shared.storage.lease import RowLease
+from shared.storage.table_writes import Columns
 from tests.support.loopback import Answer, LoopbackServer, Seen
 
 from .app import App

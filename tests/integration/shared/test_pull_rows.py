@@ -4,12 +4,12 @@ from datetime import date, timedelta
 
 import pytest
 
-from shared.failure import Failure, Window
-from shared.lease import HeldElsewhere, RowLease
-from shared.pull_message import PullMessage
-from shared.pull_rows import PullRows, PullState
-from shared.table_rows import Row
-from shared.table_writes import Columns
+from shared.core.failure import Failure, Window
+from shared.progress.messages import PullMessage
+from shared.progress.pulls import PullRows, PullState
+from shared.storage.lease import HeldElsewhere, RowLease
+from shared.storage.table_rows import Row
+from shared.storage.table_writes import Columns
 from tests.support.azurite import StorageAccount
 
 from .tables import table_of

@@ -11,15 +11,15 @@ from azure.data.tables import TableServiceClient
 from local.simulator import catalogue
 from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.thread import SimulatorThread
-from shared.cab_rows import CabFacts, CabState
-from shared.errors import AgainLater
-from shared.failure import Failure
-from shared.failure_walk import FailureSeen, FailureWalk
-from shared.health_rows import Reconciled
-from shared.lease import RowLease
-from shared.pull_message import PullMessage
-from shared.pull_rows import PullState
-from shared.reconcile import reconcile
+from shared.core.errors import AgainLater
+from shared.core.failure import Failure
+from shared.progress.cabs import CabFacts, CabState
+from shared.progress.health import Reconciled
+from shared.progress.messages import PullMessage
+from shared.progress.pulls import PullState
+from shared.reconcile.policy import reconcile
+from shared.reconcile.walk import FailureSeen, FailureWalk
+from shared.storage.lease import RowLease
 
 from .app import App, failure_of
 from .conftest import MakeApp

@@ -15,12 +15,12 @@ from local.simulator.scenario import Location, ReportForm
 from local.simulator.thread import SimulatorThread
 from local.simulator.token_endpoint import TokenEndpoint
 from local.simulator.tokens import DEV_CENTER, STORAGE
-from shared.cab_rows import CabState
-from shared.errors import NeedsPerson
-from shared.lease import RowLease
-from shared.pull_rows import PullState
-from shared.report_rows import ReportRow
-from shared.settings import Settings
+from shared.core.errors import NeedsPerson
+from shared.core.settings import Settings
+from shared.progress.cabs import CabState
+from shared.progress.pulls import PullState
+from shared.progress.reports import ReportRow
+from shared.storage.lease import RowLease
 from tests.support.azurite import SOURCES, StorageAccount
 
 from .app import App

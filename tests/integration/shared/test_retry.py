@@ -4,8 +4,8 @@ import pytest
 
 from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.thread import SimulatorThread
-from shared.errors import NeedsPerson
-from shared.pull_rows import PullState
+from shared.core.errors import NeedsPerson
+from shared.progress.pulls import PullState
 
 from .app import App, failure_of
 

@@ -10,8 +10,8 @@ from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_ac
 from local.simulator.scenario import BatchForm, BlobHost
 from local.simulator.thread import SimulatorThread
 from shared import services as module
-from shared.errors import SettingsError
-from shared.pull_rows import PullState
+from shared.core.errors import SettingsError
+from shared.progress.pulls import PullState
 from shared.services import Services, services
 from tests.support.azurite import StorageAccount
 

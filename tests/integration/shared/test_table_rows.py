@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 import pytest
 from azure.data.tables import TableServiceClient
 
-from shared.errors import NeedsPerson
-from shared.table_rows import TableRows
-from shared.table_writes import Columns, Long, Write
+from shared.core.errors import NeedsPerson
+from shared.storage.table_rows import TableRows
+from shared.storage.table_writes import Columns, Long, Write
 from tests.support.azurite import StorageAccount
 
 from .tables import table_of

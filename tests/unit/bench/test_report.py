@@ -9,7 +9,7 @@ from bench.long_report import long_report
 from bench.plan import named
 from bench.plots import Plot, Series, svg
 from bench.report import Section, Table, at_least, at_most, save, saved, spread, write_results
-from shared.report_reader import read_report
+from shared.reports.reader import read_report
 
 
 def _texts(picture: str) -> list[str]:

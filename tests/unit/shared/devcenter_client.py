@@ -7,11 +7,11 @@ from typing import Any
 
 from azure.core.credentials import AccessToken
 
-from shared.access_tokens import AccessTokens
-from shared.cab_batch import BatchPage, CabBatch, EarlyPage
-from shared.devcenter import DevCenter
-from shared.failure import Failure, Window
-from shared.http_source import HttpSource
+from shared.core.failure import Failure, Window
+from shared.devcenter.batch import BatchPage, CabBatch, EarlyPage
+from shared.devcenter.client import DevCenter
+from shared.identity.access_tokens import AccessTokens
+from shared.web.http_source import HttpSource
 
 FAILURE = Failure("13984104677400476", "1fd83f6d-9fe0-96ec-2c47-ef08b65ccbed")
 WINDOW = Window(date(2026, 10, 22), date(2026, 11, 22))

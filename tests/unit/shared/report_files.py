@@ -5,9 +5,9 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from shared.cab_rows import CabFacts
-from shared.failure import Failure
-from shared.report_reader import read_report
+from shared.core.failure import Failure
+from shared.progress.cabs import CabFacts
+from shared.reports.reader import read_report
 
 # The IHVDriver view in its documented order.
 IHV_DRIVER = (

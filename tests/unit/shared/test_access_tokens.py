@@ -11,9 +11,9 @@ from azure.core.credentials import AccessToken
 from azure.core.exceptions import AzureError, ClientAuthenticationError, ServiceRequestError, ServiceResponseError
 from azure.identity import CredentialUnavailableError
 
-from shared.access_tokens import AccessTokens, FixedToken, devcenter_tokens, report_storage_tokens
-from shared.errors import AgainLater, NeedsPerson
-from shared.settings import Settings
+from shared.core.errors import AgainLater, NeedsPerson
+from shared.core.settings import Settings
+from shared.identity.access_tokens import AccessTokens, FixedToken, devcenter_tokens, report_storage_tokens
 
 from .devcenter_client import CountingIdentity
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import msgspec
 
-from shared.api_models import CabBody, OutcomeBody, PullBody, RunBody
-from shared.cab_rows import CabFacts, CabRow, CabState
-from shared.pull_rows import CabCounts, PullRow, counted
-from shared.report_check import RunOutcome
-from shared.report_rows import ReportRow
-from shared.table_rows import Row
-from shared.table_writes import Columns
+from shared.api.models import CabBody, OutcomeBody, PullBody, RunBody
+from shared.progress.cabs import CabFacts, CabRow, CabState
+from shared.progress.pulls import CabCounts, PullRow, counted
+from shared.progress.reports import ReportRow
+from shared.reports.check import RunOutcome
+from shared.storage.table_rows import Row
+from shared.storage.table_writes import Columns
 
 APPLICATION = "13984104677400476"
 HASH = "1fd83f6d-9fe0-96ec-2c47-ef08b65ccbed"

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.api_requests import CAB_STATE, CONTINUATION, LIMIT, PULL_STATE, PageAsked, PullRequest, continuation_text
-from shared.cab_rows import CabState
-from shared.errors import BadInput
-from shared.failure import Failure, Window
-from shared.pull_rows import PullState
+from shared.api.requests import CAB_STATE, CONTINUATION, LIMIT, PULL_STATE, PageAsked, PullRequest, continuation_text
+from shared.core.errors import BadInput
+from shared.core.failure import Failure, Window
+from shared.progress.cabs import CabState
+from shared.progress.pulls import PullState
 
 APPLICATION = "13984104677400476"
 HASH = "1fd83f6d-9fe0-96ec-2c47-ef08b65ccbed"

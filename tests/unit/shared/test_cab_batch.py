@@ -10,8 +10,9 @@ from threading import Barrier, Event
 
 import pytest
 
-from shared.cab_batch import BatchPage, CabBatch, EarlyPage, moment_of
-from shared.errors import AgainLater, BadAnswer
+from shared.core.clock import moment_of
+from shared.core.errors import AgainLater, BadAnswer
+from shared.devcenter.batch import BatchPage, CabBatch, EarlyPage
 from tests.support.loopback import Answer, LoopbackServer, Seen
 
 from .devcenter_client import FAILURE, WINDOW, batch_pages, dev_center, until_any

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.cab_batch import BatchPage
-from shared.errors import AgainLater
+from shared.core.errors import AgainLater
+from shared.devcenter.batch import BatchPage
 from tests.support.loopback import Answer, LoopbackServer, Seen
 
 from .devcenter_client import batch_pages

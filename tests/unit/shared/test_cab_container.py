@@ -8,12 +8,12 @@ from azure.storage.blob import ContainerClient
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.cab_batch import BatchCab
-from shared.cab_container import CabContainer, labels
-from shared.cab_rows import CabFacts
-from shared.errors import BadAnswer
-from shared.failure import Failure
-from shared.storage_wire import StorageWire
+from shared.cabs.container import CabContainer, labels
+from shared.core.errors import BadAnswer
+from shared.core.failure import Failure
+from shared.devcenter.batch import BatchCab
+from shared.progress.cabs import CabFacts
+from shared.storage.wire import StorageWire
 from tests.support.loopback import Answer, LoopbackServer, Seen, in_turn
 
 FAILURE = Failure("13984104677400476", "1fd83f6d-9fe0-96ec-2c47-ef08b65ccbed")

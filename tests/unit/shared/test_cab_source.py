@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from shared.cab_source import opened_source, sas_expiry, source_facts
-from shared.errors import AgainLater, BadAnswer, BadInput, CabferryError, CabUnavailable, FreshUrl
-from shared.untrusted_source import UntrustedSource
+from shared.cabs.source import opened_source, sas_expiry, source_facts
+from shared.core.errors import AgainLater, BadAnswer, BadInput, CabferryError, CabUnavailable, FreshUrl
+from shared.web.untrusted_source import UntrustedSource
 from tests.support.loopback import Answer, LoopbackServer, in_turn
 
 BODY = b"PK\x03\x04 a cab"

@@ -13,8 +13,8 @@ import pycurl
 import pytest
 
 from local.simulator.certificates import make_certificates
-from shared.connections import Connections
-from shared.errors import BadInput
+from shared.core.errors import BadInput
+from shared.web.connections import Connections
 from tests.support.loopback import Answer, LoopbackServer, Seen, in_turn
 
 

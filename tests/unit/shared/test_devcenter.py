@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from shared.devcenter import ReportRun, Schedule
-from shared.errors import AgainLater, BadAnswer, BadInput, CabferryError, NeedsPerson, Never
+from shared.core.errors import AgainLater, BadAnswer, BadInput, CabferryError, NeedsPerson, Never
+from shared.devcenter.client import ReportRun, Schedule
 from tests.support.loopback import Answer, LoopbackServer, Seen, in_turn
 
 from .devcenter_client import FAILURE, WINDOW, CountingIdentity, dev_center

@@ -7,12 +7,12 @@ from collections.abc import Callable
 import pytest
 from azure.core.credentials import AccessToken
 
-from shared.access_tokens import AccessTokens
-from shared.cab_container import CabLabels
-from shared.direct_copy import DirectCopy
-from shared.errors import AgainLater
-from shared.storage_errors import RefusedError
-from shared.storage_wire import Authorization, BearerToken, SharedKey, StorageWire
+from shared.cabs.container import CabLabels
+from shared.cabs.direct_copy import DirectCopy
+from shared.core.errors import AgainLater
+from shared.identity.access_tokens import AccessTokens
+from shared.storage.refusals import RefusedError
+from shared.storage.wire import Authorization, BearerToken, SharedKey, StorageWire
 from tests.support.loopback import Answer, LoopbackServer, Seen, in_turn
 
 KEY = SharedKey("cabs", base64.b64decode("UVpYSlFaWEo="))

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from shared import errors
-from shared.errors import AgainLater, BadAnswer, CabferryError
+from shared.core import errors
+from shared.core.errors import AgainLater, BadAnswer, CabferryError
 
 
 def drawn() -> dict[str, str]:

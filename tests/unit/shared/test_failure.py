@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.errors import BadInput
-from shared.failure import Failure, Window, blob_name, checked_cab_id
+from shared.core.errors import BadInput
+from shared.core.failure import Failure, Window, blob_name, checked_cab_id
 
 APPLICATION = "13984104677400476"
 HASH = "1fd83f6d-9fe0-96ec-2c47-ef08b65ccbed"

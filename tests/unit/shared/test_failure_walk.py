@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, cast
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.cab_container import CabContainer, StoredCab
-from shared.failure_walk import FailureWalk
-from shared.table_rows import Row
+from shared.cabs.container import CabContainer, StoredCab
+from shared.reconcile.walk import FailureWalk
+from shared.storage.table_rows import Row
 
 if TYPE_CHECKING:
-    from shared.cab_rows import CabRows
-    from shared.pull_rows import PullRows
+    from shared.progress.cabs import CabRows
+    from shared.progress.pulls import PullRows
 
 NOW = datetime.now(UTC)
 type Key = tuple[str, str]

@@ -5,7 +5,7 @@ from concurrent.futures import wait
 
 import pytest
 
-from shared.fair_pool import FairPool
+from shared.pull.pool import FairPool
 
 
 def test_a_short_lane_is_served_between_the_calls_of_a_long_one() -> None:

@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
-from shared.health_rows import Reconciled
+from shared.progress.health import Reconciled
 
 ALERTS = Path(__file__).parents[3] / "infra" / "app" / "alerts.bicep"
 PARSED = re.compile(r"parse Message with (?P<form>.+?) \|")

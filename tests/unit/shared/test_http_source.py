@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from shared import connections, http_source, storage_wire
-from shared.errors import AgainLater, AgainNow, BadAnswer, BadInput
-from shared.http_source import HttpSource, at_once_again, body_of, seen_in
-from shared.storage_wire import StorageWire, WireRequest
+from shared.core.errors import AgainLater, AgainNow, BadAnswer, BadInput
+from shared.storage import wire as storage_wire
+from shared.storage.wire import StorageWire, WireRequest
+from shared.web import connections, http_source
+from shared.web.http_source import HttpSource, at_once_again, body_of, seen_in
 from tests.support.loopback import Answer, LoopbackServer, in_turn
 
 

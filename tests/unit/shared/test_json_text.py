@@ -6,13 +6,13 @@ import sys
 import msgspec
 import pytest
 
-from shared.json_text import JsonError, decoded
+from shared.core.json_text import JsonError, decoded
 
 # In a process of its own, since what goes wrong ends the process. Threads change places as often as they can.
 _FIRST_USES = """
 import sys, threading, msgspec
 from typing import Annotated
-from shared.json_text import decoded
+from shared.core.json_text import decoded
 
 sys.setswitchinterval(1e-6)
 for _ in range(50):

@@ -8,7 +8,7 @@ import urllib3
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.errors import BadInput
+from shared.core.errors import BadInput
 
 from .devcenter_client import dev_center
 

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from schemathesis.specs.openapi.definitions import OPENAPI_31
 
-from shared.api_requests import CAB_STATE, CONTINUATION, LIMIT, PULL_STATE, PullRequest, QueryParameter
-from shared.errors import BadInput
-from shared.failure import Failure
-from shared.openapi import openapi
+from shared.api.openapi import openapi
+from shared.api.requests import CAB_STATE, CONTINUATION, LIMIT, PULL_STATE, PullRequest, QueryParameter
+from shared.core.errors import BadInput
+from shared.core.failure import Failure
 
 DOCUMENT: dict[str, Any] = json.loads(msgspec.json.encode(openapi()))
 OPERATIONS = [

@@ -8,10 +8,10 @@ from functools import partial
 
 import pytest
 
-from shared import http_source
-from shared.errors import AgainLater, BadAnswer
-from shared.http_source import HttpSource, body_of
-from shared.paced_body import PacedBody
+from shared.core.errors import AgainLater, BadAnswer
+from shared.web import http_source
+from shared.web.http_source import HttpSource, body_of
+from shared.web.paced_body import PacedBody
 from tests.support.loopback import Answer, LoopbackServer, in_turn
 
 DRIP_SECONDS = 0.02

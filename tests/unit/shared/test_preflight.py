@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from shared.preflight import preflight
+from shared.preflight.run import preflight
 from tests.support.loopback import Answer, LoopbackServer, Seen
 
 KEY = "UVpYSlFaWEo="

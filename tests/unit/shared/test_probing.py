@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from shared.errors import AgainLater, SettingsError
-from shared.probing import Probe, ProbeFailed, ProbeResult, results, unreachable
+from shared.core.errors import AgainLater, SettingsError
+from shared.preflight.probing import Probe, ProbeFailed, ProbeResult, results, unreachable
 
 
 def raising(error: Exception) -> Probe:

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local.simulator.certificates import Certificates, make_certificates
-from shared.errors import AgainNow, BadAnswer
-from shared.http_source import HttpSource, body_of
-from shared.public_addresses import NotPublicError, PublicOnlyAdapter, is_public
+from shared.core.errors import AgainNow, BadAnswer
+from shared.web.http_source import HttpSource, body_of
+from shared.web.public_addresses import NotPublicError, PublicOnlyAdapter, is_public
 from tests.support.loopback import Answer, LoopbackServer, in_turn
 
 PUBLIC = ["20.150.1.1", "52.239.0.1", "2603:1030:c02::4", "::ffff:20.150.1.1", "64:ff9b::1496:101"]
@@ -201,7 +201,7 @@ def test_a_certificate_of_another_name_is_refused(
     """What protects the bytes where the address is public, and still a liar's."""
     server, _ = named
     dns["cabs.blob.core.windows.net"] = [["127.0.0.1"]]
-    monkeypatch.setattr("shared.public_addresses.is_public", lambda _: True)
+    monkeypatch.setattr("shared.web.public_addresses.is_public", lambda _: True)
     with pytest.raises(AgainNow, match="SSLError"):
         body(f"https://cabs.blob.core.windows.net:{server.port}/k/b")
     assert server.seen == []

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.errors import BadInput
-from shared.failure import Failure, Window
-from shared.pull_message import PullMessage, failure_named_in
+from shared.core.errors import BadInput
+from shared.core.failure import Failure, Window
+from shared.progress.messages import PullMessage, failure_named_in
 
 FAILURE = Failure("13984104677400476", "1fd83f6d-9fe0-96ec-2c47-ef08b65ccbed")
 NAMED = {"applicationId": FAILURE.application_id, "failureHash": FAILURE.failure_hash}

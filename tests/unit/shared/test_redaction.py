@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import redaction
-from shared.redaction import excerpt, guard_logs, never_show, redact
+from shared.core import redaction
+from shared.core.redaction import excerpt, guard_logs, never_show, redact
 
 # Characters that the texts around a secret do not hold, so that any piece of one is known by sight.
 SECRET = "QZXJQZXJ/QZX+JQZXJ"

@@ -5,11 +5,11 @@ from typing import IO
 
 import pytest
 
-from shared.access_tokens import AccessTokens
-from shared.devcenter import ReportRun
-from shared.errors import AgainLater, AgainNow, BadAnswer, BadInput, CabferryError, NeedsPerson
-from shared.report_file import ReportFiles
-from shared.untrusted_source import UntrustedSource
+from shared.core.errors import AgainLater, AgainNow, BadAnswer, BadInput, CabferryError, NeedsPerson
+from shared.devcenter.client import ReportRun
+from shared.identity.access_tokens import AccessTokens
+from shared.reports.file import ReportFiles
+from shared.web.untrusted_source import UntrustedSource
 from tests.support.loopback import Answer, LoopbackServer, in_turn
 
 from .devcenter_client import CountingIdentity

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from shared.cab_rows import CabFacts
-from shared.errors import BadInput
-from shared.failure import Failure
+from shared.core.errors import BadInput
+from shared.core.failure import Failure
+from shared.progress.cabs import CabFacts
 
 from .report_files import APPLICATION, CAB, FACTS, FAILURE, HASH, IHV_DRIVER, ROW, TOLD, read, text
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.errors import BadInput
-from shared.failure import Failure
-from shared.report_reader import read_report
+from shared.core.errors import BadInput
+from shared.core.failure import Failure
+from shared.reports.reader import read_report
 
 from .report_files import APPLICATION, IHV_DRIVER, ROW, read, text
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.errors import BadInput
-from shared.report_reader import read_report
+from shared.core.errors import BadInput
+from shared.reports.reader import read_report
 
 from .report_files import APPLICATION, CAB, FAILURE, ROW, read, text
 

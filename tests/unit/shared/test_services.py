@@ -2,9 +2,9 @@
 
 import pytest
 
-from shared.errors import SettingsError
+from shared.core.errors import SettingsError
+from shared.core.settings import Settings
 from shared.services import Services
-from shared.settings import Settings
 
 KEY = "QZXJQZXJ"
 

@@ -5,8 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from shared.errors import SettingsError
-from shared.settings import SETTINGS, Settings, binding_expression, cab_places, devcenter_access, is_loopback
+from shared.core.errors import SettingsError
+from shared.core.settings import SETTINGS, Settings, binding_expression, cab_places, devcenter_access
+from shared.core.urls import is_loopback
 
 SECRET = "Kn0wnOnlyToTheOwner"
 LEAST = {"CAB_STORAGE": "AccountName=a;AccountKey=b", "DEVCENTER_ACCESS_TOKEN": "token"}

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.errors import SettingsError
-from shared.settings import SETTINGS, Settings
+from shared.core.errors import SettingsError
+from shared.core.settings import SETTINGS, Settings
 
 SECRET = "Kn0wnOnlyToTheOwner"
 NAMES = [setting.name for setting in SETTINGS if setting.name != "CAB_STORAGE"]

@@ -3,14 +3,15 @@
 import pytest
 from azure.core.credentials import AccessToken
 
-from shared import access_tokens, cab_copy
-from shared.access_tokens import AccessTokens, FixedToken
-from shared.cab_batch import BatchCab
-from shared.cab_container import CabLabels
-from shared.devcenter import ReportRun
-from shared.settings import Settings
-from shared.storage_clients import StorageClients
-from shared.storage_wire import SharedKey, WireRequest
+from shared.cabs import copy as cab_copy
+from shared.cabs.container import CabLabels
+from shared.core.settings import Settings
+from shared.devcenter.batch import BatchCab
+from shared.devcenter.client import ReportRun
+from shared.identity import access_tokens
+from shared.identity.access_tokens import AccessTokens, FixedToken
+from shared.storage.clients import StorageClients
+from shared.storage.wire import SharedKey, WireRequest
 
 SECRET = "QZXJQZXJQZXJ"
 URL = f"https://cabs09.blob.core.windows.net/k/b.zip?sv=1&sig={SECRET}"

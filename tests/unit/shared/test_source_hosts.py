@@ -7,8 +7,8 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.errors import BadInput
-from shared.source_hosts import carries_sas, checked_source
+from shared.core.errors import BadInput
+from shared.web.source_hosts import carries_sas, checked_source
 
 AZURE = (".blob.core.windows.net",)
 LOCAL = (".blob.core.windows.net", "127.0.0.1")

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows sends n
 
 WORKING = """
 import threading
-from shared import stopping
+from shared.core import stopping
 
 stopping.listen()
 begun = threading.Event()
@@ -32,7 +32,7 @@ threading.Event().wait()
 """
 IDLE = """
 import threading
-from shared import stopping
+from shared.core import stopping
 
 stopping.listen()
 stopping.listen()
@@ -41,7 +41,7 @@ threading.Event().wait()
 """
 LISTENED = """
 import signal, sys, threading
-from shared import stopping
+from shared.core import stopping
 
 signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(f"heard {number}, stopping: {stopping.is_stopping()}"))
 stopping.listen()

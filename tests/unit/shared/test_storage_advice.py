@@ -2,8 +2,8 @@
 
 import pytest
 
-from shared.storage_advice import BLOBS, QUEUES, ROWS, advice
-from shared.storage_errors import Refusal
+from shared.preflight.storage_advice import BLOBS, QUEUES, ROWS, advice
+from shared.storage.refusals import Refusal
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from azure.core.credentials import AccessToken
 from azure.storage.blob import BlobServiceClient
 
 from local.simulator.certificates import Certificates, make_certificates
-from shared.access_tokens import AccessTokens, SharedCredential
+from shared.identity.access_tokens import AccessTokens, SharedCredential
 from tests.support.loopback import Answer, LoopbackServer, in_turn
 
 CHALLENGE = (

@@ -13,8 +13,8 @@ from azure.core.exceptions import (
     ServiceResponseError,
 )
 
-from shared.errors import AgainLater, BadAnswer, CabferryError, LeaseLost, NeedsPerson, Never
-from shared.storage_errors import storage_errors
+from shared.core.errors import AgainLater, BadAnswer, CabferryError, LeaseLost, NeedsPerson, Never
+from shared.storage.refusals import storage_errors
 
 
 def refusal(status: int, headers: Mapping[str, str] | None = None, message: str = "refused") -> HttpResponseError:

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from shared.errors import BadInput, Never
-from shared.settings import CabStorage
-from shared.storage_clients import StorageClients
-from shared.table_rows import TableRows
+from shared.core.errors import BadInput, Never
+from shared.core.settings import CabStorage
+from shared.storage.clients import StorageClients
+from shared.storage.table_rows import TableRows
 from tests.support.loopback import Answer, LoopbackServer
 
 # What Azure answers to a continuation that it never gave; Azurite shows an empty page.

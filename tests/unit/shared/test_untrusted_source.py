@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
-from shared.errors import AgainLater, BadAnswer, BadInput
-from shared.http_source import body_of
-from shared.untrusted_source import UntrustedSource
+from shared.core.errors import AgainLater, BadAnswer, BadInput
+from shared.web.http_source import body_of
+from shared.web.untrusted_source import UntrustedSource
 from tests.support.loopback import Answer, LoopbackServer, Seen, in_turn
 
 TOKEN = {"Authorization": "Bearer QZXJ", "x-ms-version": "2020-10-02"}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.waits import growing_wait, wait_asked
+from shared.core.backoff import growing_wait, wait_asked
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 SENTENCE = '{"statusCode":429,"message":"Rate limit is exceeded. Try again in 14 seconds."}'

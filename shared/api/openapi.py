@@ -1,0 +1,247 @@
+"""The OpenAPI 3.1 document of the HTTP API, made of the types that decode and encode it.
+
+`tests/integration/test_indexing.py` holds it against the functions that the host indexes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from msgspec.json import schema_components
+
+from shared.api.models import (
+    BODY_BYTES,
+    ApplicationId,
+    CabsPage,
+    CheckBody,
+    FailureHash,
+    Problem,
+    PullBody,
+    PullsAccepted,
+    PullsAsked,
+    PullsPage,
+    RunsPage,
+)
+from shared.api.requests import CAB_STATE, CONTINUATION, LIMIT, PULL_STATE
+from shared.api.state import HealthBody, PreflightBody
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from shared.api.requests import QueryParameter
+
+type Json = dict[str, Any]
+_REF = "#/components/schemas/{name}"
+_PATH_PARAMETERS: Mapping[str, Any] = {"applicationId": ApplicationId, "failureHash": FailureHash}
+
+# What each status means, wherever it comes.
+_PROBLEMS = {
+    HTTPStatus.BAD_REQUEST: "The request is not what it should be.",
+    HTTPStatus.NOT_FOUND: "Nobody asked for this pull.",
+    HTTPStatus.CONFLICT: "The pull is in another state.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"The body has more than {BODY_BYTES} bytes.",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is declared as something else than JSON.",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "Something that nobody foresaw; the app's log has it.",
+    HTTPStatus.BAD_GATEWAY: "A person is needed at the Dev Center or at storage.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "A setting is missing, or something is busy.",
+}
+_ANYWHERE = (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE)
+_HEADERS = {
+    "Location": "Where the pull can be looked at; the list of pulls where there are several.",
+    "Retry-After": "Seconds after which it is worth looking, or asking again.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Operation:
+    """One call.
+
+    Args:
+        function: The name of the function that answers it.
+        method: In lower case.
+        path: With the parameters in braces.
+        summary: What it does.
+        answer: The type of the body where all is well.
+        status: The status where all is well.
+        query: The parameters of its query.
+        body: The type of its body; None where it has none.
+        refusals: Further statuses, each with a problem.
+    """
+
+    function: str
+    method: str
+    path: str
+    summary: str
+    answer: Any
+    status: HTTPStatus = HTTPStatus.OK
+    query: tuple[QueryParameter[Any], ...] = ()
+    body: Any = None
+    refusals: tuple[HTTPStatus, ...] = ()
+
+    @property
+    def types(self) -> Iterator[Any]:
+        """Yield the types whose schemas it needs."""
+        yield self.answer
+        yield from (each.form for each in self.query)
+        if self.body:
+            yield self.body
+
+
+_PULL = "/api/pulls/{applicationId}/{failureHash}"
+_OPERATIONS = (
+    _Operation(
+        "request_pull",
+        "post",
+        "/api/pulls",
+        "Ask for pulls.",
+        PullsAccepted,
+        HTTPStatus.ACCEPTED,
+        body=PullsAsked,
+        refusals=(
+            HTTPStatus.BAD_REQUEST,
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        ),
+    ),
+    _Operation(
+        "list_pulls",
+        "get",
+        "/api/pulls",
+        "Tell how the pulls stand, a page at a time.",
+        PullsPage,
+        query=(PULL_STATE, LIMIT, CONTINUATION),
+        refusals=(HTTPStatus.BAD_REQUEST,),
+    ),
+    _Operation(
+        "show_pull",
+        "get",
+        _PULL,
+        "Tell how one pull stands.",
+        PullBody,
+        refusals=(HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND),
+    ),
+    _Operation(
+        "list_cabs",
+        "get",
+        f"{_PULL}/cabs",
+        "Tell what became of a failure's cabs, a page at a time.",
+        CabsPage,
+        query=(CAB_STATE, LIMIT, CONTINUATION),
+        refusals=(HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND),
+    ),
+    _Operation(
+        "retry_pull",
+        "post",
+        f"{_PULL}/retry",
+        "Send a Failed pull back to the queue, with its own days.",
+        PullsAccepted,
+        HTTPStatus.ACCEPTED,
+        refusals=(HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    ),
+    _Operation(
+        "list_runs",
+        "get",
+        "/api/reports",
+        "Tell which report runs were seen, a page at a time.",
+        RunsPage,
+        query=(LIMIT, CONTINUATION),
+        refusals=(HTTPStatus.BAD_REQUEST,),
+    ),
+    _Operation("request_check", "post", "/api/reports/check", "Check the reports now.", CheckBody),
+    _Operation("health", "get", "/api/health", "Tell whether the app is alive and set up.", HealthBody),
+    _Operation(
+        "preflight",
+        "get",
+        "/api/preflight",
+        "Ask everything that a pull needs, and tell what each answered and what to do.",
+        PreflightBody,
+    ),
+    _Operation("show_openapi", "get", "/api/openapi.json", "Show this document.", dict[str, Any]),
+)
+
+
+@cache
+def openapi() -> Json:
+    """Return the document."""
+    wanted = [Problem, *_PATH_PARAMETERS.values(), *(each for one in _OPERATIONS for each in one.types)]
+    schemas, components = schema_components(wanted, ref_template=_REF)
+    # In the order in which they were asked for.
+    found = iter(schemas)
+    problem = {"application/problem+json": {"schema": next(found)}}
+    places = {name: next(found) for name in _PATH_PARAMETERS}
+    paths: dict[str, Json] = {}
+    for each in _OPERATIONS:
+        paths.setdefault(each.path, {})[each.method] = _operation(each, found, places, problem)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Cabferry",
+            "version": "1",
+            "description": "Keeps every failure cab that Microsoft holds for your drivers in your own blob container.",
+        },
+        "security": [{"functionKey": []}, {"functionCode": []}],
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {
+                "functionKey": {"type": "apiKey", "in": "header", "name": "x-functions-key"},
+                "functionCode": {"type": "apiKey", "in": "query", "name": "code"},
+            },
+        },
+    }
+
+
+def _operation(each: _Operation, found: Iterator[Json], places: Mapping[str, Json], problem: Json) -> Json:
+    answer = _answer(each, next(found))
+    parameters = [
+        {"name": name, "in": "path", "required": True, "schema": schema}
+        for name, schema in places.items()
+        if f"{{{name}}}" in each.path
+    ]
+    parameters += [
+        {
+            "name": one.name,
+            "in": "query",
+            "description": one.meaning,
+            "allowEmptyValue": True,
+            "schema": _with_default(next(found), one.default),
+        }
+        for one in each.query
+    ]
+    refusals = {
+        str(status.value): {
+            "description": _PROBLEMS[status],
+            "content": problem,
+            **(_headers("Retry-After") if status is HTTPStatus.SERVICE_UNAVAILABLE else {}),
+        }
+        for status in (*each.refusals, *_ANYWHERE)
+    }
+    told: Json = {
+        "operationId": each.function,
+        "summary": each.summary,
+        "parameters": parameters,
+        "responses": {
+            str(each.status.value): answer,
+            "401": {"description": "The function key is missing or wrong; the Functions host says so, without a body."},
+            **refusals,
+        },
+    }
+    if each.body:
+        told["requestBody"] = {"required": True, "content": {"application/json": {"schema": next(found)}}}
+    return told
+
+
+def _answer(each: _Operation, schema: Json) -> Json:
+    answer = {"description": each.status.phrase, "content": {"application/json": {"schema": schema}}}
+    return {**answer, **(_headers(*_HEADERS) if each.status is HTTPStatus.ACCEPTED else {})}
+
+
+def _headers(*names: str) -> Json:
+    return {"headers": {name: {"description": _HEADERS[name], "schema": {"type": "string"}} for name in names}}
+
+
+def _with_default(schema: Json, default: object) -> Json:
+    return {**schema, "default": default} if default else schema

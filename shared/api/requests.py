@@ -1,0 +1,166 @@
+"""Read what callers of the HTTP API send: bodies and queries, of which each error says what to send instead."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from shared.api.models import PullAsked
+from shared.core.errors import BadInput
+from shared.core.failure import Failure, Window
+from shared.core.json_text import JsonError, decoded
+from shared.core.redaction import excerpt
+from shared.progress.cabs import CabState
+from shared.progress.pulls import PullState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_MOST_ROWS = 1_000
+_WHOLE = re.compile(r"\d+", re.ASCII)
+_KEYS = {"PartitionKey", "RowKey"}
+
+
+@dataclass(frozen=True, slots=True)
+class PullRequest:
+    """The body of `POST /api/pulls`, decoded.
+
+    Args:
+        failures: The distinct failures to pull, in the order of the body.
+        window: The days to ask for; None where the body leaves them to the app.
+    """
+
+    failures: tuple[Failure, ...]
+    window: Window | None
+
+    @classmethod
+    def decode(cls, body: bytes) -> PullRequest:
+        """Read a body.
+
+        Raises:
+            BadInput: It is not what it should be; says what, and where.
+        """
+        try:
+            asked = decoded(body, PullAsked)
+            json.loads(body, object_pairs_hook=_once)
+        except JsonError as error:
+            raise BadInput(f"the body is not a pull request: {excerpt(str(error))}") from None
+        if (asked.failure_hash is None) == (asked.failure_hashes is None):
+            raise BadInput("the body must have failureHash or failureHashes, and not both")
+        hashes = [asked.failure_hash] if asked.failure_hash is not None else asked.failure_hashes or []
+        if (asked.start_date is None) != (asked.end_date is None):
+            raise BadInput("the body must have startDate and endDate, or neither")
+        window = Window(asked.start_date, asked.end_date) if asked.start_date and asked.end_date else None
+        return cls(tuple(dict.fromkeys(Failure(asked.application_id, each) for each in hashes)), window)
+
+
+@dataclass(frozen=True, slots=True)
+class QueryParameter[T]:
+    """A parameter of a query, which may be left out or empty.
+
+    Args:
+        name: As in the address.
+        form: The type that it must have, for msgspec; a text is read as a number where the type is one.
+        meaning: What it does.
+        default: What it is where it is left out.
+    """
+
+    name: str
+    form: Any
+    meaning: str
+    default: T
+
+    def read(self, query: Mapping[str, str]) -> T:
+        """Return its value in a query.
+
+        Raises:
+            BadInput: It is not what it should be.
+        """
+        text = query.get(self.name, "")
+        if not text:
+            return self.default
+        try:
+            value: T = msgspec.convert(text, self.form, strict=_WHOLE.fullmatch(text) is None)
+        except msgspec.ValidationError:
+            raise BadInput(f"{self.name} is {excerpt(text, 40)!r}, not {self._wanted}") from None
+        return value
+
+    @property
+    def _wanted(self) -> str:
+        return str(msgspec.json.schema(self.form)["description"])
+
+
+def _one_of(states: type[PullState | CabState]) -> Any:
+    return Annotated[states, Meta(description=f"one of {', '.join(states)}")]
+
+
+LIMIT = QueryParameter[int](
+    "limit",
+    Annotated[int, Meta(ge=1, le=_MOST_ROWS, description=f"a whole number from 1 to {_MOST_ROWS}")],
+    "The most rows of a page; it may have fewer, and is the last only where continuation is null.",
+    100,
+)
+CONTINUATION = QueryParameter[str](
+    "continuation",
+    Annotated[str, Meta(pattern="^[A-Za-z0-9_=-]{0,2048}$", description="what an earlier page returned")],
+    "What the page before returned as its continuation.",
+    "",
+)
+PULL_STATE = QueryParameter[PullState | None]("state", _one_of(PullState), "Only pulls in this state.", None)
+CAB_STATE = QueryParameter[CabState | None]("state", _one_of(CabState), "Only cabs in this state.", None)
+
+
+@dataclass(frozen=True, slots=True)
+class PageAsked:
+    """Which page of rows a query asks for.
+
+    Args:
+        limit: The most rows of it.
+        after: Where the page before ended; None for the first.
+    """
+
+    limit: int
+    after: dict[str, str] | None
+
+    @classmethod
+    def parse(cls, query: Mapping[str, str]) -> PageAsked:
+        """Read a query.
+
+        Raises:
+            BadInput: A parameter is not what it should be.
+        """
+        return cls(LIMIT.read(query), _after(CONTINUATION.read(query)))
+
+
+def continuation_text(following: dict[str, str] | None) -> str | None:
+    """Return what continues after a page as text for a URL; None where nothing does."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(following)).decode() if following else None
+
+
+def _after(text: str) -> dict[str, str] | None:
+    if not text:
+        return None
+    try:
+        after = decoded(
+            base64.b64decode(text.encode("ascii", "replace"), altchars=b"-_", validate=True), dict[str, str]
+        )
+    except (binascii.Error, JsonError):
+        raise BadInput("continuation is not one that an earlier page returned") from None
+    if set(after) != _KEYS:
+        raise BadInput("continuation is not one that an earlier page returned")
+    return after
+
+
+def _once(pairs: list[tuple[str, object]]) -> None:
+    """Refuse a name that comes twice, of which parsers take the first, the last or neither (RFC 8259, section 4)."""
+    names = [name for name, _ in pairs]
+    for name in names:
+        if names.count(name) > 1:
+            raise JsonError(f"{name} comes twice")

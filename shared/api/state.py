@@ -1,0 +1,106 @@
+"""What the HTTP API tells of the app itself: its health, and what the preflight found."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from shared.api.models import Count, Moment, moment_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shared.preflight.health import Health
+    from shared.preflight.probing import ProbeResult
+    from shared.progress.circuit import Outage
+    from shared.progress.health import Reconciled
+
+
+class ProbeBody(Struct, frozen=True, rename="camel"):
+    """What one check of the preflight found."""
+
+    name: Annotated[str, Meta(description="settings, token, reportdata, cabdownloadbatch, container, tables, ..")]
+    ok: bool
+    answered: Annotated[str, Meta(description="What the other side answered, without secrets.")]
+    milliseconds: Annotated[Count, Meta(description="How long that took.")]
+    what_to_do: Annotated[str | None, Meta(description="What a person should do; null where it is ok.")]
+
+
+class PreflightBody(Struct, frozen=True):
+    """Whether everything that a pull needs answers."""
+
+    ready: Annotated[bool, Meta(description="Whether every check is ok.")]
+    checks: list[ProbeBody]
+
+    @classmethod
+    def of(cls, results: Sequence[ProbeResult]) -> PreflightBody:
+        """Return what the preflight found as the API tells it."""
+        checks = [
+            ProbeBody(each.name, each.is_ok, each.answered, each.milliseconds, each.what_to_do) for each in results
+        ]
+        return cls(all(each.is_ok for each in results), checks)
+
+
+class CircuitBody(Struct, frozen=True, rename="camel"):
+    """Calls of the Dev Center that fail in a row."""
+
+    kind: Annotated[str, Meta(description="401, 403, token or unreachable.")]
+    error: Annotated[str, Meta(description="The last of them, and what to do.")]
+    failures: Annotated[Count, Meta(description="How many, over all instances.")]
+    since: Annotated[Moment | None, Meta(description="When the app stopped asking; null while it still asks.")]
+    probe_at: Annotated[Moment | None, Meta(description="When it asks again, to see whether it works.")]
+
+    @classmethod
+    def of(cls, outage: Outage) -> CircuitBody:
+        """Return an outage as the API tells it."""
+        probe_at = outage.probe_at if outage.since else None
+        return cls(outage.kind, outage.error, outage.failures, moment_text(outage.since), moment_text(probe_at))
+
+
+class ReconcileBody(Struct, frozen=True, rename="camel"):
+    """What the last run of the reconcile found."""
+
+    at: Annotated[Moment | None, Meta(description="When it began.")]
+    missing: Annotated[Count, Meta(description="Cabs that could still be had and are not in the container.")]
+    expiring_within_48_hours: Annotated[
+        Count, Meta(description="Those of them that Microsoft deletes within 48 hours.")
+    ]
+    lost: Annotated[
+        Count, Meta(description="Cabs that Microsoft deleted before they could be copied, new in this run.")
+    ]
+    failed_pulls: Annotated[Count, Meta(description="Pulls that stand as Failed.")]
+    poison: Annotated[Count, Meta(description="Messages kept because no pull could be made of them.")]
+    error: Annotated[str | None, Meta(description="What kept it from looking everywhere.")]
+
+    @classmethod
+    def of(cls, found: Reconciled) -> ReconcileBody:
+        """Return what was found as the API tells it."""
+        return cls(
+            at=moment_text(found.at),
+            missing=found.missing,
+            expiring_within_48_hours=found.expiring_within_48_hours,
+            lost=found.lost,
+            failed_pulls=found.failed_pulls,
+            poison=found.poison,
+            error=found.error or None,
+        )
+
+
+class HealthBody(Struct, frozen=True):
+    """Whether the app is well."""
+
+    status: Annotated[Literal["ok", "degraded"], Meta(description="degraded: a person should look.")]
+    circuit: Annotated[CircuitBody | None, Meta(description="What fails at the Dev Center; null where nothing does.")]
+    reconcile: Annotated[ReconcileBody | None, Meta(description="null before its first run.")]
+    storage: Annotated[str | None, Meta(description="Why the cab storage could not be asked for these.")]
+
+    @classmethod
+    def of(cls, health: Health) -> HealthBody:
+        """Return how the app stands as the API tells it."""
+        return cls(
+            status="degraded" if health.is_degraded else "ok",
+            circuit=CircuitBody.of(health.outage) if health.outage else None,
+            reconcile=ReconcileBody.of(health.reconciled) if health.reconciled else None,
+            storage=health.storage or None,
+        )

@@ -1,0 +1,49 @@
+"""Copy Blob From URL: the one request that is made for every cab."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlencode
+
+from shared.storage.wire import StorageWire, WireRequest
+
+if TYPE_CHECKING:
+    from shared.cabs.container import CabLabels
+
+
+class DirectCopy:
+    """Copy blobs into one container, each with a single request that moves no byte through this process.
+
+    The request: https://learn.microsoft.com/rest/api/storageservices/copy-blob-from-url
+
+    Args:
+        wire: The blob service.
+        container: The container's name.
+    """
+
+    def __init__(self, wire: StorageWire, container: str) -> None:
+        self._wire, self._path = wire, f"{wire.base_path}/{container}/"
+
+    def copy(self, blob_name: str, source_url: str, labels: CabLabels) -> None:
+        """Copy one blob, unless there is one of that name.
+
+        Args:
+            blob_name: Where it goes.
+            source_url: What is copied, with its SAS, byte for byte.
+            labels: What the new blob carries.
+
+        Raises:
+            RefusedError: The service refused; among the reasons, that the blob exists.
+            AgainLater: The service is busy or not to be reached, even after some tries.
+        """
+        tags = {"x-ms-tags": urlencode(labels.tags)} if labels.tags else {}
+        headers = {
+            "x-ms-copy-source": source_url,
+            "x-ms-requires-sync": "true",
+            "If-None-Match": "*",
+            **{f"x-ms-meta-{name}": value for name, value in labels.metadata.items()},
+            **tags,
+        }
+        request = WireRequest("PUT", self._path + quote(blob_name, safe="/~"), {}, headers)
+        self._wire.send(request, blob_name, HTTPStatus.ACCEPTED)

@@ -1,0 +1,368 @@
+"""Every setting of the app: its name, default, parser and meaning, in one place.
+
+Imports nothing but the standard library, so that indexing the functions costs nothing and cannot fail here. A setting
+that is missing or malformed is an error of the call that needs it, and names the setting; it never keeps the app from
+indexing.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Self
+from urllib.parse import urlsplit
+
+from shared.core.errors import SettingsError
+from shared.core.redaction import never_show
+from shared.core.urls import is_loopback
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Declare one setting.
+
+    Args:
+        name: The name of the environment variable, which is also the app setting in Azure.
+        default: What is used when it is not set; None where nothing can be assumed.
+        meaning: One line for the table in the docs.
+        secret: Whether its value must never be shown.
+    """
+
+    name: str
+    default: str | None
+    meaning: str
+    secret: bool = False
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        "DEVCENTER_BASE_URL",
+        "https://manage.devcenter.microsoft.com",
+        "where the Hardware Dev Center API answers",
+    ),
+    Setting("DEVCENTER_TENANT_ID", None, "tenant of the Entra application that was added to Partner Center"),
+    Setting("DEVCENTER_CLIENT_ID", None, "client id of that application"),
+    Setting("DEVCENTER_CLIENT_SECRET", None, "its secret; in Azure a Key Vault reference", secret=True),
+    Setting(
+        "DEVCENTER_MANAGED_IDENTITY_CLIENT_ID",
+        None,
+        "instead of a secret: this identity's token is the application's federated assertion",
+    ),
+    Setting("DEVCENTER_ACCESS_TOKEN", None, "a fixed token, for local use", secret=True),
+    Setting(
+        "DEVCENTER_STORAGE_TENANT_ID",
+        None,
+        "tenant for reports that need a storage token; DEVCENTER_TENANT_ID where it is not set",
+    ),
+    Setting("REPORT_IDS", "", "comma-separated report ids; empty means every active schedule that the API lists"),
+    Setting("REPORT_POLL_SCHEDULE", "0 */30 * * * *", "when reports are checked (NCRONTAB, UTC)"),
+    Setting("RECONCILE_SCHEDULE", "0 20 */6 * * *", "when what is stuck or missing is put right (NCRONTAB, UTC)"),
+    Setting("REPORT_LOOKBACK_DAYS", "5", "how far back report runs are asked for, in days"),
+    Setting("CAB_LOOKBACK_DAYS", "30", "how far back a pull asks for cabs, in days"),
+    Setting(
+        "CAB_STORAGE",
+        None,
+        "connection string of the cab storage, or CAB_STORAGE__blobServiceUri, __queueServiceUri, __tableServiceUri "
+        "(and __credential, __clientId) for an identity",
+        secret=True,
+    ),
+    Setting("CAB_CONTAINER", "failure-cabs", "the container that receives the cabs"),
+    Setting("CAB_QUEUE", "cab-pulls", "the queue of pulls; its poison queue has -poison appended"),
+    Setting(
+        "CAB_SOURCE_HOSTS",
+        ".blob.core.windows.net",
+        "comma-separated host suffixes that a cabUrl or report location may have; https only, but for a loopback host",
+    ),
+    Setting("PULL_CONCURRENCY", "32", "copies in flight within one pull, and at most within one worker"),
+    Setting(
+        "PULL_PAGES_IN_FLIGHT",
+        "1",
+        "pages of one batch on their way at once, where the rows to come are known; one is always fetched ahead",
+    ),
+    Setting(
+        "PULL_TIME_BUDGET",
+        "1200",
+        "seconds after which a pull hands on to a new message; below functionTimeout",
+    ),
+    Setting("PULL_LEASE_SECONDS", "60", "how long a row stays its owner's without a renewal"),
+    Setting("PULL_MAX_ATTEMPTS", "10", "again-later tries without progress before a pull is Failed"),
+    Setting("MAX_CABS_PER_FAILURE", "0", "newest cabs to keep of each failure; 0 means all"),
+    Setting("RETENTION_DAYS", "30", "age in days at which the container's lifecycle rule removes a cab"),
+)
+_BY_NAME = {setting.name: setting for setting in SETTINGS}
+# What is secret within a connection string.
+_KEYS = re.compile(r"(?:AccountKey|SharedAccessSignature)=([^;]+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class CabStorage:
+    """Where the cabs, the queue and the tables live: a connection string, or service URIs with an identity.
+
+    Args:
+        connection_string: All of it; None with an identity.
+        blob_uri: The blob service.
+        queue_uri: The queue service.
+        table_uri: The table service.
+        client_id: Which user-assigned identity; None for the app's own, or whatever a developer's machine has.
+        managed_identity: Whether nothing but a managed identity is tried.
+    """
+
+    connection_string: str | None = field(repr=False)
+    blob_uri: str
+    queue_uri: str
+    table_uri: str
+    client_id: str | None
+    managed_identity: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DevCenterAccess:
+    """How the app signs in to the Dev Center: exactly one of secret, managed identity and fixed token is set."""
+
+    base_url: str
+    tenant_id: str
+    client_id: str
+    client_secret: str | None = field(repr=False)
+    managed_identity_client_id: str | None
+    access_token: str | None = field(repr=False)
+    storage_tenant_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything the work needs to know from its environment, parsed."""
+
+    devcenter: DevCenterAccess
+    storage: CabStorage
+    container: str
+    queue: str
+    source_hosts: tuple[str, ...]
+    report_ids: tuple[str, ...]
+    report_lookback: timedelta
+    cab_lookback: timedelta
+    pull_concurrency: int
+    pull_pages_in_flight: int
+    pull_time_budget: timedelta
+    pull_lease: timedelta
+    pull_max_attempts: int
+    max_cabs_per_failure: int
+    retention: timedelta
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """Parse every setting.
+
+        Args:
+            environment: Names and values, as the Functions host hands app settings to the worker.
+
+        Raises:
+            SettingsError: Names every setting that is missing or malformed, all at once, and shows no secret.
+        """
+        read = _Reader(environment)
+        settings = cls(
+            devcenter=read.devcenter(),
+            storage=read.storage(),
+            container=read.container(),
+            queue=read.queue(),
+            source_hosts=read.source_hosts(),
+            report_ids=read.report_ids(),
+            report_lookback=timedelta(days=read.whole("REPORT_LOOKBACK_DAYS", 1, 90)),
+            cab_lookback=timedelta(days=read.whole("CAB_LOOKBACK_DAYS", 1, 365)),
+            pull_concurrency=read.whole("PULL_CONCURRENCY", 1, 256),
+            pull_pages_in_flight=read.whole("PULL_PAGES_IN_FLIGHT", 1, 16),
+            pull_time_budget=timedelta(seconds=read.whole("PULL_TIME_BUDGET", 1, 86_400)),
+            pull_lease=timedelta(seconds=read.whole("PULL_LEASE_SECONDS", 1, 3_600)),
+            pull_max_attempts=read.whole("PULL_MAX_ATTEMPTS", 1, 1_000),
+            max_cabs_per_failure=read.whole("MAX_CABS_PER_FAILURE", 0, 1_000_000),
+            retention=timedelta(days=read.whole("RETENTION_DAYS", 1, 3_650)),
+        )
+        read.raise_problems()
+        return settings
+
+
+@dataclass(frozen=True, slots=True)
+class CabPlaces:
+    """Where the cabs and the pulls of this app are."""
+
+    storage: CabStorage
+    container: str
+    queue: str
+
+
+def devcenter_access(environment: Mapping[str, str] = os.environ) -> DevCenterAccess:
+    """Parse the settings of the sign-in alone.
+
+    Raises:
+        SettingsError: Names those that are missing or malformed.
+    """
+    read = _Reader(environment)
+    access = read.devcenter()
+    read.raise_problems()
+    return access
+
+
+def cab_places(environment: Mapping[str, str] = os.environ) -> CabPlaces:
+    """Parse the settings of the cab storage alone.
+
+    Raises:
+        SettingsError: Names those that are missing or malformed.
+    """
+    read = _Reader(environment)
+    places = CabPlaces(read.storage(), read.container(), read.queue())
+    read.raise_problems()
+    return places
+
+
+def binding_expression(name: str) -> str:
+    """Return what a trigger's binding says for a setting: `%NAME%` where it is set, else its default.
+
+    The host refuses to index a function whose `%NAME%` it cannot resolve, and a default of ours is unknown to the host.
+    With this the app indexes, whatever is missing.
+
+    Args:
+        name: The setting's name.
+    """
+    return f"%{name}%" if os.environ.get(name) else default_of(name)
+
+
+def default_of(name: str) -> str:
+    """Return a setting's default, or an empty string where it has none."""
+    return _BY_NAME[name].default or ""
+
+
+class _Reader:
+    """Read settings one by one and keep what is wrong with them, so that one error can name them all."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self._problems: list[str] = []
+
+    def raise_problems(self) -> None:
+        if self._problems:
+            raise SettingsError("; ".join(self._problems) + ". docs/operate.md lists every setting.")
+
+    def text(self, name: str) -> str:
+        value = self._environment.get(name, "").strip() or default_of(name)
+        if _BY_NAME[name].secret:
+            never_show(value, *_KEYS.findall(value))
+        return value
+
+    def matching(self, name: str, pattern: str, meaning: str) -> str:
+        value = self.text(name)
+        self._check(re.fullmatch(pattern, value) is not None, f"{name} is {value!r}, which is not {meaning}")
+        return value
+
+    def container(self) -> str:
+        return self.matching("CAB_CONTAINER", r"(?=.{3,63}$)[a-z0-9]+(?:-[a-z0-9]+)*", "a container name")
+
+    def queue(self) -> str:
+        pattern = r"(?=.{3,56}$)[a-z0-9]+(?:-[a-z0-9]+)*"
+        return self.matching("CAB_QUEUE", pattern, "a queue name of at most 56 characters")
+
+    def whole(self, name: str, least: int, most: int) -> int:
+        value = self.text(name)
+        if not re.fullmatch(r"\d{1,9}", value) or not least <= int(value) <= most:
+            self._problems.append(f"{name} is {value!r}, which is not a whole number from {least} to {most}")
+            return least
+        return int(value)
+
+    def listed(self, name: str) -> tuple[str, ...]:
+        return tuple(part.strip() for part in self.text(name).split(",") if part.strip())
+
+    def report_ids(self) -> tuple[str, ...]:
+        ids = self.listed("REPORT_IDS")
+        for report_id in ids:
+            self._check(
+                re.fullmatch(r"[A-Za-z0-9-]{1,64}", report_id) is not None,
+                f"REPORT_IDS holds {report_id!r}, which is not a report id",
+            )
+        return ids
+
+    def source_hosts(self) -> tuple[str, ...]:
+        hosts = self.listed("CAB_SOURCE_HOSTS")
+        for host in hosts:
+            self._check(
+                re.fullmatch(r"\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*|::1", host) is not None,
+                f"CAB_SOURCE_HOSTS holds {host!r}, which is not a host or a suffix of one",
+            )
+        return tuple(host.lower() for host in hosts)
+
+    def devcenter(self) -> DevCenterAccess:
+        secret, identity, token = (
+            self.text(name) or None
+            for name in (
+                "DEVCENTER_CLIENT_SECRET",
+                "DEVCENTER_MANAGED_IDENTITY_CLIENT_ID",
+                "DEVCENTER_ACCESS_TOKEN",
+            )
+        )
+        if not token:
+            for name in ("DEVCENTER_TENANT_ID", "DEVCENTER_CLIENT_ID"):
+                self._check(bool(self.text(name)), f"{name} is missing")
+            self._check(
+                bool(secret or identity),
+                "DEVCENTER_CLIENT_SECRET is missing (or DEVCENTER_MANAGED_IDENTITY_CLIENT_ID in its place)",
+            )
+        self._check(
+            not (secret and identity),
+            "DEVCENTER_CLIENT_SECRET and DEVCENTER_MANAGED_IDENTITY_CLIENT_ID are both set; keep one",
+        )
+        return DevCenterAccess(
+            base_url=self._url("DEVCENTER_BASE_URL", self.text("DEVCENTER_BASE_URL")),
+            tenant_id=self.text("DEVCENTER_TENANT_ID"),
+            client_id=self.text("DEVCENTER_CLIENT_ID"),
+            client_secret=secret,
+            managed_identity_client_id=identity,
+            access_token=token,
+            storage_tenant_id=self.text("DEVCENTER_STORAGE_TENANT_ID") or self.text("DEVCENTER_TENANT_ID"),
+        )
+
+    def storage(self) -> CabStorage:
+        connection_string = self.text("CAB_STORAGE") or None
+        client_id, credential = (
+            self._environment.get(f"CAB_STORAGE__{name}", "").strip() for name in ("clientId", "credential")
+        )
+        self._check(
+            credential.lower() in {"", "managedidentity"},
+            f"CAB_STORAGE__credential is {credential!r}, which is not managedidentity",
+        )
+        uris = {
+            kind: self._environment.get(f"CAB_STORAGE__{kind}ServiceUri", "").strip()
+            for kind in ("blob", "queue", "table")
+        }
+        if connection_string is None and not any(uris.values()):
+            self._problems.append(
+                "CAB_STORAGE is missing (or CAB_STORAGE__blobServiceUri, CAB_STORAGE__queueServiceUri and "
+                "CAB_STORAGE__tableServiceUri in its place)"
+            )
+        elif connection_string is None:
+            for kind, uri in uris.items():
+                self._url(f"CAB_STORAGE__{kind}ServiceUri", uri)
+        return CabStorage(
+            connection_string=connection_string,
+            blob_uri=uris["blob"],
+            queue_uri=uris["queue"],
+            table_uri=uris["table"],
+            client_id=client_id or None,
+            managed_identity=bool(client_id) or credential.lower() == "managedidentity",
+        )
+
+    def _url(self, name: str, value: str) -> str:
+        """Take a service's URL without its trailing slash: https (http on loopback), no part that could be secret."""
+        try:
+            parts = urlsplit(value)
+            _ = parts.port  # raises where it is no number
+            good = (
+                parts.hostname is not None
+                and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname)))
+                and not (parts.query or parts.fragment or parts.username)
+            )
+        except ValueError:
+            good = False
+        self._check(good, f"{name} is {'missing' if not value else 'not an https URL without a query'}")
+        return value.rstrip("/")
+
+    def _check(self, good: bool, problem: str) -> None:
+        if not good:
+            self._problems.append(problem)

@@ -1,0 +1,288 @@
+"""The Hardware Dev Center API: schedules, report runs, and raw pages of the cab batch.
+
+Every fact about it stands in docs/api.md with its source. The service was last documented in 2020, so decoding is
+tolerant, and what cannot be decoded is quoted.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from urllib.parse import quote, urlencode, urlsplit
+
+import msgspec
+
+from shared.core.errors import BadAnswer, BadInput, NeedsPerson, Never
+from shared.core.failure import Failure, Window
+from shared.core.json_text import JsonError, decoded
+from shared.core.redaction import excerpt
+from shared.identity.access_tokens import AccessTokens
+from shared.web.http_source import HttpSource, at_once_again, body_of, raise_if_busy, seen_in
+
+PAGE_ROWS = 100
+_ANALYTICS = "/v1.0/my/analytics/"
+_BATCH = _ANALYTICS + "driver/cabdownloadbatch"
+_REPORTS = "/analytics/driver/"
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """One schedule of a failure report."""
+
+    report_id: str
+    is_active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRun:
+    """One run of a schedule.
+
+    Args:
+        report_id: The schedule's id.
+        report_datetime: When the run was made, as the API spells it: the run's identity within its schedule.
+        status: `Completed` (documented) and `Success` (seen) are finished; `Pending`, `In Progress`, `Failed`.
+        location: Where the file is; empty until it is finished. A SAS in it lives 12 hours.
+    """
+
+    report_id: str
+    report_datetime: str
+    status: str
+    location: str = field(repr=False)
+
+    def __str__(self) -> str:
+        return f"run {self.report_datetime} of report {self.report_id}"
+
+    @property
+    def is_finished(self) -> bool:
+        """Tell whether the file can be read."""
+        return self.status.lower() in {"completed", "success"} and bool(self.location)
+
+
+class DevCenter:
+    """Call the Dev Center as one Entra application.
+
+    Args:
+        base_url: Scheme and host; every token goes there and nowhere else.
+        tokens: The application's tokens.
+        source: The connections to use.
+        guard: Surrounds each call: the circuit breaker, which raises CircuitOpen in its place. None is a probe's.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        tokens: AccessTokens,
+        source: HttpSource,
+        guard: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        self._base, self._tokens, self._source, self._guard = base_url, tokens, source, guard
+
+    def schedules(self) -> list[Schedule]:
+        """List the schedules of the account (`GET /analytics/driver/report`).
+
+        Raises:
+            CabferryError: Sorted by what helps, as every call here.
+        """
+        what = "the list of report schedules"
+        return schedules_in(self.fetch_page(self.schedules_url, what), what)
+
+    def report_runs(self, report_id: str, window: Window) -> list[ReportRun]:
+        """List the runs of a schedule that were made within the window (`GET /analytics/driver/reportdata/{reportId}`).
+
+        Args:
+            report_id: The schedule's id.
+            window: Days on which a run was made.
+        """
+        what = f"the status of report {report_id}"
+        return runs_in(self.fetch_page(self.runs_url(report_id, window), what), report_id, what)
+
+    @property
+    def schedules_url(self) -> str:
+        """Return the address of the schedules."""
+        return f"{self._base}{_REPORTS}report"
+
+    def runs_url(self, report_id: str, window: Window) -> str:
+        """Return the address of a schedule's runs.
+
+        Args:
+            report_id: The schedule's id.
+            window: Days on which a run was made.
+        """
+        dates = {"startDate": window.start.isoformat(), "endDate": window.end.isoformat()}
+        return f"{self._base}{_REPORTS}reportdata/{quote(report_id, safe='')}?{urlencode(dates)}"
+
+    def batch_url(self, failure: Failure, window: Window, skip: int) -> str:
+        """Return the address of a page of the cab batch.
+
+        Args:
+            failure: Whose cabs.
+            window: Days of the cabs.
+            skip: How many rows come before the page.
+        """
+        query = {
+            "applicationId": failure.application_id,
+            "failureHash": failure.failure_hash,
+            "startDate": window.start.isoformat(),
+            "endDate": window.end.isoformat(),
+            "top": PAGE_ROWS,
+            "skip": skip,
+        }
+        return f"{self._base}{_BATCH}?{urlencode(query)}"
+
+    def next_url(self, link: str) -> str:
+        """Return where a page's next link leads.
+
+        A relative link is relative to `/v1.0/my/analytics/` and not percent-encoded (seen on sibling endpoints), so a
+        plain urljoin with the request's URL would give a wrong address.
+
+        Args:
+            link: As the page gave it: untrusted.
+
+        Raises:
+            BadInput: It leads to another host, which must never receive the token.
+        """
+        if link.startswith(("http:", "https:", "//")):
+            url = link if not link.startswith("//") else f"{urlsplit(self._base).scheme}:{link}"
+        elif link.startswith("/"):
+            url = self._base + link
+        else:
+            url = self._base + ("/" if link.startswith(_ANALYTICS[1:]) else _ANALYTICS) + link
+        if not self._is_ours(url):
+            raise BadInput(f"a next link leads away from {self._base}: {excerpt(link)}")
+        return quote(url, safe="%/:?#[]@!$&()*+,;=~'")
+
+    def fetch_page(self, url: str, what: str) -> bytes:
+        """Fetch a page of the cab batch.
+
+        Args:
+            url: From `batch_url` or `next_url`.
+            what: Names the page in errors.
+
+        Raises:
+            NeedsPerson: 401 with a fresh token too, or 403.
+            Never: The request itself is refused (400, 404).
+            AgainLater: 408, 429, 5xx, no connection, no answer in time.
+            BadAnswer: Anything else that is no page.
+        """
+        if not self._is_ours(url):
+            raise BadInput(f"{what}: {excerpt(url)} is not an address of {self._base}")
+        with self._guard():
+            return at_once_again(lambda: self._answer(url, what))
+
+    def _is_ours(self, url: str) -> bool:
+        try:
+            ours, theirs = urlsplit(self._base), urlsplit(url)
+            same_port = ours.port == theirs.port
+        except ValueError:
+            return False
+        named_plainly = not (theirs.username or theirs.password or "\\" in url or any(c < " " for c in url))
+        return named_plainly and same_port and (ours.scheme, ours.hostname) == (theirs.scheme, theirs.hostname)
+
+    def _answer(self, url: str, what: str) -> bytes:
+        token = self._tokens.current()
+        status, body = self._ask(url, token, what)
+        if status == HTTPStatus.UNAUTHORIZED and (fresh := self._tokens.renewed(token)) != token:
+            status, body = self._ask(url, fresh, what)
+        if status == HTTPStatus.OK:
+            return body
+        raise _refusal(status, seen_in(body, url), what)
+
+    def _ask(self, url: str, token: str, what: str) -> tuple[int, bytes]:
+        headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+        with self._source.get(url, headers, what) as response:
+            body = body_of(response, what)
+            raise_if_busy(response, body, what)
+            return response.status_code, body
+
+
+def schedules_in(body: bytes, what: str) -> list[Schedule]:
+    """Read the answer with the schedules.
+
+    Args:
+        body: The answer.
+        what: Names it in errors.
+
+    Raises:
+        BadAnswer: It is not what it should be, or holds an error.
+    """
+    rows = (_converted(row, _WireSchedule, what) for row in _rows(body, what))
+    return [Schedule(str(row.report_id), row.is_active is not False) for row in rows]
+
+
+def runs_in(body: bytes, report_id: str, what: str) -> list[ReportRun]:
+    """Read the answer with a schedule's runs.
+
+    Args:
+        body: The answer.
+        report_id: The schedule's id.
+        what: Names it in errors.
+
+    Raises:
+        BadAnswer: It is not what it should be, or holds an error.
+    """
+    rows = (_converted(row, _WireRun, what) for row in _rows(body, what))
+    return [
+        ReportRun(report_id, _told(row.ReportDatetime), _told(row.ReportStatus), row.ReportLocation or "")
+        for row in rows
+    ]
+
+
+def _told(text: str) -> str:
+    """Return what the API named, as it goes into tables, answers and logs."""
+    return excerpt(text, 100)
+
+
+def _rows(body: bytes, what: str) -> list[msgspec.Raw]:
+    envelope = _decoded(body, _Envelope, what)
+    for error in envelope.errors or ():
+        raise BadAnswer(f"{what}: the answer holds an error: {excerpt(bytes(error).decode('utf-8', 'replace'))}")
+    return envelope.data or []
+
+
+def _refusal(status: int, seen: str, what: str) -> Exception:
+    match status:
+        case HTTPStatus.UNAUTHORIZED:
+            return NeedsPerson(
+                f"{what}: the Dev Center does not accept the token (401): {seen}. Check that the Entra application of "
+                "DEVCENTER_CLIENT_ID is added to the Partner Center account.",
+                outage="401",
+            )
+        case HTTPStatus.FORBIDDEN:
+            return NeedsPerson(
+                f"{what}: access is forbidden (403): {seen}. Give the Entra application the Manager role in Partner "
+                "Center.",
+                outage="403",
+            )
+        case HTTPStatus.BAD_REQUEST | HTTPStatus.NOT_FOUND | HTTPStatus.GONE:
+            return Never(f"{what}: the request is refused ({status}): {seen}")
+        case _:
+            return BadAnswer(f"{what}: unexpected answer {status}: {seen}")
+
+
+class _Envelope(msgspec.Struct):
+    data: list[msgspec.Raw] | None
+    errors: list[msgspec.Raw] | None = None
+
+
+class _WireSchedule(msgspec.Struct, rename="camel"):
+    report_id: int | str
+    is_active: bool | None = None
+
+
+class _WireRun(msgspec.Struct):
+    # Named as the API names them.
+    ReportDatetime: str
+    ReportStatus: str
+    ReportLocation: str | None = None
+
+
+def _converted[T](raw: msgspec.Raw, wanted: type[T], what: str) -> T:
+    return _decoded(bytes(raw), wanted, what)
+
+
+def _decoded[T](body: bytes, wanted: type[T], what: str) -> T:
+    try:
+        return decoded(body, wanted)
+    except JsonError as error:
+        seen = excerpt(body.decode("utf-8", "replace"))
+        raise BadAnswer(f"{what}: the answer is not what it should be ({excerpt(str(error))}); seen: {seen}") from None

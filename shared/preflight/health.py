@@ -1,0 +1,67 @@
+"""Tell how the app stands, within seconds whatever is broken: its liveness must not hang on its storage."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from shared.core.errors import CabferryError
+from shared.core.settings import Settings
+from shared.services import services
+
+if TYPE_CHECKING:
+    from shared.progress.circuit import Outage
+    from shared.progress.health import Reconciled
+
+_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How the app stands.
+
+    Args:
+        outage: What keeps the Dev Center's circuit open, or counts towards it; None where all is well.
+        reconciled: What the last run of the reconcile found; None before the first.
+        storage: Why the cab storage could not tell these; empty where it could.
+    """
+
+    outage: Outage | None
+    reconciled: Reconciled | None
+    storage: str = ""
+
+    @property
+    def is_degraded(self) -> bool:
+        """Tell whether a person should look: nothing can be pulled, or cabs are lost or soon will be."""
+        is_open = self.outage is not None and self.outage.since is not None
+        found = self.reconciled
+        loses = found is not None and bool(found.expiring_within_48_hours or found.lost)
+        return is_open or loses or bool(self.storage)
+
+
+def look() -> Health:
+    """Look at what all instances know.
+
+    Raises:
+        SettingsError: Names every setting that is missing or malformed.
+    """
+    Settings.from_environment()
+    try:
+        return _looker().submit(_read).result(_SECONDS)
+    except TimeoutError:
+        return Health(None, None, f"the cab storage has not answered within {_SECONDS:.0f} seconds")
+    except CabferryError as error:
+        return Health(None, None, str(error))
+
+
+def _read() -> Health:
+    parts = services()
+    return Health(parts.circuit.outage(), parts.health.reconciled())
+
+
+@cache
+def _looker() -> ThreadPoolExecutor:
+    # One thread: looks that hang wait behind each other instead of taking up threads.
+    return ThreadPoolExecutor(1, thread_name_prefix="health")

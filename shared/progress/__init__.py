@@ -1,0 +1,6 @@
+"""What the app knows of its work: the tables of pulls, cabs, reports and health, the circuit, and the queue.
+
+Cabs, pulls, reports and what stands above them may ask it.
+"""
+
+TABLES = ("reports", "pulls", "cabs", "health")

@@ -1,0 +1,238 @@
+"""The table `cabs`: one row a cab, with the one state it ended in and what the report told of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from itertools import batched
+from sys import intern
+from typing import TYPE_CHECKING
+
+from shared.storage.table_writes import TRANSACTION_ROWS, Columns, Long, Value, Write
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from shared.core.failure import Failure
+    from shared.storage.table_rows import Row, TableRows
+
+
+class CabState(StrEnum):
+    """What became of a cab."""
+
+    LISTED = "listed"
+    COPIED = "copied"
+    EXPIRED = "expired"
+    UNAVAILABLE = "unavailable"
+    FAILED = "failed"
+    RETIRED = "retired"
+
+
+@dataclass(frozen=True, slots=True)
+class CabFacts:
+    """What a report's row tells of a cab; DeviceId and HardwareId are left out, since they identify a device."""
+
+    failure_name: str = ""
+    driver_name: str = ""
+    driver_version: str = ""
+    os_version: str = ""
+    architecture: str = ""
+    cab_type: str = ""
+
+
+NO_FACTS = CabFacts()
+
+
+@dataclass(slots=True)
+class CabRow:
+    """One row of the table, decoded, as a pull works on it.
+
+    Args:
+        state: What became of the cab so far.
+        blob_name: Where it stands in the container; empty until it does.
+        length: Its bytes; None until the container was read back.
+        md5: Its Content-MD5 in the container as hexadecimal digits; empty where the source had none.
+        settled_at: When it came into its state.
+        error: Why it is expired, unavailable or failed.
+        facts: What the report told.
+        date: As the API spells it; empty until a batch named the cab.
+        expires: cabExpirationTime, likewise.
+    """
+
+    state: CabState
+    blob_name: str = ""
+    length: int | None = None
+    md5: str = ""
+    settled_at: datetime | None = None
+    error: str = ""
+    facts: CabFacts = NO_FACTS
+    date: datetime | None = None
+    expires: datetime | None = None
+
+    @classmethod
+    def of(cls, row: Row) -> CabRow:
+        """Decode a row of the table."""
+        # Facts repeat from cab to cab; interned, ten thousand rows share a handful of strings.
+        facts = CabFacts(*(intern(row.text(name)) for name in _FACT_COLUMNS))
+        return cls(
+            state=CabState(row.text("state")),
+            blob_name=row.text("blobName"),
+            length=row.number("length") if "length" in row.columns else None,
+            md5=row.text("md5"),
+            settled_at=row.moment("settledAt"),
+            error=row.text("error"),
+            facts=NO_FACTS if facts == NO_FACTS else facts,
+            date=row.moment("date"),
+            expires=row.moment("expiry"),
+        )
+
+    @property
+    def is_held(self) -> bool:
+        """Tell whether the cab was copied once, though the retention rule may have removed it since."""
+        return self.state in {CabState.COPIED, CabState.RETIRED}
+
+    def became(self, state: CabState, error: str = "") -> CabRow:
+        """Return the row in another state."""
+        return replace(self, state=state, error=error)
+
+
+class CabRows:
+    """Read and write the rows of a failure's cabs.
+
+    Args:
+        table: The table `cabs`.
+    """
+
+    def __init__(self, table: TableRows) -> None:
+        self._table = table
+
+    def of(self, failure: Failure) -> Iterator[tuple[str, CabRow]]:
+        """Yield the cabIdHash and row of each cab that is known of a failure."""
+        for row in self._table.query("PartitionKey eq @partition", {"partition": failure.cabs_partition}, _SELECT):
+            yield row.key, CabRow.of(row)
+
+    def page(
+        self, failure: Failure, state: CabState | None, limit: int, after: dict[str, str] | None
+    ) -> tuple[list[tuple[str, CabRow]], dict[str, str] | None]:
+        """Return a page of a failure's cabs in the order of their cabIdHash, and what continues after it.
+
+        Args:
+            failure: Whose cabs.
+            state: Only cabs in this state; None for all.
+            limit: The most cabs of a page.
+            after: What an earlier page returned.
+        """
+        where, values = "PartitionKey eq @partition", {"partition": failure.cabs_partition}
+        if state:
+            where, values = f"{where} and state eq @state", {**values, "state": state.value}
+        rows, following = self._table.page(where, values, limit, after)
+        return [(row.key, CabRow.of(row)) for row in rows], following
+
+    def applications(self) -> Iterator[str]:
+        """Yield each applicationId that has rows: one request each."""
+        partition = self._table.partition_after("")
+        while partition is not None:
+            application_id = partition.split("_", 1)[0]
+            yield application_id
+            partition = self._table.partition_after(_end(application_id))
+
+    def of_application(self, application_id: str) -> Iterator[Row]:
+        """Yield the rows of an application in the order of their failureHash, not decoded, without facts."""
+        where = "PartitionKey gt @first and PartitionKey lt @end"
+        yield from self._table.query(
+            where, {"first": f"{application_id}_", "end": _end(application_id)}, _SELECT_BRIEFLY
+        )
+
+    def change(self, failure: Failure, rows: Iterable[tuple[Row, CabRow]]) -> int:
+        """Change state, error and time of the versions of rows that were read; return how many.
+
+        A row that somebody changed since stays, and so do those that would have been changed in the same request.
+
+        Args:
+            failure: Whose cabs.
+            rows: Each as it was read, and as it should be.
+        """
+        changed = 0
+        for some in batched(rows, TRANSACTION_ROWS, strict=False):
+            writes = [Write(read.key, _ended(row), "merge", read.etag) for read, row in some]
+            changed += len(some) if self._table.write_together(failure.cabs_partition, writes) is not None else 0
+        return changed
+
+    def remove(self, failure: Failure, rows: Iterable[Row]) -> int:
+        """Remove the versions of rows that were read; return how many.
+
+        A row that somebody changed since stays, and so do those that would have gone in the same request.
+        """
+        removed = 0
+        for some in batched(rows, TRANSACTION_ROWS, strict=False):
+            deletes = [Write(row.key, {}, "delete", row.etag) for row in some]
+            removed += len(some) if self._table.write_together(failure.cabs_partition, deletes) is not None else 0
+        return removed
+
+    def list_new(self, failure: Failure, cabs: Mapping[str, CabFacts]) -> None:
+        """Write `listed` rows for the cabs that a report names, and never over a row that exists.
+
+        Args:
+            failure: Whose cabs.
+            cabs: What the report tells, by cabIdHash.
+        """
+        for some in batched(cabs.items(), TRANSACTION_ROWS, strict=False):
+            inserts = {key: Write(key, _listed(facts), "insert") for key, facts in some}
+            # The first try needs no reading, and fits a failure that is new. A second report lists known cabs again.
+            while inserts and self._table.write_together(failure.cabs_partition, list(inserts.values())) is None:
+                where = "PartitionKey eq @partition and RowKey ge @first and RowKey le @last"
+                values = {"partition": failure.cabs_partition, "first": min(inserts), "last": max(inserts)}
+                for row in self._table.query(where, values, ("state",)):
+                    inserts.pop(row.key, None)
+
+    def write(self, failure: Failure, rows: Iterable[tuple[str, CabRow]]) -> None:
+        """Write up to 100 rows in one request, and leave alone what the report told.
+
+        Args:
+            failure: Whose cabs.
+            rows: cabIdHash and row.
+        """
+        self._table.write_all(failure.cabs_partition, [Write(key, _columns(row), "upsert") for key, row in rows])
+
+
+_FACT_COLUMNS = ("failureName", "driverName", "driverVersion", "osVersion", "architecture", "cabType")
+_SELECT_BRIEFLY = ("state", "blobName", "length", "md5", "settledAt", "date", "expiry", "error")
+_SELECT = ("state", "blobName", "length", "md5", "settledAt", "error", "date", "expiry", *_FACT_COLUMNS)
+
+
+def _end(application_id: str) -> str:
+    """Return the first text that is greater than the PartitionKey of every cab of an application."""
+    return f"{application_id}`"  # what follows the underscore in ASCII
+
+
+def _ended(row: CabRow) -> Columns:
+    return {"state": row.state.value, "error": row.error, "settledAt": row.settled_at or datetime.now(UTC)}
+
+
+def _columns(row: CabRow) -> Columns:
+    columns: dict[str, Value] = {
+        "state": row.state.value,
+        "blobName": row.blob_name,
+        "md5": row.md5,
+        "error": row.error,
+        "settledAt": row.settled_at or datetime.now(UTC),
+    }
+    optional = {"length": Long(row.length) if row.length is not None else None, "date": row.date, "expiry": row.expires}
+    return {**columns, **{name: value for name, value in optional.items() if value is not None}}
+
+
+def _listed(facts: CabFacts) -> Columns:
+    told = (
+        facts.failure_name,
+        facts.driver_name,
+        facts.driver_version,
+        facts.os_version,
+        facts.architecture,
+        facts.cab_type,
+    )
+    return {
+        "state": CabState.LISTED.value,
+        "settledAt": datetime.now(UTC),
+        **{name: value for name, value in zip(_FACT_COLUMNS, told, strict=True) if value},
+    }

@@ -1,0 +1,142 @@
+"""The table `health`: what the last reconcile found, and the messages that no pull could be made of.
+
+The circuit breaker has a row of its own there (shared/progress/circuit.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Self
+
+from shared.core.errors import AgainLater
+from shared.core.redaction import excerpt, redact
+from shared.storage.table_writes import Write
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from shared.storage.table_rows import Row, TableRows
+    from shared.storage.table_writes import Columns
+
+_RECONCILE, _LATEST, _POISON = "reconcile", "latest", "poison"
+_TEXT_LENGTH = 2_000
+_TRIES = 5
+
+
+@dataclass(slots=True)
+class Reconciled:
+    """What one run of the reconcile found and did.
+
+    Args:
+        at: When it began.
+        failures: Failures that the pulls, the cab rows or the container know.
+        under_way: Those that were being pulled right then, and were left alone.
+        failed_pulls: Pulls that stand as Failed after the run.
+        missing: Cabs that could still be had and are not in the container.
+        expiring_within_48_hours: Those of them that Microsoft deletes within 48 hours.
+        lost: Cabs that Microsoft has deleted before they could be copied, as far as this run noticed.
+        messages_sent: Pulls that waited or died without a message, and got one.
+        queued_again: Pulls that were asked for once more.
+        rows_mended: Rows of cabs that did not agree with the container.
+        rows_removed: Rows that nobody needs any more.
+        poison: Messages kept because no pull could be made of them.
+        broken: Failures that could not be looked after.
+        error: What was wrong with the first of these; empty where none was.
+    """
+
+    at: datetime
+    failures: int = 0
+    under_way: int = 0
+    failed_pulls: int = 0
+    missing: int = 0
+    expiring_within_48_hours: int = 0
+    lost: int = 0
+    messages_sent: int = 0
+    queued_again: int = 0
+    rows_mended: int = 0
+    rows_removed: int = 0
+    poison: int = 0
+    broken: int = 0
+    error: str = ""
+
+    def __iadd__(self, other: Reconciled) -> Self:
+        """Add what was found at one failure."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, int):
+                setattr(self, field.name, value + getattr(other, field.name))
+        self.error = self.error or other.error
+        return self
+
+    def __str__(self) -> str:
+        """Return one line that a query of the log can take apart."""
+        told = {_column(name): value for name, value in asdict(self).items() if isinstance(value, int)}
+        return "reconcile: " + " ".join(f"{name}={value}" for name, value in told.items())
+
+
+class HealthRows:
+    """Read and write these rows.
+
+    Args:
+        table: The table `health`.
+    """
+
+    def __init__(self, table: TableRows) -> None:
+        self._table = table
+
+    def write_reconciled(self, found: Reconciled) -> None:
+        """Put what a run found in the place of what the one before it did."""
+        columns = {_column(name): value for name, value in asdict(found).items()}
+        self._table.write_all(_RECONCILE, [Write(_LATEST, columns, "upsert")])
+
+    def reconciled(self) -> Reconciled | None:
+        """Return what the last run found; None before the first: one request."""
+        row = self._table.get(_RECONCILE, _LATEST)
+        at = row.moment("at") if row else None
+        if row is None or at is None:
+            return None
+        counts = {
+            field.name: row.number(_column(field.name)) for field in fields(Reconciled) if field.name not in _TOLD
+        }
+        return Reconciled(at=at, error=row.text("error"), **counts)
+
+    def keep_poison(self, text: str, reason: str) -> None:
+        """Keep a message that no pull can be made of; one that comes again is counted in its row.
+
+        Args:
+            text: The message; kept redacted, and its first 2,000 characters.
+            reason: Why it is none.
+
+        Raises:
+            AgainLater: Others keep changing the row.
+        """
+        # A table takes no control characters, and what is no pull message may be anything.
+        shown = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
+        shown, now = excerpt(shown, _TEXT_LENGTH), datetime.now(UTC)
+        key = hashlib.sha256(redact(text).encode()).hexdigest()[:32]
+        for _ in range(_TRIES):
+            row = self._table.get(_POISON, key)
+            if row and self._table.merge(row, {"times": row.number("times") + 1, "lastAt": now}):
+                return
+            first: Columns = {"text": shown, "reason": reason, "times": 1, "firstAt": now, "lastAt": now}
+            if not row and self._table.insert(_POISON, key, first):
+                return
+        raise AgainLater(f"the poison row {key} kept changing")
+
+    def poison(self) -> Iterator[Row]:
+        """Yield the rows of kept messages: one request for 1,000."""
+        yield from self._table.query("PartitionKey eq @poison", {"poison": _POISON})
+
+    def forget_poison(self, row: Row) -> bool:
+        """Remove the version of a kept message that was read; tell whether it was still that version."""
+        return self._table.write_together(_POISON, [Write(row.key, {}, "delete", row.etag)]) is not None
+
+
+_TOLD = {"at", "error"}
+
+
+def _column(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word[:1].upper() + word[1:] for word in rest)

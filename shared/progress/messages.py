@@ -1,0 +1,99 @@
+"""The queue message of a pull: what is asked for, by whom, in which window."""
+
+from dataclasses import dataclass, replace
+from datetime import date
+
+import msgspec
+
+from shared.core.errors import BadInput
+from shared.core.failure import Failure, Window
+from shared.core.json_text import JsonError, decoded
+from shared.core.redaction import excerpt
+
+
+@dataclass(frozen=True, slots=True)
+class PullMessage:
+    """Ask for one failure's cabs.
+
+    Args:
+        failure: The failure to pull.
+        window: The days to ask for. It is fixed when the message is made, so that a resumed pull pages the same rows;
+            None lets the pull decide when it first starts.
+        requested_by: What made the message: a report run, or a call of the HTTP API.
+        row_version: The version of the pull's row when the message was sent, free of any lease; empty where it is not
+            known. A row that has changed since shows that another message was sooner.
+        resumes: Whether that row holds what an earlier try has done. If not, it is as it was queued, and while it is
+            still that version a pull need not read it.
+    """
+
+    failure: Failure
+    window: Window | None
+    requested_by: str
+    row_version: str = ""
+    resumes: bool = False
+
+    def encode(self) -> str:
+        """Return the message as JSON, before the base64 that the host expects."""
+        return msgspec.json.encode(
+            _Wire(
+                self.failure.application_id,
+                self.failure.failure_hash,
+                self.window.start if self.window else None,
+                self.window.end if self.window else None,
+                self.requested_by,
+                self.row_version,
+                self.resumes,
+            )
+        ).decode()
+
+    @classmethod
+    def decode(cls, text: bytes, deliveries: int = 1) -> "PullMessage":
+        """Read a message.
+
+        Args:
+            text: The JSON as it came from the queue, after base64.
+            deliveries: How often it was delivered, this time included. After the first it has no version any more.
+
+        Raises:
+            BadInput: It is not JSON, a field is missing, has the wrong type or is not what its name says.
+        """
+        try:
+            wire = decoded(text, _Wire)
+        except JsonError as error:
+            raise BadInput(f"this is no pull message: {error}; seen: {_shown(text)}") from None
+        if (wire.start_date is None) != (wire.end_date is None):
+            raise BadInput(f"a pull message has startDate and endDate, or neither; seen: {_shown(text)}")
+        window = Window(wire.start_date, wire.end_date) if wire.start_date and wire.end_date else None
+        failure = Failure(wire.application_id, wire.failure_hash)
+        message = cls(failure, window, wire.requested_by, wire.row_version, wire.resumes)
+        return message if deliveries == 1 else message.unversioned()
+
+    def unversioned(self) -> "PullMessage":
+        """Return the message without the row's version, where it may be this very message that has changed the row."""
+        return replace(self, row_version="", resumes=False)
+
+
+def failure_named_in(text: bytes) -> Failure | None:
+    """Return the failure that a message names, though the rest of it may be unreadable; None where it names none."""
+    try:
+        wire = decoded(text, _Named)
+        return Failure(wire.application_id, wire.failure_hash)
+    except (JsonError, BadInput):
+        return None
+
+
+class _Named(msgspec.Struct, rename="camel"):
+    application_id: str
+    failure_hash: str
+
+
+class _Wire(_Named, omit_defaults=True):
+    start_date: date | None = None
+    end_date: date | None = None
+    requested_by: str = "queue message"
+    row_version: str = ""
+    resumes: bool = False
+
+
+def _shown(text: bytes) -> str:
+    return excerpt(text.decode("utf-8", "replace"))

@@ -1,0 +1,404 @@
+"""The table `pulls`: one row a failure, with the state of its pull, the window, the checkpoint and the counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from itertools import batched, groupby
+from typing import TYPE_CHECKING
+
+from shared.core.errors import AgainLater
+from shared.core.failure import Failure, Window
+from shared.core.redaction import excerpt
+from shared.storage.lease import HeldElsewhere, RowLease
+from shared.storage.table_rows import Row, TableRows
+from shared.storage.table_writes import TRANSACTION_ROWS, Columns, Long, Value, Write
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from shared.progress.messages import PullMessage
+
+_TRIES = 5
+
+
+class PullState(StrEnum):
+    """Where a pull stands."""
+
+    QUEUED = "Queued"
+    RUNNING = "Running"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+
+
+class ErrorKind(StrEnum):
+    """What would help against a pull's last error."""
+
+    NONE = ""
+    PERSON = "person"
+    LATER = "later"
+    NEVER = "never"
+    UNFORESEEN = "unforeseen"
+
+
+@dataclass(frozen=True, slots=True)
+class CabCounts:
+    """What a pull found and did.
+
+    Args:
+        seen: Distinct cabs that the batch named and that are settled: the sum of the others, and of cabs beyond
+            MAX_CABS_PER_FAILURE.
+        copied: Cabs that this pull brought into the container.
+        already_held: Cabs that an earlier pull had brought.
+        expired: Cabs that were gone before they could be copied.
+        unavailable: Cabs that Microsoft lists but does not let go, or no longer has.
+        failed: Cabs, or unreadable rows, that could not be copied for another reason.
+        bytes: Length of the copied cabs together; known when the pull has read the container back.
+    """
+
+    seen: int = 0
+    copied: int = 0
+    already_held: int = 0
+    expired: int = 0
+    unavailable: int = 0
+    failed: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PullRow:
+    """One row of the table, decoded.
+
+    Args:
+        failure: Whose pull it is.
+        state: Where it stands.
+        window: The days that it asks for; None where a message that never ran named none.
+        skip: The checkpoint: how many rows of the batch are done.
+        total: The most rows that the batch was said to have; 0 where it did not say.
+        counts: What it found and did.
+        attempts: How often it was sent again because something had to be tried later.
+        stalled: How many of these came in a row without a page in between; PULL_MAX_ATTEMPTS bounds it.
+        last_error: What went wrong last, and what to do; empty where nothing did.
+        last_error_kind: What would help against it.
+        requested_by: What asked for it.
+        queued_at: When it was asked for.
+        started_at: When it first ran since then.
+        updated_at: When the row was last written.
+        next_try_at: When its message can be received again; None where it was not delayed.
+        completed_at: When it ended, Completed or Failed.
+    """
+
+    failure: Failure
+    state: PullState
+    window: Window | None
+    skip: int
+    total: int
+    counts: CabCounts
+    attempts: int
+    stalled: int
+    last_error: str
+    last_error_kind: ErrorKind
+    requested_by: str
+    queued_at: datetime | None
+    started_at: datetime | None
+    updated_at: datetime | None
+    next_try_at: datetime | None
+    completed_at: datetime | None
+
+    @classmethod
+    def of(cls, row: Row) -> PullRow:
+        """Decode a row of the table."""
+        start, end = row.text("startDate"), row.text("endDate")
+        return cls(
+            failure=Failure(row.partition, row.key),
+            state=PullState(row.text("state")),
+            window=Window(date.fromisoformat(start), date.fromisoformat(end)) if start and end else None,
+            skip=row.number("skip"),
+            total=row.number("total"),
+            counts=CabCounts(**{field.name: row.number(_column(field.name)) for field in fields(CabCounts)}),
+            attempts=row.number("attempts"),
+            stalled=row.number("stalled"),
+            last_error=row.text("lastError"),
+            last_error_kind=ErrorKind(row.text("lastErrorKind")),
+            requested_by=row.text("requestedBy"),
+            queued_at=row.moment("queuedAt"),
+            started_at=_told(row.moment("startedAt")),
+            updated_at=row.moment("updatedAt"),
+            next_try_at=_told(row.moment("nextTryAt")),
+            completed_at=_told(row.moment("completedAt")),
+        )
+
+
+class PullRows:
+    """Read and queue pulls, and take the lease on one.
+
+    Args:
+        table: The table `pulls`.
+        lease: How long an owner's hold lasts without a renewal.
+    """
+
+    def __init__(self, table: TableRows, lease: timedelta) -> None:
+        self._table, self._lease = table, lease
+
+    def get(self, failure: Failure) -> PullRow | None:
+        """Return a failure's pull; None where none was ever asked for."""
+        row = self._table.get(failure.application_id, failure.failure_hash)
+        return PullRow.of(row) if row else None
+
+    def page(
+        self, state: PullState | None, limit: int, after: dict[str, str] | None
+    ) -> tuple[list[PullRow], dict[str, str] | None]:
+        """Return a page of pulls in the order of their keys, and what continues after it.
+
+        Args:
+            state: Only pulls in this state; None for all.
+            limit: The most pulls of a page.
+            after: What an earlier page returned.
+        """
+        where, values = ("state eq @state", {"state": state.value}) if state else ("", {})
+        rows, following = self._table.page(where, values, limit, after)
+        return [PullRow.of(row) for row in rows], following
+
+    def queue(self, failures: Iterable[Failure], window: Window, requested_by: str) -> dict[Failure, str]:
+        """Write Queued into the rows of failures whose messages are about to be sent.
+
+        A pull that is running stays as it is: its message waits until the other is done. The rest starts anew.
+
+        Args:
+            failures: Any number; up to 100 of one application are written in one request.
+            window: The days to ask for.
+            requested_by: What asks.
+
+        Returns:
+            The version of each row that was written; a message that carries it saves its pull from reading the row.
+
+        Raises:
+            AgainLater: Others keep changing the rows.
+        """
+        first, versions = queued(window, requested_by), dict[Failure, str]()
+        for application_id, of_one in groupby(sorted(set(failures)), key=lambda failure: failure.application_id):
+            for some in batched(of_one, TRANSACTION_ROWS, strict=False):
+                written = self._queue(application_id, [failure.failure_hash for failure in some], first)
+                versions |= {Failure(application_id, key): version for key, version in written.items()}
+        return versions
+
+    def take(self, message: PullMessage, window: Window) -> RowLease | HeldElsewhere | None:
+        """Take the lease on a failure's row and set it to Running.
+
+        A pull that was interrupted or handed on goes on from its checkpoint if the window is the same. Otherwise it
+        starts anew: pulls of two windows must both be made.
+
+        Args:
+            message: Whose pull. One that names no window leaves an unfinished pull its own.
+            window: The days to ask for.
+
+        Returns:
+            The lease; who else has it; None where another message was sooner and makes this very pull, or has made it.
+        """
+        key = (message.failure.application_id, message.failure.failure_hash)
+        asked = queued(window, message.requested_by)
+        is_known = message.row_version and not message.resumes
+        known = Row.written(*key, asked, message.row_version) if is_known else None
+
+        def first(row: Row | None) -> Columns:
+            now = datetime.now(UTC)
+            running: dict[str, Value] = {"state": PullState.RUNNING.value, "updatedAt": now}
+            pull = PullRow.of(row) if row else None
+            if row and _was_sooner(row, PullState.COMPLETED, message):
+                raise _SoonerError
+            unfinished = pull is not None and pull.state in {PullState.QUEUED, PullState.RUNNING}
+            if pull and unfinished and (pull.window == window or (pull.window and not message.window)):
+                return {**running, "startedAt": pull.started_at or now}
+            since = pull.queued_at if pull and unfinished and pull.queued_at else now
+            by = pull.requested_by if pull and unfinished else message.requested_by
+            return {**asked, **running, "requestedBy": excerpt(by), "queuedAt": since, "startedAt": now}
+
+        try:
+            lease = RowLease.take(self._table, *key, self._lease, first, known)
+        except _SoonerError:
+            return None
+        is_sooner = isinstance(lease, HeldElsewhere) and _was_sooner(lease.row, PullState.RUNNING, message)
+        return None if is_sooner else lease
+
+    def fail(self, failure: Failure, reason: str) -> PullState | HeldElsewhere:
+        """Set a pull that nobody works on, and that has not ended, to Failed.
+
+        Args:
+            failure: Whose pull.
+            reason: What is told where the row knows no error of its own.
+
+        Returns:
+            How it has ended; or that somebody works on it, or died doing so and still holds the lease.
+
+        Raises:
+            AgainLater: Others keep changing the row.
+        """
+        for _ in range(_TRIES):
+            row = self._table.get(failure.application_id, failure.failure_hash)
+            known = PullRow.of(row) if row else None
+            until, now = row.moment("leaseUntil") if row else None, datetime.now(UTC)
+            if known and known.state in {PullState.COMPLETED, PullState.FAILED}:
+                return known.state
+            if row and until and until > now:
+                return HeldElsewhere(until - now, row)
+            error = known.last_error if known and known.last_error else reason
+            columns = ended_columns(PullState.FAILED, error, ErrorKind.UNFORESEEN)
+            if row and self._table.merge(row, columns):
+                return PullState.FAILED
+            if not row and self._table.insert(failure.application_id, failure.failure_hash, columns):
+                return PullState.FAILED
+        raise AgainLater(f"the row of {failure} kept changing")
+
+    def retry(self, failure: Failure, otherwise: Window, requested_by: str) -> tuple[PullRow | None, Row | None]:
+        """Write Queued into the row of a Failed pull whose message is about to be sent, and leave any other alone.
+
+        Args:
+            failure: Whose pull.
+            otherwise: The days to ask for where the row names none.
+            requested_by: What asks.
+
+        Returns:
+            The pull as it was, None where there was none, and the row as it was written, None where it was not.
+
+        Raises:
+            AgainLater: Others keep changing the row.
+        """
+        for _ in range(_TRIES):
+            row = self._table.get(failure.application_id, failure.failure_hash)
+            known = PullRow.of(row) if row else None
+            if row is None or known is None or known.state is not PullState.FAILED:
+                return known, None
+            if written := self.queue_again(row, known.window or otherwise, requested_by, None):
+                return known, written
+        raise AgainLater(f"the row of {failure} kept changing")
+
+    def take_back(self, row: Row, failed: PullRow) -> None:
+        """Set a pull whose message could not be sent to Failed again, unless somebody works on it by now.
+
+        Args:
+            row: As `retry` wrote it.
+            failed: The pull as it was before.
+        """
+        self._table.merge(row, ended_columns(PullState.FAILED, failed.last_error, failed.last_error_kind))
+
+    def applications(self) -> Iterator[str]:
+        """Yield each applicationId that has rows: one request each."""
+        application_id = self._table.partition_after("")
+        while application_id is not None:
+            yield application_id
+            application_id = self._table.partition_after(application_id)
+
+    def of_application(self, application_id: str) -> Iterator[Row]:
+        """Yield the rows of an application in the order of their failureHash, not decoded."""
+        yield from self._table.query("PartitionKey eq @application", {"application": application_id})
+
+    def hold(self, failure: Failure) -> RowLease | HeldElsewhere:
+        """Take the lease on a row and change nothing else, so that no pull begins meanwhile."""
+        return RowLease.take(self._table, failure.application_id, failure.failure_hash, self._lease, lambda _: {})
+
+    def queue_again(self, row: Row, window: Window, requested_by: str, queued_at: datetime | None) -> Row | None:
+        """Write Queued into the version of a row that was read; its message is about to be sent.
+
+        Args:
+            row: The pull that has ended.
+            window: The days to ask for.
+            requested_by: What asks.
+            queued_at: When it was first asked for; None for now.
+
+        Returns:
+            The row as it is then; None where somebody changed it since.
+        """
+        asked = {"queuedAt": queued_at} if queued_at else {}
+        return self._table.merge(row, {**queued(window, requested_by), **asked})
+
+    def remove(self, row: Row) -> bool:
+        """Remove the version of a row that was read; tell whether it was still that version."""
+        return self._table.write_together(row.partition, [Write(row.key, {}, "delete", row.etag)]) is not None
+
+    def _queue(self, application_id: str, hashes: Sequence[str], first: Columns) -> dict[str, str]:
+        """Insert the rows; where one exists, read them and change those that are not being worked on."""
+        existing: dict[str, Row] = {}
+        for _ in range(_TRIES):
+            now = datetime.now(UTC)
+            writes = [
+                Write(key, first, "merge", existing[key].etag) if key in existing else Write(key, first, "insert")
+                for key in hashes
+                if key not in existing or (existing[key].moment("leaseUntil") or now) <= now
+            ]
+            etags = self._table.write_together(application_id, writes) if writes else []
+            if etags is not None:
+                return {write.key: etag for write, etag in zip(writes, etags, strict=True)}
+            between = "PartitionKey eq @application and RowKey ge @first and RowKey le @last"
+            values = {"application": application_id, "first": hashes[0], "last": hashes[-1]}
+            existing = {row.key: row for row in self._table.query(between, values, ("leaseUntil",))}
+        raise AgainLater(f"the pull rows of application {application_id} kept changing")
+
+
+class _SoonerError(Exception):
+    """Another message has made the pull."""
+
+
+def _was_sooner(row: Row, state: PullState, message: PullMessage) -> bool:
+    """Tell whether a row that nobody held when a message was sent got into a state since, for the days of the message.
+
+    Who holds it now has a message of its own, which comes back where its host dies. A pull that was asked for while its
+    owner stood still, and that the owner then ended, was not started since: it is still to be made.
+    """
+    pull = PullRow.of(row)
+    is_changed = bool(message.row_version) and row.etag != message.row_version
+    return is_changed and pull.state is state and pull.window == message.window and pull.started_at is not None
+
+
+def queued(window: Window, requested_by: str) -> Columns:
+    """Return the columns of a pull that starts anew."""
+    now = datetime.now(UTC)
+    return {
+        "state": PullState.QUEUED.value,
+        "startDate": window.start.isoformat(),
+        "endDate": window.end.isoformat(),
+        "skip": 0,
+        "total": 0,
+        **counted(CabCounts()),
+        "attempts": 0,
+        "stalled": 0,
+        "lastError": "",
+        "lastErrorKind": "",
+        "requestedBy": excerpt(requested_by),
+        "queuedAt": now,
+        "startedAt": _NEVER,
+        "updatedAt": now,
+        "nextTryAt": _NEVER,
+        "completedAt": _NEVER,
+    }
+
+
+def counted(counts: CabCounts) -> dict[str, Value]:
+    """Return the columns of counts."""
+    numbers = {_column(field.name): getattr(counts, field.name) for field in fields(CabCounts)}
+    return {**numbers, "bytes": Long(counts.bytes)}
+
+
+def ended_columns(state: PullState, last_error: str, kind: ErrorKind = ErrorKind.NONE) -> dict[str, Value]:
+    """Return the columns of a pull that ends now."""
+    now = datetime.now(UTC)
+    return {
+        "state": state.value,
+        "lastError": last_error,
+        "lastErrorKind": kind.value,
+        "updatedAt": now,
+        "completedAt": now,
+    }
+
+
+# A merge cannot take a column away, so a time that has not come is one that cannot have been.
+_NEVER = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+def _told(moment: datetime | None) -> datetime | None:
+    return None if moment is None or moment <= _NEVER else moment
+
+
+def _column(field: str) -> str:
+    first, *rest = field.split("_")
+    return first + "".join(word.title() for word in rest)

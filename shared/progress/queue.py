@@ -1,0 +1,78 @@
+"""The queue of pulls: send a message, now or after a delay, and look at how many there are."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from azure.storage.queue import QueueClient
+
+from shared.progress.messages import PullMessage
+from shared.storage.refusals import storage_errors
+
+_LONGEST_DELAY = timedelta(days=6)
+# The most that can be looked at without taking it.
+_PEEKED = 32
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSeen:
+    """The queue as it was at one moment.
+
+    Args:
+        at: When it was looked at.
+        messages: At least as many as there were, those that were taken or wait included. 0 is exact:
+            https://learn.microsoft.com/rest/api/storageservices/get-queue-metadata
+        oldest: When the oldest of the first messages that anyone could take was sent; `at` where there was none.
+    """
+
+    at: datetime
+    messages: int
+    oldest: datetime
+
+
+class PullQueue:
+    """Send pulls. The Functions host receives them: the trigger of `pull_failure`.
+
+    Args:
+        client: The queue, with the base64 encoding that host.json names.
+    """
+
+    def __init__(self, client: QueueClient) -> None:
+        self._client = client
+
+    def send(self, message: PullMessage, delay: timedelta = timedelta()) -> None:
+        """Send a message that never expires.
+
+        Args:
+            message: The pull.
+            delay: How long it stays invisible. An output binding cannot delay, so this is the SDK's client.
+
+        Raises:
+            CabferryError: Sorted by what helps.
+        """
+        self.send_text(message.encode(), delay)
+
+    def send_text(self, text: str, delay: timedelta) -> None:
+        """Send what may be no pull message, in the same way.
+
+        Args:
+            text: As it came from the queue, after base64.
+            delay: How long it stays invisible.
+
+        Raises:
+            CabferryError: Sorted by what helps.
+        """
+        seconds = round(min(delay, _LONGEST_DELAY).total_seconds())
+        with storage_errors(f"the queue {self._client.queue_name}"):
+            self._client.send_message(text, visibility_timeout=seconds or None, time_to_live=-1)
+
+    def look(self) -> QueueSeen:
+        """Return how the queue stands: two requests.
+
+        Raises:
+            CabferryError: Sorted by what helps.
+        """
+        now = datetime.now(UTC)
+        with storage_errors(f"the queue {self._client.queue_name}"):
+            messages = self._client.get_queue_properties().approximate_message_count or 0
+            sent = [each.inserted_on for each in self._client.peek_messages(_PEEKED) if each.inserted_on]
+        return QueueSeen(now, messages, min([now, *sent]))

@@ -1,0 +1,80 @@
+"""Ask for pulls: the row first, so that it can be looked at, then the message that makes it happen."""
+
+from __future__ import annotations
+
+from itertools import batched
+from typing import TYPE_CHECKING
+
+from shared.core.errors import CabferryError
+from shared.progress.messages import PullMessage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from concurrent.futures import Executor
+
+    from shared.core.failure import Failure, Window
+    from shared.progress.pulls import PullRows, PullState
+    from shared.progress.queue import PullQueue
+
+# Messages on their way at once; each is a request of its own, since the queue takes no batches.
+_AT_ONCE = 64
+
+
+class PullRequests:
+    """Queue pulls.
+
+    Args:
+        pulls: Where the rows go.
+        queue: Where the messages go.
+        executor: Sends some messages side by side.
+    """
+
+    def __init__(self, pulls: PullRows, queue: PullQueue, executor: Executor) -> None:
+        self._pulls, self._queue, self._executor = pulls, queue, executor
+
+    def make(self, failures: Iterable[Failure], window: Window, requested_by: str) -> None:
+        """Queue a pull for each failure.
+
+        A crash between the rows and the messages leaves rows that say Queued without a message. Whoever asked asks
+        again, since this did not return: a report run is not marked as ingested, a call of the API was not answered.
+
+        Args:
+            failures: What to pull; each is queued once.
+            window: The days to ask for.
+            requested_by: What asks.
+
+        Raises:
+            CabferryError: Sorted by what helps.
+        """
+        distinct = sorted(set(failures))
+        versions = self._pulls.queue(distinct, window, requested_by)
+
+        def send(failure: Failure) -> None:
+            self._queue.send(PullMessage(failure, window, requested_by, versions.get(failure, "")))
+
+        for some in batched(distinct, _AT_ONCE, strict=False):
+            list(self._executor.map(send, some))
+
+    def retry(self, failure: Failure, otherwise: Window, requested_by: str) -> PullState | None:
+        """Queue a Failed pull again, with the days that it had; one in another state stays as it is.
+
+        Args:
+            failure: Whose pull.
+            otherwise: The days to ask for where its row names none.
+            requested_by: What asks.
+
+        Returns:
+            The state that the pull was in; None where nobody ever asked for it.
+
+        Raises:
+            CabferryError: Sorted by what helps.
+        """
+        known, queued = self._pulls.retry(failure, otherwise, requested_by)
+        if known and queued:
+            try:
+                self._queue.send(PullMessage(failure, known.window or otherwise, requested_by, queued.etag))
+            except CabferryError:
+                # Only a Failed pull can be retried: one that says Queued without a message could not be.
+                self._pulls.take_back(queued, known)
+                raise
+        return known.state if known else None

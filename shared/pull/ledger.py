@@ -1,0 +1,259 @@
+"""The ledger of one pull: what is known of each cab of the failure, in memory and in the table.
+
+It holds some hundred bytes for each cab of the one failure at hand, and nothing of any other.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import batched
+from typing import TYPE_CHECKING
+
+from shared.core.clock import moment_of
+from shared.core.errors import BadInput
+from shared.core.failure import checked_cab_id
+from shared.progress.cabs import NO_FACTS, CabRow, CabState
+from shared.progress.pulls import CabCounts
+from shared.storage.table_writes import TRANSACTION_ROWS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from concurrent.futures import Executor
+
+    from shared.cabs.container import StoredCab
+    from shared.cabs.copy import Copied
+    from shared.core.failure import Failure
+    from shared.devcenter.batch import BatchCab
+    from shared.progress.cabs import CabFacts, CabRows
+
+# Storage tells a blob's age by a clock of its own.
+_CLOCKS_APART = timedelta(minutes=5)
+
+# A blob says otherwise: a pull that died had copied it, and had no time to say so.
+_NOT_THERE = {CabState.LISTED, CabState.EXPIRED, CabState.UNAVAILABLE}
+
+
+class CabLedger:
+    """Know what is held, record what becomes of each cab, and compare it with the container.
+
+    Args:
+        rows: The table.
+        failure: Whose cabs.
+        started_at: When this pull first ran. What was settled since then is its work, though a crash came between.
+        before: The counts at the checkpoint that it goes on from.
+        skip: That checkpoint; 0 at the start.
+        writers: Runs transactions side by side.
+    """
+
+    def __init__(
+        self,
+        rows: CabRows,
+        failure: Failure,
+        started_at: datetime,
+        before: CabCounts,
+        skip: int,
+        writers: Executor,
+    ) -> None:
+        self._rows, self._failure, self._started_at = rows, failure, started_at
+        self._before, self._skip, self._writers = before, skip, writers
+        self._cabs: dict[str, CabRow] = {}
+        self._unwritten: set[str] = set()
+        self._seen: set[str] = set()
+        self._seen_over: set[str] = set()
+        self._tally: Counter[CabState] = Counter()
+        self._bytes = 0
+        self._already_held, self._held_before = before.already_held, 0
+        self._passed_over = before.seen - _settled(before)
+        self._unreadable = 0
+        self._loaded = False
+
+    @property
+    def cabs(self) -> Mapping[str, CabRow]:
+        """Return what is known of each cab, by cabIdHash."""
+        return self._cabs
+
+    def load(self, rows: Iterable[tuple[str, CabRow]] | None = None) -> None:
+        """Take the failure's rows in.
+
+        Args:
+            rows: cabIdHash and row, where somebody has read them; None reads them: one query.
+        """
+        self._cabs = dict(self._rows.of(self._failure) if rows is None else rows)
+        mine = [row for row in self._cabs.values() if self._is_mine(row)]
+        self._tally = Counter(row.state for row in mine)
+        self._bytes = sum(row.length or 0 for row in mine if row.state is CabState.COPIED)
+        self._unreadable = max(0, self._before.failed - self._tally[CabState.FAILED])
+        self._held_before = sum(self._was_held(row) for row in self._cabs.values())
+        self._loaded = True
+
+    @property
+    def is_loaded(self) -> bool:
+        """Tell whether the failure's rows were read."""
+        return self._loaded
+
+    def expected(self) -> int:
+        """Return how many cabs the batch may name, as far as the reports and earlier pulls tell."""
+        return sum(row.state not in {CabState.RETIRED, CabState.EXPIRED} for row in self._cabs.values())
+
+    def see(self, cab_id_hash: str) -> CabRow | None:
+        """Note that the batch names a cab, and return what is known of it; rows may repeat between pages."""
+        known = self._cabs.get(cab_id_hash)
+        if cab_id_hash not in self._seen:
+            self._seen.add(cab_id_hash)
+            if known:
+                self._already_held += self._was_held(known)
+                self._tally[CabState.EXPIRED] += known.state is CabState.EXPIRED and not self._is_mine(known)
+        return known
+
+    def was_seen(self, cab_id_hash: str) -> bool:
+        """Tell whether a page of this pull before the present one had a cab, in this run or before its checkpoint."""
+        known = self._cabs.get(cab_id_hash)
+        before = self._skip > 0 and known is not None and self._is_mine(known)
+        return before or cab_id_hash in self._seen
+
+    def pass_over(self, cab_id_hash: str) -> None:
+        """Note that a cab is left uncopied on purpose."""
+        if cab_id_hash not in self._seen_over:
+            self._seen_over.add(cab_id_hash)
+            known = self._cabs.get(cab_id_hash)
+            self._passed_over += not (known and (known.is_held or known.state is CabState.EXPIRED))
+
+    def see_unreadable(self, rows: int) -> None:
+        """Note rows of the batch that could not be read: each may be a cab that nobody copied."""
+        self._unreadable += rows
+
+    def facts(self, cab_id_hash: str) -> CabFacts:
+        """Return what a report told of a cab."""
+        known = self._cabs.get(cab_id_hash)
+        return known.facts if known else NO_FACTS
+
+    def record_copied(self, cab: BatchCab, blob_name: str, copied: Copied) -> None:
+        """Record that a cab is in the container."""
+        error = f"index tags refused: {copied.tags_refused}" if copied.tags_refused else ""
+        row = CabRow(CabState.COPIED, blob_name, copied.length, copied.md5, error=error)
+        self._settle(cab.cab_id_hash, _dated(row, cab))
+
+    def record_missed(self, cab: BatchCab, state: CabState, error: str) -> None:
+        """Record that a cab is not in the container, and why."""
+        self._settle(cab.cab_id_hash, _dated(CabRow(state, error=error), cab))
+
+    @property
+    def has_unwritten(self) -> bool:
+        """Tell whether something was recorded that the table does not have yet."""
+        return bool(self._unwritten)
+
+    @property
+    def unwritten(self) -> int:
+        """Return how many rows the table does not have as they are here."""
+        return len(self._unwritten)
+
+    def write(self) -> None:
+        """Write what was recorded since the last time: one transaction for each 100 cabs."""
+        rows = [(cab, self._cabs[cab]) for cab in sorted(self._unwritten)]
+        list(self._writers.map(partial(self._rows.write, self._failure), batched(rows, TRANSACTION_ROWS, strict=False)))
+        self._unwritten.clear()
+
+    def read_back(self, stored: Iterable[StoredCab], retention: timedelta) -> list[str]:
+        """Compare with what the container really holds, and take lengths and MD5s from it.
+
+        A held cab whose blob the retention rule may have removed becomes `retired`. One that is missing before its time
+        becomes `listed` again, so that the next try copies it. A blob whose row was lost in a crash gets one.
+
+        Args:
+            stored: The listing of the failure's prefix, begun after the rows were read.
+            retention: The age at which its lifecycle rule removes a blob.
+
+        Returns:
+            One sentence for each cab that is missing.
+        """
+        expected = {row.blob_name: cab for cab, row in self._cabs.items() if row.state is CabState.COPIED}
+        for blob in stored:
+            if cab := expected.pop(blob.name, None):
+                self._compare(cab, self._cabs[cab], blob)
+            else:
+                self._adopt(blob)
+        missing: list[str] = []
+        for name, cab in expected.items():
+            row = self._cabs[cab]
+            retired = (row.settled_at or self._started_at) + retention <= datetime.now(UTC)
+            if not retired:
+                missing.append(f"{name} was copied, but is not in the container")
+            self._settle(cab, row.became(CabState.RETIRED if retired else CabState.LISTED))
+        return missing
+
+    def counts(self) -> CabCounts:
+        """Return what this pull found and did, from the rows where they tell, so that a crash cannot make it wrong."""
+        if not self._loaded:
+            return self._before
+        counts = CabCounts(
+            copied=self._tally[CabState.COPIED],
+            # Rows can come again after a checkpoint, which knows how many were held before it, and not which.
+            already_held=min(self._already_held, self._held_before),
+            expired=self._tally[CabState.EXPIRED],
+            unavailable=self._tally[CabState.UNAVAILABLE],
+            failed=self._tally[CabState.FAILED] + self._unreadable,
+            bytes=self._bytes,
+        )
+        return replace(counts, seen=_settled(counts) + self._passed_over)
+
+    def first_error(self) -> str:
+        """Return why a cab of this pull failed, empty where none did."""
+        failed = (row for row in self._cabs.values() if row.state is CabState.FAILED and self._is_mine(row))
+        return next((row.error for row in failed), "")
+
+    def _was_held(self, row: CabRow) -> bool:
+        # This pull may have retired it itself, before it had to begin again for another cab.
+        return row.is_held and (row.state is CabState.RETIRED or not self._is_mine(row))
+
+    def _is_mine(self, row: CabRow) -> bool:
+        return row.settled_at is not None and row.settled_at >= self._started_at
+
+    def _settle(self, cab_id_hash: str, row: CabRow, settled_at: datetime | None = None) -> None:
+        """Put a row in the place of what was known, and keep the tally of this pull's own work right."""
+        before = self._cabs.get(cab_id_hash)
+        if before and self._is_mine(before):
+            self._tally[before.state] -= 1
+            self._bytes -= (before.length or 0) if before.state is CabState.COPIED else 0
+        row.settled_at = settled_at or datetime.now(UTC)
+        row.facts = self.facts(cab_id_hash)
+        self._cabs[cab_id_hash] = row
+        self._unwritten.add(cab_id_hash)
+        if self._is_mine(row):
+            self._tally[row.state] += 1
+            self._bytes += (row.length or 0) if row.state is CabState.COPIED else 0
+
+    def _compare(self, cab: str, row: CabRow, blob: StoredCab) -> None:
+        if row.length is None:
+            row.length, row.md5 = blob.length, row.md5 or blob.md5
+            self._bytes += blob.length if self._is_mine(row) else 0
+            self._unwritten.add(cab)
+        elif row.length != blob.length or (row.md5 and blob.md5 and row.md5 != blob.md5):
+            error = (
+                f"{blob.name} has {blob.length} bytes and MD5 {blob.md5 or 'unknown'}, but was copied with "
+                f"{row.length} and {row.md5 or 'unknown'}: somebody replaced it; move it away and pull again"
+            )
+            self._settle(cab, row.became(CabState.FAILED, error))
+
+    def _adopt(self, blob: StoredCab) -> None:
+        try:
+            cab = checked_cab_id(blob.name.removeprefix(self._failure.prefix).split(".", 1)[0])
+        except BadInput:
+            return
+        known = self._cabs.get(cab)
+        if known is None or known.state in _NOT_THERE:
+            # The lifecycle rule counts from when a blob was made. One that was made since this pull began is its work.
+            is_older = blob.created_at + _CLOCKS_APART < self._started_at
+            row = CabRow(CabState.COPIED, blob.name, blob.length, blob.md5)
+            self._settle(cab, row, blob.created_at if is_older else None)
+
+
+def _settled(counts: CabCounts) -> int:
+    return counts.copied + counts.already_held + counts.expired + counts.unavailable + counts.failed
+
+
+def _dated(row: CabRow, cab: BatchCab) -> CabRow:
+    row.date, row.expires = moment_of(cab.date), moment_of(cab.expires)
+    return row

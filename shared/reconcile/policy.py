@@ -1,0 +1,341 @@
+"""The reconcile: the whole policy, from top to bottom.
+
+It walks past every failure that the pulls, the cab rows or the container know (shared/reconcile/walk.py), and at each:
+
+1. Leaves alone what is being pulled right now.
+2. Compares rows and blobs. Where they do not agree, it looks again, under the lease of the failure's pull: a blob
+   without a row gets one, a row whose blob is gone becomes `retired` after RETENTION_DAYS, and `listed` before.
+3. Sends a message for a pull that waits or died and has none. A queue cannot be searched, so the rule errs on the side
+   of one too many: a second message copies nothing twice, a missing one loses cabs.
+4. Records what was lost: a cab that Microsoft has deleted since, and that no pull has met or could copy.
+5. Asks for a pull again where cabs could still be had and nobody copied them, and where it failed for a reason that can
+   pass.
+6. Removes rows that nobody needs any more.
+
+What comes past may be some minutes old, and a pull may have begun since. So each change holds the lease, goes against
+the version that was read, or does no harm when it was not needed.
+"""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from itertools import batched, count
+from typing import TYPE_CHECKING
+
+from shared.core.errors import AgainLater
+from shared.core.failure import Failure, Window, default_window
+from shared.core.redaction import redact
+from shared.progress.cabs import CabRow, CabState
+from shared.progress.health import Reconciled
+from shared.progress.messages import PullMessage
+from shared.progress.pulls import CabCounts, ErrorKind, PullRow, PullState
+from shared.pull.ledger import CabLedger
+from shared.storage.lease import HeldElsewhere
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from concurrent.futures import Executor
+
+    from shared.cabs.container import CabContainer, StoredCab
+    from shared.core.settings import Settings
+    from shared.progress.cabs import CabRows
+    from shared.progress.circuit import Circuit
+    from shared.progress.health import HealthRows
+    from shared.progress.pulls import PullRows
+    from shared.progress.queue import PullQueue
+    from shared.progress.requests import PullRequests
+    from shared.reconcile.walk import FailureSeen, FailureWalk
+    from shared.storage.table_rows import Row
+
+_log = logging.getLogger(__name__)
+# Failures that are looked after at once, and held in memory.
+_AT_ONCE = 16
+# Tracebacks in the log of one run; what breaks more failures than that breaks them all alike.
+_BROKEN_LOGGED = 10
+# A message that was taken comes back after ten minutes where its host died, so an hour without any is a lost one.
+_QUIET = timedelta(hours=1)
+# How often cabs that a pull met and could not copy are tried again.
+_DAILY = timedelta(days=1)
+# Retention of a driver's cab in every sample of the API (docs/api.md); it counts where a cab tells its date alone.
+_MICROSOFT_KEEPS = timedelta(days=30)
+_SOON = timedelta(hours=48)
+# Longer than every retention that the API has shown, so that no cab is copied again which was here once.
+_ROWS_LIVE = timedelta(days=90)
+_COULD_BE_HAD = {CabState.LISTED, CabState.FAILED, CabState.UNAVAILABLE}
+_UNFINISHED = {PullState.QUEUED, PullState.RUNNING}
+_MACHINES = ("report ", "reconcile")
+_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileTools:
+    """What a reconcile works with."""
+
+    settings: Settings
+    walk: FailureWalk
+    pulls: PullRows
+    cabs: CabRows
+    container: CabContainer
+    queue: PullQueue
+    requests: PullRequests
+    health: HealthRows
+    circuit: Circuit
+    writers: Executor
+
+
+def reconcile(tools: ReconcileTools) -> Reconciled:
+    """Find what is stuck or missing, put it right, and record what was found.
+
+    Args:
+        tools: What to work with.
+
+    Returns:
+        What was found and done. A failure that could not be looked after is counted as broken and stops no other.
+
+    Raises:
+        CabferryError: A table, the container or the queue cannot be read at all.
+    """
+    run = _Run(tools)
+    found = Reconciled(at=datetime.now(UTC))
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="reconcile") as crew:
+        for some in batched(tools.walk.failures(), _AT_ONCE, strict=False):
+            for each in crew.map(run.look_after, some):
+                found += each
+    for row in tools.health.poison():
+        if _has_passed(row.moment("lastAt"), _ROWS_LIVE) and tools.health.forget_poison(row):
+            found.rows_removed += 1
+        else:
+            found.poison += 1
+    tools.health.write_reconciled(found)
+    _log.log(logging.WARNING if found.missing or found.poison or found.broken else logging.INFO, "%s", found)
+    return found
+
+
+def raise_if_broken(found: Reconciled) -> None:
+    """Fail where failures could not be looked after, so that the monitoring of the platform sees it.
+
+    Raises:
+        AgainLater: Says how many, and what was wrong with the first.
+    """
+    if found.broken:
+        raise AgainLater(
+            f"{found.broken} of {found.failures} failures could not be put right; the first: {found.error}"
+        )
+
+
+class _Run:
+    """One run, for all failures alike."""
+
+    def __init__(self, tools: ReconcileTools) -> None:
+        self._tools = tools
+        self._queue, outage = tools.queue.look(), tools.circuit.outage()
+        self._broken = count()
+        self._circuit_is_open = outage is not None and outage.since is not None
+
+    def look_after(self, seen: FailureSeen) -> Reconciled:
+        """Put one failure right, and tell what was found; an error is recorded and ends nothing else."""
+        found = Reconciled(at=self._queue.at, failures=1)
+        try:
+            self._look_after(seen, found)
+        except Exception as error:  # noqa: BLE001 - it is logged and recorded, and the timer fails with it
+            found.broken, found.error = 1, redact(f"{seen}: {error}")[:2000]
+            if next(self._broken) < _BROKEN_LOGGED:
+                _log.exception("%s could not be put right", seen)
+        return found
+
+    def _look_after(self, seen: FailureSeen, found: Reconciled) -> None:
+        failure = Failure(seen.application_id, seen.failure_hash)
+        row = seen.pull
+        cabs: Mapping[str, CabRow] = {each.key: CabRow.of(each) for each in seen.cabs}
+        found.under_way = int(_is_held(row))
+        # A pull that is still to run reads the container back itself.
+        agree = _is_unfinished(row) or self._agree(failure, cabs, seen.blobs)
+        if not agree:
+            mended = self._mended(failure, row, found)
+            found.under_way = int(mended is None)
+            row, cabs = mended or (row, cabs)
+        missing = self._count_missing(cabs, found)
+        if found.under_way:
+            return
+        if agree and not _is_unfinished(row):
+            found.lost = self._record_lost(failure, seen, cabs)
+        pull = PullRow.of(row) if row else None
+        found.failed_pulls = int(pull is not None and pull.state is PullState.FAILED)
+        if pull and _is_unfinished(row):
+            if self._has_no_message(pull):
+                self._tools.queue.send(PullMessage(failure, pull.window, pull.requested_by))
+                found.messages_sent = 1
+                _log.warning("%s: %s without a message; one was sent", failure, pull.state)
+        elif self._should_be_pulled(pull, missing):
+            found.queued_again = int(self._ask_again(failure, row, pull, missing))
+            found.failed_pulls -= found.failed_pulls and found.queued_again
+        elif agree:
+            found.rows_removed = self._remove_old(failure, row, pull, seen)
+
+    def _agree(self, failure: Failure, cabs: Mapping[str, CabRow], blobs: list[StoredCab]) -> bool:
+        """Tell whether reading the container back would change nothing."""
+        ledger = self._ledger(failure)
+        ledger.load((cab, replace(row)) for cab, row in cabs.items())
+        ledger.read_back(blobs, self._tools.settings.retention)
+        return not ledger.has_unwritten
+
+    def _mended(
+        self, failure: Failure, row: Row | None, found: Reconciled
+    ) -> tuple[Row | None, Mapping[str, CabRow]] | None:
+        """Read the container back into the rows while no pull can begin.
+
+        Returns:
+            Pull and cabs as they are then; None where a pull has begun since, which reads the container back itself.
+        """
+        if row is None:
+            # Nobody pulls it. Should somebody begin to, right now, both write the same.
+            return None, self._read_back(failure, found)
+        lease = self._tools.pulls.hold(failure)
+        if isinstance(lease, HeldElsewhere):
+            return None
+        with lease:
+            try:
+                cabs = self._read_back(failure, found)
+            finally:
+                lease.release({})
+        return lease.row, cabs
+
+    def _read_back(self, failure: Failure, found: Reconciled) -> Mapping[str, CabRow]:
+        ledger = self._ledger(failure)
+        ledger.load()
+        lost = ledger.read_back(self._tools.container.stored(failure.prefix), self._tools.settings.retention)
+        found.rows_mended = ledger.unwritten
+        ledger.write()
+        for each in lost:
+            _log.error("%s; it is asked for again", each)
+        return ledger.cabs
+
+    def _ledger(self, failure: Failure) -> CabLedger:
+        return CabLedger(self._tools.cabs, failure, datetime.now(UTC), CabCounts(), 0, self._tools.writers)
+
+    def _count_missing(self, cabs: Mapping[str, CabRow], found: Reconciled) -> list[CabRow]:
+        """Count and return the cabs that are not in the container and could still be had."""
+        if self._leaves_out(cabs):
+            return []
+        deadlines = {cab: self._deadline(row) for cab, row in cabs.items() if row.state in _COULD_BE_HAD}
+        now = datetime.now(UTC)
+        found.missing = sum(deadline > now for deadline in deadlines.values())
+        found.expiring_within_48_hours = sum(now < deadline <= now + _SOON for deadline in deadlines.values())
+        return [cabs[cab] for cab, deadline in deadlines.items() if deadline > now]
+
+    def _record_lost(self, failure: Failure, seen: FailureSeen, cabs: Mapping[str, CabRow]) -> int:
+        """Give cabs that are gone for a day a row that says so, against the version that came past; return how many."""
+        if self._leaves_out(cabs):
+            return 0
+        gone = [each for each in seen.cabs if self._is_gone(cabs[each.key])]
+        lost = self._tools.cabs.change(failure, ((each, self._lost(cabs[each.key])) for each in gone))
+        if lost:
+            _log.error("%s: %d cabs were lost, since Microsoft has deleted them; their rows say why", failure, lost)
+        return lost
+
+    def _is_gone(self, row: CabRow) -> bool:
+        # What a pull has met says why it is not there. Where its expiry is unknown, the next pull may have it yet.
+        is_told = row.state is not CabState.LISTED and row.expires is None
+        return row.state in _COULD_BE_HAD and not is_told and _has_passed(self._deadline(row), _DAILY)
+
+    def _lost(self, row: CabRow) -> CabRow:
+        """Return the row of a cab that is gone; one of unknown expiry is still copied by a pull that meets it."""
+        if row.expires is None:
+            why = f"a report listed it, and no batch has named it by {self._deadline(row):%Y-%m-%d}"
+            return row.became(CabState.UNAVAILABLE, why)
+        why = f"it expired at {row.expires:%Y-%m-%d %H:%M:%S} UTC and was not copied before"
+        told = f"; the last try: {row.error}" if row.error else ""
+        return replace(row.became(CabState.EXPIRED, f"{why}{told}"), settled_at=datetime.now(UTC))
+
+    def _leaves_out(self, cabs: Mapping[str, CabRow]) -> bool:
+        """Tell whether MAX_CABS_PER_FAILURE leaves the cabs that are not here uncopied on purpose."""
+        most = self._tools.settings.max_cabs_per_failure
+        return most > 0 and sum(row.is_held for row in cabs.values()) >= most
+
+    def _deadline(self, row: CabRow) -> datetime:
+        """Return when Microsoft deletes a cab, or has deleted it for all that is known."""
+        if row.expires:
+            return row.expires
+        if row.date:
+            return row.date + _MICROSOFT_KEEPS
+        return (row.settled_at or self._queue.at) + self._tools.settings.cab_lookback
+
+    def _has_no_message(self, pull: PullRow) -> bool:
+        """Tell whether a pull that nobody holds must have lost its message.
+
+        An empty queue holds none for whatever was written before. Else the row has waited for an hour longer than it
+        was asked to, and longer than the first messages that anyone could take: its own would have been taken by now.
+        """
+        written = pull.updated_at or _LONG_AGO
+        if not self._queue.messages:
+            return written < self._queue.at
+        return max(written, pull.next_try_at or _LONG_AGO) + _QUIET < self._queue.oldest
+
+    def _should_be_pulled(self, pull: PullRow | None, missing: list[CabRow]) -> bool:
+        """Tell whether a failure whose pull has ended, or that has none, should be pulled now."""
+        if pull is None:
+            return bool(missing)
+        if pull.state is PullState.FAILED and pull.last_error_kind is not ErrorKind.NEVER:
+            is_young = not _has_passed(pull.queued_at, self._tools.settings.retention)
+            return not self._circuit_is_open and (is_young or bool(missing))
+        ended = pull.completed_at or pull.updated_at or _LONG_AGO
+        listed_since = any(row.state is CabState.LISTED and (row.settled_at or ended) > ended for row in missing)
+        return listed_since or (bool(missing) and _has_passed(ended, _DAILY))
+
+    def _ask_again(self, failure: Failure, row: Row | None, pull: PullRow | None, missing: list[CabRow]) -> bool:
+        """Queue a failure; tell whether that was done, which somebody else may have made needless."""
+        failed = pull if pull and pull.state is PullState.FAILED else None
+        by_a_person = failed and not failed.requested_by.startswith(_MACHINES)
+        if failed and failed.window and by_a_person:
+            window, asks = failed.window, failed.requested_by
+        else:
+            window, asks = self._window(missing), "reconcile"
+        if row is None:
+            self._tools.requests.make([failure], window, asks)
+        else:
+            # A pull that fails again is brought back for as long as it was first asked for, not for ever.
+            queued = self._tools.pulls.queue_again(row, window, asks, failed.queued_at if failed else None)
+            if queued is None:
+                return False
+            self._tools.queue.send(PullMessage(failure, window, asks, queued.etag))
+        why = f"it failed: {failed.last_error}" if failed else f"{len(missing)} cabs are not in the container"
+        _log.warning("%s: asked for again, since %s", failure, why)
+        return True
+
+    def _window(self, missing: Iterable[CabRow]) -> Window:
+        """Return the days that cover what is missing."""
+        window = default_window(self._tools.settings.cab_lookback)
+        return replace(window, start=min([window.start, *(row.date.date() for row in missing if row.date)]))
+
+    def _remove_old(self, failure: Failure, row: Row | None, pull: PullRow | None, seen: FailureSeen) -> int:
+        """Remove rows that are older than every retention, against the versions that came past; return how many.
+
+        A cab's row goes where no blob stands in its name and Microsoft has deleted the cab; the pull's when it was the
+        last, and nothing stands in the container.
+        """
+        standing = {blob.name.removeprefix(failure.prefix).split(".", 1)[0] for blob in seen.blobs}
+        old = [each for each in seen.cabs if each.key not in standing and self._is_over(CabRow.of(each))]
+        removed = self._tools.cabs.remove(failure, old)
+        if row and pull and removed == len(seen.cabs) and not seen.blobs and _has_passed(pull.updated_at, _ROWS_LIVE):
+            removed += self._tools.pulls.remove(row)
+        return removed
+
+    def _is_over(self, row: CabRow) -> bool:
+        gone = _has_passed(self._deadline(row)) and _has_passed(row.settled_at, _ROWS_LIVE)
+        return gone and row.state is not CabState.COPIED
+
+
+def _is_unfinished(row: Row | None) -> bool:
+    return row is not None and row.text("state") in _UNFINISHED
+
+
+def _is_held(row: Row | None) -> bool:
+    until = row.moment("leaseUntil") if row else None
+    return until is not None and not _has_passed(until)
+
+
+def _has_passed(moment: datetime | None, since: timedelta = timedelta()) -> bool:
+    return moment is not None and moment + since <= datetime.now(UTC)

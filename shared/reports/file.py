@@ -1,0 +1,71 @@
+"""Open the file of a report run: with the SAS in its location, or with a storage token where there is none."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import IO, TYPE_CHECKING, cast
+
+from shared.core.errors import AgainLater, BadAnswer, BadInput, NeedsPerson
+from shared.web.http_source import body_of, raise_if_busy, seen_in, without_signature
+from shared.web.paced_body import PacedBody
+from shared.web.source_hosts import carries_sas
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from shared.devcenter.client import ReportRun
+    from shared.identity.access_tokens import AccessTokens
+    from shared.web.untrusted_source import UntrustedSource
+
+# Bearer tokens need 2017-11-09 or later: https://learn.microsoft.com/rest/api/storageservices/authorize-with-azure-active-directory
+_STORAGE_VERSION = "2020-10-02"
+
+
+class ReportFiles:
+    """Open report files.
+
+    Args:
+        source: Checks locations, which are untrusted input, and asks them.
+        tokens: For locations without a SAS; None where no identity is set, and they are asked for without a token.
+    """
+
+    def __init__(self, source: UntrustedSource, tokens: AccessTokens | None) -> None:
+        self._source, self._tokens = source, tokens
+
+    @contextmanager
+    def opened(self, run: ReportRun) -> Iterator[IO[bytes]]:
+        """Open a run's file as a stream of its bytes.
+
+        Args:
+            run: A finished run, fresh from the API: a SAS in its location lives 12 hours.
+
+        Raises:
+            CabferryError: Sorted by what helps.
+        """
+        what = f"the file of {run}"
+        parts = self._source.checked(run.location, f"the location of {run}")
+        has_sas = carries_sas(parts)
+        with self._source.get(run.location, {} if has_sas else self._authorization(), what) as response:
+            if response.status_code == HTTPStatus.OK:
+                try:
+                    yield cast("IO[bytes]", PacedBody(response, what))
+                except BadInput as error:  # which quotes what came in place of a report
+                    raise BadInput(without_signature(str(error), response.request.url)) from None
+                return
+            body = body_of(response, what)
+            raise_if_busy(response, body, what)
+            seen = f"{response.status_code} {seen_in(body, response.request.url)}"
+            if response.status_code not in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
+                raise BadAnswer(f"{what}: unexpected answer {seen}")
+            if has_sas:
+                why = "it is not there" if response.status_code == HTTPStatus.NOT_FOUND else "its SAS is refused"
+                raise AgainLater(f"{what}: {why} ({seen}); the next check gets a fresh location")
+            raise NeedsPerson(
+                f"{what}: its location has no SAS, and the storage token is refused ({seen}). Check "
+                "DEVCENTER_STORAGE_TENANT_ID, and that DEVCENTER_CLIENT_ID may read reports there."
+            )
+
+    def _authorization(self) -> dict[str, str]:
+        token = {"Authorization": f"Bearer {self._tokens.current()}"} if self._tokens else {}
+        return {**token, "x-ms-version": _STORAGE_VERSION}

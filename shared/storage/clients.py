@@ -1,0 +1,130 @@
+"""Clients of the cab storage, from a connection string or for an identity."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import requests
+from azure.core.pipeline.transport import RequestsTransport
+from azure.data.tables import TableServiceClient
+from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
+from azure.storage.blob import BlobServiceClient, ExponentialRetry
+from azure.storage.queue import ExponentialRetry as QueueRetry
+from azure.storage.queue import QueueClient, QueueServiceClient, TextBase64EncodePolicy
+from requests.adapters import HTTPAdapter
+
+from shared.core.errors import SettingsError
+from shared.identity.access_tokens import PATIENCE, STORAGE_SCOPE, AccessTokens, SharedCredential
+from shared.storage.table_reads import TableReads
+from shared.storage.table_rows import TableRows
+from shared.storage.table_writes import TableWrites
+from shared.storage.wire import BearerToken, SharedKey, StorageWire
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+
+    from shared.core.settings import CabStorage
+    from shared.storage.wire import Authorization
+
+# Versions that Azure has served for long and Azurite knows without being told to skip its check.
+_BLOB_VERSION, _TABLE_VERSION = "2025-05-05", "2019-02-02"
+_CONNECT_SECONDS, _READ_SECONDS = 10, 120
+
+
+class StorageClients:
+    """The clients, which share a pool of connections a service.
+
+    Args:
+        where: The account, and what authorizes.
+        connections: How many connections to a service are kept open.
+        retries: How often the SDK's clients try again by themselves.
+
+    Raises:
+        SettingsError: The connection string is none.
+    """
+
+    def __init__(self, where: CabStorage, connections: int, retries: int = 3) -> None:
+        self._where, self._connections = where, connections
+        self._open = ExitStack()
+        self._tokens = None if where.connection_string else _tokens(where)
+        # The SDK's own would wait 15 seconds and more between two tries.
+        backoff = ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=retries)
+        queue_backoff = QueueRetry(initial_backoff=1, increment_base=2, retry_total=retries)
+        self.blobs = self._client(BlobServiceClient, where.blob_uri, api_version=_BLOB_VERSION, retry_policy=backoff)
+        self.queues = self._client(
+            QueueServiceClient, where.queue_uri, api_version=_BLOB_VERSION, retry_policy=queue_backoff
+        )
+        self.tables = self._client(TableServiceClient, where.table_uri, retry_total=retries)
+        self.blob_wire = StorageWire(self.blobs.url, self._authorization(), _BLOB_VERSION, connections)
+        # The blob client shows the SAS of a connection string in its URL, the table client does not.
+        endpoint = urlsplit(self.tables.url)._replace(query=urlsplit(self.blobs.url).query).geturl()
+        tables = self._authorization(for_tables=True)
+        self._table_wire = StorageWire(endpoint, tables, _TABLE_VERSION, connections)
+        for wire in (self.blob_wire, self._table_wire):
+            self._open.callback(wire.close)
+
+    def close(self) -> None:
+        """Close the connections that are kept open; a later request would open new ones."""
+        self._open.close()
+
+    def queue(self, name: str) -> QueueClient:
+        """Return the client of a queue, with the encoding that host.json names."""
+        client: QueueClient = self.queues.get_queue_client(name, message_encode_policy=TextBase64EncodePolicy())
+        return client
+
+    def table(self, name: str) -> TableRows:
+        """Return a table."""
+        wire = self._table_wire
+        return TableRows(self.tables.get_table_client(name), TableReads(wire, name), TableWrites(wire, name))
+
+    def _authorization(self, *, for_tables: bool = False) -> Authorization | None:
+        if self._tokens:
+            return BearerToken(self._tokens)
+        account, key = (getattr(self.blobs.credential, name, None) for name in ("account_name", "account_key"))
+        # A connection string with a SAS in the place of a key: the SAS is in the URL.
+        try:
+            return SharedKey(account, base64.b64decode(key), for_tables) if account and key else None
+        except binascii.Error:
+            raise SettingsError("CAB_STORAGE is not a connection string: its AccountKey is not base64") from None
+
+    def _client(self, kind: Any, uri: str, **options: Any) -> Any:
+        options |= {
+            "transport": self._transport(),
+            "connection_timeout": _CONNECT_SECONDS,
+            "read_timeout": _READ_SECONDS,
+        }
+        if self._tokens:
+            return kind(uri, credential=SharedCredential(self._tokens), **options)
+        try:
+            return kind.from_connection_string(self._where.connection_string, **options)
+        except ValueError as error:
+            raise SettingsError(f"CAB_STORAGE is not a connection string: {error}") from None
+
+    def _transport(self) -> RequestsTransport:
+        # The SDK's own pool holds ten connections; with more copies in flight than that, each would connect anew.
+        session = requests.Session()
+        self._open.callback(session.close)
+        session.mount("https://", HTTPAdapter(pool_maxsize=self._connections))
+        session.mount("http://", HTTPAdapter(pool_maxsize=self._connections))
+        return RequestsTransport(
+            session=session, session_owner=False, connection_timeout=_CONNECT_SECONDS, read_timeout=_READ_SECONDS
+        )
+
+
+def _tokens(where: CabStorage) -> AccessTokens:
+    return AccessTokens(
+        lambda: _identity(where),
+        STORAGE_SCOPE,
+        "the cab storage",
+        "Check that the app has the identity that CAB_STORAGE__clientId names (its own, where none is named).",
+    )
+
+
+def _identity(where: CabStorage) -> TokenCredential:
+    if where.managed_identity:
+        return ManagedIdentityCredential(client_id=where.client_id, **PATIENCE)
+    return DefaultAzureCredential(**PATIENCE)

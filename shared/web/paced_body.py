@@ -1,0 +1,54 @@
+"""Read a large body that may drip: a source that sends a byte a minute must not hold a thread for ever."""
+
+from __future__ import annotations
+
+import io
+import time
+from typing import TYPE_CHECKING
+
+from shared.core.errors import AgainLater
+
+if TYPE_CHECKING:
+    import requests
+
+# Far below what any network gives that a cab of some MB could come over.
+LEAST_BYTES_A_SECOND = 4_096
+_GRACE_SECONDS = 60.0
+_PIECE_BYTES = 1 << 20
+
+
+class PacedBody:
+    """The bytes of an answer as they were sent, without their encoding taken off.
+
+    Args:
+        response: An answer that is still to be read.
+        what: Names the request in errors.
+        grace: Seconds of waiting before the pace is looked at.
+    """
+
+    def __init__(self, response: requests.Response, what: str, grace: float = _GRACE_SECONDS) -> None:
+        self._raw, self._what, self._grace = response.raw, what, grace
+        self._bytes, self._waited = 0, 0.0
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes, as many as were asked for except at the end.
+
+        Args:
+            size: How many; below zero all there are.
+
+        Raises:
+            AgainLater: They come too slowly. What the reader does in between does not count.
+        """
+        read = io.BytesIO()
+        while size < 0 or read.tell() < size:
+            wanted = _PIECE_BYTES if size < 0 else min(size - read.tell(), _PIECE_BYTES)
+            asked = time.monotonic()
+            piece = self._raw.read1(wanted, decode_content=False)
+            self._waited += time.monotonic() - asked
+            if not piece:
+                break
+            read.write(piece)
+            self._bytes += len(piece)
+            if self._waited > self._grace and self._bytes < self._waited * LEAST_BYTES_A_SECOND:
+                raise AgainLater(f"{self._what}: {self._bytes} bytes came in {self._waited:.0f} seconds")
+        return read.getvalue()  # not a copy
