@@ -16,7 +16,6 @@ import hashlib
 import logging
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from azure.core import MatchConditions
@@ -24,6 +23,7 @@ from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.storage.blob import BlobBlock, ContentSettings
 
 from shared.cabs.source import SourceFacts, opened_source, sas_expiry, source_facts
+from shared.core import clock
 from shared.core.errors import AgainLater, AgainNow, CabUnavailable, FreshUrl, Never
 from shared.storage.refusals import Refusal, RefusedError, storage_errors
 from shared.web.http_source import at_once_again
@@ -128,7 +128,7 @@ class CabCopy:
             NeedsPerson: The container refuses the app.
         """
         parts = self._source.checked(url, f"the cabUrl of {blob_name}")
-        if (expiry := sas_expiry(parts)) and expiry <= datetime.now(UTC):
+        if (expiry := sas_expiry(parts)) and expiry <= clock.now():
             raise FreshUrl(f"the SAS of {blob_name} expired at {expiry:%Y-%m-%d %H:%M:%S} UTC")
         job = _Job(url, parts.netloc, blob_name, labels)
         return self._stream(job) if job.host in self._unreachable else self._direct(job)

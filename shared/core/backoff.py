@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
+from shared.core import clock
+
 _SENTENCE = re.compile(r"try again in (\d{1,6}) seconds?", re.IGNORECASE)
 # The longest wait that is honoured. A queue message can stay invisible for 7 days, but a day of silence is already an
 # outage that people should hear of.
@@ -22,7 +24,7 @@ def wait_asked(headers: Mapping[str, str], body: str, now: datetime | None = Non
         body: The answer's body as text; the gateway of the analytics service asks there (devcenter-api.md).
         now: The present in UTC, for an HTTP date.
     """
-    asked = _from_header(headers.get("Retry-After", "").strip(), now or datetime.now(UTC))
+    asked = _from_header(headers.get("Retry-After", "").strip(), now or clock.now())
     if asked is None and (sentence := _SENTENCE.search(body)):
         asked = timedelta(seconds=int(sentence[1]))
     return None if asked is None else min(max(asked, timedelta()), _LONGEST)

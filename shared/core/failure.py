@@ -2,8 +2,9 @@
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
+from shared.core import clock
 from shared.core.errors import BadInput
 from shared.core.redaction import excerpt
 
@@ -96,5 +97,5 @@ def default_window(lookback: timedelta) -> Window:
     Args:
         lookback: CAB_LOOKBACK_DAYS.
     """
-    today = datetime.now(UTC).date()
+    today = clock.now().date()
     return Window(today - lookback, today + timedelta(days=1))

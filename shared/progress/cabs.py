@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import batched
 from sys import intern
 from typing import TYPE_CHECKING
 
+from shared.core import clock
 from shared.storage.table_writes import TRANSACTION_ROWS, Columns, Long, Value, Write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from datetime import datetime
 
     from shared.core.failure import Failure
     from shared.storage.table_rows import Row, TableRows
@@ -207,7 +208,7 @@ def _end(application_id: str) -> str:
 
 
 def _ended(row: CabRow) -> Columns:
-    return {"state": row.state.value, "error": row.error, "settledAt": row.settled_at or datetime.now(UTC)}
+    return {"state": row.state.value, "error": row.error, "settledAt": row.settled_at or clock.now()}
 
 
 def _columns(row: CabRow) -> Columns:
@@ -216,7 +217,7 @@ def _columns(row: CabRow) -> Columns:
         "blobName": row.blob_name,
         "md5": row.md5,
         "error": row.error,
-        "settledAt": row.settled_at or datetime.now(UTC),
+        "settledAt": row.settled_at or clock.now(),
     }
     optional = {"length": Long(row.length) if row.length is not None else None, "date": row.date, "expiry": row.expires}
     return {**columns, **{name: value for name, value in optional.items() if value is not None}}
@@ -233,6 +234,6 @@ def _listed(facts: CabFacts) -> Columns:
     )
     return {
         "state": CabState.LISTED.value,
-        "settledAt": datetime.now(UTC),
+        "settledAt": clock.now(),
         **{name: value for name, value in zip(_FACT_COLUMNS, told, strict=True) if value},
     }

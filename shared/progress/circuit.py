@@ -13,13 +13,13 @@ import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import TYPE_CHECKING
 
+from shared.core import clock
 from shared.core.errors import BadAnswer, CabferryError, CircuitOpen, Never
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from shared.storage.table_rows import Row, TableRows
     from shared.storage.table_writes import Columns
@@ -76,12 +76,10 @@ class Circuit:
     Args:
         table: The table `health`.
         name: The service, as the row's RowKey.
-        clock: The present in UTC; None for the machine's.
     """
 
-    def __init__(self, table: TableRows, name: str, clock: Callable[[], datetime] | None = None) -> None:
+    def __init__(self, table: TableRows, name: str) -> None:
         self._table, self._name = table, name
-        self._clock = clock or partial(datetime.now, UTC)
         self._lock = threading.Lock()
         self._suspected = True
         self._open: Outage | None = None
@@ -115,7 +113,7 @@ class Circuit:
 
     def _raise_if_open(self) -> None:
         if self._open is not None and (outage := self._kept_from_probing()):
-            wait = max(outage.probe_at - self._clock(), timedelta(seconds=1))
+            wait = max(outage.probe_at - clock.now(), timedelta(seconds=1))
             raise CircuitOpen(
                 f"{self._name} is not asked until {outage.probe_at:%Y-%m-%d %H:%M:%S} UTC, since {outage.failures} "
                 f"calls in a row ended so: {outage.error}",
@@ -125,11 +123,11 @@ class Circuit:
     def _kept_from_probing(self) -> Outage | None:
         """Return why no call is made; None for the one process of all that makes the probe."""
         with self._lock:
-            if self._open is None or self._open.probe_at > self._clock():
+            if self._open is None or self._open.probe_at > clock.now():
                 return self._open
             row = self._table.get(_PARTITION, self._name)
             self._open = outage = _opened(row)
-            now = self._clock()
+            now = clock.now()
             if row is None or outage is None or outage.probe_at > now:
                 return outage
             taken = self._table.merge(row, {"probeAt": now + _next_probe(outage), "probes": outage.probes + 1})
@@ -148,7 +146,7 @@ class Circuit:
     def _count(self, kind: str, error: str) -> None:
         for _ in range(_TRIES):
             row = self._table.get(_PARTITION, self._name)
-            before, now = Outage.of(row), self._clock()
+            before, now = Outage.of(row), clock.now()
             failures = before.failures + 1 if before and before.kind == kind else 1
             columns: Columns = {"kind": kind, "failures": failures, "error": error, "updatedAt": now}
             is_open = before is not None and before.since is not None
@@ -171,7 +169,7 @@ class Circuit:
                 if row and Outage.of(row):
                     _log.info("%s: works again; the circuit is closed", self._name)
                     closed: Columns = {"kind": "", "failures": 0, "error": "", "since": _NEVER, "probeAt": _NEVER}
-                    self._table.merge(row, {**closed, "updatedAt": self._clock()})
+                    self._table.merge(row, {**closed, "updatedAt": clock.now()})
             except CabferryError as trouble:
                 # Another success, here or at another instance, writes it.
                 _log.warning("the circuit of %s cannot be closed yet: %s", self._name, trouble)

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass, fields
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
+from shared.core import clock
 from shared.core.errors import AgainLater
 from shared.core.redaction import excerpt, redact
 from shared.storage.table_writes import Write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from shared.storage.table_rows import Row, TableRows
     from shared.storage.table_writes import Columns
@@ -114,7 +115,7 @@ class HealthRows:
         """
         # A table takes no control characters, and what is no pull message may be anything.
         shown = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
-        shown, now = excerpt(shown, _TEXT_LENGTH), datetime.now(UTC)
+        shown, now = excerpt(shown, _TEXT_LENGTH), clock.now()
         key = hashlib.sha256(redact(text).encode()).hexdigest()[:32]
         for _ in range(_TRIES):
             row = self._table.get(_POISON, key)

@@ -8,6 +8,7 @@ from enum import StrEnum
 from itertools import batched, groupby
 from typing import TYPE_CHECKING
 
+from shared.core import clock
 from shared.core.errors import AgainLater
 from shared.core.failure import Failure, Window
 from shared.core.redaction import excerpt
@@ -202,7 +203,7 @@ class PullRows:
         known = Row.written(*key, asked, message.row_version) if is_known else None
 
         def first(row: Row | None) -> Columns:
-            now = datetime.now(UTC)
+            now = clock.now()
             running: dict[str, Value] = {"state": PullState.RUNNING.value, "updatedAt": now}
             pull = PullRow.of(row) if row else None
             if row and _was_sooner(row, PullState.COMPLETED, message):
@@ -237,7 +238,7 @@ class PullRows:
         for _ in range(_TRIES):
             row = self._table.get(failure.application_id, failure.failure_hash)
             known = PullRow.of(row) if row else None
-            until, now = row.moment("leaseUntil") if row else None, datetime.now(UTC)
+            until, now = row.moment("leaseUntil") if row else None, clock.now()
             if known and known.state in {PullState.COMPLETED, PullState.FAILED}:
                 return known.state
             if row and until and until > now:
@@ -320,7 +321,7 @@ class PullRows:
         """Insert the rows; where one exists, read them and change those that are not being worked on."""
         existing: dict[str, Row] = {}
         for _ in range(_TRIES):
-            now = datetime.now(UTC)
+            now = clock.now()
             writes = [
                 Write(key, first, "merge", existing[key].etag) if key in existing else Write(key, first, "insert")
                 for key in hashes
@@ -352,7 +353,7 @@ def _was_sooner(row: Row, state: PullState, message: PullMessage) -> bool:
 
 def queued(window: Window, requested_by: str) -> Columns:
     """Return the columns of a pull that starts anew."""
-    now = datetime.now(UTC)
+    now = clock.now()
     return {
         "state": PullState.QUEUED.value,
         "startDate": window.start.isoformat(),
@@ -381,7 +382,7 @@ def counted(counts: CabCounts) -> dict[str, Value]:
 
 def ended_columns(state: PullState, last_error: str, kind: ErrorKind = ErrorKind.NONE) -> dict[str, Value]:
     """Return the columns of a pull that ends now."""
-    now = datetime.now(UTC)
+    now = clock.now()
     return {
         "state": state.value,
         "lastError": last_error,

@@ -1,10 +1,11 @@
 """The queue of pulls: send a message, now or after a delay, and look at how many there are."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from azure.storage.queue import QueueClient
 
+from shared.core import clock
 from shared.progress.messages import PullMessage
 from shared.storage.refusals import storage_errors
 
@@ -71,7 +72,7 @@ class PullQueue:
         Raises:
             CabferryError: Sorted by what helps.
         """
-        now = datetime.now(UTC)
+        now = clock.now()
         with storage_errors(f"the queue {self._client.queue_name}"):
             messages = self._client.get_queue_properties().approximate_message_count or 0
             sent = [each.inserted_on for each in self._client.peek_messages(_PEEKED) if each.inserted_on]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
+from shared.core import clock
 from shared.storage.lease import HeldElsewhere, RowLease
 
 if TYPE_CHECKING:
@@ -81,11 +82,11 @@ class ReportRows:
 
 def ingested(failures: int, cabs: int, error: str) -> Columns:
     """Return the columns of a run whose every message was sent."""
-    return {"failures": failures, "cabs": cabs, "ingestedAt": datetime.now(UTC), "error": error}
+    return {"failures": failures, "cabs": cabs, "ingestedAt": clock.now(), "error": error}
 
 
 def _seen(run: ReportRun) -> Columns:
-    return {"reportDatetime": run.report_datetime, "status": run.status, "updatedAt": datetime.now(UTC)}
+    return {"reportDatetime": run.report_datetime, "status": run.status, "updatedAt": clock.now()}
 
 
 def _key(run: ReportRun) -> str:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import batched
 from typing import TYPE_CHECKING
 
+from shared.core import clock
 from shared.core.clock import moment_of
 from shared.core.errors import BadInput
 from shared.core.failure import checked_cab_id
@@ -178,7 +179,7 @@ class CabLedger:
         missing: list[str] = []
         for name, cab in expected.items():
             row = self._cabs[cab]
-            retired = (row.settled_at or self._started_at) + retention <= datetime.now(UTC)
+            retired = (row.settled_at or self._started_at) + retention <= clock.now()
             if not retired:
                 missing.append(f"{name} was copied, but is not in the container")
             self._settle(cab, row.became(CabState.RETIRED if retired else CabState.LISTED))
@@ -217,7 +218,7 @@ class CabLedger:
         if before and self._is_mine(before):
             self._tally[before.state] -= 1
             self._bytes -= (before.length or 0) if before.state is CabState.COPIED else 0
-        row.settled_at = settled_at or datetime.now(UTC)
+        row.settled_at = settled_at or clock.now()
         row.facts = self.facts(cab_id_hash)
         self._cabs[cab_id_hash] = row
         self._unwritten.add(cab_id_hash)

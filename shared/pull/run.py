@@ -20,16 +20,15 @@ from __future__ import annotations
 
 import heapq
 import logging
-import time
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from shared.cabs.container import labels
-from shared.core import stopping
+from shared.core import clock, stopping
 from shared.core.backoff import growing_wait, spread
 from shared.core.errors import (
     AgainLater,
@@ -181,7 +180,7 @@ class _Pull:
         self.row = PullRow.of(lease.row)
         self._failure = self.row.failure
         self._window = self.row.window or default_window(tools.settings.cab_lookback)
-        started_at = self.row.started_at or datetime.now(UTC)
+        started_at = self.row.started_at or clock.now()
         self._lane, writers = tools.pool.lane(), tools.pool.lane()
         self._ledger = CabLedger(tools.cabs, self._failure, started_at, self.row.counts, self.row.skip, writers)
         self._safe = _Checkpoint(self.row.skip, self.row.counts.already_held)
@@ -191,7 +190,7 @@ class _Pull:
         self._copying: deque[CopyingPage] = deque()
         self._early: dict[str, Copy] = {}
         self._until: float | None = None
-        self._checkpoint_at = time.monotonic() + _CHECKPOINT_SECONDS
+        self._checkpoint_at = clock.monotonic() + _CHECKPOINT_SECONDS
         self._over = self._copies_fail = False
         self._again: AgainLater | None = None
         self._again_in_a_row = 0
@@ -204,7 +203,7 @@ class _Pull:
             newest = self._newest_cabs(fetchers)
             for page in self._pages(self._safe.skip, fetchers):
                 # The budget runs from the first page on: a slow API must not keep a pull from ever copying a cab.
-                self._until = self._until or time.monotonic() + self._tools.settings.pull_time_budget.total_seconds()
+                self._until = self._until or clock.monotonic() + self._tools.settings.pull_time_budget.total_seconds()
                 self._raise_if_over()
                 if isinstance(page, EarlyPage):
                     self._begin_early(page, newest)
@@ -251,7 +250,7 @@ class _Pull:
 
     def hand_on(self) -> None:
         """Let a new message do the rest."""
-        self._release({"state": PullState.QUEUED.value, "updatedAt": datetime.now(UTC)})
+        self._release({"state": PullState.QUEUED.value, "updatedAt": clock.now()})
         self._send(timedelta())
         why = "since the process ends" if stopping.is_stopping() else "after its time budget"
         _log.info("%s: handed on %s, at row %d", self._failure, why, self._safe.skip)
@@ -316,7 +315,7 @@ class _Pull:
         """Wait for any of the pages that were asked for; what is copied meanwhile is recorded and written down."""
         while not any(answer.done() for answer in answers):
             first = [page.copied for page in islice(self._copying, 1)]
-            left = max(0.0, self._checkpoint_at - time.monotonic()) if self._ledger.has_unwritten else None
+            left = max(0.0, self._checkpoint_at - clock.monotonic()) if self._ledger.has_unwritten else None
             wait([*answers, *first], left, FIRST_COMPLETED)
             if first and first[0].done():
                 self._finish()
@@ -334,11 +333,11 @@ class _Pull:
 
     def _write_down_when_due(self) -> None:
         """Write the rows of what was done since the last time, then the checkpoint."""
-        if self._ledger.has_unwritten and time.monotonic() >= self._checkpoint_at:
+        if self._ledger.has_unwritten and clock.monotonic() >= self._checkpoint_at:
             self._lease.ensure()
             self._ledger.write()
-            self._lease.write({"updatedAt": datetime.now(UTC), **self._progress()})
-            self._checkpoint_at = time.monotonic() + _CHECKPOINT_SECONDS
+            self._lease.write({"updatedAt": clock.now(), **self._progress()})
+            self._checkpoint_at = clock.monotonic() + _CHECKPOINT_SECONDS
 
     def _take_in(self, page: CopyingPage) -> BatchPage:
         """Record what became of a page, and move the checkpoint on unless a cab of it must be tried again."""
@@ -392,7 +391,7 @@ class _Pull:
         try:
             return self._copy_from(cab, cab.url)
         except (FreshUrl, CabUnavailable) as error:
-            if cab.has_expired(datetime.now(UTC)):
+            if cab.has_expired(clock.now()):
                 raise CabExpired(f"{error}, and the cab expired at {cab.expires} UTC") from None
             if isinstance(error, CabUnavailable):
                 raise
@@ -442,7 +441,7 @@ class _Pull:
 
     def _raise_if_over(self) -> None:
         self._lease.ensure()
-        if self._over or stopping.is_stopping() or (self._until and time.monotonic() >= self._until):
+        if self._over or stopping.is_stopping() or (self._until and clock.monotonic() >= self._until):
             raise _TimeIsUp
 
     def _progress(self) -> Columns:
@@ -492,7 +491,7 @@ def _nothing_was_seen(_cab_id_hash: str) -> bool:
 
 
 def _waiting(error: str, wait_before: timedelta) -> Columns:
-    now = datetime.now(UTC)
+    now = clock.now()
     return {
         "state": PullState.QUEUED.value,
         "lastError": error,

@@ -25,6 +25,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import batched, count
 from typing import TYPE_CHECKING
 
+from shared.core import clock
 from shared.core.errors import AgainLater
 from shared.core.failure import Failure, Window, default_window
 from shared.core.redaction import redact
@@ -99,7 +100,7 @@ def reconcile(tools: ReconcileTools) -> Reconciled:
         CabferryError: A table, the container or the queue cannot be read at all.
     """
     run = _Run(tools)
-    found = Reconciled(at=datetime.now(UTC))
+    found = Reconciled(at=clock.now())
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="reconcile") as crew:
         for some in batched(tools.walk.failures(), _AT_ONCE, strict=False):
             for each in crew.map(run.look_after, some):
@@ -214,14 +215,14 @@ class _Run:
         return ledger.cabs
 
     def _ledger(self, failure: Failure) -> CabLedger:
-        return CabLedger(self._tools.cabs, failure, datetime.now(UTC), CabCounts(), 0, self._tools.writers)
+        return CabLedger(self._tools.cabs, failure, clock.now(), CabCounts(), 0, self._tools.writers)
 
     def _count_missing(self, cabs: Mapping[str, CabRow], found: Reconciled) -> list[CabRow]:
         """Count and return the cabs that are not in the container and could still be had."""
         if self._leaves_out(cabs):
             return []
         deadlines = {cab: self._deadline(row) for cab, row in cabs.items() if row.state in _COULD_BE_HAD}
-        now = datetime.now(UTC)
+        now = clock.now()
         found.missing = sum(deadline > now for deadline in deadlines.values())
         found.expiring_within_48_hours = sum(now < deadline <= now + _SOON for deadline in deadlines.values())
         return [cabs[cab] for cab, deadline in deadlines.items() if deadline > now]
@@ -248,7 +249,7 @@ class _Run:
             return row.became(CabState.UNAVAILABLE, why)
         why = f"it expired at {row.expires:%Y-%m-%d %H:%M:%S} UTC and was not copied before"
         told = f"; the last try: {row.error}" if row.error else ""
-        return replace(row.became(CabState.EXPIRED, f"{why}{told}"), settled_at=datetime.now(UTC))
+        return replace(row.became(CabState.EXPIRED, f"{why}{told}"), settled_at=clock.now())
 
     def _leaves_out(self, cabs: Mapping[str, CabRow]) -> bool:
         """Tell whether MAX_CABS_PER_FAILURE leaves the cabs that are not here uncopied on purpose."""
@@ -338,4 +339,4 @@ def _is_held(row: Row | None) -> bool:
 
 
 def _has_passed(moment: datetime | None, since: timedelta = timedelta()) -> bool:
-    return moment is not None and moment + since <= datetime.now(UTC)
+    return moment is not None and moment + since <= clock.now()

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import batched
 from typing import TYPE_CHECKING
 
+from shared.core import clock
 from shared.core.errors import AgainLater, CabferryError, NeedsPerson
 from shared.core.failure import Failure, Window, default_window
 from shared.devcenter.client import ReportRun
@@ -170,5 +171,5 @@ def _list_cabs(tools: ReportTools, run: ReportRun) -> tuple[set[Failure], int, s
 
 
 def _recent(lookback: timedelta) -> Window:
-    today = datetime.now(UTC).date()
+    today = clock.now().date()
     return Window(today - lookback, today + timedelta(days=1))

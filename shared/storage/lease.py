@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Self
 
+from shared.core import clock
 from shared.core.errors import AgainLater, CabferryError, LeaseLost
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class RowLease:
         owner, is_unsure = uuid.uuid4().hex, False
         for tries in range(_TRIES):
             row = known if known and not tries else table.get(partition, key)
-            now = datetime.now(UTC)
+            now = clock.now()
             until = row.moment("leaseUntil") if row else None
             if row and until and until > now:
                 # The lease of this very call, where the answer to its write was lost.
@@ -103,7 +104,7 @@ class RowLease:
     @property
     def is_lost(self) -> bool:
         """Tell whether another owner may hold the row by now."""
-        return self._lost or self._expires <= datetime.now(UTC)
+        return self._lost or self._expires <= clock.now()
 
     def ensure(self) -> None:
         """Make sure that the row is still this owner's; costs a request only where the lease has run out unseen.
@@ -116,7 +117,7 @@ class RowLease:
         """
         with self._lock:
             if self.is_lost:
-                self._merge({"leaseUntil": datetime.now(UTC) + self._duration})
+                self._merge({"leaseUntil": clock.now() + self._duration})
 
     def write(self, columns: Columns) -> None:
         """Change columns and renew the lease in the same request.
@@ -125,7 +126,7 @@ class RowLease:
             LeaseLost: Another owner holds the row.
         """
         with self._lock:
-            self._merge({**columns, "leaseUntil": datetime.now(UTC) + self._duration})
+            self._merge({**columns, "leaseUntil": clock.now() + self._duration})
 
     def release(self, columns: Columns) -> None:
         """Change columns and free the row in the same request; the lease is over.
@@ -180,10 +181,10 @@ class RowLease:
             with self._lock:
                 if self._over.is_set():
                     return
-                if self._expires - datetime.now(UTC) > third * 2:
+                if self._expires - clock.now() > third * 2:
                     continue
                 try:
-                    self._merge({"leaseUntil": datetime.now(UTC) + self._duration})
+                    self._merge({"leaseUntil": clock.now() + self._duration})
                 except LeaseLost:
                     return
                 except CabferryError as error:

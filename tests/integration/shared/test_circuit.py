@@ -1,11 +1,12 @@
 """A wrong secret must not make thousands of pulls ask for a token each, and must not go unnoticed once it is mended."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from local.azurite.server import Azurite
+from shared.core import clock as clocks
 from shared.core.errors import AgainLater, BadAnswer, CabferryError, CircuitOpen, NeedsPerson, Never
 from shared.progress.circuit import Circuit
 from shared.storage.table_rows import TableRows
@@ -17,23 +18,25 @@ START = datetime(2026, 10, 5, 10, 0, tzinfo=UTC)
 FAILURES_TO_OPEN = 5
 
 
-class Clock:
+class PassingClock(clocks.Clock):
     """A present that a test moves on."""
 
     def __init__(self) -> None:
-        self.now = START
+        self.moment = START
 
-    def __call__(self) -> datetime:
-        return self.now
+    def now(self) -> datetime:
+        return self.moment
 
     def pass_by(self, **time: float) -> None:
         """Let some time pass."""
-        self.now += timedelta(**time)
+        self.moment += timedelta(**time)
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+@pytest.fixture(autouse=True)
+def clock() -> Iterator[PassingClock]:
+    passing = PassingClock()
+    with clocks.using(passing):
+        yield passing
 
 
 @pytest.fixture
@@ -42,9 +45,9 @@ def table(storage: StorageAccount) -> TableRows:
 
 
 @pytest.fixture
-def instance(table: TableRows, clock: Clock) -> Callable[[], Circuit]:
+def instance(table: TableRows) -> Callable[[], Circuit]:
     """Make the circuit of another instance on the same table."""
-    return lambda: Circuit(table, "devcenter", clock)
+    return lambda: Circuit(table, "devcenter")
 
 
 @pytest.fixture
@@ -141,7 +144,7 @@ def test_failures_of_all_instances_count_together(instance: Callable[[], Circuit
 
 
 def test_one_instance_probes_and_the_others_wait_for_what_it_finds(
-    instance: Callable[[], Circuit], clock: Clock
+    instance: Callable[[], Circuit], clock: PassingClock
 ) -> None:
     one, other = instance(), instance()
     opened(one)
@@ -155,20 +158,20 @@ def test_one_instance_probes_and_the_others_wait_for_what_it_finds(
 
 
 def test_a_probe_that_fails_makes_the_next_come_later_up_to_a_quarter_of_an_hour(
-    circuit: Circuit, clock: Clock
+    circuit: Circuit, clock: PassingClock
 ) -> None:
     opened(circuit)
     waits = []
     for _ in range(7):
         outage = circuit.outage()
         assert outage is not None
-        waits.append((outage.probe_at - clock.now).total_seconds())
-        clock.now = outage.probe_at
+        waits.append((outage.probe_at - clock.moment).total_seconds())
+        clock.moment = outage.probe_at
         refused(circuit)
     assert waits == [30, 60, 120, 240, 480, 900, 900]
 
 
-def test_it_closes_when_the_probe_works(circuit: Circuit, clock: Clock) -> None:
+def test_it_closes_when_the_probe_works(circuit: Circuit, clock: PassingClock) -> None:
     opened(circuit)
     clock.pass_by(seconds=30)
     assert called(circuit)
