@@ -18,7 +18,8 @@ from shared.core.failure import Failure, Window
 from shared.core.json_text import JsonError, decoded
 from shared.core.redaction import excerpt
 from shared.devcenter.batch import rows_on_page
-from shared.devcenter.client import DevCenter, runs_in, schedules_in
+from shared.devcenter.client import DevCenter
+from shared.devcenter.reports import runs_in, schedules_in
 from shared.identity.access_tokens import devcenter_tokens
 from shared.preflight.probing import ProbeFailed, unreachable
 from shared.web.http_source import HttpSource, body_of

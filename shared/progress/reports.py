@@ -11,7 +11,7 @@ from shared.core import clock
 from shared.storage.lease import HeldElsewhere, RowLease
 
 if TYPE_CHECKING:
-    from shared.devcenter.client import ReportRun
+    from shared.devcenter.reports import ReportRun
     from shared.storage.table_rows import Row, TableRows
     from shared.storage.table_writes import Columns
 

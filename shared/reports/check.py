@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from shared.core import clock
 from shared.core.errors import AgainLater, CabferryError, NeedsPerson
 from shared.core.failure import Failure, Window, default_window
-from shared.devcenter.client import ReportRun
+from shared.devcenter.reports import ReportRun
 from shared.progress.reports import ingested
 from shared.reports.reader import read_report
 from shared.storage.lease import HeldElsewhere

@@ -14,7 +14,7 @@ from shared.web.source_hosts import carries_sas
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from shared.devcenter.client import ReportRun
+    from shared.devcenter.reports import ReportRun
     from shared.identity.access_tokens import AccessTokens
     from shared.web.untrusted_source import UntrustedSource
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from shared.core.errors import AgainLater, BadAnswer, BadInput, CabferryError, NeedsPerson, Never
-from shared.devcenter.client import ReportRun, Schedule
+from shared.devcenter.reports import ReportRun, Schedule
 from tests.support.loopback import Answer, LoopbackServer, Seen, in_turn
 
 from .devcenter_client import FAILURE, WINDOW, CountingIdentity, dev_center

@@ -6,7 +6,7 @@ from typing import IO
 import pytest
 
 from shared.core.errors import AgainLater, AgainNow, BadAnswer, BadInput, CabferryError, NeedsPerson
-from shared.devcenter.client import ReportRun
+from shared.devcenter.reports import ReportRun
 from shared.identity.access_tokens import AccessTokens
 from shared.reports.file import ReportFiles
 from shared.web.untrusted_source import UntrustedSource

@@ -7,7 +7,7 @@ from shared.cabs import copy as cab_copy
 from shared.cabs.container import CabLabels
 from shared.core.settings import Settings
 from shared.devcenter.batch import BatchCab
-from shared.devcenter.client import ReportRun
+from shared.devcenter.reports import ReportRun
 from shared.identity import access_tokens
 from shared.identity.access_tokens import AccessTokens, FixedToken
 from shared.storage.clients import StorageClients
