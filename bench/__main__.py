@@ -13,8 +13,6 @@ from bench import (
     growth,
     reports,
     requests_made,
-    scale,
-    shaped_service,
     soak,
     startup,
     streaming,
@@ -34,9 +32,7 @@ SECTIONS = {
     "ways": ways.run,
     "growth": growth.run,
     "requests": requests_made.run,
-    "shaped": shaped_service.run,
     "streaming": streaming.run,
-    "scale": scale.run,
     "reports": reports.run,
     "startup": startup.run,
 }

@@ -43,11 +43,6 @@ class Times:
         """From start to end."""
         return (self.completed - self.started).total_seconds()
 
-    @property
-    def asked_seconds(self) -> float:
-        """From the request to the end."""
-        return (self.completed - self.queued).total_seconds()
-
 
 @dataclass(frozen=True, slots=True)
 class Pulled:

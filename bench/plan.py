@@ -20,11 +20,9 @@ class Plan:
         failures: Pairs of failures and cabs of each.
         counted_cabs: Cabs of the failure whose requests are counted.
         held_cabs: Cabs of the failure that is pulled again.
-        shaped_cabs: Cabs of the one pull on the shaped service.
         report_rows: Rows of the long report.
         stream_bytes: Bytes of the cab that is streamed.
         start_ups: How often a start is timed.
-        hosts: Numbers of hosts at once.
         say: Receives one line a measurement.
     """
 
@@ -37,11 +35,9 @@ class Plan:
     failures: tuple[tuple[int, int], ...]
     counted_cabs: int
     held_cabs: int
-    shaped_cabs: int
     report_rows: int
     stream_bytes: int
     start_ups: int
-    hosts: tuple[int, ...]
     say: Callable[[str], None]
 
 
@@ -57,11 +53,9 @@ def full(say: Callable[[str], None]) -> Plan:
         failures=((200, 1), (100, 10), (3, 1_000)),
         counted_cabs=1_000,
         held_cabs=10_000,
-        shaped_cabs=2_000,
         report_rows=1_000_000,
         stream_bytes=1024 * _MIB,
         start_ups=11,
-        hosts=(1, 2, 3),
         say=say,
     )
 
@@ -78,11 +72,9 @@ def quick(say: Callable[[str], None]) -> Plan:
         failures=((20, 1), (10, 10)),
         counted_cabs=200,
         held_cabs=300,
-        shaped_cabs=400,
         report_rows=50_000,
         stream_bytes=320 * _MIB,
         start_ups=3,
-        hosts=(1, 2),
         say=say,
     )
 

@@ -177,10 +177,6 @@ class Stage:
         """Return the CPU seconds that Azurite has used so far."""
         return usage(self.azurite.pid).cpu_seconds
 
-    def devcenter_cpu(self) -> float:
-        """Return the CPU seconds that the Dev Center has used so far."""
-        return usage(self._devcenter.pid).cpu_seconds
-
     def _blobs(self, account: str) -> BlobServiceClient:
         return BlobServiceClient.from_connection_string(
             self.azurite.connection_string(account), api_version=API_VERSION
