@@ -10,7 +10,10 @@ import os
 import signal
 import threading
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from shared.core.threads import thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +65,7 @@ class _Handler:
         if callable(self._before):
             self._before(number, frame)
         elif self._before == signal.SIG_DFL:
-            threading.Thread(target=_end_when_idle, args=(number,), name="stopping").start()
+            thread(partial(_end_when_idle, number), "stopping").start()
 
 
 def _end_when_idle(number: int) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
 from shared.core.errors import CabferryError
 from shared.core.settings import Settings
+from shared.core.threads import Pool
 from shared.services import services
 
 if TYPE_CHECKING:
@@ -62,6 +62,6 @@ def _read() -> Health:
 
 
 @cache
-def _looker() -> ThreadPoolExecutor:
+def _looker() -> Pool:
     # One thread: looks that hang wait behind each other instead of taking up threads.
-    return ThreadPoolExecutor(1, thread_name_prefix="health")
+    return Pool(1, thread_name_prefix="health")

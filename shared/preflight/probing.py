@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 import queue
 import socket
-import threading
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from shared.core.errors import CabferryError, SettingsError
 from shared.core.redaction import redact
+from shared.core.threads import thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -80,7 +81,7 @@ def results(probes: Sequence[Probe], seconds: float) -> list[ProbeResult]:
     start, found = time.monotonic(), queue.SimpleQueue[ProbeResult]()
     for probe in probes:
         # A daemon: one that hangs in a connection must not keep the process from ending.
-        threading.Thread(target=lambda each=probe: found.put(_asked(each)), name=probe.name, daemon=True).start()
+        thread(partial(_answer, probe, found), probe.name, daemon=True).start()
     by_name: dict[str, ProbeResult] = {}
     while len(by_name) < len(probes):
         try:
@@ -112,6 +113,10 @@ def unreachable(url: str, answered: str, setting: str) -> ProbeFailed:
         f"Check {setting}, and what stands between the app and {host}: a firewall, a proxy, a private endpoint. "
         "Nothing listens there, or it is cut off.",
     )
+
+
+def _answer(probe: Probe, found: queue.SimpleQueue[ProbeResult]) -> None:
+    found.put(_asked(probe))
 
 
 def _asked(probe: Probe) -> ProbeResult:

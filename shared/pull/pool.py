@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from shared.core.threads import Pool, carrying
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +25,7 @@ class FairPool:
     """
 
     def __init__(self, threads: int) -> None:
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="copy")
+        self._threads = Pool(threads, thread_name_prefix="copy")
         self._most, self._working = threads, 0
         self._lock = threading.Lock()
         self._turns: deque[deque[Callable[[], None]]] = deque()
@@ -67,7 +69,7 @@ class _Lane(Executor):
 
     def submit[**P, T](self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         future: Future[T] = Future()
-        self._pool.enqueue(self._waiting, partial(_run, future, partial(fn, *args, **kwargs)))
+        self._pool.enqueue(self._waiting, partial(_run, future, partial(carrying(fn), *args, **kwargs)))
         return future
 
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 import heapq
 import logging
 from collections import deque
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import islice
@@ -44,6 +44,7 @@ from shared.core.errors import (
 )
 from shared.core.failure import blob_name, default_window
 from shared.core.redaction import redact
+from shared.core.threads import Pool
 from shared.devcenter.batch import CabBatch, EarlyPage
 from shared.progress.cabs import CabState
 from shared.progress.messages import PullMessage
@@ -198,7 +199,7 @@ class _Pull:
 
     def run(self) -> None:
         """Page, copy and checkpoint to the end of the batch, then read back."""
-        fetchers = ThreadPoolExecutor(self._tools.settings.pull_pages_in_flight, thread_name_prefix="page")
+        fetchers = Pool(self._tools.settings.pull_pages_in_flight, thread_name_prefix="page")
         try:
             newest = self._newest_cabs(fetchers)
             for page in self._pages(self._safe.skip, fetchers):

@@ -19,7 +19,6 @@ the version that was read, or does no harm when it was not needed.
 from __future__ import annotations
 
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import batched, count
@@ -29,6 +28,7 @@ from shared.core import clock
 from shared.core.errors import AgainLater
 from shared.core.failure import Failure, Window, default_window
 from shared.core.redaction import redact
+from shared.core.threads import Pool
 from shared.progress.cabs import CabRow, CabState
 from shared.progress.health import Reconciled
 from shared.progress.messages import PullMessage
@@ -101,7 +101,7 @@ def reconcile(tools: ReconcileTools) -> Reconciled:
     """
     run = _Run(tools)
     found = Reconciled(at=clock.now())
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="reconcile") as crew:
+    with Pool(_AT_ONCE, thread_name_prefix="reconcile") as crew:
         for some in batched(tools.walk.failures(), _AT_ONCE, strict=False):
             for each in crew.map(run.look_after, some):
                 found += each

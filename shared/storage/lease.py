@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from shared.core import clock
 from shared.core.errors import AgainLater, CabferryError, LeaseLost
+from shared.core.threads import thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +52,7 @@ class RowLease:
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._lost = False
-        self._thread = threading.Thread(target=self._keep, name=f"lease {row.key}", daemon=True)
+        self._thread = thread(self._keep, f"lease {row.key}", daemon=True)
 
     @classmethod
     def take(

@@ -140,6 +140,19 @@ def test_what_triggers_import_stands_on_the_standard_library_alone() -> None:
                 waiting.append(each.module)
 
 
+def test_every_thread_is_one_that_carries_its_invocation() -> None:
+    """The platform drops what a thread logs that nobody told which invocation it works for."""
+    made = {"threading.Thread", "threading.Timer", "ThreadPoolExecutor", "futures.ThreadPoolExecutor"}
+    wild = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in files_of(*APP)
+        if path.name != "threads.py"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in made
+    ]
+    assert wild == [], "shared/core/threads.py has these, with the context of whoever starts them"
+
+
 def test_no_modules_import_each_other_in_a_circle() -> None:
     graph: dict[str, set[str]] = {}
     for place in ("function_app.py", "functions", "shared", "local", "infra"):
