@@ -24,7 +24,7 @@ from azure.storage.blob import BlobBlock, ContentSettings
 
 from shared.cabs.source import SourceFacts, opened_source, sas_expiry, source_facts
 from shared.core import clock
-from shared.core.errors import AgainLater, AgainNow, CabUnavailable, FreshUrl, Never
+from shared.core.errors import AgainLater, AgainNow, CabUnavailable, FreshUrl, Never, OutOfTime
 from shared.storage.refusals import Refusal, RefusedError, storage_errors
 from shared.web.http_source import at_once_again
 
@@ -68,6 +68,7 @@ class _Job:
     host: str
     name: str
     labels: CabLabels
+    until: float | None = None
 
 
 class _SourceRefused(Exception):
@@ -111,15 +112,17 @@ class CabCopy:
         self._unreachable: set[str] = set()
         self._tags_refused = ""
 
-    def copy(self, url: str, blob_name: str, labels: CabLabels) -> Copied:
+    def copy(self, url: str, blob_name: str, labels: CabLabels, until: float | None = None) -> Copied:
         """Copy one cab.
 
         Args:
             url: The cabUrl, passed on byte for byte.
             blob_name: Where it goes.
             labels: What it carries.
+            until: When to stop, by `clock.monotonic()`; None for never.
 
         Raises:
+            OutOfTime: That moment came first.
             BadInput: The URL is not one that may be copied from.
             FreshUrl: Its SAS has expired or is refused.
             CabUnavailable: The source is gone.
@@ -130,7 +133,7 @@ class CabCopy:
         parts = self._source.checked(url, f"the cabUrl of {blob_name}")
         if (expiry := sas_expiry(parts)) and expiry <= clock.now():
             raise FreshUrl(f"the SAS of {blob_name} expired at {expiry:%Y-%m-%d %H:%M:%S} UTC")
-        job = _Job(url, parts.netloc, blob_name, labels)
+        job = _Job(url, parts.netloc, blob_name, labels, until)
         return self._stream(job) if job.host in self._unreachable else self._direct(job)
 
     def _direct(self, job: _Job) -> Copied:
@@ -183,6 +186,8 @@ class CabCopy:
                 with _refusals(job.name):
                     blob.stage_block(blocks[-1].id, chunk, validate_content=True)
                 del chunk  # before the next one is read
+                if job.until is not None and clock.monotonic() >= job.until:
+                    raise OutOfTime(f"{job.name}: the time is over after {length} of {told.length} bytes")
         return self._committed(job, blocks, _checked(job, told, length, digest.digest()))
 
     def _uploaded(self, job: _Job, data: bytes, facts: SourceFacts) -> Copied:

@@ -4,7 +4,8 @@ CabferryError
 ├── AgainNow          a connection broke; the same request may work at once
 ├── AgainLater        the other side asks for time (429, 408, 5xx, time-outs); carries the wait it asked for
 │   ├── BadAnswer         an answer is not what it should be (HTML, half a JSON); the next one may be
-│   └── CircuitOpen       the service has refused or missed everybody for a while; it is not asked until its next probe
+│   ├── CircuitOpen       the service has refused or missed everybody for a while; it is not asked until its next probe
+│   └── OutOfTime         a copy has reached its deadline; a later one goes on where it stopped
 ├── FreshUrl          the SAS of a cabUrl no longer works, the cab may still be held: ask the batch for a new one
 ├── NeedsPerson       401, 403, a missing role, a bad setting: no retry helps, the message says what to do
 │   └── SettingsError     a setting is missing or malformed; names it
@@ -62,6 +63,10 @@ class BadAnswer(AgainLater):
 
 class CircuitOpen(AgainLater):
     """The service is not asked at all before the wait is over."""
+
+
+class OutOfTime(AgainLater):
+    """The time that a copy was given is over, and what it has moved so far is kept; it is no try that failed."""
 
 
 class FreshUrl(CabferryError):

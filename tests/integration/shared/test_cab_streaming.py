@@ -8,7 +8,8 @@ import pytest
 
 from local.azurite.server import Azurite
 from shared.cabs.copy import Copied
-from shared.core.errors import AgainLater, BadAnswer, BadInput, CabUnavailable, FreshUrl
+from shared.core import clock
+from shared.core.errors import AgainLater, BadAnswer, BadInput, CabUnavailable, FreshUrl, OutOfTime
 from tests.support.azurite import StorageAccount
 from tests.support.loopback import Answer, LoopbackServer, in_turn
 
@@ -125,3 +126,12 @@ def test_memory_stays_bounded_however_large_a_cab_is(destination: Destination) -
             tracemalloc.stop()
     assert destination.container.get_blob_client(NAME).get_blob_properties().size == len(content)
     assert peak < 36 * MEGABYTE
+
+
+def test_a_streamed_cab_stops_at_its_deadline(destination: Destination) -> None:
+    with (
+        LoopbackServer(in_turn(outside(large(20)))) as source,
+        pytest.raises(OutOfTime, match=r"\d+ of 20971520 bytes"),
+    ):
+        destination.copies().copy(f"{source.url}/c/b.zip", NAME, LABELS, until=clock.monotonic())
+    assert destination.names() == []
