@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import aiohttp
 from aiohttp import web
 
-from local.simulator import answers, batch, reports
-from local.simulator.catalogue import BlobPlace, Cab, ReportRun
+from local.simulator import answers, batch, reports, siblings
+from local.simulator.catalogue import BlobPlace, Cab, FailureKey, Family, ReportRun
 from local.simulator.center import DevCenter
 from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.front import bare_blob, signed_blob
@@ -46,8 +46,26 @@ class Api:
             web.get("/analytics/driver/reportdata/{reportId}", self._wrapped(Call.REPORT_DATA, self._runs)),
             web.get("/v1.0/my/analytics/driver/cabdownloadbatch", self._wrapped(Call.CAB_BATCH, self._batch)),
             web.get("/v1.0/my/analytics/driver/cabdownload", self._wrapped(Call.CAB_DOWNLOAD, self._one_cab)),
+            *self._sibling_routes(Family.DESKTOP, "/v1.0/my/analytics/desktop/"),
+            *self._sibling_routes(Family.APP, "/v1.0/my/analytics/"),
             web.get("/{account}/{container}/{blob:[^/]+}", self._wrapped(Call.BLOB, self._blob)),
             web.route("*", "/{path:.*}", self._wrapped(Call.UNKNOWN, self._unknown)),
+        ]
+
+    def _sibling_routes(self, family: Family, base: str) -> list[web.RouteDef]:
+        async def hits(request: web.Request, _: Fault | None) -> web.Response:
+            return self._listing(request, family, siblings.Kind.HITS)
+
+        async def details(request: web.Request, _: Fault | None) -> web.Response:
+            return self._listing(request, family, siblings.Kind.DETAILS)
+
+        async def cab(request: web.Request, fault: Fault | None) -> web.Response:
+            return self._application_cab(request, family, fault)
+
+        return [
+            web.get(f"{base}failurehits", self._wrapped(Call.FAILURE_HITS, hits)),
+            web.get(f"{base}failuredetails", self._wrapped(Call.FAILURE_DETAILS, details)),
+            web.get(f"{base}cabdownload", self._wrapped(Call.CAB_DOWNLOAD, cab)),
         ]
 
     def _wrapped(self, call: Call, answer: Answer) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
@@ -136,6 +154,32 @@ class Api:
         front = self._center.form.cab_host is BlobHost.FRONT
         location = self._signed(request, cab.place, self._expiry(), front)
         return web.Response(status=302, headers={"Location": location})
+
+    def _listing(self, request: web.Request, family: Family, kind: siblings.Kind) -> web.Response:
+        try:
+            query = siblings.ListQuery.parse(family, kind, request.query)
+        except batch.BadQueryError as error:
+            return answers.bad_request(error.problems)
+        if kind is siblings.Kind.DETAILS:
+            self._center.ledger.note_page(FailureKey(query.application_id, query.failure_hash))
+        page = siblings.listing_of(self._center.world, query, self._center.siblings)
+        return answers.as_json(siblings.envelope_of(page, query, self._center.siblings))
+
+    def _application_cab(self, request: web.Request, family: Family, fault: Fault | None) -> web.Response:
+        names = ("applicationId", siblings.cab_key(family))
+        named = [request.query.get(name, "") for name in names]
+        if not all(named):
+            return answers.bad_request([f"{' and '.join(names)} parameters are required"])
+        cab = self._center.world.cab(*named)
+        if cab is None or self._center.world.failures[cab.failure].family is not family:
+            return answers.gateway(404, "Resource not found")
+        if not cab.downloadable:
+            return answers.forbidden()
+        self._center.ledger.note_cab(cab)
+        expired = fault is not None and fault.kind is FaultKind.EXPIRED_SAS
+        expiry = datetime.now(UTC) - _EXPIRED_FOR if expired else self._expiry()
+        front = self._center.form.cab_host is BlobHost.FRONT
+        return web.Response(status=302, headers={"Location": self._signed(request, cab.place, expiry, front)})
 
     async def _blob(self, request: web.Request, fault: Fault | None) -> web.StreamResponse:
         place = BlobPlace(*(request.match_info[name] for name in ("account", "container", "blob")))

@@ -14,7 +14,7 @@ LARGEST_TOP = 100
 DEFAULT_WINDOW = timedelta(days=30)
 PATH = "driver/cabdownloadbatch"
 _MOMENTS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ")
-_DAYS = ("%Y-%m-%d", "%m/%d/%Y")
+_DAYS = ("%Y-%m-%d", "%m/%d/%Y", "%Y/%m/%d")
 
 
 class BadQueryError(Exception):
@@ -56,14 +56,14 @@ class BatchQuery:
             BadQueryError: Something is missing or wrong.
         """
         problems = [f"{name} parameter is required" for name in ("applicationId", "failureHash") if not query.get(name)]
-        top = _whole(query, "top", LARGEST_TOP, problems)
+        top = whole_in(query, "top", LARGEST_TOP, problems)
         if top > LARGEST_TOP:
             problems.append(f"top parameter cannot be more than {LARGEST_TOP}")
         if top == 0:
             problems.append("top parameter must be at least 1")
-        skip = _whole(query, "skip", 0, problems)
-        end = _moment(query, "endDate", datetime.now(UTC), timedelta(days=1), problems)
-        start = _moment(query, "startDate", end - DEFAULT_WINDOW, timedelta(0), problems)
+        skip = whole_in(query, "skip", 0, problems)
+        end = moment_in(query, "endDate", datetime.now(UTC), timedelta(days=1), problems)
+        start = moment_in(query, "startDate", end - DEFAULT_WINDOW, timedelta(0), problems)
         if problems:
             raise BadQueryError(problems)
         dates = {name: query[name] for name in ("startDate", "endDate") if name in query}
@@ -169,7 +169,8 @@ def _without_zone(moment: datetime) -> str:
     return moment.isoformat(" ", "seconds").partition("+")[0]
 
 
-def _whole(query: Mapping[str, str], name: str, default: int, problems: list[str]) -> int:
+def whole_in(query: Mapping[str, str], name: str, default: int, problems: list[str]) -> int:
+    """Return a parameter that is a whole number; what is wrong with it goes to the problems."""
     text = query.get(name)
     if text is None:
         return default
@@ -179,7 +180,8 @@ def _whole(query: Mapping[str, str], name: str, default: int, problems: list[str
     return int(text)
 
 
-def _moment(query: Mapping[str, str], name: str, default: datetime, day: timedelta, problems: list[str]) -> datetime:
+def moment_in(query: Mapping[str, str], name: str, default: datetime, day: timedelta, problems: list[str]) -> datetime:
+    """Return a parameter that is a time, or a day, to which `day` is added; what is wrong goes to the problems."""
     text = query.get(name)
     if text is None:
         return default

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from local.cabs import ArchiveKind, CabArchive
-from local.simulator.catalogue import BlobPlace, Cab, Failure, FailureKey, Machine, Report, ReportRun, World
+from local.simulator.catalogue import BlobPlace, Cab, Failure, FailureKey, Family, Machine, Report, ReportRun, World
 from local.simulator.scenario import ReportForm, WorldPlan
 
 CAB_ACCOUNTS = ("uswewatcab09", "uswewatcab12")
 REPORT_ACCOUNT = "hardwareanalyticsprod"
 CAB_RETENTION = timedelta(days=30)
+APPLICATION_CAB_RETENTION = timedelta(days=35)
 
 _SELLER = "29989690"
 _DRIVERS = ("contosoaudio", "contosonic", "contosofs", "contosogpu", "contosousb", "contososensor")
@@ -31,6 +32,8 @@ _MAKERS = (("Fabrikam", "FabBook 14"), ("Litware", "Workstation Z4"), ("Northwin
 _CPUS = ("Intel(R) Core(TM) Ultra 7 155H", "AMD Ryzen 7 7840U", "Snapdragon(R) X Elite")
 _MARKETS = ("US", "DE", "JP", "BR", "IN", "Worldwide")
 _CAB_TYPES = ("kernel", "MINI", "FULL")
+_PRODUCTS = ("Contoso Studio", "Fabrikam Player", "Litware Notes")
+_STORE_LETTERS = "BCDFGHJKLMNPQRSTVWXZ0123456789"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,41 @@ class WorldBuilder:
         self.cabs(failure, cabs, form)
         return failure
 
+    def application_failure(
+        self,
+        family: Family,
+        cabs: int = 0,
+        form: CabForm | None = None,
+        occurrences_without_cab: int = 1,
+        number: int = 0,
+    ) -> Failure:
+        """Add a failure of a desktop or Store application, with cabs.
+
+        Args:
+            family: Which of the two.
+            cabs: How many.
+            form: What they are like; small by default.
+            occurrences_without_cab: Rows that name no cab.
+            number: Which application of the family.
+        """
+        pick = self._random
+        product = _PRODUCTS[number % len(_PRODUCTS)]
+        file = product.replace(" ", "").lower()
+        # A sample's hash has the form of a GUID but for its first part.
+        odd = f"{pick.getrandbits(24):06d}"[:6] + self._guid()[8:]
+        failure = Failure(
+            key=FailureKey(self._product(family, number), odd if number == 0 and cabs == 1 else self._guid()),
+            name=f"{pick.choice(_BUGS[:1])}_{file}!{pick.choice(_FUNCTIONS)}",
+            driver=f"{file}.exe" if family is Family.DESKTOP else f"{product.replace(' ', '.')}_8wekyb3d8bbwe",
+            driver_version=f"{pick.randint(1, 9)}.{pick.randint(0, 20)}.{pick.randint(100, 9999)}.0",
+            occurrences_without_cab=occurrences_without_cab,
+            family=family,
+            product=product,
+        )
+        self._world.failures[failure.key] = failure
+        self.cabs(failure, cabs, form)
+        return failure
+
     def cabs(self, failure: Failure, count: int, form: CabForm | None = None) -> Sequence[Cab]:
         """Add cabs to a failure.
 
@@ -105,7 +143,7 @@ class WorldBuilder:
             count: How many.
             form: What they are like; small by default.
         """
-        cabs = [self._cab(failure.key, form or CabForm(), number) for number in range(count)]
+        cabs = [self._cab(failure, form or CabForm(), number) for number in range(count)]
         self._world.waiting_cabs += cabs
         return cabs
 
@@ -171,17 +209,25 @@ class WorldBuilder:
         ]
         for number in range(plan.reports):
             self.report(failures[number :: plan.reports], form)
+        for number in range(plan.applications):
+            for family in (Family.DESKTOP, Family.APP):
+                for count in (0, 1, 12):
+                    failure = self.application_failure(family, count, small, self._random.randint(1, 5), number)
+                    # About half of the rows of a real sample were not downloadable.
+                    self.cabs(failure, count // 2, CabForm(downloadable=False))
 
     def _shares(self, total: int, parts: int) -> list[int]:
         """Split a number into parts of which a few are large, each at least one."""
         weights = [self._random.paretovariate(1.1) for _ in range(parts)]
         return [max(1, round(total * weight / sum(weights))) for weight in weights]
 
-    def _cab(self, key: FailureKey, form: CabForm, number: int) -> Cab:
-        pick = self._random
+    def _cab(self, failure: Failure, form: CabForm, number: int) -> Cab:
+        pick, key = self._random, failure.key
         youngest, oldest = form.age
         collected = (self._now - youngest - (oldest - youngest) * pick.random()).replace(microsecond=0)
-        cab_id_hash = self._guid()
+        # Of a Store app a cab has a number of up to 19 digits.
+        cab_id_hash = str(pick.randint(10**17, 10**19 - 1)) if failure.family is Family.APP else self._guid()
+        retention = CAB_RETENTION if failure.family is Family.DRIVER else APPLICATION_CAB_RETENTION
         kind = form.kind or (ArchiveKind.CAB if number % 3 == 1 else ArchiveKind.ZIP)
         extension = form.extension or (".ext.zip" if kind is ArchiveKind.ZIP else ".cab")
         least, most = form.dump_size
@@ -191,7 +237,7 @@ class WorldBuilder:
             cab_id_hash=cab_id_hash,
             submission_id=f"{_SELLER}_{key.application_id}_{pick.randint(10**18, 2 * 10**18)}",
             collected=collected,
-            expires=collected + CAB_RETENTION,
+            expires=collected + retention,
             cab_type=pick.choice(_CAB_TYPES),
             machine=self._machine(),
             archive=CabArchive(kind, pick.getrandbits(32), size, form.compressible),
@@ -220,6 +266,16 @@ class WorldBuilder:
     def _application(self, driver: str) -> str:
         """Return the driver's application id: 17 digits, so above 2^53."""
         return self._applications.setdefault(driver, str(self._random.randint(10**16, 10**17 - 1)))
+
+    def _product(self, family: Family, number: int) -> str:
+        """Return an application's id: a decimal above 2^63, or a Store id of twelve characters."""
+        pick = self._random
+        return self._applications.setdefault(
+            f"{family} {number}",
+            str(pick.randint(2**63, 2**64 - 1))
+            if family is Family.DESKTOP
+            else "9" + "".join(pick.choices(_STORE_LETTERS, k=11)),
+        )
 
     def _guid(self) -> str:
         return str(uuid.UUID(int=self._random.getrandbits(128), version=4))

@@ -3,9 +3,18 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 
 from local.cabs import CabArchive
 from local.simulator.scenario import ReportForm
+
+
+class Family(StrEnum):
+    """Which of the analytics tells of a failure."""
+
+    DRIVER = "driver"
+    DESKTOP = "desktop"
+    APP = "app"
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,8 +22,9 @@ class FailureKey:
     """The unit of work: what a cab batch is asked for.
 
     Args:
-        application_id: A decimal of 17 digits, above 2^53: a string everywhere.
-        failure_hash: A GUID.
+        application_id: A decimal of 17 digits (a driver), a decimal above 2^63 (a desktop application), or a Store id;
+            a string everywhere.
+        failure_hash: A GUID, or what looks like one.
     """
 
     application_id: str
@@ -23,14 +33,16 @@ class FailureKey:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One failure of a driver, with what a report tells about it.
+    """One failure of a driver or an application, with what a report or a row tells about it.
 
     Args:
         key: Its application and failure hash.
         name: The failure's name, as `AV_contoso!ReadQueue`.
-        driver: The driver's file name.
+        driver: The driver's file name, an application's, or a package's name.
         driver_version: Its version.
-        occurrences_without_cab: How many rows of a report tell of it without a CabIdHash.
+        occurrences_without_cab: How many rows tell of it without a cab.
+        family: Whose failure it is.
+        product: The application's name; empty for a driver.
     """
 
     key: FailureKey
@@ -38,6 +50,8 @@ class Failure:
     driver: str
     driver_version: str
     occurrences_without_cab: int
+    family: Family = Family.DRIVER
+    product: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +84,7 @@ class Cab:
 
     Args:
         failure: The failure it shows.
-        cab_id_hash: Its identity, a GUID.
+        cab_id_hash: Its identity: a GUID, or for a Store app up to 19 decimal digits.
         submission_id: `{seller}_{applicationId}_{number}`.
         collected: When the failure happened, UTC.
         expires: From when it is gone, UTC.

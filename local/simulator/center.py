@@ -8,7 +8,7 @@ from local.simulator.catalogue import Cab, World
 from local.simulator.faults import FaultScript
 from local.simulator.ledger import Ledger, Served
 from local.simulator.report_file import report_file
-from local.simulator.scenario import BatchForm, Scenario
+from local.simulator.scenario import BatchForm, Scenario, SiblingForm
 from local.simulator.sources import Sources
 
 
@@ -23,6 +23,7 @@ class DevCenter:
         faults: What goes wrong next.
         ledger: What was asked and given.
         form: How cab batches look; may be replaced at any time.
+        siblings: How the lists of desktop and Store applications look.
         null_errors: Whether the report calls' `errors` are null instead of an empty list.
     """
 
@@ -32,6 +33,7 @@ class DevCenter:
     faults: FaultScript = field(default_factory=FaultScript)
     ledger: Ledger = field(default_factory=Ledger)
     form: BatchForm = field(default_factory=BatchForm)
+    siblings: SiblingForm = field(default_factory=SiblingForm)
     null_errors: bool = False
 
     def play(self, scenario: Scenario) -> None:
@@ -41,6 +43,7 @@ class DevCenter:
             scenario: What there is, and how it looks.
         """
         self.form = scenario.batch
+        self.siblings = scenario.siblings
         self.null_errors = scenario.null_errors
         self.builder.playground(scenario.world, scenario.report)
 

@@ -14,6 +14,8 @@ class Call(StrEnum):
     REPORT_DATA = "reportdata"
     CAB_BATCH = "cabdownloadbatch"
     CAB_DOWNLOAD = "cabdownload"
+    FAILURE_HITS = "failurehits"  # of desktop and Store applications
+    FAILURE_DETAILS = "failuredetails"
     BLOB = "blob"  # a blob by the simulator's own address: a streamed cab, or a report file
     UNKNOWN = "unknown"  # a path that the API does not have
 

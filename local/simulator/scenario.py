@@ -62,6 +62,20 @@ class BatchForm(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbi
     sas_lifetime: float = 3_600.0
 
 
+class SiblingForm(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """The shape of what the analytics of desktop and Store applications answer.
+
+    Args:
+        largest_page: The most rows of a page, whatever `top` asks.
+        total_count: Whether TotalCount is told.
+        dates_without_time: Whether every cab's date is at midnight, as in some samples.
+    """
+
+    largest_page: int = 10_000
+    total_count: bool = True
+    dates_without_time: bool = False
+
+
 class Location(StrEnum):
     """How a report run's location is given."""
 
@@ -118,6 +132,7 @@ class WorldPlan(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbi
         reports: How many schedules; each has one run, and each failure is in one of them.
         failures: How many failures: one without cabs, one with one, one with `largest_failure`, others heavy-tailed.
         cabs: About how many cabs those others share.
+        applications: How many desktop applications, and as many Store apps, each with a few failures.
         largest_failure: The cabs of the largest failure; over 100, its listing has several pages.
         smallest_dump: The least bytes of a dump.
         largest_dump: The most bytes of a dump; most are much smaller.
@@ -127,6 +142,7 @@ class WorldPlan(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbi
     reports: int = 2
     failures: int = 12
     cabs: int = 60
+    applications: int = 0
     largest_failure: int = 130
     smallest_dump: int = 64 * 1_024
     largest_dump: int = 2 * 1_024 * 1_024
@@ -139,10 +155,12 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
         world: What there is.
         batch: How cab batches look.
         report: How report runs look.
+        siblings: How the lists of desktop and Store applications look.
         null_errors: Whether the report calls' `errors` are null instead of an empty list.
     """
 
     world: WorldPlan = WorldPlan()
     batch: BatchForm = BatchForm()
     report: ReportForm = ReportForm()
+    siblings: SiblingForm = SiblingForm()
     null_errors: bool = False

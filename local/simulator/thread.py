@@ -13,7 +13,7 @@ from local.simulator.builder import WorldBuilder
 from local.simulator.catalogue import Cab, World
 from local.simulator.faults import FaultScript
 from local.simulator.ledger import Ledger
-from local.simulator.scenario import BatchForm, Scenario
+from local.simulator.scenario import BatchForm, Scenario, SiblingForm
 from local.simulator.server import Simulator
 
 
@@ -107,6 +107,15 @@ class SimulatorThread(LoopThread):
     @form.setter
     def form(self, form: BatchForm) -> None:
         self._simulator.center.form = form
+
+    @property
+    def siblings(self) -> SiblingForm:
+        """How the lists of desktop and Store applications look."""
+        return self._simulator.center.siblings
+
+    @siblings.setter
+    def siblings(self, form: SiblingForm) -> None:
+        self._simulator.center.siblings = form
 
     @property
     def null_errors(self) -> bool:
