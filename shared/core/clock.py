@@ -5,6 +5,7 @@ What decides by the time asks here and not the machine, so that a simulation can
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -14,7 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # Table Storage knows no earlier time; .NET writes the year 1 for one that was never set.
-_FIRST_MOMENT = datetime(1601, 1, 1, tzinfo=UTC)
+_FIRST_MOMENT, _LAST_MOMENT = datetime(1601, 1, 1, tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+_AMERICAN = re.compile(
+    r"([0-9]{1,2})/([0-9]{1,2})/([0-9]{4})"
+    r"(?:,?\s+([0-9]{1,2}):([0-9]{2})(?::([0-9]{2})(?:\.[0-9]+)?)?(?:\s*(?P<half>[AaPp])[Mm])?)?"
+)
+_HALF_A_DAY = 12
 
 
 class Clock:
@@ -58,10 +64,30 @@ def using(clock: Clock) -> Iterator[None]:
 
 
 def moment_of(text: str) -> datetime | None:
-    """Return a time of the API (`2017-05-07 13:53:43`, or ISO 8601) in UTC; None where it is not one."""
+    """Return a time as the API and its siblings spell it, in UTC; None where it is not one.
+
+    Args:
+        text: ISO 8601, `2017-05-07 13:53:43`, or as .NET writes it for the United States: `5/7/2017`,
+            `5/7/2017 1:53:43 PM`. Without a zone it is UTC, and digits below a microsecond are passed over.
+    """
     try:
-        moment = datetime.fromisoformat(text.strip())
-        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
+        moment = _american(text) or datetime.fromisoformat(text.strip())
+    except ValueError:
         return None
+    try:
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except OverflowError:  # .NET's last moment, which stands for "never", told in a zone of its own
+        return _LAST_MOMENT if moment.year == _LAST_MOMENT.year else None
     return moment if moment >= _FIRST_MOMENT else None
+
+
+def _american(text: str) -> datetime | None:
+    parts = _AMERICAN.fullmatch(text.strip())
+    if not parts:
+        return None
+    month, day, year, hour, minute, second = (int(part or 0) for part in parts.groups()[:6])
+    if half := parts["half"]:
+        if not 1 <= hour <= _HALF_A_DAY:
+            return None
+        hour = hour % _HALF_A_DAY + (_HALF_A_DAY if half in "pP" else 0)
+    return datetime(year, month, day, hour, minute, second, tzinfo=UTC)

@@ -5,12 +5,10 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from threading import Barrier, Event
 
 import pytest
 
-from shared.core.clock import moment_of
 from shared.core.errors import AgainLater, BadAnswer
 from shared.devcenter.batch import BatchPage, CabBatch, EarlyPage
 from tests.support.loopback import Answer, LoopbackServer, Seen
@@ -302,23 +300,3 @@ def test_fresh_urls_are_those_of_the_page_alone() -> None:
         fresh = CabBatch(dev_center(server.url), FAILURE, WINDOW).fresh_cabs(100)
     assert list(fresh) == [f"cab-{number}" for number in range(100, 200)]
     assert len(server.seen) == 1
-
-
-@pytest.mark.parametrize(
-    ("text", "moment"),
-    [
-        ("2017-05-07 13:53:43", datetime(2017, 5, 7, 13, 53, 43, tzinfo=UTC)),
-        ("2017-05-07T13:53:43", datetime(2017, 5, 7, 13, 53, 43, tzinfo=UTC)),
-        ("2017-05-07T13:53:43Z", datetime(2017, 5, 7, 13, 53, 43, tzinfo=UTC)),
-        ("2017-05-07T15:53:43+02:00", datetime(2017, 5, 7, 13, 53, 43, tzinfo=UTC)),
-        (" 2017-05-07 ", datetime(2017, 5, 7, tzinfo=UTC)),
-        ("soon", None),
-        ("", None),
-        # What .NET writes for a time that was never set, and Table Storage refuses: its times begin in 1601.
-        ("0001-01-01T00:00:00", None),
-        ("0001-01-01T00:00:00+14:00", None),
-        ("9999-12-31T23:59:59-14:00", None),
-    ],
-)
-def test_times_are_taken_as_utc(text: str, moment: datetime | None) -> None:
-    assert moment_of(text) == moment
