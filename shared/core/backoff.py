@@ -3,10 +3,10 @@
 import random
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 
 from shared.core import clock
+from shared.core.headers import http_date
 
 _SENTENCE = re.compile(r"try again in (\d{1,6}) seconds?", re.IGNORECASE)
 # The longest wait that is honoured. A queue message can stay invisible for 7 days, but a day of silence is already an
@@ -52,8 +52,5 @@ def spread(wait: timedelta) -> timedelta:
 def _from_header(value: str, now: datetime) -> timedelta | None:
     if re.fullmatch(r"\d{1,9}", value):
         return timedelta(seconds=int(value))
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now
+    moment = http_date(value)
+    return moment - now if moment else None

@@ -5,15 +5,21 @@ What decides by the time asks here and not the machine, so that a simulation can
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+
+from shared.core.headers import http_date
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_log = logging.getLogger(__name__)
+# An answer travels for seconds, and two clocks that are set by the network differ by less.
+_APART = timedelta(minutes=5)
 # Table Storage knows no earlier time; .NET writes the year 1 for one that was never set.
 _FIRST_MOMENT, _LAST_MOMENT = datetime(1601, 1, 1, tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _AMERICAN = re.compile(
@@ -24,7 +30,12 @@ _HALF_A_DAY = 12
 
 
 class Clock:
-    """The machine's clock."""
+    """The machine's clock.
+
+    `ahead` is how far it goes before that of the Dev Center; None until an answer of that told its time.
+    """
+
+    ahead: timedelta | None = None
 
     def now(self) -> datetime:
         """Return the present in UTC."""
@@ -46,6 +57,44 @@ def now() -> datetime:
 def monotonic() -> float:
     """Return seconds of a clock that is never set back; only differences mean something."""
     return _clock.monotonic()
+
+
+def compare(date_header: str) -> None:
+    """Compare the machine's clock with the Dev Center's; one that is off is told when that is found.
+
+    Args:
+        date_header: The Date of an answer that was just sent; what is no date tells nothing.
+    """
+    told = http_date(date_header)
+    if told is None:
+        return
+    before, _clock.ahead = off_by(), now() - told
+    if (ahead := off_by()) is not None and before is None:
+        _log.error(
+            "the clock of this machine is off: it is %s %s that of the Dev Center, which is gone by where cabs expire. "
+            "Set the machine's time",
+            abs(timedelta(seconds=round(ahead.total_seconds()))),
+            "before" if ahead > timedelta() else "behind",
+        )
+
+
+def off_by() -> timedelta | None:
+    """Return how far the machine's clock goes before the Dev Center's, by minutes at least; None where it is right."""
+    ahead = _clock.ahead
+    return ahead if ahead is not None and abs(ahead) >= _APART else None
+
+
+def is_compared() -> bool:
+    """Tell whether an answer of the Dev Center has told its time."""
+    return _clock.ahead is not None
+
+
+def true_now() -> datetime:
+    """Return the present in UTC, by the Dev Center's clock where the machine's is known to be off.
+
+    What ends for good by a time (a cab, its SAS) ends by this.
+    """
+    return now() - (off_by() or timedelta())
 
 
 @contextmanager

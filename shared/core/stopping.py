@@ -32,6 +32,11 @@ def is_stopping() -> bool:
     return _stopping.is_set()
 
 
+def wait(seconds: float) -> bool:
+    """Wait, unless the process is asked to end meanwhile; tell whether it was."""
+    return _stopping.wait(seconds)
+
+
 def listen() -> None:
     """Listen for the signals that ask a process to end, from the main thread; each goes on to who listened before."""
     if threading.current_thread() is not threading.main_thread():

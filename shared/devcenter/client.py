@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from http import HTTPStatus
 from urllib.parse import quote, urlencode, urlsplit
 
+from shared.core import clock
 from shared.core.errors import BadAnswer, BadInput, NeedsPerson, Never
 from shared.core.failure import Failure, Window
 from shared.core.redaction import excerpt
@@ -153,6 +154,7 @@ class DevCenter:
     def _ask(self, url: str, token: str, what: str) -> tuple[int, bytes]:
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
         with self._source.get(url, headers, what) as response:
+            clock.compare(response.headers.get("Date", ""))
             body = body_of(response, what)
             raise_if_busy(response, body, what)
             return response.status_code, body

@@ -6,6 +6,7 @@ import io
 import time
 from typing import TYPE_CHECKING
 
+from shared.core import clock
 from shared.core.errors import AgainLater
 
 if TYPE_CHECKING:
@@ -24,14 +25,22 @@ class PacedBody:
         response: An answer that is still to be read.
         what: Names the request in errors.
         grace: Seconds of waiting before the pace is looked at.
+        until: When reading ends before the body does, by `clock.monotonic()`; None for never.
     """
 
-    def __init__(self, response: requests.Response, what: str, grace: float = _GRACE_SECONDS) -> None:
-        self._raw, self._what, self._grace = response.raw, what, grace
+    def __init__(
+        self, response: requests.Response, what: str, grace: float = _GRACE_SECONDS, until: float | None = None
+    ) -> None:
+        self._raw, self._what, self._grace, self._until = response.raw, what, grace, until
         self._bytes, self._waited = 0, 0.0
 
+    @property
+    def is_out_of_time(self) -> bool:
+        """Tell whether reading has ended, or will at once, because its time is over."""
+        return self._until is not None and clock.monotonic() >= self._until
+
     def read(self, size: int = -1) -> bytes:
-        """Return the next bytes, as many as were asked for except at the end.
+        """Return the next bytes, as many as were asked for except at the end, or when the time is over.
 
         Args:
             size: How many; below zero all there are.
@@ -40,7 +49,7 @@ class PacedBody:
             AgainLater: They come too slowly. What the reader does in between does not count.
         """
         read = io.BytesIO()
-        while size < 0 or read.tell() < size:
+        while (size < 0 or read.tell() < size) and not self.is_out_of_time:
             wanted = _PIECE_BYTES if size < 0 else min(size - read.tell(), _PIECE_BYTES)
             asked = time.monotonic()
             piece = self._raw.read1(wanted, decode_content=False)

@@ -1,21 +1,17 @@
-"""Connect to public addresses only, checked where the connection is made: an answer of DNS is untrusted input too."""
+"""Connect to public addresses only: an answer of DNS is untrusted input too."""
 
 from __future__ import annotations
 
 import ipaddress
 import socket
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from urllib.parse import urlsplit
 
+import requests
 from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import HTTPError, NameResolutionError
+from requests.utils import select_proxy
 
 from shared.core.urls import is_loopback
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 # What every IPv6 address of the public internet is in: https://www.iana.org/assignments/ipv6-address-space
 _UNICAST = ipaddress.ip_network("2000::/3")
@@ -28,6 +24,10 @@ _AZURE_HOST = ipaddress.ip_address("168.63.129.16")
 
 class NotPublicError(Exception):
     """A name leads to no address that may be asked."""
+
+
+class UnresolvedNameError(requests.ConnectionError):
+    """A name leads to no address at all, for now."""
 
 
 def is_public(address: str) -> bool:
@@ -49,66 +49,39 @@ def is_public(address: str) -> bool:
 class PublicOnlyAdapter(HTTPAdapter):
     """Connect to public addresses, and to this machine where a URL names it by its loopback name or address.
 
-    A name is looked up once a connection, its addresses are checked, and the connection goes to one of those that were
-    checked, so a second answer of DNS changes nothing. Certificates are still checked against the name. Where the
-    environment names a proxy, the proxy looks names up and connects; what it may reach is its own rule.
+    A name is looked up once a request, its addresses are checked, and the connection goes to the first that is allowed
+    and not to the name, so a second answer of DNS changes nothing. SNI, certificate and Host header go by the name.
+    Where the environment names a proxy, the proxy looks names up and connects; what it may reach is its own rule.
     """
 
-    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **options: Any) -> None:
-        """Make the pools, as requests asks for them; those of proxies are made elsewhere, and stay as they are."""
-        super().init_poolmanager(connections, maxsize, block, **options)
-        self.poolmanager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+    def add_headers(self, request: requests.PreparedRequest, **_: Any) -> None:
+        """Add the host by its name: what is connected to is an address."""
+        request.headers["Host"] = urlsplit(request.url or "").netloc
+
+    def get_connection_with_tls_context(
+        self, request: requests.PreparedRequest, verify: Any, proxies: Any = None, cert: Any = None
+    ) -> Any:
+        """Return the connections to an address of the request's host that was checked."""
+        if select_proxy(request.url or "", proxies):
+            return super().get_connection_with_tls_context(request, verify, proxies, cert)
+        place, trust = self.build_connection_pool_key_attributes(request, verify, cert)
+        name, port, scheme = str(place["host"]), place["port"], place["scheme"]
+        named = {"server_hostname": name, "assert_hostname": name} if scheme == "https" else {}
+        address = _checked_address(name, port)
+        return self.poolmanager.connection_from_host(address, port, scheme, pool_kwargs={**trust, **named})
 
 
-class _PublicConnection(HTTPConnection):
-    def _new_conn(self) -> socket.socket:
-        *others, last = self._checked_addresses()
-        for address in others:
-            with suppress(HTTPError):  # the last one's error is told
-                return self._connected(address)
-        return self._connected(last)
-
-    def _checked_addresses(self) -> list[str]:
-        try:
-            found = dict.fromkeys(_looked_up(self.host, self.port))
-        except (socket.gaierror, UnicodeError):
-            reason = socket.gaierror("the name cannot be resolved")
-            raise NameResolutionError(self.host, self, reason) from None
-        named_loopback = is_loopback(self.host)
-        allowed = [
-            address
-            for address in found
-            if (ipaddress.ip_address(address).is_loopback if named_loopback else is_public(address))
-        ]
-        if not allowed:
-            raise NotPublicError(
-                f"the host {self.host} resolves to {', '.join(found)}, which is not an address of the public internet. "
-                "If your network must answer so, name a proxy in HTTPS_PROXY (docs/security.md)"
-            )
-        return allowed
-
-    def _connected(self, address: str) -> socket.socket:
-        name = self.host
-        self.host = address
-        try:
-            return super()._new_conn()
-        finally:
-            # Certificate, SNI and Host header go by the name.
-            self.host = name
-
-
-class _PublicHttpsConnection(_PublicConnection, HTTPSConnection):
-    pass
-
-
-class _HttpPool(HTTPConnectionPool):
-    ConnectionCls = _PublicConnection
-
-
-class _HttpsPool(HTTPSConnectionPool):
-    ConnectionCls = _PublicHttpsConnection
-
-
-def _looked_up(host: str, port: int) -> Iterator[str]:
-    for *_, address in socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM):
-        yield str(address[0])
+def _checked_address(name: str, port: int | None) -> str:
+    """Return the first address of a name that may be connected to."""
+    try:
+        found = dict.fromkeys(str(each[4][0]) for each in socket.getaddrinfo(name, port, type=socket.SOCK_STREAM))
+    except (socket.gaierror, UnicodeError):
+        raise UnresolvedNameError from None
+    named_loopback = is_loopback(name)
+    for address in found:
+        if ipaddress.ip_address(address).is_loopback if named_loopback else is_public(address):
+            return address
+    raise NotPublicError(
+        f"the host {name} resolves to {', '.join(found)}, which is not an address of the public internet. "
+        "If your network must answer so, name a proxy in HTTPS_PROXY (docs/security.md)"
+    )

@@ -10,7 +10,7 @@ from urllib.parse import urljoin
 from shared.core.errors import AgainLater, BadAnswer
 from shared.web.http_source import HttpSource
 from shared.web.public_addresses import NotPublicError, PublicOnlyAdapter
-from shared.web.source_hosts import checked_source
+from shared.web.source_hosts import checked_source, sendable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -60,7 +60,7 @@ class UntrustedSource(HttpSource):
         """Ask for a URL, follow up to three redirects, and yield the answer with its body still to be read.
 
         Args:
-            url: Sent byte for byte.
+            url: Sent byte for byte, but for characters that no URL may hold.
             headers: A token among them goes to this URL only, and to nothing that it redirects to.
             what: Names the request in errors.
             method: GET, or HEAD where the headers are enough.
@@ -72,14 +72,19 @@ class UntrustedSource(HttpSource):
             BadAnswer: One redirect too many.
         """
         self.checked(url, what)
+        url = sendable(url)
         for _ in range(_MOST_HOPS + 1):
             with self._reached(url, headers, what, method) as response:
                 location = response.headers.get("Location", "")
                 if response.status_code not in _REDIRECTS or not location:
                     yield response
                     return
-            url = urljoin(url, location)
+            try:
+                url = urljoin(url, sendable(location))
+            except ValueError:
+                raise BadAnswer(f"{what}: redirects to what is no address") from None
             self.checked(url, f"a redirect of {what}")
+            url = sendable(url)
             headers = {name: value for name, value in headers.items() if name.lower() != "authorization"}
         raise BadAnswer(f"{what}: redirects more than {_MOST_HOPS} times")
 

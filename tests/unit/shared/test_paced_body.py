@@ -8,6 +8,7 @@ from functools import partial
 
 import pytest
 
+from shared.core import clock
 from shared.core.errors import AgainLater, BadAnswer
 from shared.web import http_source
 from shared.web.http_source import HttpSource, body_of
@@ -50,6 +51,15 @@ def test_a_large_body_that_drips_is_given_up() -> None:
         HttpSource(1).get(url, {}, "the cab") as response,
     ):
         PacedBody(response, "the cab", grace=0.1).read(100_000)
+
+
+def test_reading_ends_when_its_time_is_over() -> None:
+    """What came until then is kept: a source that is slow gives its cab in several runs."""
+    with dripping() as url, HttpSource(1).get(url, {}, "the cab") as response:
+        body = PacedBody(response, "the cab", until=clock.monotonic() + 0.1)
+        assert set(body.read(100_000)) == set(b"x")
+        assert body.is_out_of_time
+        assert body.read(1) == b""
 
 
 def test_a_small_body_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,7 +76,8 @@ def test_three_redirects_are_followed_and_no_fourth() -> None:
         "ftp://127.0.0.1/x",
         "javascript:1",
         "http://127.0.0.1:port/x",
-        "http://127.0.0.1/a b",
+        "http://user@127.0.0.1/x",
+        "http://127.0.0.1/a\\b",
     ],
 )
 def test_a_redirect_to_anywhere_else_is_refused(location: str) -> None:
@@ -87,6 +88,22 @@ def test_a_redirect_to_anywhere_else_is_refused(location: str) -> None:
         body(f"{server.url}/r")
     assert len(server.seen) == 1
     assert "QZXJ" not in str(refused.value)
+
+
+@pytest.mark.parametrize("location", ["http://[", "//[::1", "http://[v1.x]:x/"])
+def test_a_redirect_to_what_is_no_address_is_an_answer_that_is_none(location: str) -> None:
+    """It is one server's slip: an error of Python's own ended the pull of 700 good cabs beside it."""
+    with (
+        LoopbackServer(in_turn(to(location))) as server,
+        pytest.raises((BadAnswer, BadInput), match="the report"),
+    ):
+        body(f"{server.url}/r")
+
+
+def test_a_redirect_is_mended_as_the_first_address_is() -> None:
+    with LoopbackServer(in_turn(to("/a b/\u00e9?x=%2f"), Answer(b"cab"))) as server:
+        assert body(f"{server.url}/r") == b"cab"
+    assert server.seen[1].path == "/a%20b/%C3%A9"
 
 
 def test_a_first_host_that_is_not_allowed_is_not_asked() -> None:

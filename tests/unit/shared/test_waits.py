@@ -41,7 +41,20 @@ def test_no_wait_is_longer_than_a_day(header: str) -> None:
     assert asked(header) == DAY
 
 
-@pytest.mark.parametrize("header", [None, "", "soon", "-5", "1.5", "1e3", "9" * 30, "Sat, 99 Nov 2026 12:00:30 GMT"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        "",
+        "soon",
+        "-5",
+        "1.5",
+        "1e3",
+        "9" * 30,
+        "Sat, 99 Nov 2026 12:00:30 GMT",
+        "Sat, 21 Nov 99999999999 12:00:30 GMT",
+    ],
+)
 def test_what_is_no_header_leaves_it_to_the_sentence(header: str | None) -> None:
     assert asked(header) is None
     assert asked(header, SENTENCE) == timedelta(seconds=14)
