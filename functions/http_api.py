@@ -25,8 +25,9 @@ def request_pull(req: func.HttpRequest) -> func.HttpResponse:
 
     asked = PullRequest.decode(json_body(req))
     window = asked.window or default_window(services().settings.cab_lookback)
-    services().requests.make(asked.failures, window, "POST /api/pulls")
-    return _accepted(*asked.failures)
+    failures = services().requests.as_stored(asked.failures)
+    services().requests.make(failures, window, "POST /api/pulls")
+    return _accepted(*failures)
 
 
 @blueprint.route("pulls", methods=["GET"])
@@ -49,7 +50,7 @@ def show_pull(req: func.HttpRequest) -> func.HttpResponse:
     from shared.api.models import PullBody
     from shared.services import services
 
-    failure = _failure(req)
+    failure = _stored_failure(req)
     row = services().pulls.get(failure)
     if row is None:
         raise _unknown(failure)
@@ -64,7 +65,7 @@ def list_cabs(req: func.HttpRequest) -> func.HttpResponse:
     from shared.api.requests import CAB_STATE, PageAsked, continuation_text
     from shared.services import services
 
-    failure, state, asked = _failure(req), CAB_STATE.read(req.params), PageAsked.parse(req.params)
+    failure, state, asked = _stored_failure(req), CAB_STATE.read(req.params), PageAsked.parse(req.params)
     cabs = services().pull_tools.cabs
     rows, following = cabs.page(failure, state, asked.limit, asked.after)
     if not rows and services().pulls.get(failure) is None and not any(cabs.of(failure)):
@@ -80,7 +81,7 @@ def retry_pull(req: func.HttpRequest) -> func.HttpResponse:
     from shared.progress.pulls import PullState
     from shared.services import services
 
-    failure = _failure(req)
+    failure = _stored_failure(req)
     otherwise = default_window(services().settings.cab_lookback)
     before = services().requests.retry(failure, otherwise, "POST /api/pulls/.../retry")
     if before is None:
@@ -137,10 +138,13 @@ def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the tr
     return answer(HealthBody.of(look()))
 
 
-def _failure(req: func.HttpRequest) -> Failure:
+def _stored_failure(req: func.HttpRequest) -> Failure:
+    """Return the failure that a path names, in the spelling that its pull is stored under."""
     from shared.core.failure import Failure
+    from shared.services import services
 
-    return Failure(req.route_params["applicationId"], req.route_params["failureHash"])
+    named = Failure.spelled(req.route_params["applicationId"], req.route_params["failureHash"])
+    return services().pulls.as_stored(named)
 
 
 def _unknown(failure: Failure) -> Refused:

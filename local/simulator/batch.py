@@ -67,7 +67,7 @@ class BatchQuery:
         if problems:
             raise BadQueryError(problems)
         dates = {name: query[name] for name in ("startDate", "endDate") if name in query}
-        return cls(FailureKey(query["applicationId"], query["failureHash"]), start, end, top, skip, dates)
+        return cls(FailureKey(query["applicationId"], query["failureHash"].lower()), start, end, top, skip, dates)
 
 
 @dataclass(frozen=True, slots=True)

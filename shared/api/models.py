@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta, Struct
 
-from shared.core.failure import APPLICATION_ID, HASH
+from shared.core.failure import APPLICATION_ID, GUID, HASH
 from shared.progress.cabs import CabState
 from shared.progress.pulls import PullState
 from shared.progress.reports import Outcome
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from shared.progress.reports import ReportRow
     from shared.reports.check import RunOutcome
 
+NAMED_HASH = re.compile(rf"{HASH.pattern}|\{{(?:{GUID.pattern})\}}|\((?:{GUID.pattern})\)")
 BODY_BYTES = 1 << 20
 _MOST_PULLS = 1_000
 
@@ -38,6 +40,15 @@ type FailureHash = Annotated[
         examples=["1fd83f6d-9fe0-96ec-2c47-ef08b65ccbed"],
     ),
 ]
+type NamedHash = Annotated[
+    str,
+    Meta(
+        description="Identifies the failure within the application; a GUID in any spelling. NULL and such name none.",
+        # Held by `PullRequest.decode`, whose error a person can read.
+        extra_json_schema={"pattern": f"^(?:{NAMED_HASH.pattern})$"},
+        examples=["1fd83f6d-9fe0-96ec-2c47-ef08b65ccbed", "{1FD83F6D-9FE0-96EC-2C47-EF08B65CCBED}"],
+    ),
+]
 type CabIdHash = Annotated[str, Meta(pattern=f"^(?:{HASH.pattern})$", description="Identifies the cab.")]
 type Moment = Annotated[str, Meta(description="In UTC, to the millisecond.", extra_json_schema={"format": "date-time"})]
 type Count = Annotated[int, Meta(ge=0)]
@@ -49,8 +60,8 @@ class PullAsked(Struct, frozen=True, rename="camel", forbid_unknown_fields=True)
     """Ask for the pulls of one failure, or of several of one application."""
 
     application_id: ApplicationId
-    failure_hash: FailureHash | None = None
-    failure_hashes: Annotated[list[FailureHash], Meta(min_length=1, max_length=_MOST_PULLS)] | None = None
+    failure_hash: NamedHash | None = None
+    failure_hashes: Annotated[list[NamedHash], Meta(min_length=1, max_length=_MOST_PULLS)] | None = None
     start_date: date | None = None
     end_date: date | None = None
 

@@ -17,7 +17,7 @@ from shared.api.models import (
     ApplicationId,
     CabsPage,
     CheckBody,
-    FailureHash,
+    NamedHash,
     Problem,
     PullBody,
     PullsAccepted,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 type Json = dict[str, Any]
 _REF = "#/components/schemas/{name}"
-_PATH_PARAMETERS: Mapping[str, Any] = {"applicationId": ApplicationId, "failureHash": FailureHash}
+_PATH_PARAMETERS: Mapping[str, Any] = {"applicationId": ApplicationId, "failureHash": NamedHash}
 
 # What each status means, wherever it comes.
 _PROBLEMS = {

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from shared.api.models import PullAsked
+from shared.api.models import NAMED_HASH, PullAsked
 from shared.core.errors import BadInput
 from shared.core.failure import Failure, Window
 from shared.core.json_text import JsonError, decoded
@@ -33,7 +33,7 @@ class PullRequest:
     """The body of `POST /api/pulls`, decoded.
 
     Args:
-        failures: The distinct failures to pull, in the order of the body.
+        failures: The distinct failures to pull, in the order of the body, in the case that they are written in there.
         window: The days to ask for; None where the body leaves them to the app.
     """
 
@@ -55,10 +55,15 @@ class PullRequest:
         if (asked.failure_hash is None) == (asked.failure_hashes is None):
             raise BadInput("the body must have failureHash or failureHashes, and not both")
         hashes = [asked.failure_hash] if asked.failure_hash is not None else asked.failure_hashes or []
+        if odd := [each for each in hashes if not NAMED_HASH.fullmatch(each)]:
+            raise BadInput(f"failureHash is {excerpt(odd[0], 80)!r}, which is not one")
         if (asked.start_date is None) != (asked.end_date is None):
             raise BadInput("the body must have startDate and endDate, or neither")
         window = Window(asked.start_date, asked.end_date) if asked.start_date and asked.end_date else None
-        return cls(tuple(dict.fromkeys(Failure(asked.application_id, each) for each in hashes)), window)
+        failures = {
+            Failure.named(asked.application_id, each): Failure.spelled(asked.application_id, each) for each in hashes
+        }
+        return cls(tuple(failures.values()), window)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,15 @@
-"""The names of a failure and of its cabs, checked, and where they stand in the container and the tables."""
+"""The names of a failure and of its cabs, checked, and where they stand in the container and the tables.
+
+An id that comes from outside is brought into its normal form at the border where it comes in (`Failure.named`,
+`checked_cab_id`), so that one failure has one row and one cab one blob, however others spell them. What is stored keeps
+the spelling that it was stored under: keys and blob names know no other.
+"""
 
 import re
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import product
+from typing import Self
 
 from shared.core import clock
 from shared.core.errors import BadInput
@@ -13,6 +20,15 @@ from shared.core.redaction import excerpt
 # applicationId would make the partition keys of the cabs table ambiguous.
 APPLICATION_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 HASH = re.compile(r"[0-9A-Za-z](?:[0-9A-Za-z._-]{0,126}[0-9A-Za-z])?")
+_HEX = "[0-9A-Fa-f]"
+GUID = re.compile(rf"{_HEX}{{8}}(?:-{_HEX}{{4}}){{3}}-{_HEX}{{12}}|{_HEX}{{32}}")
+_NORMAL_GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_BRACES = {("{", "}"), ("(", ")")}
+# What exports write where there is no value.
+_NO_ID = {"-", "--", "null", "(null)", "none", "nil", "undefined", "n/a", "#n/a", "nan", "0" * 32}
+_NO_GUID = "00000000-0000-0000-0000-000000000000"
+# Byte order marks and zero-width characters, which nobody sees and files carry along.
+_BLANK = " \t\r\n\0\xa0\u200b\u200c\u200d\u2060\ufeff"
 _EXTENSION = re.compile(r"(?:\.[0-9A-Za-z]{1,16}){1,4}")
 
 
@@ -34,6 +50,46 @@ class Failure:
     def __post_init__(self) -> None:
         _check("applicationId", APPLICATION_ID, self.application_id)
         _check("failureHash", HASH, self.failure_hash)
+
+    @classmethod
+    def named(cls, application_id: str, failure_hash: str) -> Self:
+        """Return the failure that somebody names, its ids in their normal form.
+
+        Args:
+            application_id: As it came, from anyone.
+            failure_hash: Likewise.
+
+        Raises:
+            BadInput: One of them is missing, a placeholder or not an id.
+        """
+        return cls(normal_id(application_id), normal_id(failure_hash))
+
+    @classmethod
+    def spelled(cls, application_id: str, failure_hash: str) -> Self:
+        """Return the failure that somebody names, in the case that it was named in: it may be stored so.
+
+        Raises:
+            BadInput: As `named`.
+        """
+        return cls(_bare(application_id), _bare(failure_hash))
+
+    @property
+    def is_normal(self) -> bool:
+        """Tell whether its ids are in their normal form."""
+        return (self.application_id, self.failure_hash) == (
+            normal_id(self.application_id),
+            normal_id(self.failure_hash),
+        )
+
+    def other_spellings(self) -> list[Self]:
+        """Return how an earlier version, which kept ids as they came, may have stored this failure.
+
+        In upper case, which is how some systems write a GUID, and as it is spelled here; the normal form is not among
+        them.
+        """
+        normal = type(self).named(self.application_id, self.failure_hash)
+        spellings = product(_spellings(self.application_id), _spellings(self.failure_hash))
+        return [other for each in spellings if (other := type(self)(*each)) != normal]
 
     def __str__(self) -> str:
         return f"failure {self.failure_hash} of application {self.application_id}"
@@ -61,13 +117,30 @@ class Window:
             raise BadInput(f"startDate {self.start} is after endDate {self.end}")
 
 
+def normal_id(text: str) -> str:
+    """Return an id from outside in its normal form, empty where it is a placeholder for none.
+
+    A GUID is lower case with dashes and without braces. Any other id keeps its spelling, less blanks around it.
+
+    Args:
+        text: As it came; not checked.
+    """
+    if _NORMAL_GUID.fullmatch(text) and text != _NO_GUID:
+        return text  # as nearly every id is
+    bare = _bare(text)
+    if not GUID.fullmatch(bare):
+        return bare
+    digits = bare.replace("-", "").lower()
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
 def checked_cab_id(text: str) -> str:
-    """Return a cabIdHash that is safe as part of a blob name and as a RowKey.
+    """Return the normal form of a cabIdHash, which is safe as part of a blob name and as a RowKey.
 
     Raises:
-        BadInput: It is not.
+        BadInput: It is missing, a placeholder or not an id.
     """
-    return _check("cabIdHash", HASH, text)
+    return _check("cabIdHash", HASH, normal_id(text))
 
 
 def blob_name(failure: Failure, cab_id_hash: str, source_path: str) -> str:
@@ -81,6 +154,19 @@ def blob_name(failure: Failure, cab_id_hash: str, source_path: str) -> str:
     name = source_path.rsplit("/", 1)[-1]
     extension = name.removeprefix(cab_id_hash) if name.startswith(cab_id_hash) else name[name.find(".") :]
     return failure.prefix + cab_id_hash + (extension if _EXTENSION.fullmatch(extension) else "")
+
+
+def _bare(text: str) -> str:
+    """Return an id without blanks and braces, empty where it is a placeholder."""
+    text = text.strip(_BLANK)
+    if (text[:1], text[-1:]) in _BRACES and GUID.fullmatch(inner := text[1:-1].strip(_BLANK)):
+        text = inner
+    return "" if text == _NO_GUID or text.lower() in _NO_ID else text
+
+
+def _spellings(text: str) -> list[str]:
+    normal = normal_id(text)
+    return list(dict.fromkeys([text, normal, normal.upper()])) if _NORMAL_GUID.fullmatch(normal) else [text]
 
 
 def _check(name: str, pattern: re.Pattern[str], value: str) -> str:

@@ -9,6 +9,7 @@ from sys import intern
 from typing import TYPE_CHECKING
 
 from shared.core import clock
+from shared.core.failure import normal_id
 from shared.storage.table_writes import TRANSACTION_ROWS, Columns, Long, Value, Write
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ class CabRow:
         facts: What the report told.
         date: As the API spells it; empty until a batch named the cab.
         expires: cabExpirationTime, likewise.
+        row_key: The RowKey where it is not the cabIdHash in its normal form, as an earlier version may have written it;
+            empty elsewhere.
     """
 
     state: CabState
@@ -70,6 +73,7 @@ class CabRow:
     facts: CabFacts = NO_FACTS
     date: datetime | None = None
     expires: datetime | None = None
+    row_key: str = ""
 
     @classmethod
     def of(cls, row: Row) -> CabRow:
@@ -86,6 +90,7 @@ class CabRow:
             facts=NO_FACTS if facts == NO_FACTS else facts,
             date=row.moment("date"),
             expires=row.moment("expiry"),
+            row_key="" if row.key == cab_of(row) else row.key,
         )
 
     @property
@@ -98,6 +103,24 @@ class CabRow:
         return replace(self, state=state, error=error)
 
 
+def cab_of(row: Row) -> str:
+    """Return the cabIdHash of a row, in its normal form whatever its key is."""
+    return normal_id(row.key) or row.key
+
+
+def by_cab(rows: Iterable[Row]) -> dict[str, CabRow]:
+    """Return the row of each cab of a failure by its cabIdHash in normal form.
+
+    Where an earlier version wrote two rows of one cab, in two spellings, the one that tells of a blob counts.
+    """
+    found: dict[str, CabRow] = {}
+    for row in rows:
+        cab, decoded = cab_of(row), CabRow.of(row)
+        if cab not in found or (decoded.is_held and not found[cab].is_held):
+            found[cab] = decoded
+    return found
+
+
 class CabRows:
     """Read and write the rows of a failure's cabs.
 
@@ -108,10 +131,9 @@ class CabRows:
     def __init__(self, table: TableRows) -> None:
         self._table = table
 
-    def of(self, failure: Failure) -> Iterator[tuple[str, CabRow]]:
-        """Yield the cabIdHash and row of each cab that is known of a failure."""
-        for row in self._table.query("PartitionKey eq @partition", {"partition": failure.cabs_partition}, _SELECT):
-            yield row.key, CabRow.of(row)
+    def of(self, failure: Failure) -> dict[str, CabRow]:
+        """Return the row of each cab that is known of a failure, by cabIdHash."""
+        return by_cab(self._table.query("PartitionKey eq @partition", {"partition": failure.cabs_partition}, _SELECT))
 
     def page(
         self, failure: Failure, state: CabState | None, limit: int, after: dict[str, str] | None
@@ -178,7 +200,10 @@ class CabRows:
             failure: Whose cabs.
             cabs: What the report tells, by cabIdHash.
         """
-        for some in batched(cabs.items(), TRANSACTION_ROWS, strict=False):
+        # Where the failure is stored under another spelling, its cabs are as well, and no insert would meet them.
+        known = {} if failure.is_normal else self.of(failure)
+        unknown = ((cab, facts) for cab, facts in cabs.items() if cab not in known)
+        for some in batched(unknown, TRANSACTION_ROWS, strict=False):
             inserts = {key: Write(key, _listed(facts), "insert") for key, facts in some}
             # The first try needs no reading, and fits a failure that is new. A second report lists known cabs again.
             while inserts and self._table.write_together(failure.cabs_partition, list(inserts.values())) is None:
@@ -194,7 +219,8 @@ class CabRows:
             failure: Whose cabs.
             rows: cabIdHash and row.
         """
-        self._table.write_all(failure.cabs_partition, [Write(key, _columns(row), "upsert") for key, row in rows])
+        writes = [Write(row.row_key or cab, _columns(row), "upsert") for cab, row in rows]
+        self._table.write_all(failure.cabs_partition, writes)
 
 
 _FACT_COLUMNS = ("failureName", "driverName", "driverVersion", "osVersion", "architecture", "cabType")

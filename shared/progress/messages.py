@@ -56,6 +56,8 @@ class PullMessage:
 
         Raises:
             BadInput: It is not JSON, a field is missing, has the wrong type or is not what its name says.
+
+        Ids keep their case: the app names a failure as its row is stored (`PullRows.as_stored`).
         """
         try:
             wire = decoded(text, _Wire)
@@ -64,7 +66,7 @@ class PullMessage:
         if (wire.start_date is None) != (wire.end_date is None):
             raise BadInput(f"a pull message has startDate and endDate, or neither; seen: {_shown(text)}")
         window = Window(wire.start_date, wire.end_date) if wire.start_date and wire.end_date else None
-        failure = Failure(wire.application_id, wire.failure_hash)
+        failure = Failure.spelled(wire.application_id, wire.failure_hash)
         message = cls(failure, window, wire.requested_by, wire.row_version, wire.resumes)
         return message if deliveries == 1 else message.unversioned()
 
@@ -77,7 +79,7 @@ def failure_named_in(text: bytes) -> Failure | None:
     """Return the failure that a message names, though the rest of it may be unreadable; None where it names none."""
     try:
         wire = decoded(text, _Named)
-        return Failure(wire.application_id, wire.failure_hash)
+        return Failure.spelled(wire.application_id, wire.failure_hash)
     except (JsonError, BadInput):
         return None
 

@@ -147,6 +147,20 @@ class PullRows:
         row = self._table.get(failure.application_id, failure.failure_hash)
         return PullRow.of(row) if row else None
 
+    def as_stored(self, failure: Failure) -> Failure:
+        """Return a failure in the spelling that its pull is stored under: the normal form, unless it is an older one.
+
+        One request where no other spelling is stored, none where the ids have only one.
+
+        Args:
+            failure: Whose pull, in any spelling.
+        """
+        normal = Failure.named(failure.application_id, failure.failure_hash)
+        for other in failure.other_spellings():
+            if self._has_row(other) and not self._has_row(normal):
+                return other
+        return normal
+
     def page(
         self, state: PullState | None, limit: int, after: dict[str, str] | None
     ) -> tuple[list[PullRow], dict[str, str] | None]:
@@ -316,6 +330,9 @@ class PullRows:
     def remove(self, row: Row) -> bool:
         """Remove the version of a row that was read; tell whether it was still that version."""
         return self._table.write_together(row.partition, [Write(row.key, {}, "delete", row.etag)]) is not None
+
+    def _has_row(self, failure: Failure) -> bool:
+        return self._table.get(failure.application_id, failure.failure_hash) is not None
 
     def _queue(self, application_id: str, hashes: Sequence[str], first: Columns) -> dict[str, str]:
         """Insert the rows; where one exists, read them and change those that are not being worked on."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import batched
+from itertools import batched, chain
 from typing import TYPE_CHECKING
 
 from shared.core.errors import CabferryError
@@ -31,6 +31,20 @@ class PullRequests:
 
     def __init__(self, pulls: PullRows, queue: PullQueue, executor: Executor) -> None:
         self._pulls, self._queue, self._executor = pulls, queue, executor
+
+    def as_stored(self, failures: Iterable[Failure]) -> list[Failure]:
+        """Return each failure in the spelling that its pull is stored under (`PullRows.as_stored`), in their order.
+
+        Args:
+            failures: What somebody outside names.
+
+        Raises:
+            CabferryError: Sorted by what helps.
+        """
+        together = (
+            self._executor.map(self._pulls.as_stored, some) for some in batched(failures, _AT_ONCE, strict=False)
+        )
+        return list(chain.from_iterable(together))
 
     def make(self, failures: Iterable[Failure], window: Window, requested_by: str) -> None:
         """Queue a pull for each failure.

@@ -220,6 +220,7 @@ class CabLedger:
             self._bytes -= (before.length or 0) if before.state is CabState.COPIED else 0
         row.settled_at = settled_at or clock.now()
         row.facts = self.facts(cab_id_hash)
+        row.row_key = before.row_key if before else ""
         self._cabs[cab_id_hash] = row
         self._unwritten.add(cab_id_hash)
         if self._is_mine(row):

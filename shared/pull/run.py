@@ -117,6 +117,7 @@ def pull_failure(tools: PullTools, message: PullMessage) -> None:
     """
     window = message.window or default_window(tools.settings.cab_lookback)
     try:
+        message = _as_stored(tools.pulls, message)
         lease = tools.pulls.take(message, window)
     except CabferryError as error:
         # Nothing can be recorded without the table, so the message itself must live on, and spend no dequeue. The row
@@ -136,6 +137,15 @@ def pull_failure(tools: PullTools, message: PullMessage) -> None:
             _run_to_an_end(tools, lease)
     except LeaseLost as lost:
         _log.warning("%s: %s; it is that owner's pull now", message.failure, lost)
+
+
+def _as_stored(pulls: PullRows, message: PullMessage) -> PullMessage:
+    """Return a message with its failure as it is stored; one that the app made for a row of its own names it so."""
+    if message.row_version and message.failure.is_normal:
+        return message
+    stored = pulls.as_stored(message.failure)
+    # What it says of a row's version is of that row alone.
+    return message if stored == message.failure else replace(message.unversioned(), failure=stored)
 
 
 def _run_to_an_end(tools: PullTools, lease: RowLease) -> None:

@@ -36,8 +36,9 @@ def abandon(pulls: PullRows, health: HealthRows, queue: PullQueue, body: bytes) 
     """
     text = body.decode("utf-8", "replace")
     reason = _why_no_pull(body) or f"its message failed too often: {excerpt(text)}"
-    failure = failure_named_in(body)
-    if failure is not None:
+    named = failure_named_in(body)
+    if named is not None:
+        failure = pulls.as_stored(named)
         ended = pulls.fail(failure, reason)
         if isinstance(ended, HeldElsewhere):
             queue.send_text(text, ended.remaining + _MARGIN)

@@ -29,7 +29,7 @@ from shared.core.errors import AgainLater
 from shared.core.failure import Failure, Window, default_window
 from shared.core.redaction import redact
 from shared.core.threads import Pool
-from shared.progress.cabs import CabRow, CabState
+from shared.progress.cabs import CabRow, CabState, by_cab, cab_of
 from shared.progress.health import Reconciled
 from shared.progress.messages import PullMessage
 from shared.progress.pulls import CabCounts, ErrorKind, PullRow, PullState
@@ -150,7 +150,7 @@ class _Run:
     def _look_after(self, seen: FailureSeen, found: Reconciled) -> None:
         failure = Failure(seen.application_id, seen.failure_hash)
         row = seen.pull
-        cabs: Mapping[str, CabRow] = {each.key: CabRow.of(each) for each in seen.cabs}
+        cabs: Mapping[str, CabRow] = by_cab(seen.cabs)
         found.under_way = int(_is_held(row))
         # A pull that is still to run reads the container back itself.
         agree = _is_unfinished(row) or self._agree(failure, cabs, seen.blobs)
@@ -231,8 +231,8 @@ class _Run:
         """Give cabs that are gone for a day a row that says so, against the version that came past; return how many."""
         if self._leaves_out(cabs):
             return 0
-        gone = [each for each in seen.cabs if self._is_gone(cabs[each.key])]
-        lost = self._tools.cabs.change(failure, ((each, self._lost(cabs[each.key])) for each in gone))
+        gone = [each for each in seen.cabs if self._is_gone(cabs[cab_of(each)])]
+        lost = self._tools.cabs.change(failure, ((each, self._lost(cabs[cab_of(each)])) for each in gone))
         if lost:
             _log.error("%s: %d cabs were lost, since Microsoft has deleted them; their rows say why", failure, lost)
         return lost

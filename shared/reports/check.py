@@ -161,10 +161,11 @@ def _list_cabs(tools: ReportTools, run: ReportRun) -> tuple[set[Failure], int, s
     failures, cabs, unreadable, why = set[Failure](), 0, 0, ""
     with tools.files.opened(run) as stream:
         for part in read_report(stream, str(run)):
-            listed = [(failure, told) for failure, told in part.cabs.items() if told]
+            stored = dict(zip(part.cabs, tools.requests.as_stored(part.cabs), strict=True))
+            listed = [(stored[failure], told) for failure, told in part.cabs.items() if told]
             for some in batched(listed, _AT_ONCE, strict=False):
                 list(tools.executor.map(lambda pair: tools.cabs.list_new(*pair), some))
-            failures.update(part.cabs)
+            failures.update(stored.values())
             cabs += sum(len(told) for _, told in listed)
             unreadable, why = unreadable + part.unreadable, why or part.why_unreadable
     return failures, cabs, f"{unreadable} rows, failures or cabs cannot be read; the first: {why}" if unreadable else ""

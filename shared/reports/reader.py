@@ -21,7 +21,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 from isal import igzip, isal_zlib
 
 from shared.core.errors import BadInput
-from shared.core.failure import Failure, checked_cab_id
+from shared.core.failure import Failure, checked_cab_id, normal_id
 from shared.core.redaction import excerpt, redact
 from shared.progress.cabs import CabFacts
 
@@ -172,10 +172,10 @@ def _checked(part: ReportPart, pairs: dict[tuple[str, str], dict[str, CabFacts]]
             continue
         known = part.cabs.setdefault(failure, {})
         for cab, facts in cabs.items():
-            name = cab.strip()
+            name = normal_id(cab)
             try:
                 if name:
-                    known[checked_cab_id(name)] = facts
+                    known.setdefault(checked_cab_id(name), facts)
             except BadInput:
                 part.note_unreadable(f"a CabIdHash of {failure} is not one")
     return part
@@ -183,7 +183,7 @@ def _checked(part: ReportPart, pairs: dict[tuple[str, str], dict[str, CabFacts]]
 
 @lru_cache(_REMEMBERED)
 def _failure(application_id: str, failure_hash: str) -> Failure:
-    return Failure(application_id.strip(), failure_hash.strip())
+    return Failure.named(application_id, failure_hash)
 
 
 def _rows(chunks: Iterator[list[str]], delimiter: str) -> Iterator[list[str]]:

@@ -102,6 +102,11 @@ class App:
         with TableClient.from_connection_string(self.storage.connection_string, table) as client:
             client.upsert_entity({"PartitionKey": partition, "RowKey": key, **columns}, mode=UpdateMode.MERGE)
 
+    def forget(self, table: str, partition: str, key: str) -> None:
+        """Remove a row, as nobody but a test would."""
+        with TableClient.from_connection_string(self.storage.connection_string, table) as client:
+            client.delete_entity(partition, key)
+
     def pull(self, failure: catalogue.Failure, window: Window | None = None) -> PullRow:
         """Do what the queue's trigger does with a message, and return the row as it then is."""
         self.handle(PullMessage(failure_of(failure), window or self.window, "the test"))

@@ -528,7 +528,10 @@ def test_the_walk_meets_each_failure_once(app: App) -> None:
     found = app.reconcile()
     assert (found.rows_mended, found.missing, found.queued_again, found.failures) == (8, 8, 8, 8)
     for application_id, failure_hash in keys:
-        states = {cab: row.state for cab, row in app.services.pull_tools.cabs.of(Failure(application_id, failure_hash))}
+        states = {
+            cab: row.state
+            for cab, row in app.services.pull_tools.cabs.of(Failure(application_id, failure_hash)).items()
+        }
         assert states == {"cab": CabState.COPIED, "other": CabState.LISTED}
 
 

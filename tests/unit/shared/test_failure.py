@@ -1,5 +1,6 @@
 """Names become blob names, table keys and URLs: what is accepted must be safe in all of them, and lead to one place."""
 
+import uuid
 from datetime import date
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.core.errors import BadInput
-from shared.core.failure import Failure, Window, blob_name, checked_cab_id
+from shared.core.failure import Failure, Window, blob_name, checked_cab_id, normal_id
 
 APPLICATION = "13984104677400476"
 HASH = "1fd83f6d-9fe0-96ec-2c47-ef08b65ccbed"
@@ -29,7 +30,7 @@ def test_a_blob_name_has_three_segments_and_leads_nowhere_else(
         return
     first, second, third = name.split("/")
     assert (first, second) == (application_id, failure_hash)
-    assert third.startswith(cab_id_hash)
+    assert third.startswith(normal_id(cab_id_hash))
     assert not {first, second, third} & {"", ".", ".."}
     assert name.isascii()
     assert name.isprintable()
@@ -56,7 +57,74 @@ def test_an_application_id_that_could_break_a_name_is_refused(bad: str) -> None:
         Failure(bad, HASH)
 
 
-@pytest.mark.parametrize("bad", ["", "..", ".a", "a.", "-", "a/b", "a\\b", "a\0b", "a?b", "a#b", "a" * 129])
+SPELLINGS = [
+    HASH,
+    HASH.upper(),
+    HASH[:9] + HASH[9:].upper(),
+    HASH.replace("-", ""),
+    HASH.replace("-", "").upper(),
+    f"{{{HASH}}}",
+    f"{{{HASH.upper()}}}",
+    f"({HASH})",
+    f"{{{HASH.replace('-', '')}}}",
+    f" {HASH}\t",
+    f"\ufeff{{ {HASH} }}\u200b",
+]
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_guid_has_one_normal_form(spelling: str) -> None:
+    """Else one cab is two blobs, and held under one name it is missing under the other."""
+    assert Failure.named(APPLICATION, spelling) == FAILURE
+    assert checked_cab_id(spelling) == HASH
+    assert Failure.named(spelling, HASH).application_id == HASH
+
+
+@pytest.mark.parametrize("plain", ["012345-5dbc9-b12f-c124-9d9810f05d8b", "Abc", "0F", HASH + "0", HASH[1:], "g" * 32])
+def test_what_is_no_guid_keeps_its_spelling(plain: str) -> None:
+    assert Failure.named(APPLICATION, plain).failure_hash == plain
+    assert Failure(APPLICATION, plain).other_spellings() == []
+    assert Failure(APPLICATION, plain).is_normal
+
+
+@pytest.mark.parametrize(
+    "nothing",
+    ["", " ", "NULL", "null", " Null ", "N/A", "n/a", "none", "None", "-", "(null)", "undefined", "NaN", "\ufeff"]
+    + [form.format("00000000-0000-0000-0000-000000000000") for form in ("{}", "{{{}}}", "({})")]
+    + ["0" * 32],
+)
+def test_a_placeholder_is_no_id(nothing: str) -> None:
+    """A cab of that name would stand for all that have none: the first is copied, the others count as held."""
+    assert normal_id(nothing) == ""
+    with pytest.raises(BadInput, match="cabIdHash is '', which is missing"):
+        checked_cab_id(nothing)
+    for name in (Failure.named, Failure.spelled):
+        with pytest.raises(BadInput, match="failureHash is '', which is missing"):
+            name(APPLICATION, nothing)
+        with pytest.raises(BadInput, match="applicationId is '', which is missing"):
+            name(nothing, HASH)
+
+
+@given(st.uuids(), st.sampled_from(["{}", "{{{}}}", "({})"]), st.booleans(), st.booleans())
+def test_the_normal_form_is_one_and_stays(guid: uuid.UUID, form: str, is_upper: bool, is_dashed: bool) -> None:
+    text = form.format(str(guid) if is_dashed else guid.hex)
+    normal = normal_id(text.upper() if is_upper else text)
+    assert normal == (str(guid) if guid.int else "")
+    assert normal_id(normal) == normal
+
+
+def test_a_stored_failure_keeps_its_spelling_and_knows_the_others() -> None:
+    old = Failure(APPLICATION, HASH.upper())
+    assert old.failure_hash == HASH.upper()
+    assert not old.is_normal
+    assert FAILURE.other_spellings() == [old]
+    mixed = Failure.spelled(APPLICATION, f"{{{HASH[:9] + HASH[9:].upper()}}}")
+    assert mixed.other_spellings() == [mixed, old]
+
+
+@pytest.mark.parametrize(
+    "bad", ["", "..", ".a", "a.", "-", "a/b", "a\\b", "a\0b", "a?b", "a#b", "a" * 129, "{ab}", "{"]
+)
 def test_a_hash_that_could_break_a_name_is_refused(bad: str) -> None:
     with pytest.raises(BadInput, match="failureHash"):
         Failure(APPLICATION, bad)

@@ -79,6 +79,23 @@ def test_a_field_may_hold_line_ends_delimiters_and_quotes() -> None:
     assert read(text([{**ROW, "FailureName": name}], delimiter=",").encode()).cabs[FAILURE][CAB].failure_name == name
 
 
+@pytest.mark.parametrize("form", ["{}", "{{{}}}", "({})", "\ufeff{}\u200b"])
+@pytest.mark.parametrize("spelled", [str.upper, str.lower, lambda text: text.replace("-", "")])
+def test_a_guid_in_any_spelling_is_one_failure_and_one_cab(form: str, spelled: Callable[[str], str]) -> None:
+    other = {**ROW, "CabIdHash": form.format(spelled(CAB)), "FailureHash": form.format(spelled(HASH))}
+    for rows in ([other], [ROW, other], [other, ROW], [{**ROW, "CabIdHash": ""}, other]):
+        reading = read(text(rows).encode())
+        assert (reading.cabs, reading.unreadable) == (EXPECTED, 0)
+
+
+@pytest.mark.parametrize("nothing", ["NULL", "null", "N/A", "none", "-", "00000000-0000-0000-0000-000000000000"])
+def test_a_placeholder_is_as_if_empty(nothing: str) -> None:
+    reading = read(text([{**ROW, "CabIdHash": nothing}]).encode())
+    assert (reading.cabs, reading.unreadable) == ({FAILURE: {}}, 0)
+    reading = read(text([{**ROW, "FailureHash": nothing}, ROW]).encode())
+    assert (reading.cabs, reading.unreadable) == (EXPECTED, 1)
+
+
 def test_spaces_around_a_value_are_not_part_of_it() -> None:
     padded = {**ROW, **{name: f" {value} " for name, value in {**TOLD, "ApplicationId": APPLICATION}.items()}}
     assert read(text([{**padded, "CabIdHash": f" {CAB}", "FailureHash": f"{HASH} "}]).encode()).cabs == EXPECTED
