@@ -25,7 +25,7 @@ from shared.progress.requests import PullRequests
 from shared.pull.pool import FairPool
 from shared.pull.run import PullTools
 from shared.storage.clients import StorageClients
-from shared.storage.refusals import storage_errors
+from shared.storage.refusals import refusal_of, storage_errors
 from shared.web.http_source import HttpSource
 from shared.web.untrusted_source import UntrustedSource
 
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from shared.reports.check import ReportTools
 
 _log = logging.getLogger(__name__)
-_CREATED_BY_DEPLOYMENT = {401, 403}
 
 
 class Services:
@@ -129,7 +128,7 @@ class Services:
                 except ResourceExistsError:
                     continue
                 except HttpResponseError as error:
-                    if error.status_code not in _CREATED_BY_DEPLOYMENT:
+                    if not refusal_of(error).needs_person:
                         raise
                     _log.info("the %s is not created by the app (%s)", what, error.status_code)
 

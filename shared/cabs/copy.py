@@ -25,7 +25,8 @@ from azure.storage.blob import BlobBlock, ContentSettings
 from shared.cabs.source import SourceFacts, opened_source, sas_expiry, source_facts
 from shared.core import clock
 from shared.core.errors import AgainLater, AgainNow, CabUnavailable, FreshUrl, Never, OutOfTime
-from shared.storage.refusals import Refusal, RefusedError, storage_errors
+from shared.core.refusals import Meaning, Refusal, Where
+from shared.storage.refusals import RefusedError, refusal_of, storage_errors
 from shared.web.http_source import at_once_again
 
 if TYPE_CHECKING:
@@ -41,10 +42,6 @@ _log = logging.getLogger(__name__)
 DIRECT_BYTES = 256 * 1024 * 1024
 BLOCK_BYTES = 128 * 1024 * 1024
 _CHUNK_BYTES = 8 * 1024 * 1024
-_EXISTS = {"BlobAlreadyExists", "ConditionNotMet"}
-# Refusals that the same request without tags may not meet: an identity without the tags/write action, an account with a
-# hierarchical namespace.
-_TAG_REFUSALS = {"AuthorizationPermissionMismatch", "FeatureNotYetSupportedForHierarchicalNamespaceAccounts"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +81,8 @@ class _TagsRefused(Exception):
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(str(refusal))
-        self.is_for_all = refusal.code in _TAG_REFUSALS
+        # An account or a role refuses all tags, and says nothing of these.
+        self.is_for_all = "Tag" not in refusal.code
 
 
 class CabCopy:
@@ -266,14 +264,16 @@ def _refusals(name: str, *, tagged: bool = False) -> Iterator[None]:
         try:
             yield
         except (HttpResponseError, RefusedError) as error:
-            refusal = error.refusal if isinstance(error, RefusedError) else Refusal.of(error)
-            if refusal.code in _EXISTS:
-                raise _Exists from None
-            if "CopySource" in refusal.code or "SourceBlob" in refusal.code:
-                raise _SourceRefused(str(refusal)) from None
-            if tagged and (refusal.code in _TAG_REFUSALS or "Tag" in refusal.code):
-                raise _TagsRefused(refusal) from None
-            raise refusal.as_error(name) from None
+            refusal = refusal_of(error)
+            match refusal.means(Where.TAGGED_BLOB if tagged else Where.STORAGE):
+                case Meaning.EXISTS | Meaning.CHANGED:
+                    raise _Exists from None
+                case Meaning.SOURCE_UNREAD:
+                    raise _SourceRefused(str(refusal)) from None
+                case Meaning.TAGS_REFUSED:
+                    raise _TagsRefused(refusal) from None
+                case _:
+                    raise refusal.as_error(name) from None
 
 
 def _checked(job: _Job, told: SourceFacts, length: int, md5: bytes) -> SourceFacts:

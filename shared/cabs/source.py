@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from shared.core.clock import moment_of
-from shared.core.errors import BadAnswer, CabUnavailable, FreshUrl
-from shared.web.http_source import body_of, raise_if_busy, seen_in
+from shared.core.errors import BadAnswer
+from shared.core.refusals import Where
+from shared.web.http_source import body_of, refusal_in
 from shared.web.paced_body import PacedBody
 
 if TYPE_CHECKING:
@@ -92,13 +93,7 @@ def _facts(response: requests.Response, name: str) -> SourceFacts:
             raise BadAnswer(f"the source of {name} does not tell its length")
         return SourceFacts(int(length), _md5(response.headers.get("Content-MD5", "")))
     body = body_of(response, f"the source of {name}")
-    raise_if_busy(response, body, f"the source of {name}")
-    code = seen_in(response.headers.get("x-ms-error-code", "").encode() or body, response.request.url)
-    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        raise FreshUrl(f"the source of {name} refuses its SAS ({status} {code})")
-    if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
-        raise CabUnavailable(f"the source of {name} is gone ({status} {code})")
-    raise BadAnswer(f"the source of {name} answered {status}: {code}")
+    raise refusal_in(response, body, Where.CAB_SOURCE).as_error(name)
 
 
 def _md5(text: str) -> bytes | None:

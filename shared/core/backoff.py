@@ -8,7 +8,9 @@ from datetime import datetime, timedelta
 from shared.core import clock
 from shared.core.headers import http_date
 
-_SENTENCE = re.compile(r"try again in (\d{1,6}) seconds?", re.IGNORECASE)
+# What the gateway before the analytics service writes (docs/api.md): seconds of the rate, [d.]hh:mm:ss of the quota.
+_RATE = re.compile(r"try again in (\d{1,6}) seconds?", re.IGNORECASE)
+_QUOTA = re.compile(r"replenished in (?:(\d{1,4})\.)?(\d{1,3}):(\d{2}):(\d{2})", re.IGNORECASE)
 # The longest wait that is honoured. A queue message can stay invisible for 7 days, but a day of silence is already an
 # outage that people should hear of.
 _LONGEST = timedelta(days=1)
@@ -17,7 +19,7 @@ _FIRST, _GROWTH, _CAP = timedelta(seconds=5), 3, timedelta(hours=1)
 
 
 def wait_asked(headers: Mapping[str, str], body: str, now: datetime | None = None) -> timedelta | None:
-    """Return the wait that an answer asks for: its Retry-After, or the sentence "Try again in N seconds".
+    """Return the wait that an answer asks for: its Retry-After, or a sentence of its body; nothing raises.
 
     Args:
         headers: The answer's headers; Retry-After holds seconds or an HTTP date (RFC 9110, section 10.2.3).
@@ -25,8 +27,11 @@ def wait_asked(headers: Mapping[str, str], body: str, now: datetime | None = Non
         now: The present in UTC, for an HTTP date.
     """
     asked = _from_header(headers.get("Retry-After", "").strip(), now or clock.now())
-    if asked is None and (sentence := _SENTENCE.search(body)):
-        asked = timedelta(seconds=int(sentence[1]))
+    if asked is None and (rate := _RATE.search(body)):
+        asked = timedelta(seconds=int(rate[1]))
+    if asked is None and (quota := _QUOTA.search(body)):
+        days, hours, minutes, seconds = (int(part or 0) for part in quota.groups())
+        asked = timedelta(days, seconds, minutes=minutes, hours=hours)
     return None if asked is None else min(max(asked, timedelta()), _LONGEST)
 
 

@@ -9,12 +9,13 @@ from http import HTTPStatus
 from urllib.parse import quote, urlencode, urlsplit
 
 from shared.core import clock
-from shared.core.errors import BadAnswer, BadInput, NeedsPerson, Never
+from shared.core.errors import BadInput
 from shared.core.failure import Failure, Window
 from shared.core.redaction import excerpt
+from shared.core.refusals import Meaning, Refusal, Where
 from shared.devcenter.reports import ReportRun, Schedule, runs_in, schedules_in
 from shared.identity.access_tokens import AccessTokens
-from shared.web.http_source import HttpSource, at_once_again, body_of, raise_if_busy, seen_in
+from shared.web.http_source import HttpSource, at_once_again, body_of, refusal_in
 
 PAGE_ROWS = 100
 _ANALYTICS = "/v1.0/my/analytics/"
@@ -144,37 +145,18 @@ class DevCenter:
 
     def _answer(self, url: str, what: str) -> bytes:
         token = self._tokens.current()
-        status, body = self._ask(url, token, what)
-        if status == HTTPStatus.UNAUTHORIZED and (fresh := self._tokens.renewed(token)) != token:
-            status, body = self._ask(url, fresh, what)
-        if status == HTTPStatus.OK:
-            return body
-        raise _refusal(status, seen_in(body, url), what)
+        answer = self._ask(url, token, what)
+        is_refused = isinstance(answer, Refusal) and answer.meaning is Meaning.UNKNOWN_CALLER
+        if is_refused and (fresh := self._tokens.renewed(token)) != token:
+            answer = self._ask(url, fresh, what)
+        if isinstance(answer, Refusal):
+            raise answer.as_error(what)
+        return answer
 
-    def _ask(self, url: str, token: str, what: str) -> tuple[int, bytes]:
+    def _ask(self, url: str, token: str, what: str) -> bytes | Refusal:
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
         with self._source.get(url, headers, what) as response:
             clock.compare(response.headers.get("Date", ""))
             body = body_of(response, what)
-            raise_if_busy(response, body, what)
-            return response.status_code, body
-
-
-def _refusal(status: int, seen: str, what: str) -> Exception:
-    match status:
-        case HTTPStatus.UNAUTHORIZED:
-            return NeedsPerson(
-                f"{what}: the Dev Center does not accept the token (401): {seen}. Check that the Entra application of "
-                "DEVCENTER_CLIENT_ID is added to the Partner Center account.",
-                outage="401",
-            )
-        case HTTPStatus.FORBIDDEN:
-            return NeedsPerson(
-                f"{what}: access is forbidden (403): {seen}. Give the Entra application the Manager role in Partner "
-                "Center.",
-                outage="403",
-            )
-        case HTTPStatus.BAD_REQUEST | HTTPStatus.NOT_FOUND | HTTPStatus.GONE:
-            return Never(f"{what}: the request is refused ({status}): {seen}")
-        case _:
-            return BadAnswer(f"{what}: unexpected answer {status}: {seen}")
+            is_good = response.status_code == HTTPStatus.OK
+            return body if is_good else refusal_in(response, body, Where.DEVCENTER)

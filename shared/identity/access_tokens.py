@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import threading
 import time
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from azure.core.credentials import AccessToken
@@ -19,8 +19,10 @@ from azure.identity import (
     ManagedIdentityCredential,
 )
 
-from shared.core.errors import AgainLater, NeedsPerson
+from shared.core.backoff import wait_asked
+from shared.core.errors import AgainLater, CabferryError, NeedsPerson
 from shared.core.redaction import excerpt, never_show
+from shared.core.refusals import Refusal, Where, request_ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     from shared.core.settings import DevCenterAccess
 
+_log = logging.getLogger(__name__)
 DEVCENTER_SCOPE = "https://manage.devcenter.microsoft.com/.default"
 STORAGE_SCOPE = "https://storage.azure.com/.default"
 # The audience that a managed identity's token must have to serve as a federated assertion:
@@ -43,8 +46,7 @@ _CHAIN, _OF_IDENTITY = (
     re.compile(r"^\s*(ManagedIdentityCredential: .*)$", re.MULTILINE),
 )
 _UNREACHED = re.compile(r"Failed to establish|timed out|Connection (?:aborted|reset)|Max retries", re.IGNORECASE)
-_BUSY, _FAILS = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}, HTTPStatus.INTERNAL_SERVER_ERROR
-_REFUSES = {HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+_NUMBER = re.compile(r"AADSTS\d+")
 _RENEW_SECONDS_BEFORE_END, _RETRY_SECONDS = 300.0, 30.0
 _ADVICE = "Check {}, DEVCENTER_CLIENT_ID and the secret or federated credential of the Entra application."
 
@@ -127,10 +129,12 @@ class AccessTokens:
         now = time.time()
         try:
             return _Kept.of(self._asked(), now)
-        except AgainLater:
+        except CabferryError as error:
             if kept is None or kept is not self._kept or kept.token.expires_on <= now:
                 raise
-            # A token that still works outlives an endpoint that does not answer for a while.
+            # A token that still works outlives an endpoint that does not answer for a while, or refuses for once.
+            left = kept.token.expires_on - now
+            _log.warning("%s; the token that still works serves for %d seconds more", error, left)
             return _Kept(kept.token, min(now + _RETRY_SECONDS, kept.token.expires_on))
 
     def _asked(self) -> AccessToken:
@@ -145,18 +149,22 @@ class AccessTokens:
         except AzureError as error:
             # MSAL remembers a refusal for a minute, and a person may mend it sooner.
             self._credential = None
-            if not isinstance(error, ClientAuthenticationError) or not _is_refusal(error):
-                # What MSAL says where an answer that is no success names no error.
-                seen = excerpt(_said(error)).replace("failed: None", "failed without a reason")
-                raise AgainLater(
-                    f"no token for {self._whose}: the token endpoint failed, or something before it answered: {seen}",
-                    outage="token",
-                ) from None
-            raise NeedsPerson(
-                f"no token for {self._whose}: {excerpt(_said(error), 400)} {self._advice}", outage="token"
-            ) from None
+            raise self._sorted(_refusal_in(error)) from None
         never_show(token.token)
         return token
+
+    def _sorted(self, refusal: Refusal) -> CabferryError:
+        if refusal.needs_person:
+            seen = excerpt(refusal.text, 400)
+            return NeedsPerson(f"no token for {self._whose}: {seen}{refusal.ids} {self._advice}", outage="token")
+        # What MSAL says where an answer that is no success names no error.
+        seen = excerpt(refusal.text).replace("failed: None", "failed without a reason")
+        return AgainLater(
+            f"no token for {self._whose}: the token endpoint failed, or something before it answered: "
+            f"{seen}{refusal.ids}",
+            refusal.wait,
+            outage="token",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,24 +181,31 @@ class _Kept:
         return cls(token, token.expires_on - min(_RENEW_SECONDS_BEFORE_END, left / 2))
 
 
-def _is_refusal(error: BaseException | None) -> bool:
-    """Tell whether Entra or an identity's endpoint refused the identity; azure-identity raises all else alike.
+def _refusal_in(error: AzureError) -> Refusal:
+    """Return what Entra or an identity's endpoint says; azure-identity raises all that it meets alike.
 
     Entra gives each refusal a number after AADSTS. An endpoint that did not answer or failed, and a page of something
     that stands between, say nothing of the identity. The status stands in the error or, where the MSAL library below
     met it, only in the text of what it raised; where the answer was no JSON, nowhere.
     """
-    refused = False
-    while error is not None:
-        found = _STATUS.search(str(error))
-        status = getattr(error, "status_code", None) or (int(found[1]) if found else 0)
-        if isinstance(error, (ServiceRequestError, ServiceResponseError)) or status in _BUSY or status >= _FAILS:
-            return False
-        refused |= isinstance(error, CredentialUnavailableError) or "AADSTS" in str(error) or status in _REFUSES
+    status, code, wait, ids = 0, "", None, ""
+    link: BaseException | None = error if isinstance(error, ClientAuthenticationError) else None
+    while link is not None:
+        if isinstance(link, (ServiceRequestError, ServiceResponseError)):
+            status, code = 0, ""
+            break
+        found = _STATUS.search(str(link))
+        status = max(status, getattr(link, "status_code", None) or (int(found[1]) if found else 0))
         # Of a chain there are only texts: where nobody was out of reach, there is no identity.
-        refused |= str(error).startswith(_CHAIN) and not _UNREACHED.search(str(error))
-        error = error.__cause__ or error.__context__
-    return refused
+        has_none = str(link).startswith(_CHAIN) and not _UNREACHED.search(str(link))
+        if number := _NUMBER.search(str(link)):
+            code = number[0]
+        elif has_none or isinstance(link, CredentialUnavailableError):
+            code = code or "NoIdentity"
+        headers = getattr(getattr(link, "response", None), "headers", None) or {}
+        wait, ids = wait or wait_asked(headers, ""), ids or request_ids(headers.get)
+        link = link.__cause__ or link.__context__
+    return Refusal(Where.TOKEN, status, code, _said(error), wait, ids)
 
 
 def _said(error: AzureError) -> str:

@@ -17,16 +17,15 @@ from shared.core.errors import AgainLater, AgainNow, CabferryError, NeedsPerson
 from shared.core.failure import Failure, Window
 from shared.core.json_text import JsonError, decoded
 from shared.core.redaction import excerpt
+from shared.core.refusals import Meaning, Where
 from shared.devcenter.batch import rows_on_page
 from shared.devcenter.client import DevCenter
 from shared.devcenter.reports import runs_in, schedules_in
 from shared.identity.access_tokens import devcenter_tokens
 from shared.preflight.probing import ProbeFailed, unreachable
-from shared.web.http_source import HttpSource, body_of
+from shared.web.http_source import HttpSource, body_of, refusal_in
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from shared.core.settings import DevCenterAccess
 
 # A failure that nobody has: the call must be there, and hold nothing.
@@ -65,17 +64,15 @@ _A_PAGE = (
     "A page or a redirect answers in place of the API: check DEVCENTER_BASE_URL, and whether a proxy or firewall "
     "stands between. Where neither is the reason, the endpoint is gone (docs/api.md)."
 )
-_BUSY = "Ask again in some minutes: the Dev Center wants to be left alone."
 _UNKNOWN = "This answer is not known: compare it with docs/api.md, and check DEVCENTER_BASE_URL."
 _REDIRECTS = range(300, 400)
-_ADVICE: Mapping[int, str] = {
-    HTTPStatus.UNAUTHORIZED: "Add {application} to the Partner Center account (Account settings, User management, "
+_ADVICE = {
+    Meaning.UNKNOWN_CALLER: "Add {application} to the Partner Center account (Account settings, User management, "
     "Microsoft Entra applications), and check that DEVCENTER_TENANT_ID is a tenant of that account.",
-    HTTPStatus.FORBIDDEN: "Give {application} the role Manager in Partner Center.",
-    HTTPStatus.NOT_FOUND: _GONE,
-    HTTPStatus.GONE: _GONE,
-    HTTPStatus.TOO_MANY_REQUESTS: _BUSY,
-    HTTPStatus.REQUEST_TIMEOUT: _BUSY,
+    Meaning.NO_PERMISSION: "Give {application} the role Manager in Partner Center.",
+    Meaning.MISSING: _GONE,
+    Meaning.BUSY: "Ask again in some minutes: the Dev Center wants to be left alone.",
+    Meaning.FAILING: "Ask again in some minutes. Where it stays so, the Dev Center itself fails: ask its support.",
 }
 
 
@@ -157,7 +154,8 @@ class DevCenterProbes:
         try:
             with self._source.get(url, headers, what) as response:
                 kind = response.headers.get("Content-Type", "")
-                return _Answer(response.status_code, kind, body_of(response, what))
+                body = body_of(response, what)
+                return _Answer(response.status_code, kind, body, refusal_in(response, body, Where.DEVCENTER).meaning)
         except (AgainNow, AgainLater) as error:
             raise unreachable(url, str(error), "DEVCENTER_BASE_URL") from None
 
@@ -170,12 +168,10 @@ class DevCenterProbes:
     def _advice(self, answer: _Answer) -> str:
         if answer.is_page or answer.status in _REDIRECTS:
             return _A_PAGE
-        if answer.status == HTTPStatus.UNAUTHORIZED and self._access.access_token:
+        if answer.meaning is Meaning.UNKNOWN_CALLER and self._access.access_token:
             return "Set DEVCENTER_ACCESS_TOKEN to a token that has not ended: they live an hour."
-        if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            return "Ask again in some minutes. Where it stays so, the Dev Center itself fails: ask its support."
         named = f"the Entra application {self._access.client_id or 'of DEVCENTER_ACCESS_TOKEN'}"
-        return _ADVICE.get(answer.status, _UNKNOWN).format(application=named)
+        return _ADVICE.get(answer.meaning, _UNKNOWN).format(application=named)
 
     def _sign_in_advice(self, told: str) -> str:
         code = _AADSTS.search(told)
@@ -196,6 +192,7 @@ class _Answer:
     status: int
     content_type: str
     body: bytes
+    meaning: Meaning
 
     def __str__(self) -> str:
         seen = "a page of HTML" if self.is_page else excerpt(self.body.decode("utf-8", "replace"))

@@ -17,11 +17,12 @@ from shared.cabs.container import CabLabels
 from shared.cabs.direct_copy import DirectCopy
 from shared.core.errors import AgainLater, NeedsPerson
 from shared.core.redaction import excerpt
+from shared.core.refusals import Meaning, Refusal, Where
 from shared.preflight.probing import ProbeFailed, unreachable
 from shared.preflight.storage_advice import BLOBS, QUEUES, ROWS, advice
 from shared.progress import TABLES
 from shared.storage.clients import StorageClients
-from shared.storage.refusals import Refusal, RefusedError
+from shared.storage.refusals import RefusedError, refusal_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,7 +39,6 @@ _TABLE = "health"
 _BYTES = b"Written by the preflight of Cabferry; it may be deleted.\n"
 _SAS_MINUTES = 5
 _NO_TAGS_AT_ALL = "FeatureNotYetSupportedForHierarchicalNamespaceAccounts"
-_NO_PERMISSION = "AuthorizationPermissionMismatch"
 
 
 class StorageProbes:
@@ -141,8 +141,8 @@ class StorageProbes:
         try:
             written({"preflight": self._run})
         except HttpResponseError as error:
-            refusal = Refusal.of(error)
-            if refusal.code not in {_NO_TAGS_AT_ALL, _NO_PERMISSION} and "Tag" not in refusal.code:
+            refusal = refusal_of(error)
+            if refusal.means(Where.TAGGED_BLOB) is not Meaning.TAGS_REFUSED:
                 raise
         else:
             return "a blob was created with an index tag"
@@ -163,9 +163,9 @@ class StorageProbes:
         except ResourceNotFoundError:
             return "already gone"
         except HttpResponseError as error:
-            if error.status_code not in {401, 403}:
+            if not (refusal := refusal_of(error)).needs_person:
                 raise
-            return f"left there, since deleting is refused ({Refusal.of(error)}): the retention rule removes it"
+            return f"left there, since deleting is refused ({refusal}): the retention rule removes it"
         return "deleted"
 
     def _signed(self, source: BlobClient) -> str | None:
@@ -177,7 +177,7 @@ class StorageProbes:
             try:
                 delegation = self._clients.blobs.get_user_delegation_key(now, expiry)
             except HttpResponseError as error:
-                if Refusal.of(error).code != _NO_PERMISSION:
+                if refusal_of(error).meaning is not Meaning.NO_PERMISSION:
                     raise
                 return None
         elif key is None:
@@ -203,7 +203,7 @@ class StorageProbes:
         try:
             yield
         except (HttpResponseError, RefusedError) as error:
-            refusal = error.refusal if isinstance(error, RefusedError) else Refusal.of(error)
+            refusal = refusal_of(error)
             to_do = advice(refusal, part, what, has_identity=self._has_identity)
             raise ProbeFailed(f"{what}: {refusal}", to_do) from None
         except NeedsPerson as error:
@@ -236,7 +236,7 @@ def _made_where_missing[T](ask: Callable[[], T], create: Callable[[], object]) -
         except ResourceExistsError:
             pass
         except HttpResponseError as error:
-            if error.status_code in {401, 403}:
+            if refusal_of(error).needs_person:
                 raise missing from None  # the deployment makes it; what is wrong is that it is missing
             raise
     return ask()

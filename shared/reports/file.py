@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from typing import IO, TYPE_CHECKING, cast
 
-from shared.core.errors import AgainLater, BadAnswer, BadInput, NeedsPerson
-from shared.web.http_source import body_of, raise_if_busy, seen_in, without_signature
+from shared.core.errors import BadInput
+from shared.core.refusals import Where
+from shared.web.http_source import body_of, refusal_in, without_signature
 from shared.web.paced_body import PacedBody
 from shared.web.source_hosts import carries_sas
 
@@ -54,17 +55,7 @@ class ReportFiles:
                     raise BadInput(without_signature(str(error), response.request.url)) from None
                 return
             body = body_of(response, what)
-            raise_if_busy(response, body, what)
-            seen = f"{response.status_code} {seen_in(body, response.request.url)}"
-            if response.status_code not in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
-                raise BadAnswer(f"{what}: unexpected answer {seen}")
-            if has_sas:
-                why = "it is not there" if response.status_code == HTTPStatus.NOT_FOUND else "its SAS is refused"
-                raise AgainLater(f"{what}: {why} ({seen}); the next check gets a fresh location")
-            raise NeedsPerson(
-                f"{what}: its location has no SAS, and the storage token is refused ({seen}). Check "
-                "DEVCENTER_STORAGE_TENANT_ID, and that DEVCENTER_CLIENT_ID may read reports there."
-            )
+            raise refusal_in(response, body, Where.REPORT if has_sas else Where.REPORT_BY_TOKEN).as_error(what)
 
     def _authorization(self) -> dict[str, str]:
         token = {"Authorization": f"Bearer {self._tokens.current()}"} if self._tokens else {}

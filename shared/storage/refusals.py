@@ -1,77 +1,14 @@
-"""Turn what storage refuses into errors of the tree, sorted by what helps."""
+"""Turn what storage refuses into errors of the tree; what a refusal means stands in shared/core/refusals.py."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import timedelta
-from http import HTTPStatus
 
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
 
 from shared.core.backoff import wait_asked
-from shared.core.errors import AgainLater, BadAnswer, CabferryError, NeedsPerson, Never
+from shared.core.errors import AgainLater
 from shared.core.redaction import excerpt
-
-_BUSY = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
-_NOT_DEPLOYED = {"ContainerNotFound", "QueueNotFound", "TableNotFound"}
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """An answer of storage that is not a success.
-
-    Args:
-        status: Its HTTP status; 0 where there was none.
-        code: The service's own code, for example BlobAlreadyExists; empty where it gave none.
-        text: What else it said, not yet redacted.
-        wait: How long it asked to be left alone.
-        is_identity: Whether no identity could be shown at all.
-    """
-
-    status: int
-    code: str
-    text: str
-    wait: timedelta | None = None
-    is_identity: bool = False
-
-    @classmethod
-    def of(cls, error: HttpResponseError) -> "Refusal":
-        """Return the refusal in an error of the SDK."""
-        headers: Mapping[str, str] = getattr(error.response, "headers", {})
-        own = getattr(error, "error_code", None)
-        return cls(
-            status=error.status_code or 0,
-            code=headers.get("x-ms-error-code") or str(getattr(own, "value", own) or ""),
-            text=error.message,
-            wait=wait_asked(headers, ""),
-            is_identity=isinstance(error, ClientAuthenticationError),
-        )
-
-    def __str__(self) -> str:
-        return f"{self.status} {self.code}"
-
-    def as_error(self, what: str) -> CabferryError:
-        """Return the error of the tree.
-
-        Args:
-            what: Names the request.
-        """
-        message = f"{what}: storage answered {self}"
-        if self.is_identity or self.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-            return NeedsPerson(
-                f"{message}. Check CAB_STORAGE, the storage account's network rules, and the role assignments of the "
-                "app's identity (docs/deploy.md lists them)."
-            )
-        if self.code in _NOT_DEPLOYED:
-            return NeedsPerson(f"{message}. The deployment creates it (docs/deploy.md).")
-        if not self.status:
-            return AgainLater(f"{what}: the answer of storage broke off: {excerpt(self.text)}")
-        if self.status >= HTTPStatus.INTERNAL_SERVER_ERROR or self.status in _BUSY:
-            return AgainLater(message, self.wait)
-        if self.status < HTTPStatus.MULTIPLE_CHOICES:
-            # A page of something that stands between, as a rule.
-            return BadAnswer(f"{message}, and not what was asked for: {excerpt(self.text)}")
-        return Never(f"{message}: {excerpt(self.text)}")
+from shared.core.refusals import Refusal, Where, request_ids
 
 
 class RefusedError(Exception):
@@ -80,6 +17,24 @@ class RefusedError(Exception):
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(str(refusal))
         self.refusal = refusal
+
+
+def refusal_of(error: HttpResponseError | RefusedError) -> Refusal:
+    """Return the refusal in an error, of the SDK or of a plain request."""
+    if isinstance(error, RefusedError):
+        return error.refusal
+    headers: Mapping[str, str] = getattr(error.response, "headers", {})
+    own = getattr(error, "error_code", None)
+    # An identity that could not be shown at all has no answer of storage.
+    unknown = "NoIdentity" if isinstance(error, ClientAuthenticationError) else ""
+    return Refusal(
+        where=Where.STORAGE,
+        status=error.status_code or 0,
+        code=headers.get("x-ms-error-code") or str(getattr(own, "value", own) or unknown),
+        text=error.message,
+        wait=wait_asked(headers, ""),
+        ids=request_ids(headers.get),
+    )
 
 
 @contextmanager
@@ -97,9 +52,7 @@ def storage_errors(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except HttpResponseError as error:
-        raise Refusal.of(error).as_error(what) from None
+    except (HttpResponseError, RefusedError) as error:
+        raise refusal_of(error).as_error(what) from None
     except AzureError as error:
         raise AgainLater(f"{what}: storage does not answer: {excerpt(error.message)}") from None
-    except RefusedError as error:
-        raise error.refusal.as_error(what) from None

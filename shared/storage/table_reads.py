@@ -15,6 +15,7 @@ import msgspec
 from shared.core.errors import BadAnswer
 from shared.core.json_text import JsonError, decoded
 from shared.core.redaction import excerpt
+from shared.storage.table_writes import version
 from shared.storage.wire import StorageWire, WireRequest
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class TableReads:
             query["$top"] = str(most)
         answer = self._wire.send(WireRequest("GET", self._path, query, _HEADERS), self._what, HTTPStatus.OK)
         try:
-            entities = [_entity(row) for row in decoded(answer.body, _Page).value]
+            entities = [_entity(row, self._what) for row in decoded(answer.body, _Page).value]
         except (JsonError, KeyError, TypeError, ValueError):
             seen = excerpt(answer.body.decode("utf-8", "replace"))
             raise BadAnswer(f"{self._what}: storage answered what is no page of rows: {seen}") from None
@@ -86,7 +87,7 @@ class _Page(msgspec.Struct):
     value: list[dict[str, Any]]
 
 
-def _entity(row: dict[str, Any]) -> Entity:
+def _entity(row: dict[str, Any], what: str) -> Entity:
     columns: dict[str, Any] = {}
     for name, value in row.items():
         # The service has a column that was selected and never written as null, and tells some things about the row.
@@ -100,7 +101,7 @@ def _entity(row: dict[str, Any]) -> Entity:
                 columns[name] = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
             case _:
                 columns[name] = value
-    return row["PartitionKey"], row["RowKey"], columns, row.get("odata.etag", "")
+    return row["PartitionKey"], row["RowKey"], columns, version(row.get("odata.etag", ""), what)
 
 
 _NOT_COLUMNS = {*_KEYS, "Timestamp"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from http import HTTPStatus
 from itertools import batched
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +10,9 @@ from azure.core.exceptions import HttpResponseError
 from azure.data.tables import EdmType, EntityProperty, TableClient
 
 from shared.core.errors import BadInput
-from shared.storage.refusals import Refusal, RefusedError, storage_errors
-from shared.storage.table_writes import TRANSACTION_ROWS, Long
+from shared.core.refusals import Meaning, Where
+from shared.storage.refusals import RefusedError, refusal_of, storage_errors
+from shared.storage.table_writes import TRANSACTION_ROWS, Long, version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from shared.storage.table_reads import Continuation, TableReads
     from shared.storage.table_writes import Columns, TableWrites, Write
 
-_CONFLICTS = {HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED, HTTPStatus.NOT_FOUND}
+_MOVED_ON = {Meaning.CHANGED, Meaning.MISSING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,25 +77,24 @@ class TableRows:
 
     def get(self, partition: str, key: str) -> Row | None:
         """Return a row, or None where there is none."""
-        with storage_errors(f"{self._name}, reading {partition} {key}"):
+        with storage_errors(what := f"{self._name}, reading {partition} {key}"):
             try:
-                return _row(self._client.get_entity(partition, key))
+                return _row(self._client.get_entity(partition, key), what)
             except HttpResponseError as error:
-                if error.status_code == HTTPStatus.NOT_FOUND and Refusal.of(error).code != "TableNotFound":
+                if refusal_of(error).means(Where.ROW) is Meaning.MISSING:
                     return None
                 raise
 
     def insert(self, partition: str, key: str, columns: Columns) -> Row | None:
         """Insert a row and return it; None where one is there already."""
-        with storage_errors(f"{self._name}, inserting {partition} {key}"):
+        with storage_errors(what := f"{self._name}, inserting {partition} {key}"):
             try:
                 done = self._client.create_entity(_entity(partition, key, columns))
             except HttpResponseError as error:
-                # By its status: against Azurite the SDK's exception for a duplicate has no code.
-                if error.status_code == HTTPStatus.CONFLICT:
+                if refusal_of(error).means(Where.ROW) is Meaning.EXISTS:
                     return None
                 raise
-        return Row.written(partition, key, columns, str(done["etag"]))
+        return Row.written(partition, key, columns, version(str(done.get("etag") or ""), what))
 
     def merge(self, row: Row, columns: Columns) -> Row | None:
         """Change some columns of the version that was read; None where the row has changed or gone since."""
@@ -103,7 +102,7 @@ class TableRows:
             try:
                 etag = self._writes.merge(row.partition, row.key, columns, row.etag)
             except RefusedError as error:
-                if error.refusal.status in {HTTPStatus.PRECONDITION_FAILED, HTTPStatus.NOT_FOUND}:
+                if error.refusal.means(Where.ROW) in _MOVED_ON:
                     return None
                 raise
         return Row(row.partition, row.key, {**row.columns, **_plain(columns)}, etag)
@@ -124,7 +123,7 @@ class TableRows:
             try:
                 return self._writes.submit(partition, writes)
             except RefusedError as error:
-                if error.refusal.status in _CONFLICTS and error.refusal.code != "TableNotFound":
+                if error.refusal.means(Where.ROW) in _MOVED_ON | {Meaning.EXISTS}:
                     return None
                 raise
 
@@ -171,7 +170,7 @@ class TableRows:
             try:
                 entities, following = self._reads.page(where, values, most=limit, after=after)
             except RefusedError as error:
-                if after and error.refusal.status == HTTPStatus.BAD_REQUEST:
+                if after and error.refusal.meaning is Meaning.WRONG_REQUEST:
                     raise BadInput("continuation is not one that an earlier page returned") from None
                 raise
         return [Row(*each) for each in entities], following
@@ -186,10 +185,10 @@ def _plain(columns: Columns) -> dict[str, Any]:
     return {name: value.value if isinstance(value, Long) else value for name, value in columns.items()}
 
 
-def _row(entity: Any) -> Row:
+def _row(entity: Any, what: str) -> Row:
     columns = {
         name: value.value if isinstance(value, EntityProperty) else value
         for name, value in entity.items()
         if name not in {"PartitionKey", "RowKey"}
     }
-    return Row(entity["PartitionKey"], entity["RowKey"], columns, str(entity.metadata.get("etag", "")))
+    return Row(entity["PartitionKey"], entity["RowKey"], columns, version(str(entity.metadata.get("etag") or ""), what))

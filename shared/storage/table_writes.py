@@ -17,8 +17,9 @@ import msgspec
 
 from shared.core.errors import BadAnswer
 from shared.core.redaction import excerpt
-from shared.storage.refusals import Refusal, RefusedError
-from shared.storage.wire import StorageWire, WireRequest, code_in
+from shared.core.refusals import Refusal, Where
+from shared.storage.refusals import RefusedError
+from shared.storage.wire import StorageWire, WireRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -82,11 +83,11 @@ class TableWrites:
             RefusedError: It was not done; 412 where the row is another version by now.
             AgainLater: The service is busy or not to be reached, even after some tries.
         """
-        headers = {"Content-Type": _TYPE, "Accept": _TYPE, "DataServiceVersion": "3.0", "If-Match": etag}
-        path, body = f"{self._path}({_keys(partition, key)})", msgspec.json.encode(_wire_columns(columns))
         what = f"table {self._table}, changing {partition} {key}"
+        headers = {"Content-Type": _TYPE, "Accept": _TYPE, "DataServiceVersion": "3.0", "If-Match": version(etag, what)}
+        path, body = f"{self._path}({_keys(partition, key)})", msgspec.json.encode(_wire_columns(columns))
         answer = self._wire.send(WireRequest("PATCH", path, {}, headers, body), what, HTTPStatus.NO_CONTENT)
-        return answer.header("ETag")
+        return version(answer.header("ETag"), what)
 
     def submit(self, partition: str, writes: Sequence[Write]) -> list[str]:
         """Do the writes together.
@@ -105,11 +106,12 @@ class TableWrites:
         headers = {"Content-Type": f"multipart/mixed; boundary={_BATCH}", "Accept": _TYPE, "DataServiceVersion": "3.0"}
         request = WireRequest("POST", f"{self._wire.base_path}/$batch", {}, headers, self._body(partition, writes))
         what = f"table {self._table}, writing {len(writes)} rows of {partition}"
-        answer = self._wire.send(request, what, HTTPStatus.ACCEPTED).body
+        reply = self._wire.send(request, what, HTTPStatus.ACCEPTED)
+        answer = reply.body
         statuses = [int(status) for status in _STATUS.findall(answer)]
         for status in statuses:
             if status >= HTTPStatus.BAD_REQUEST:
-                raise RefusedError(Refusal(status, code_in(answer), answer.decode("utf-8", "replace")))
+                raise RefusedError(Refusal.of(Where.STORAGE, status, reply.header, answer.decode("utf-8", "replace")))
         etags = [etag.decode() for etag in _ETAG.findall(answer)]
         if len(etags) != sum(write.how != "delete" for write in writes):
             seen = excerpt(answer.decode("utf-8", "replace"))
@@ -129,7 +131,8 @@ class TableWrites:
             case "merge" | "upsert" | "delete":
                 method = "DELETE" if write.how == "delete" else "PATCH"
                 request, columns = f"{method} {self._url}({_keys(partition, write.key)})", {}
-        condition = f"If-Match: {write.etag}\r\n" if write.how in {"merge", "delete"} else ""
+        what = f"table {self._table}, changing {partition} {write.key}"
+        condition = f"If-Match: {version(write.etag, what)}\r\n" if write.how in {"merge", "delete"} else ""
         head = (
             f"--{_CHANGES}\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n"
             f"{request} HTTP/1.1\r\nContent-Type: application/json\r\nAccept: {_TYPE}\r\n"
@@ -137,6 +140,23 @@ class TableWrites:
         )
         body = b"" if write.how == "delete" else msgspec.json.encode({**columns, **_wire_columns(write.columns)})
         return head.encode() + body + b"\r\n"
+
+
+def version(etag: str, what: str) -> str:
+    """Return an etag that names one version of a row.
+
+    Without one, a write would go over whatever is there, and take a row from its owner.
+
+    Args:
+        etag: As an answer told it.
+        what: Names the request in errors.
+
+    Raises:
+        BadAnswer: It names none, or any.
+    """
+    if etag.strip() in {"", "*"}:
+        raise BadAnswer(f"{what}: storage told no etag of the row")
+    return etag
 
 
 def _keys(partition: str, key: str) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import re
 import time
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -17,9 +16,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlencode, urlsplit
 
-from shared.core.backoff import wait_asked
 from shared.core.errors import AgainLater
-from shared.storage.refusals import Refusal, RefusedError
+from shared.core.refusals import HELPS, Refusal, Where
+from shared.storage.refusals import RefusedError
 from shared.web.connections import Connections
 
 if TYPE_CHECKING:
@@ -29,9 +28,7 @@ if TYPE_CHECKING:
     from shared.web.connections import Answer
 
 _TRIES, _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 3, 0.5, 5.0
-_CODE_IN_JSON = re.compile(rb'"code" *: *"(?:\d+:)?(\w+)"')
 _CODE, _BEARER = "x-ms-error-code", "Bearer "
-_BUSY = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 _SIGNED_HEADERS = (
     "Content-Encoding",
     "Content-Language",
@@ -209,11 +206,10 @@ class StorageWire:
             answer, _ = self._asked(request, what)
         if answer.status == success:
             return answer
-        code = answer.header(_CODE) or code_in(answer.body)
-        if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR or answer.status in _BUSY:
-            wait = wait_asked({"Retry-After": answer.header("Retry-After")}, "")
-            raise AgainLater(f"{what}: storage answered {answer.status} {code}", wait)
-        raise RefusedError(Refusal(answer.status, code, answer.body.decode("utf-8", "replace")))
+        refusal = Refusal.of(Where.STORAGE, answer.status, answer.header, answer.body.decode("utf-8", "replace"))
+        if HELPS.get(refusal.meaning) is AgainLater:
+            raise refusal.as_error(what)
+        raise RefusedError(refusal)
 
     def _asked(self, request: WireRequest, what: str) -> tuple[Answer, str]:
         """Send a request once; return the answer, and what was shown as authorization."""
@@ -228,12 +224,6 @@ class StorageWire:
         except ConnectionError as error:
             raise AgainLater(f"{what}: storage does not answer ({error})") from None
         return answer, shown
-
-
-def code_in(body: bytes) -> str:
-    """Return the service's own code in an answer of a table, whose headers do not always tell it; empty for none."""
-    found = _CODE_IN_JSON.search(body)
-    return found[1].decode() if found else ""
 
 
 def _is_unauthenticated(answer: Answer) -> bool:

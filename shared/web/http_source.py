@@ -4,7 +4,6 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
 from urllib.parse import unquote
 
@@ -12,9 +11,9 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from shared.core.backoff import wait_asked
 from shared.core.errors import AgainLater, AgainNow, BadAnswer, CabferryError
 from shared.core.redaction import excerpt
+from shared.core.refusals import Refusal, Where
 
 CONNECT_SECONDS, READ_SECONDS = 10.0, 60.0
 _BODY_BYTES = 32 * 1024 * 1024
@@ -92,21 +91,16 @@ def body_of(response: requests.Response, what: str) -> bytes:
     return bytes(body)
 
 
-def raise_if_busy(response: requests.Response, body: bytes, what: str) -> None:
-    """Raise AgainLater, with the wait that was asked for, where the status is 408, 429 or 5xx.
+def refusal_in(response: requests.Response, body: bytes, where: Where) -> Refusal:
+    """Return what an answer that is not a success says.
 
     Args:
         response: The answer.
-        body: Its body, which may hold the wait in a sentence.
-        what: Names the request in the error.
+        body: Its body, which may hold a code of the service, or a wait in a sentence.
+        where: Who answered.
     """
-    status = response.status_code
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in {
-        HTTPStatus.REQUEST_TIMEOUT,
-        HTTPStatus.TOO_MANY_REQUESTS,
-    }:
-        wait = wait_asked(response.headers, body.decode("utf-8", "replace"))
-        raise AgainLater(f"{what}: answered {status}: {seen_in(body, response.request.url)}", wait)
+    text = without_signature(body.decode("utf-8", "replace"), response.request.url)
+    return Refusal.of(where, response.status_code, response.headers.get, text)
 
 
 def without_signature(text: str, url: str | None) -> str:

@@ -63,13 +63,15 @@ class Slow:
 
     def __init__(self, seconds: float) -> None:
         self.asked, self.go, self._seconds = 0, threading.Event(), seconds
-        self.broken = False
+        self.broken, self.refuses = False, ""
 
     def get_token(self, *_scopes: str, **_options: object) -> AccessToken:
         self.asked += 1
         assert self.go.wait(10)
         if self.broken:
             raise ServiceRequestError("the endpoint is away")
+        if self.refuses:
+            raise ClientAuthenticationError(self.refuses)
         return AccessToken(f"token-{self.asked}", round(time.time() + self._seconds))
 
 
@@ -115,6 +117,28 @@ def test_a_token_that_works_outlives_an_endpoint_that_does_not_answer(monkeypatc
     monkeypatch.setattr(time, "time", lambda: now + 3_700)
     with pytest.raises(AgainLater):
         shared.current()
+
+
+@pytest.mark.parametrize("said", ["AADSTS700213: No matching federated identity record found.", "AADSTS90033: Again."])
+def test_a_token_that_works_outlives_a_refusal_of_its_renewal(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Entra forgets a federated credential for moments; every pull would be Failed with it."""
+    identity = Slow(3_600)
+    identity.go.set()
+    shared = AccessTokens(lambda: identity, "scope", "x")
+    shared.current()
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 3_500)
+    identity.refuses = said
+    assert {shared.current() for _ in range(3)} == {"token-1"}
+    monkeypatch.setattr(time, "time", lambda: now + 3_540)
+    identity.refuses = ""
+    assert shared.current() == "token-3", "asked for again after half a minute"
+
+
+def test_a_passing_error_of_entra_is_no_refusal() -> None:
+    error = ClientAuthenticationError("AADSTS90033: A transient error has occurred. Please try again.")
+    with pytest.raises(AgainLater):
+        tokens(lambda: Refusing(error)).current()
 
 
 def test_a_later_refusal_renews_again() -> None:

@@ -15,6 +15,9 @@ FORBIDDEN = (
     b'{"code":"Forbidden","innererror":{"source":"AnalyticsAPI","message":"User UnauthorizedException EC5"},'
     b'"message":"Access to the requested resource is forbidden. See https://x.y/z?code=QZXJ"}'
 )
+OUT_OF_QUOTA = (
+    b'{"statusCode":403,"message":"Out of call volume quota. Quota will be replenished in 00:00:05."}'  # as it was seen
+)
 THROTTLED = b'{"statusCode":429,"message":"Rate limit is exceeded. Try again in 14 seconds."}'
 
 
@@ -30,11 +33,11 @@ def answered(*answers: Answer) -> tuple[bytes, list[Seen]]:
         return fetch(server.url), server.seen
 
 
-def refused(kind: type[CabferryError], *answers: Answer) -> tuple[CabferryError, int]:
+def refused(kind: type[CabferryError], *answers: Answer, is_exact: bool = True) -> tuple[CabferryError, int]:
     """Return what a page is refused with, and after how many requests."""
     with LoopbackServer(in_turn(*answers)) as server, pytest.raises(kind) as caught:
         fetch(server.url)
-    assert type(caught.value) is kind
+    assert type(caught.value) is kind or not is_exact
     assert str(caught.value).startswith("the page")
     return caught.value, len(server.seen)
 
@@ -95,13 +98,33 @@ def test_a_request_that_is_refused_is_never_repeated(status: int) -> None:
         (Answer(THROTTLED, 429), 14),
         (Answer(THROTTLED, 429, {"Retry-After": "3"}), 3),
         (Answer(b"", 503, {"Retry-After": "120"}), 120),
+        (Answer(OUT_OF_QUOTA, 403), 5),
+        (Answer(OUT_OF_QUOTA, 403, {"Retry-After": "7"}), 7),
+        (Answer(b"", 403, {"Retry-After": "7"}), 7),
+        (Answer(OUT_OF_QUOTA.replace(b"403", b"429"), 429), 5),
+        (Answer(OUT_OF_QUOTA, 503), 5),
+        (Answer(b"Quota will be replenished in 6.23:59:59.", 403), 86_400),
     ],
 )
 def test_the_wait_that_is_asked_for_is_carried_on(answer: Answer, seconds: int) -> None:
     error, requests = refused(AgainLater, answer)
     assert isinstance(error, AgainLater)
     assert error.wait == timedelta(seconds=seconds)
+    assert error.asked
+    assert error.outage == "", "a quota is no outage, and must open no circuit"
     assert requests == 1
+
+
+def test_a_quota_that_does_not_say_when_it_is_replenished_is_a_wait_too() -> None:
+    error, _ = refused(AgainLater, Answer(b'{"statusCode":403,"message":"Out of call volume quota."}', 403))
+    assert error.outage == ""
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 418, 429, 500])
+def test_what_support_asks_for_is_told(status: int) -> None:
+    ids = {"x-ms-request-id": "4e1c-9", "MS-CorrelationId": "a:b", "x-ms-client-request-id": "<script>"}
+    error, _ = refused(CabferryError, Answer(b"", status, ids), is_exact=False)
+    assert "(x-ms-request-id 4e1c-9, ms-correlationid a:b)" in str(error)
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])

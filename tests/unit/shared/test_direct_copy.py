@@ -86,7 +86,14 @@ def test_a_long_wait_is_not_spent_in_a_thread_that_copies() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "code"), [(409, "BlobAlreadyExists"), (403, "CannotVerifyCopySource"), (404, "ContainerNotFound")]
+    ("status", "code"),
+    [
+        (409, "BlobAlreadyExists"),
+        (403, "CannotVerifyCopySource"),
+        (500, "CannotVerifyCopySource"),
+        (503, "CannotVerifyCopySource"),
+        (404, "ContainerNotFound"),
+    ],
 )
 def test_a_refusal_is_told_with_its_code_and_not_repeated(status: int, code: str) -> None:
     seen: list[Seen] = []

@@ -2,8 +2,8 @@
 
 import pytest
 
+from shared.core.refusals import Refusal, Where
 from shared.preflight.storage_advice import BLOBS, QUEUES, ROWS, advice
-from shared.storage.refusals import Refusal
 
 
 @pytest.mark.parametrize(
@@ -24,17 +24,18 @@ from shared.storage.refusals import Refusal
         (404, "QueueNotFound", "azd provision", "azd provision"),
         (404, "ResourceNotFound", "CAB_STORAGE__queueServiceUri", "CAB_STORAGE names"),
         (429, "", "busy", "busy"),
-        (503, "ServerBusy", "outage", "outage"),
+        (503, "ServerBusy", "busy", "busy"),
+        (500, "InternalError", "outage", "outage"),
         (418, "Teapot", "CAB_STORAGE__queueServiceUri", "CAB_STORAGE"),
     ],
 )
 def test_each_refusal_has_its_advice(status: int, code: str, with_identity: str, with_key: str) -> None:
-    refusal = Refusal(status, code, "")
+    refusal = Refusal(Where.STORAGE, status, code)
     assert with_identity in advice(refusal, QUEUES, "queue q", has_identity=True)
     assert with_key in advice(refusal, QUEUES, "queue q", has_identity=False)
 
 
 def test_each_service_names_its_own_role() -> None:
-    refusal = Refusal(403, "AuthorizationPermissionMismatch", "")
+    refusal = Refusal(Where.STORAGE, 403, "AuthorizationPermissionMismatch")
     assert "Storage Blob Data Owner" in advice(refusal, BLOBS, "container c", has_identity=True)
     assert "Storage Table Data Contributor on the table t" in advice(refusal, ROWS, "table t", has_identity=True)

@@ -62,7 +62,15 @@ def test_what_is_no_header_leaves_it_to_the_sentence(header: str | None) -> None
 
 @pytest.mark.parametrize(
     ("body", "seconds"),
-    [("Try again in 1 second.", 1), ("please TRY AGAIN IN 90 SECONDS", 90), ("Try again in 999999 seconds", 86_400)],
+    [
+        ("Out of call volume quota. Quota will be replenished in 00:00:05.", 5),
+        ("quota will be REPLENISHED IN 01:02:03", 3_723),
+        ("Quota will be replenished in 0.23:59:59.", 86_399),
+        ("Quota will be replenished in 3.00:00:00.", 86_400),
+        ("Try again in 1 second.", 1),
+        ("please TRY AGAIN IN 90 SECONDS", 90),
+        ("Try again in 999999 seconds", 86_400),
+    ],
 )
 def test_the_sentence_is_honoured(body: str, seconds: int) -> None:
     assert asked(None, body) == timedelta(seconds=seconds)
