@@ -15,7 +15,7 @@ from msgspec import Meta
 from shared.api.models import NAMED_HASH, PullAsked
 from shared.core.errors import BadInput
 from shared.core.failure import Failure, Window
-from shared.core.json_text import JsonError, decoded
+from shared.core.json_text import JsonError, as_utf8, decoded
 from shared.core.redaction import excerpt
 from shared.progress.cabs import CabState
 from shared.progress.pulls import PullState
@@ -49,7 +49,7 @@ class PullRequest:
         """
         try:
             asked = decoded(body, PullAsked)
-            json.loads(body, object_pairs_hook=_once)
+            json.loads(as_utf8(body), object_pairs_hook=_once)
         except JsonError as error:
             raise BadInput(f"the body is not a pull request: {excerpt(str(error))}") from None
         if (asked.failure_hash is None) == (asked.failure_hashes is None):

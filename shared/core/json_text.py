@@ -1,5 +1,6 @@
 """Decode JSON from outside into a type, with one error for all that can be wrong with it."""
 
+import json
 import threading
 from functools import cache
 from typing import Any, cast
@@ -8,6 +9,9 @@ import msgspec
 
 # msgspec finds out about a Struct when it is first decoded, and shows other threads what it has found by then: two that
 # begin with the same one together end the whole process (a segmentation fault; seen with msgspec 0.22.0).
+# How each byte order mark begins.
+_MARKS = (b"\xef\xbb", b"\xfe\xff", b"\xff\xfe")
+_DATE_WANTED = ("Invalid RFC3339 encoded date", "A date must be yyyy-mm-dd, without a time")
 _finding_out = threading.Lock()
 
 
@@ -19,7 +23,7 @@ def decoded[T](text: bytes, wanted: type[T], *, strict: bool = True) -> T:
     """Return JSON as the wanted type.
 
     Args:
-        text: UTF-8, from anyone.
+        text: In any encoding that JSON has had (`as_utf8`), from anyone.
         wanted: What it must be.
         strict: Whether "1" is no number.
 
@@ -27,12 +31,33 @@ def decoded[T](text: bytes, wanted: type[T], *, strict: bool = True) -> T:
         JsonError: It is not.
     """
     try:
-        value: T = _decoder(cast("Any", wanted), strict).decode(text)
+        value: T = _decoder(cast("Any", wanted), strict).decode(as_utf8(text))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise JsonError(str(error)) from None
+        raise JsonError(str(error).replace(*_DATE_WANTED)) from None
     except RecursionError:
         raise JsonError("it is nested too deeply") from None
     return value
+
+
+def as_utf8(text: bytes) -> bytes:
+    """Return JSON in plain UTF-8.
+
+    Windows writes a byte order mark, and PowerShell UTF-16. Without a mark, the zeros among the first four bytes tell
+    the encoding, since JSON begins with ASCII (RFC 4627, section 3).
+
+    Args:
+        text: UTF-8, UTF-16 or UTF-32, with or without a mark.
+
+    Raises:
+        JsonError: It is not what its first bytes say.
+    """
+    if not (text.startswith(_MARKS) or b"\0" in text[:4]):
+        return text
+    encoding = json.detect_encoding(text)
+    try:
+        return text.decode(encoding).lstrip("\ufeff").encode()
+    except UnicodeError:
+        raise JsonError(f"it begins like {encoding.removesuffix('-sig').upper()}, and is not") from None
 
 
 @cache

@@ -16,6 +16,7 @@ from shared.core.errors import BadAnswer, BadInput
 from shared.core.failure import checked_cab_id
 from shared.core.json_text import JsonError, decoded
 from shared.core.redaction import excerpt
+from shared.core.shape import shape_of
 from shared.devcenter.client import PAGE_ROWS
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from shared.devcenter.client import DevCenter
 
 _log = logging.getLogger(__name__)
+# In the order in which they are believed; the first that is not null counts.
+_LINKS = ("@nextlink", "nextlink", "@odata.nextlink", "odata.nextlink")
+_NO = {"false", "no", "0"}
 # So many pages of nothing but known cabs mean a server that does not page at all.
 _PAGES_WITHOUT_NEWS = 20
 # So many times as many pages as are asked for at once may wait to be asked for, or for one that is slow.
@@ -68,7 +72,7 @@ class BatchPage:
         rows: How many rows it has, readable or not.
         following: The skip at which the next page begins, which rows that come twice make less than skip and rows.
         cabs: Its readable rows.
-        unreadable: What was seen in each other row, redacted.
+        unreadable: What was wrong with each other row, and its shape.
         is_last: Whether nothing comes after it.
     """
 
@@ -300,36 +304,65 @@ def _skip_of(link: str) -> int | None:
 
 
 def _cabs(rows: list[msgspec.Raw]) -> tuple[tuple[BatchCab, ...], tuple[str, ...]]:
-    """Return the readable rows, and what was seen in each other."""
+    """Return the readable rows, and what was wrong with each other."""
     cabs: list[BatchCab] = []
     unreadable: list[str] = []
     for row in rows:
         try:
             cabs.append(_cab(bytes(row)))
         except (JsonError, BadInput) as error:
-            unreadable.append(f"{excerpt(str(error), 120)}; seen: {excerpt(bytes(row).decode('utf-8', 'replace'))}")
+            why = "its cabIdHash is missing or none" if isinstance(error, BadInput) else excerpt(str(error), 120)
+            unreadable.append(f"{why}; its shape: {shape_of(bytes(row))}")
     return tuple(cabs), tuple(unreadable)
 
 
 def _cab(row: bytes) -> BatchCab:
-    wire = decoded(row, _WireCab)
+    told = _Fields(row)
     return BatchCab(
-        cab_id_hash=checked_cab_id(wire.cab_id_hash),
-        url=wire.cab_url or None,
-        submission_id=wire.submission_id or "",
-        date=wire.date or "",
-        expires=wire.cab_expiration_time or "",
-        downloadable=wire.cab_downloadable is not False,
+        cab_id_hash=checked_cab_id(told.quoted("cabidhash")),
+        url=told.quoted("caburl") or None,
+        submission_id=told.text("submissionid"),
+        date=told.text("date"),
+        expires=told.text("cabexpirationtime"),
+        downloadable=told.text("cabdownloadable").strip().lower() not in _NO,
     )
 
 
-class _WireCab(msgspec.Struct, rename="camel"):
-    cab_id_hash: str
-    cab_url: str | None = None
-    submission_id: str | None = None
-    date: str | None = None
-    cab_expiration_time: str | None = None
-    cab_downloadable: bool | None = None
+class _Fields:
+    """The fields of an object, whose keys may be in any case; null is as if it were not there.
+
+    Raises:
+        JsonError: It is no object.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self._raw: dict[str, list[bytes]] = {}
+        for key, raw in decoded(content, dict[str, msgspec.Raw]).items():
+            self._raw.setdefault(key.replace("_", "").lower(), []).append(bytes(raw))
+
+    def has(self, *keys: str) -> bool:
+        """Tell whether any of the keys is there, be it null."""
+        return not self._raw.keys().isdisjoint(keys)
+
+    def values(self, *keys: str) -> list[bytes]:
+        """Return what the keys hold, in their order, as JSON."""
+        return [raw for key in keys for raw in self._raw.get(key, []) if raw != b"null"]
+
+    def quoted(self, key: str) -> str:
+        """Return a field that must be a text; empty where it is none."""
+        return next((text for raw in self.values(key) if (text := _unquoted(raw))), "")
+
+    def text(self, key: str) -> str:
+        """Return a field as a text, whatever it is; empty where it is an object or a list."""
+        raw = next(iter(self.values(key)), b"")
+        return _unquoted(raw) if raw[:1] in {b'"', b"{", b"["} else raw.decode()
+
+
+def _unquoted(raw: bytes) -> str:
+    try:
+        return decoded(raw, str)
+    except JsonError:
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,16 +378,21 @@ class _WirePage:
 def _decoded(body: bytes, what: str) -> _WirePage:
     """Read the envelope, whose keys are documented in one spelling and seen in others; each row is read on its own."""
     try:
-        keys = {key.lower(): bytes(raw) for key, raw in decoded(body, dict[str, msgspec.Raw]).items()}
-        present = {key: raw for key, raw in keys.items() if raw != b"null"}
+        page = _Fields(body)
         # Null stands for no rows; a page without the key is none, and decoding nothing says so.
-        rows = decoded(present.get("value", b"[]" if "value" in keys else b""), list[msgspec.Raw])
-        link_key = next((key for key in ("@nextlink", "nextlink", "@odata.nextlink") if key in keys), "")
-        link = decoded(present.get(link_key, b'""'), str)
+        rows = decoded(next(iter(page.values("value")), b"[]" if page.has("value") else b""), list[msgspec.Raw])
+        link = next((text for raw in page.values(*_LINKS) if (text := _unquoted(raw))), "")
+        if not link:
+            for raw in page.values(*_LINKS):
+                decoded(raw, str)  # One that is there and cannot be read must not end the batch.
     except JsonError as error:
-        seen = excerpt(body.decode("utf-8", "replace"))
-        raise BadAnswer(f"{what}: the answer is not a page ({excerpt(str(error))}); seen: {seen}") from None
-    return _WirePage(len(rows), *_cabs(rows), link, bool(link_key), _total(present.get("totalcount", b"-1")))
+        raise BadAnswer(
+            f"{what}: the answer is not a page ({excerpt(str(error))}); its shape: {shape_of(body)}"
+        ) from None
+    if len(rows) > PAGE_ROWS:
+        raise BadAnswer(f"{what}: the answer is not a page: it has {len(rows)} rows, {PAGE_ROWS} were asked for")
+    total = next(iter(page.values("totalcount")), b"-1")
+    return _WirePage(len(rows), *_cabs(rows), link, page.has(*_LINKS), _total(total))
 
 
 def _total(raw: bytes) -> int:

@@ -84,6 +84,8 @@ _PAGES_COPYING = 8
 _NOTHING_WORKS = 20
 # How often a batch is paged where rows go away meanwhile; what is missed then is found by the next pull.
 _MOST_PASSES = 3
+# Rows that cannot be read are counted, and so many of a run told in the log: there may be any number.
+_UNREADABLE_LOGGED = 5
 # Without the table no try can be counted; this grows to about two minutes and stays there.
 _TRIES_WITHOUT_TABLE = 4
 
@@ -205,7 +207,7 @@ class _Pull:
         self._over = self._copies_fail = False
         self._again: AgainLater | None = None
         self._again_in_a_row = 0
-        self._unreadable = ""
+        self._unreadable, self._unreadable_rows = "", 0
 
     def run(self) -> None:
         """Page, copy and checkpoint to the end of the batch, then read back."""
@@ -288,9 +290,10 @@ class _Pull:
 
     def _begin(self, page: BatchPage, newest: set[str] | None) -> CopyingPage:
         """Begin to copy what a page names and nobody holds."""
-        for seen in page.unreadable:
+        for seen in page.unreadable[: max(0, _UNREADABLE_LOGGED - self._unreadable_rows)]:
             _log.error("%s: a row of the batch cannot be read: %s", self._failure, seen)
             self._unreadable = self._unreadable or seen
+        self._unreadable_rows += len(page.unreadable)
         self._ledger.see_unreadable(len(page.unreadable))
         urls = FreshUrls(lambda: self._batch.fresh_cabs(page.skip))
         wanted = {cab.cab_id_hash: cab for cab in page.cabs if self._sees_and_wants(cab, newest)}

@@ -69,6 +69,7 @@ _COULD_BE_HAD = {CabState.LISTED, CabState.FAILED, CabState.UNAVAILABLE}
 _UNFINISHED = {PullState.QUEUED, PullState.RUNNING}
 _MACHINES = ("report ", "reconcile")
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+_LATEST = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +262,7 @@ class _Run:
         if row.expires:
             return row.expires
         if row.date:
-            return row.date + _MICROSOFT_KEEPS
+            return min(row.date, _LATEST) + _MICROSOFT_KEEPS
         return (row.settled_at or self._queue.at) + self._tools.settings.cab_lookback
 
     def _has_no_message(self, pull: PullRow) -> bool:
@@ -339,4 +340,5 @@ def _is_held(row: Row | None) -> bool:
 
 
 def _has_passed(moment: datetime | None, since: timedelta = timedelta()) -> bool:
-    return moment is not None and moment + since <= clock.now()
+    # Not added to the moment: a cab that never expires does so at the last there is.
+    return moment is not None and moment <= clock.now() - since

@@ -70,9 +70,25 @@ MALFORMED: dict[str, tuple[bytes, str]] = {
     "half a surrogate pair": (b'{"applicationId":"1","failureHash":"\\ud800"}', "not a pull request"),
     "a control character": (b'{"applicationId":"1","failureHash":"a\\u0000"}', "failureHash"),
     "a line break at the end": (b'{"applicationId":"1","failureHash":"a\\n"}', "failureHash"),
-    "a byte order mark": (b"\xef\xbb\xbf" + body(), "not a pull request"),
-    "UTF-16": (body().decode().encode("utf-16"), "not a pull request"),
+    "half of UTF-16": (body().decode().encode("utf-16")[:-1], "it begins like UTF-16, and is not"),
+    "a date with a time": (body(startDate="2026-11-01T00:00:00Z", endDate="2026-11-02"), "must be yyyy-mm-dd"),
+    "a date of another country": (body(startDate="2026-11-01", endDate="11/02/2026"), "must be yyyy-mm-dd"),
+    "a placeholder as the hash": (body(failureHash="NULL"), "failureHash is '', which is missing"),
 }
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"])
+def test_a_body_may_be_in_any_encoding_of_json(encoding: str) -> None:
+    """PowerShell writes them with a mark, or in UTF-16."""
+    asked = PullRequest.decode(body().decode().encode(encoding))
+    assert asked.failures == (Failure(APPLICATION, HASH),)
+
+
+def test_one_failure_in_two_spellings_is_asked_for_once() -> None:
+    asked = PullRequest.decode(
+        json.dumps({"applicationId": "1", "failureHashes": [HASH, HASH.upper(), f"{{{HASH}}}", "x"]}).encode()
+    )
+    assert [each.failure_hash.lower() for each in asked.failures] == [HASH, "x"]
 
 
 @pytest.mark.parametrize(("content", "told"), MALFORMED.values(), ids=MALFORMED)

@@ -4,13 +4,15 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from threading import Barrier, Event
 
 import pytest
 
 from shared.core.errors import AgainLater, BadAnswer
 from shared.devcenter.batch import BatchPage, CabBatch, EarlyPage
+from shared.devcenter.client import PAGE_ROWS
 from tests.support.loopback import Answer, LoopbackServer, Seen
 
 from .devcenter_client import FAILURE, WINDOW, batch_pages, dev_center, until_any
@@ -230,36 +232,117 @@ def test_rows_that_come_again_are_passed_on() -> None:
     """Order is undocumented and rows shift: the pull knows a cab by its id, and drops what it has."""
 
     def repeated(page: Rows) -> Mapping[str, object]:
-        return {**linked(page), "Value": [row(0), *page.rows]}
+        return {**linked(page), "Value": page.rows if len(page.rows) == PAGE_ROWS else [row(0), *page.rows]}
 
     with server_of(150, repeated) as server:
         pages = batch_pages(server.url)
     assert set(names(pages)) == {f"cab-{number}" for number in range(150)}
 
 
-UNREADABLE: dict[str, object] = {
-    "no cabIdHash": {"cabUrl": "https://x/y?sig=QZXJ"},
-    "null": None,
-    "a text": "cab",
-    "a list": [],
-    "a number as the id": {"cabIdHash": 7},
-    "a path as the id": {"cabIdHash": "../../x"},
-    "a slash in the id": {"cabIdHash": "a/b"},
-    "an empty id": {"cabIdHash": ""},
-    "a number as the URL": {"cabIdHash": "a", "cabUrl": 7},
-    "a text as downloadable": {"cabIdHash": "a", "cabDownloadable": "perhaps"},
+UNREADABLE: dict[str, tuple[object, str]] = {
+    "no cabIdHash": ({"cabUrl": "https://x/y?sig=QZXJ"}, "{cabUrl: text of 20}"),
+    "null": (None, "null"),
+    "a text": ("QZXJ-in-a-text", "text of 14"),
+    "a list": ([], "list of 0"),
+    "a number as the id": ({"cabIdHash": 7}, "{cabIdHash: number}"),
+    "a path as the id": ({"cabIdHash": "../../QZXJ"}, "{cabIdHash: text of 10}"),
+    "a slash in the id": ({"cabIdHash": "QZXJ/b"}, "{cabIdHash: text of 6}"),
+    "an empty id": ({"cabIdHash": ""}, "{cabIdHash: text of 0}"),
+    "a placeholder as the id": ({"cabIdHash": "NULL", "sig\u003dQZXJ123": 1}, "{cabIdHash: text of 4, …: number}"),
+    "a device as a key": ({"{QZXJ9d3f-device-1}": {"a": 1}}, "{…: object of 1}"),
 }
 
 
-@pytest.mark.parametrize("bad", UNREADABLE.values(), ids=UNREADABLE)
-def test_a_row_that_cannot_be_read_costs_no_other(bad: object) -> None:
+@pytest.mark.parametrize(("bad", "shape"), UNREADABLE.values(), ids=UNREADABLE)
+def test_a_row_that_cannot_be_read_costs_no_other_and_is_not_quoted(bad: object, shape: str) -> None:
     with LoopbackServer(lambda _: Answer(json.dumps({"Value": [row(0), bad, row(1)]}).encode())) as server:
         (page,) = batch_pages(server.url)
     assert [cab.cab_id_hash for cab in page.cabs] == ["cab-0", "cab-1"]
     assert page.rows == 3
     (seen,) = page.unreadable
-    assert "seen: " in seen
+    assert seen.endswith(f"; its shape: {shape}")
     assert "QZXJ" not in seen
+
+
+GUID = "fb57b37b-d364-4caf-995b-d99ae651ee18"
+ODD: dict[str, tuple[dict[str, object], dict[str, object]]] = {
+    "a number as the submission": ({"submissionId": 1152921504606846976}, {"submission_id": "1152921504606846976"}),
+    "a number beyond all numbers": ({"submissionId": 10**400, "date": 1e-300}, {"submission_id": "1" + "0" * 400}),
+    "downloadable as a text": ({"cabDownloadable": "True"}, {"downloadable": True}),
+    "not downloadable as a text": ({"cabDownloadable": "False"}, {"downloadable": False}),
+    "not downloadable as a number": ({"cabDownloadable": 0}, {"downloadable": False}),
+    "downloadable as nobody knows what": ({"cabDownloadable": {"is": "perhaps"}}, {"downloadable": True}),
+    "downloadable as null": ({"cabDownloadable": None}, {"downloadable": True}),
+    "a number as the date": ({"date": 1494165223}, {"date": "1494165223"}),
+    "null as the date": ({"date": None, "cabExpirationTime": None}, {"date": "", "expires": ""}),
+    "a list as the date": ({"date": ["2026"], "cabExpirationTime": {}}, {"date": "", "expires": ""}),
+    "a number as the URL": ({"cabUrl": 7}, {"url": None}),
+    "a GUID in capitals": ({"cabIdHash": GUID.upper()}, {"cab_id_hash": GUID}),
+    "a GUID in braces": ({"cabIdHash": f"{{{GUID}}}"}, {"cab_id_hash": GUID}),
+    "no field but these two": ({"x": {"y": [None]}, "": 1}, {}),
+}
+
+
+@pytest.mark.parametrize(("odd", "wanted"), ODD.values(), ids=ODD)
+@pytest.mark.parametrize("spelled", [str, lambda key: key[:1].upper() + key[1:], str.upper])
+def test_a_field_that_is_not_needed_decides_nothing(
+    odd: dict[str, object], wanted: dict[str, object], spelled: Callable[[str], str]
+) -> None:
+    rows = [{spelled(key): value for key, value in {**row(0), **odd}.items()}, row(1)]
+    with LoopbackServer(lambda _: Answer(json.dumps({"Value": rows}).encode())) as server:
+        (page,) = batch_pages(server.url)
+    assert page.unreadable == ()
+    assert page.cabs[0] == replace(page.cabs[0], **wanted)  # type: ignore[arg-type]
+    assert page.cabs[1].cab_id_hash == "cab-1"
+
+
+@pytest.mark.parametrize(
+    "encode",
+    [
+        lambda text: b"\xef\xbb\xbf" + text.encode(),
+        lambda text: b"\xef\xbb\xbf" * 2 + text.encode(),
+        lambda text: text.encode("utf-16"),
+        lambda text: b"\xfe\xff" + text.encode("utf-16-be"),
+        lambda text: text.encode("utf-16-le"),
+        lambda text: text.encode("utf-16-be"),
+        lambda text: ("\r\n" + text).encode("utf-16-le"),
+        lambda text: text.encode("utf-32"),
+    ],
+)
+def test_a_page_in_any_encoding_of_json_is_read(encode: Callable[[str], bytes]) -> None:
+    body = json.dumps({"Value": [{**row(0), "submissionId": "ä€😀"}]}, ensure_ascii=False)
+    with LoopbackServer(lambda _: Answer(encode(body))) as server:
+        (page,) = batch_pages(server.url)
+    assert [(cab.cab_id_hash, cab.submission_id) for cab in page.cabs] == [("cab-0", "ä€😀")]
+
+
+@pytest.mark.parametrize(
+    "expiry", ["9999-12-31T23:59:59.9999999", "9999-12-31T23:59:59.9999999-08:00", "9999-12-31", "0001-01-01T00:00:00"]
+)
+def test_a_cab_that_says_never_does_not_expire(expiry: str) -> None:
+    body = json.dumps({"Value": [{**row(0), "cabExpirationTime": expiry}]}).encode()
+    with LoopbackServer(lambda _: Answer(body)) as server:
+        (page,) = batch_pages(server.url)
+    assert not page.cabs[0].has_expired(datetime(2999, 1, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize("odd", [{"@nextLink": None}, {"@nextLink": ""}, {"@odata.nextLink": None}])
+@pytest.mark.parametrize("name", ["NextLink", "nextLink", "@odata.nextLink"])
+def test_the_first_link_that_is_one_counts(odd: dict[str, object], name: str) -> None:
+    """A null beside it would end the batch, and all that comes after would be lost."""
+
+    def envelope(page: Rows) -> Mapping[str, object]:
+        return {**odd, "Value": page.rows, name: page.link}
+
+    with server_of(250, envelope) as server:
+        pages = batch_pages(server.url)
+    assert len(names(pages)) == 250
+
+
+def test_more_rows_than_were_asked_for_are_no_page() -> None:
+    body = json.dumps({"Value": [None] * 101}).encode()
+    with LoopbackServer(lambda _: Answer(body)) as server, pytest.raises(BadAnswer, match="101 rows, 100 were asked"):
+        batch_pages(server.url)
 
 
 def test_what_a_row_leaves_out_is_empty() -> None:
@@ -277,8 +360,8 @@ def test_what_a_row_leaves_out_is_empty() -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        b"<!DOCTYPE html><html><head><title>Sign in</title></head></html>",
-        b'{"Value":[{"cabIdHash":"a"',
+        b"<!DOCTYPE html><html><head><title>Sign in QZXJ</title></head></html>",
+        b'{"Value":[{"cabIdHash":"QZXJ"',
         b"",
         b"[]",
         b'{"value2":[]}',
@@ -292,6 +375,8 @@ def test_an_answer_that_is_no_page_is_tried_again_later(body: bytes) -> None:
     with LoopbackServer(lambda _: Answer(body)) as server, pytest.raises(BadAnswer) as caught:
         batch_pages(server.url)
     assert str(FAILURE) in str(caught.value)
+    assert "its shape: " in str(caught.value)
+    assert "QZXJ" not in str(caught.value)
     assert isinstance(caught.value, AgainLater)
 
 
