@@ -117,7 +117,7 @@ def test_an_unexpected_error_is_remembered(api: ApiClient, monkeypatch: pytest.M
 
 
 def test_an_unknown_path_is_counted(api: ApiClient) -> None:
-    assert api.get("/v1.0/my/analytics/desktop/cabdownload").status_code == 404
+    assert api.get("/v1.0/my/analytics/ihvdriver/cabdownload").status_code == 404
     assert api.simulator.ledger.answers(Call.UNKNOWN) == 1
 
 
