@@ -3,7 +3,7 @@
 import azure.functions as func
 
 from functions import http_api, http_preflight, queues, timers
-from shared.core.redaction import guard_logs
+from shared.core.log_guard import guard_logs
 
 # Before anything is logged: an error may come before the first call has read its settings.
 guard_logs()

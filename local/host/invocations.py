@@ -85,13 +85,15 @@ class Invocations:
         finally:
             logger.log(
                 logging.INFO if result.succeeded else logging.ERROR,
-                "Executed 'Functions.%s' (%s, Id=%s, Duration=%dms)%s",
+                "Executed 'Functions.%s' (%s, Id=%s, Duration=%dms)",
                 function.name,
                 outcome,
                 invocation_id,
                 (time.monotonic() - started) * 1000,
-                f"\n{result.trace.rstrip()}" if result.trace else "",
             )
+            # A record is a line, whatever a trace quotes.
+            for line in result.trace.splitlines():
+                logger.error("%s", line)
         return result
 
     async def drain(self, grace: timedelta) -> bool:

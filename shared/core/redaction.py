@@ -1,65 +1,124 @@
 """Keep secrets out of everything that people can read."""
 
-import logging
 import re
 import threading
-from typing import Any
-from urllib.parse import quote
+from dataclasses import dataclass
 
-# One pattern a kind of secret, each of them linear in the text. A query goes as a whole: a SAS has many parameters and
-# only some are secret, but none is worth a risk, and an unknown API may sign in its own way.
-_SECRETS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"\?[^\s\"'<>?=]*=[^\s\"'<>]*"), "?[redacted]"),
-    (re.compile(r"(?:\b|(?<=u0026))(sig|se|skoid|sktid)=[^\s\"'<>&]+", re.IGNORECASE), r"\1=[redacted]"),
-    (re.compile(r"\b(Bearer|SharedKey(?:Lite)?)\s+[A-Za-z0-9._~+/=:-]+", re.IGNORECASE), r"\1 [redacted]"),
-    (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)*"), "[redacted token]"),
-    # As JSON, as JSON within JSON, as Python shows it, and as name=value.
-    (
-        re.compile(
-            r"(\b(?:DeviceId|HardwareId|AccountKey|SharedAccessSignature|access_token|refresh_token|client_secret|"
-            r"client_assertion)\\*[\"']?\s*[:=]\s*)(?:\\*[\"'][^\"']*|[^\s\"',;}]+)",
-            re.IGNORECASE,
-        ),
-        r"\1[redacted]",
+from shared.core.spellings import Copy, TooManyLayersError, copies, is_plain, respelled
+
+_MARK = "[redacted]"
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What secrets of one kind look like.
+
+    Args:
+        signs: One of these is in every text that holds one, in lower case; they are searched for one by one, since a
+            pattern of them all takes ten times as long, and each label of each cab comes by here.
+        head: What leads to one.
+        secret: What it may be made of.
+    """
+
+    signs: tuple[str, ...]
+    head: re.Pattern[str]
+    secret: re.Pattern[str]
+
+
+def _kind(signs: str, head: str, secret: str) -> _Kind:
+    """Return a kind of secret. Both patterns are linear in the text, in which a line break is one newline."""
+    flags = re.IGNORECASE | re.DOTALL
+    return _Kind(tuple(signs.split()), re.compile(head, flags), re.compile(secret, flags))
+
+
+def _folded(*names: str) -> str:
+    """Return a pattern of names, each of which may go on in the next line; a `-` in one may be left out."""
+    spelled = ("\n?".join("[ _-]?" if letter == "-" else letter for letter in name) for name in names)
+    return f"(?:{'|'.join(spelled)})"
+
+
+_NAMES = _folded(
+    *("device-id", "hardware-id", "account-key", "shared-access-signature", "shared-access-key", "access-token"),
+    *("refresh-token", "id-token", "client-secret", "client-assertion", "functions-key", "password"),
+)
+_KINDS = (
+    # A query goes as a whole: a SAS has many parameters and only some are secret, but none is worth a risk, and an
+    # unknown API may sign in its own way.
+    _kind("?", r"\?(?=[^ \t\"'<>?=]*=)", r"(?:[^\s\"'<>]|\n)*"),
+    # Parameters of a SAS alone.
+    _kind(
+        "sig= se= koid= ktid=",
+        rf"(?:\b|(?<=u0026)|(?<=x26)){_folded('sig', 'se', 'skoid', 'sktid')}\n?=\n?",
+        r"(?:[^\s\"'<>&]|\n)+",
     ),
+    # Headers of a request.
+    _kind(
+        "bearer sharedkey",
+        rf"\b{_folded('bearer', 'sharedkey', 'sharedkeylite')}[\s:=]+",
+        r"[A-Za-z0-9._~+/=:\n-]+",
+    ),
+    _kind("authorization", rf"\b{_folded('authorization')}[\s\"'\\:=]+[a-z]+\s+", r"(?:[^\s\"',;]|\n)+"),
+    # A JSON web token.
+    _kind("eyj", r"\b(?=e\n?y\n?J\n?[A-Za-z0-9_-])", r"[A-Za-z0-9_\n-]+(?:\.[A-Za-z0-9_\n-]*)*"),
+    # A name and its value: of JSON, of JSON within JSON, of Python, name=value, and a pair of name and value.
+    _kind(
+        "device hardware key signature sig token secret assertion password",
+        rf"(?:{_NAMES}s?|\bs\n?i\n?g(?:nature)?\b)\\*[\"']?\s*(?:[:=]>?|,\s*\\*[\"']?value\\*[\"']?\s*[:=])\s*",
+        r"[\[{][^\]}]*[\]}]?|(\\*)([\"'])(?:(?!(?<!\\)\1\2).)*|(?:[^\s\"',;}]|\n)+",
+    ),
+    # The same in XML: an element, and a value in the cell beside its name.
+    _kind("<", rf"<(?:[\w.-]+:)?{_NAMES}s?[^<>]*(?<!/)>", rf".*?(?=</(?:[\w.-]+:)?{_NAMES}|\Z)"),
+    _kind("<", rf"{_NAMES}s?\s*</[^<>]*>\s*<[^/<>][^<>]*>", r"[^<]+"),
+    # The user part of a URL.
+    _kind("@", r"[/\\]{2}(?=(?:[^\s\"'<>/\\?#]|\n)*@)", r"(?:[^\s\"'<>/\\?#]|\n)*(?=@)"),
 )
-# What every secret above has in it, in lower case: most text has none of these, and is passed over at once. They are
-# searched for one by one: a pattern of them all takes ten times as long, and every cab's labels come by here. Only
-# in ASCII: without regard to case, the patterns also take some other letters (\u0131, \u017f) for ours.
-_SUSPECT = (
-    "=",
-    "eyj",
-    "bearer",
-    "sharedkey",
-    "deviceid",
-    "hardwareid",
-    "accountkey",
-    "sharedaccess",
-    "_token",
-    "client_",
-)
+_SIGNS = tuple({sign for kind in _KINDS for sign in kind.signs})
+# As much of a text is looked at, and the last of it is not shown: what was cut off may be the part that tells a secret.
+_LOOKED_AT, _NOT_SHOWN = 16_384, 4_096
+_RUN = re.compile(b"\1+")
+# What goes on in the spelling of the original where a secret was found in another one.
+_REST = re.compile(r"(?:[^\s\"'<>]|[ \t]*[\r\n]+[ \t]*)*")
 # A shorter value would take harmless words with it, and as many are kept as a process sees in days.
 _SHORTEST_KNOWN, _MOST_KNOWN = 8, 64
-# Of characters that every pattern takes for a part of a secret, in case it stands within another one.
-_IN_ITS_PLACE = "-redacted-"
-# Much more than any excerpt shows, and little enough to be searched at once.
-_LOOKED_AT = 8_192
+_BLANKS = re.compile(r"\s+")
+# As much of the beginning of a known secret gives it away, where somebody has cut it off.
+_BEGINNING = 16
 
 
 class _KnownSecrets:
-    """Secrets of this process by their value, the longest first: one may be a part of another."""
+    """Secrets of this process by their value, without their blanks, and how much of each gives it away."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._newest: list[str] = []
-        self.values: tuple[str, ...] = ()
+        self._newest: dict[str, set[str]] = {}
+        self.beginnings: tuple[tuple[str, str], ...] = ()
 
     def add(self, secret: str) -> None:
         with self._lock:
-            if secret not in self._newest:
-                self._newest = [*self._newest, secret][-_MOST_KNOWN:]
-                spellings = {spelling for each in self._newest for spelling in (each, quote(each, safe=""))}
-                self.values = tuple(sorted(spellings, key=len, reverse=True))
+            if secret in self._newest:
+                return
+            self._newest[secret] = {"".join(spelling.split()) for spelling in respelled(secret)}
+            while len(self._newest) > _MOST_KNOWN:
+                del self._newest[next(iter(self._newest))]
+            # A connection string begins with what is no secret.
+            self.beginnings = tuple(
+                (value if ";" in value else value[:_BEGINNING], value)
+                for value in set[str]().union(*self._newest.values())
+                if len(value) >= _SHORTEST_KNOWN
+            )
+
+    def in_copy(self, copy: Copy) -> list[tuple[int, int]]:
+        """Return where in the original of a copy one stands, or its beginning."""
+        word, found = copy.without(_BLANKS), []
+        for beginning, value in self.beginnings:
+            place = word.text.find(beginning)
+            while place >= 0:
+                end = place + len(beginning)
+                while end < len(word.text) and word.text[end : end + 1] == value[end - place : end - place + 1]:
+                    end += 1
+                found.append(word.span(place, end))
+                place = word.text.find(beginning, end)
+        return found
 
 
 _known = _KnownSecrets()
@@ -77,20 +136,34 @@ def never_show(*secrets: str) -> None:
 
 
 def redact(text: str) -> str:
-    """Return the text with every URL query, signature, token, key and device identifier replaced.
+    """Return the text with every URL query, signature, token, key and device identifier replaced, however spelled.
 
     Args:
-        text: Anything on its way to a log, a table, an error or an HTTP answer.
+        text: Anything on its way to a log, a table, an error or an HTTP answer. Of a very long one the end is left out.
     """
-    for secret in _known.values:
-        if secret in text:
-            text = text.replace(secret, _IN_ITS_PLACE)
-    lower = text.lower()
-    if text.isascii() and not any(sign in lower for sign in _SUSPECT):
+    if len(text) <= _LOOKED_AT and _is_harmless(text):
         return text
-    for pattern, replacement in _SECRETS:
-        text = pattern.sub(replacement, text)
-    return text
+    seen = text[:_LOOKED_AT]
+    try:
+        secret = _secret_in(seen)
+    except TooManyLayersError:
+        return f"[redacted: {len(text)} characters in too many layers of escapes]"
+    if len(seen) == len(text):
+        return _without(text, secret)
+    shown = _LOOKED_AT - _NOT_SHOWN
+    return f"{_without(seen[:shown], secret[:shown])}… ({len(text)} characters)"
+
+
+def one_line(text: str) -> str:
+    """Return a text that does nothing to a log or a terminal: on one line, and without what cannot be printed.
+
+    Args:
+        text: Whatever came from outside.
+    """
+    if text.isprintable():
+        return text
+    # Half of a surrogate pair could not even be written.
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in " ".join(text.split()))
 
 
 def excerpt(text: str, limit: int = 200) -> str:
@@ -101,38 +174,58 @@ def excerpt(text: str, limit: int = 200) -> str:
         limit: The most characters to show.
     """
     # Redacted before it is cut: a cut in the middle of a secret could leave a part that no pattern knows.
-    seen = " ".join(redact(text[:_LOOKED_AT]).split())
-    # A control character does things to a terminal, and half of a surrogate pair cannot be written.
-    shown = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in seen[:limit])
-    return shown if len(seen) <= limit else shown + "…"
+    seen = one_line(redact(text))
+    return seen if len(seen) <= limit else seen[:limit] + "…"
 
 
-def guard_logs() -> None:
-    """Redact every log record of this process as it is made, whoever logs it, for every handler there is or will be.
+def _is_harmless(text: str) -> bool:
+    """Tell, fast, whether a text holds no secret for sure."""
+    if not is_plain(text) or any(beginning in text for beginning, _ in _known.beginnings):
+        return False
+    lower = text.lower()
+    return not any(sign in lower for sign in _SIGNS)
 
-    What ends a thread is logged too, in place of being printed as it is.
+
+def _secret_in(text: str) -> bytearray:
+    """Return which characters are a secret's, as one byte for each.
+
+    Raises:
+        TooManyLayersError: The text is made to be looked at for ever.
     """
-    make = logging.getLogRecordFactory()
-
-    def made(*args: Any, **options: Any) -> logging.LogRecord:
-        record = make(*args, **options)
-        try:
-            message = record.getMessage()
-        except (TypeError, ValueError, KeyError):  # arguments that do not fit: logging would print them, and go on
-            message = f"{record.msg} {record.args}"
-        record.msg, record.args = redact(message), ()
-        if record.exc_info:
-            # A formatter takes this text where it is there, and does not format the traceback anew.
-            record.exc_text = redact(_formatter.formatException(record.exc_info))
-        return record
-
-    def log_end(ended: threading.ExceptHookArgs) -> None:
-        name = ended.thread.name if ended.thread else "that is gone"
-        _log.critical("the thread %s ended: %r", name, ended.exc_value, exc_info=ended.exc_value)
-
-    logging.setLogRecordFactory(made)
-    threading.excepthook = log_end
+    secret = bytearray(len(text))
+    for number, copy in enumerate(copies(text)):
+        for start, end in [*_by_form(copy), *_known.in_copy(copy)]:
+            if secret.find(0, start, end) < 0:
+                continue
+            if number:
+                # What a decoded blank or quote seems to end goes on where it is spelled otherwise.
+                rest = _REST.match(text, end)
+                end = rest.end() if rest else end  # noqa: PLW2901 - the same place, further on
+            # The line break behind it stays.
+            length = len(text[start:end].rstrip())
+            secret[start : start + length] = b"\1" * length
+    return secret
 
 
-_formatter = logging.Formatter()
-_log = logging.getLogger(__name__)
+def _by_form(copy: Copy) -> list[tuple[int, int]]:
+    found, lower = [], copy.text.lower().replace("\n", "")
+    for kind in _KINDS:
+        if not any(sign in lower for sign in kind.signs):
+            continue
+        covered = 0
+        for lead in kind.head.finditer(copy.text):
+            if lead.end() < covered:
+                continue
+            value = kind.secret.match(copy.text, lead.end())
+            if value and value.end() > value.start():
+                covered = value.end()
+                found.append(copy.span(value.start(), covered))
+    return found
+
+
+def _without(text: str, secret: bytearray) -> str:
+    shown, done = "", 0
+    for run in _RUN.finditer(secret):
+        shown += text[done : run.start()] + _MARK
+        done = run.end()
+    return shown + text[done:]

@@ -110,6 +110,7 @@ def test_a_folder_imports_only_what_it_stands_on(folder: str, forbidden: tuple[s
 STANDING_ALONE = (
     "shared.core.settings",
     "shared.core.errors",
+    "shared.core.log_guard",
     "shared.core.redaction",
     "shared.core.stopping",
     "shared.core.urls",

@@ -13,7 +13,7 @@ from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.report_file import OEM_DRIVER_COLUMNS
 from local.simulator.scenario import BatchForm, BlobHost, ReportForm
 from local.simulator.thread import SimulatorThread
-from shared.core.redaction import guard_logs
+from shared.core.log_guard import guard_logs
 from tests.support.loopback import LoopbackServer
 
 from .app import App

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.core import redaction
-from shared.core.redaction import excerpt, guard_logs, never_show, redact
+from shared.core.log_guard import guard_logs
+from shared.core.redaction import excerpt, never_show, redact
 
 # Characters that the texts around a secret do not hold, so that any piece of one is known by sight.
 SECRET = "QZXJQZXJ/QZX+JQZXJ"
@@ -137,6 +138,23 @@ def test_a_malformed_log_call_of_a_library_breaks_nothing(guarded: logging.Logge
     assert "QZXJ" not in shown.getvalue()
 
 
+@pytest.mark.parametrize("line_break", ["\n", "\r\n", "\r", "\x85", "\u2028", "\v", "\x1b[2K\x1b[1A", "\x00"])
+def test_nothing_from_outside_begins_a_line_of_the_log(
+    guarded: logging.Logger, shown: io.StringIO, line_break: str
+) -> None:
+    """An id that ends the line and goes on like one of ours lets the log tell what never happened."""
+    forged = f"43000{line_break}INFO reconcile: missing=0"
+    guarded.warning("report %s failed: %r", forged, ValueError(forged))
+    try:
+        raise ValueError(forged)
+    except ValueError:
+        guarded.exception("it failed")
+    told = shown.getvalue()
+    assert [line for line in told.splitlines() if line.startswith(("INFO", "43000"))] == []
+    assert not any(character < " " or character in "\x7f\x85\u2028" for line in told.split("\n") for character in line)
+    assert told.splitlines()[0].startswith("WARNING report 43000")
+
+
 def test_what_ends_a_thread_is_logged_and_not_printed_as_it_is(
     guarded: logging.Logger, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -172,7 +190,7 @@ def test_a_secret_of_this_process_is_known_bare(before: str, after: str) -> None
 def test_no_rest_of_a_longer_secret_is_left() -> None:
     never_show("QZXJQZXJ", f"AccountName=QZ;AccountKey={SECRET}", SECRET)
     for text in (SECRET, f"AccountName=QZ;AccountKey={SECRET}", "QZXJQZXJ"):
-        assert redact(text) == "-redacted-"
+        assert redact(text) == "[redacted]"
 
 
 @pytest.mark.usefixtures("known")
@@ -189,8 +207,8 @@ def test_harmless_words_stay_readable_and_few_secrets_are_kept() -> None:
     """A token of a test setup may be a word; and a worker that renews tokens for weeks must not grow."""
     never_show("", "token", *(f"a-token-of-an-hour-{hour}" for hour in range(1_000)))
     assert redact("no token for the application") == "no token for the application"
-    assert redact("a-token-of-an-hour-999") == "-redacted-"
-    assert len(redaction._known.values) < 100
+    assert redact("a-token-of-an-hour-999") == "[redacted]"
+    assert len(redaction._known.beginnings) < 100
 
 
 @pytest.mark.parametrize("character", ["\x00", "\x1b", "\x7f", "\x9b", "\u202e", "\ud800", "\ufeff"])
