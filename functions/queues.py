@@ -3,6 +3,7 @@
 import azure.functions as func
 
 from functions.exception_guard import telling_no_secret
+from functions.kept_messages import keep, parts_or_keep
 from shared.core import stopping
 from shared.core.settings import binding_expression
 
@@ -16,19 +17,28 @@ _QUEUE = binding_expression("CAB_QUEUE")
 @telling_no_secret
 def pull_failure(message: func.QueueMessage) -> None:
     """Pull the one failure that a message names."""
-    from shared.progress.messages import PullMessage
+    from shared.core.errors import BadInput
+    from shared.progress.messages import PullMessage, unwrapped
     from shared.pull.run import pull_failure
-    from shared.services import services
 
-    pull_failure(services().pull_tools, PullMessage.decode(message.get_body(), message.dequeue_count or 1))
+    if (parts := parts_or_keep(message)) is None:
+        return
+    try:
+        asked = PullMessage.decode(unwrapped(message.get_body()), message.dequeue_count or 1)
+    except BadInput:
+        # No further try makes a message of it.
+        parts.poison_messages.settle(message.get_body())
+    else:
+        pull_failure(parts.pull_tools, asked)
 
 
 @blueprint.queue_trigger("message", f"{_QUEUE}-poison", "CAB_STORAGE")
 @telling_no_secret
 def abandon_pull(message: func.QueueMessage) -> None:
-    """Set the pull of a message that failed too often to Failed, with the last error; keep one that names none."""
-    from shared.reconcile.poison import abandon
-    from shared.services import services
-
-    parts = services()
-    abandon(parts.pulls, parts.health, parts.poison, message.get_body())
+    """Send a pull that moved back to the queue, or set it to Failed with the last error; keep what names none."""
+    if (parts := parts_or_keep(message, "-poison")) is None:
+        return
+    try:
+        parts.poison_messages.settle(message.get_body())
+    except Exception as error:  # noqa: BLE001 - a message that no host takes from here any more would be lost
+        keep(message, "-poison", error)

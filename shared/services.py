@@ -32,6 +32,7 @@ from shared.web.untrusted_source import UntrustedSource
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from shared.reconcile.poison import PoisonMessages
     from shared.reconcile.policy import ReconcileTools
     from shared.reports.check import ReportTools
 
@@ -67,8 +68,15 @@ class Services:
             pool=FairPool(settings.pull_concurrency),
         )
         self.requests = PullRequests(self.pulls, self.pull_tools.queue, self.pull_tools.pool.lane())
-        self.poison = PullQueue(self._storage.queue(f"{settings.queue}-poison"))
+        self._poison = PullQueue(self._storage.queue(f"{settings.queue}-poison"))
         self.health = HealthRows(self._storage.table("health"))
+
+    @cached_property
+    def poison_messages(self) -> PoisonMessages:
+        """Return what takes care of messages that failed too often, or that no pull can be made of."""
+        from shared.reconcile.poison import PoisonMessages
+
+        return PoisonMessages(self.pulls, self.health, self.pull_tools.queue, self._poison)
 
     @cached_property
     def report_tools(self) -> ReportTools:
@@ -100,6 +108,7 @@ class Services:
             cabs=self.pull_tools.cabs,
             container=self.pull_tools.container,
             queue=self.pull_tools.queue,
+            poison=self.poison_messages,
             requests=self.requests,
             health=self.health,
             circuit=self.circuit,

@@ -1,7 +1,8 @@
 """What happens to one message: the function runs on it, and it leaves its queue in the way that the outcome asks for.
 
 The order is that of Azure's queue processor: deleted after success; back after visibilityTimeout on failure; to
-`<queue>-poison` at maxDequeueCount, or at once where its text cannot be decoded. A poison queue has none of its own.
+`<queue>-poison` at maxDequeueCount, or at once where its text is not base64. What is not UTF-8 fails as a function
+does. A poison queue has none of its own.
 """
 
 import asyncio
@@ -55,18 +56,12 @@ class QueueProcessor:
             await self._reject(leased, "its text cannot be decoded; see messageEncoding in host.json")
             return
         try:
-            async with leased.renewed():
-                result = await self._invocations.run(
-                    self._function,
-                    "New queue message detected.",
-                    Datum(body, "string"),
-                    trigger_metadata(leased.message),
-                )
+            is_done = await self._run(leased, body)
         except asyncio.CancelledError:
             self._logger.warning("The host stops before its function has ended: %s is given back", leased.name)
             await self.give_back(leased)
             raise
-        if result.succeeded:
+        if is_done:
             await self._settle(leased, leased.delete())
         elif _dequeued(leased) >= self._options.max_dequeue_count:
             await self._reject(leased, f"it has reached MaxDequeueCount of {self._options.max_dequeue_count}")
@@ -95,11 +90,26 @@ class QueueProcessor:
         except AzureError as error:
             self._logger.error("%s comes back when its lease ends: %s", leased.name, first_line(error))  # noqa: TRY400 - a connection's traceback tells nothing
 
-    def _decode(self, text: str) -> str:
-        if self._options.message_encoding == "none":
-            return text
-        # As .NET does where bytes are no UTF-8; the function sees that something is wrong.
-        return b64decode(text, validate=True).decode(errors="replace")
+    async def _run(self, leased: LeasedMessage, body: bytes) -> bool:
+        """Run the function, and tell whether it succeeded; bytes that are no UTF-8 fail before, as in Azure."""
+        try:
+            text = body.decode()
+        except UnicodeDecodeError:
+            self._logger.error(  # noqa: TRY400 - the text says all
+                "Executed 'Functions.%s' (Failed): Exception while binding parameter %r of %s: it is not UTF-8",
+                self._function.name,
+                self._function.trigger.name,
+                leased.name,
+            )
+            return False
+        async with leased.renewed():
+            result = await self._invocations.run(
+                self._function, "New queue message detected.", Datum(text, "string"), trigger_metadata(leased.message)
+            )
+        return result.succeeded
+
+    def _decode(self, text: str) -> bytes:
+        return text.encode() if self._options.message_encoding == "none" else b64decode(text, validate=True)
 
 
 def trigger_metadata(message: QueueMessage) -> Mapping[str, Datum]:

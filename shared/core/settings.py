@@ -214,6 +214,17 @@ def cab_places(environment: Mapping[str, str] = os.environ) -> CabPlaces:
     return places
 
 
+def queue_place(environment: Mapping[str, str] = os.environ) -> CabPlaces:
+    """Parse what reaches the queue, which the host has reached by the same settings, though all others are wrong.
+
+    Raises:
+        SettingsError: Names those that are missing or malformed.
+    """
+    uri = environment.get("CAB_STORAGE__queueServiceUri", "")
+    others = {"CAB_STORAGE__blobServiceUri": uri, "CAB_STORAGE__tableServiceUri": uri, "CAB_CONTAINER": ""}
+    return cab_places({**environment, **others})
+
+
 def binding_expression(name: str) -> str:
     """Return what a trigger's binding says for a setting: `%NAME%` where it is set, else its default.
 

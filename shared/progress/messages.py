@@ -1,5 +1,7 @@
 """The queue message of a pull: what is asked for, by whom, in which window."""
 
+import binascii
+from base64 import b64decode
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -62,7 +64,8 @@ class PullMessage:
         try:
             wire = decoded(text, _Wire)
         except JsonError as error:
-            raise BadInput(f"this is no pull message: {error}; seen: {_shown(text)}") from None
+            why = str(error) if _is_utf8(text) else "its text is not UTF-8"
+            raise BadInput(f"this is no pull message: {why}; seen: {_shown(text)}") from None
         if (wire.start_date is None) != (wire.end_date is None):
             raise BadInput(f"a pull message has startDate and endDate, or neither; seen: {_shown(text)}")
         window = Window(wire.start_date, wire.end_date) if wire.start_date and wire.end_date else None
@@ -73,6 +76,26 @@ class PullMessage:
     def unversioned(self) -> "PullMessage":
         """Return the message without the row's version, where it may be this very message that has changed the row."""
         return replace(self, row_version="", resumes=False)
+
+
+def unwrapped(raw: bytes) -> bytes:
+    """Return a message without the base64 that it stands in the queue with.
+
+    host.json lets the host hand on every text as it is, since no function ever sees what the host cannot decode: it
+    goes to the poison queue, whose function does not see it either.
+
+    Args:
+        raw: The text as it stands in the queue. JSON that somebody sent without base64 is taken as well.
+
+    Raises:
+        BadInput: It is neither.
+    """
+    if raw.lstrip().startswith(b"{"):
+        return raw
+    try:
+        return b64decode(b"".join(raw.split()), validate=True)
+    except binascii.Error:
+        raise BadInput(f"this is no pull message: its text is not base64; seen: {_shown(raw)}") from None
 
 
 def failure_named_in(text: bytes) -> Failure | None:
@@ -95,6 +118,14 @@ class _Wire(_Named, omit_defaults=True):
     requested_by: str = "queue message"
     row_version: str = ""
     resumes: bool = False
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _shown(text: bytes) -> str:

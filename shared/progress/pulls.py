@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
@@ -9,7 +10,7 @@ from itertools import batched, groupby
 from typing import TYPE_CHECKING
 
 from shared.core import clock
-from shared.core.errors import AgainLater
+from shared.core.errors import AgainLater, BadInput
 from shared.core.failure import Failure, Window
 from shared.core.redaction import excerpt
 from shared.storage.lease import HeldElsewhere, RowLease
@@ -82,6 +83,8 @@ class PullRow:
         stalled: How many of these came in a row without a page in between; PULL_MAX_ATTEMPTS bounds it.
         last_error: What went wrong last, and what to do; empty where nothing did.
         last_error_kind: What would help against it.
+        seen_when_poisoned: How many cabs were settled when its message was last found in the poison queue.
+        asked_again: Windows that were asked for while it ran; for each, one message waits for its end.
         requested_by: What asked for it.
         queued_at: When it was asked for.
         started_at: When it first ran since then.
@@ -100,6 +103,8 @@ class PullRow:
     stalled: int
     last_error: str
     last_error_kind: ErrorKind
+    seen_when_poisoned: int
+    asked_again: tuple[Window, ...]
     requested_by: str
     queued_at: datetime | None
     started_at: datetime | None
@@ -122,6 +127,8 @@ class PullRow:
             stalled=row.number("stalled"),
             last_error=row.text("lastError"),
             last_error_kind=ErrorKind(row.text("lastErrorKind")),
+            seen_when_poisoned=row.number("seenWhenPoisoned"),
+            asked_again=_windows(row.text("askedAgain")),
             requested_by=row.text("requestedBy"),
             queued_at=row.moment("queuedAt"),
             started_at=_told(row.moment("startedAt")),
@@ -161,6 +168,10 @@ class PullRows:
                 return other
         return normal
 
+    def row(self, failure: Failure) -> Row | None:
+        """Return the row of a failure's pull, not decoded; None where there is none."""
+        return self._table.get(failure.application_id, failure.failure_hash)
+
     def page(
         self, state: PullState | None, limit: int, after: dict[str, str] | None
     ) -> tuple[list[PullRow], dict[str, str] | None]:
@@ -178,7 +189,8 @@ class PullRows:
     def queue(self, failures: Iterable[Failure], window: Window, requested_by: str) -> dict[Failure, str]:
         """Write Queued into the rows of failures whose messages are about to be sent.
 
-        A pull that is running stays as it is: its message waits until the other is done. The rest starts anew.
+        A pull that is running stays as it is, and only notes that it was asked for again: one message waits until it is
+        done, however often it is asked for meanwhile. The rest starts anew.
 
         Args:
             failures: Any number; up to 100 of one application are written in one request.
@@ -186,7 +198,8 @@ class PullRows:
             requested_by: What asks.
 
         Returns:
-            The version of each row that was written; a message that carries it saves its pull from reading the row.
+            Those that need a message, each with the version of its row, which saves the pull from reading that; empty
+            where it is not known.
 
         Raises:
             AgainLater: Others keep changing the rows.
@@ -194,7 +207,7 @@ class PullRows:
         first, versions = queued(window, requested_by), dict[Failure, str]()
         for application_id, of_one in groupby(sorted(set(failures)), key=lambda failure: failure.application_id):
             for some in batched(of_one, TRANSACTION_ROWS, strict=False):
-                written = self._queue(application_id, [failure.failure_hash for failure in some], first)
+                written = self._queue(application_id, [failure.failure_hash for failure in some], first, window)
                 versions |= {Failure(application_id, key): version for key, version in written.items()}
         return versions
 
@@ -202,7 +215,8 @@ class PullRows:
         """Take the lease on a failure's row and set it to Running.
 
         A pull that was interrupted or handed on goes on from its checkpoint if the window is the same. Otherwise it
-        starts anew: pulls of two windows must both be made.
+        starts anew: pulls of two windows must both be made. One that was asked for again while it ran is paged once
+        more, and what it brought before still counts as its own.
 
         Args:
             message: Whose pull. One that names no window leaves an unfinished pull its own.
@@ -225,9 +239,13 @@ class PullRows:
             unfinished = pull is not None and pull.state in {PullState.QUEUED, PullState.RUNNING}
             if pull and unfinished and (pull.window == window or (pull.window and not message.window)):
                 return {**running, "startedAt": pull.started_at or now}
+            owed = tuple(each for each in pull.asked_again if each != window) if pull else ()
+            anew = {**asked, **running, "startedAt": now, "askedAgain": _listed(owed)}
+            if pull and pull.state is PullState.COMPLETED and pull.window == window and window in pull.asked_again:
+                return {**anew, "queuedAt": pull.queued_at or now, "startedAt": pull.started_at or now}
             since = pull.queued_at if pull and unfinished and pull.queued_at else now
             by = pull.requested_by if pull and unfinished else message.requested_by
-            return {**asked, **running, "requestedBy": excerpt(by), "queuedAt": since, "startedAt": now}
+            return {**anew, "requestedBy": excerpt(by), "queuedAt": since}
 
         try:
             lease = RowLease.take(self._table, *key, self._lease, first, known)
@@ -264,6 +282,17 @@ class PullRows:
             if not row and self._table.insert(failure.application_id, failure.failure_hash, columns):
                 return PullState.FAILED
         raise AgainLater(f"the row of {failure} kept changing")
+
+    def take_back_note(self, failure: Failure, window: Window) -> None:
+        """Take back the note that a running pull was asked for again, where no message could be sent."""
+        row = self.row(failure)
+        windows = _windows(row.text("askedAgain")) if row else ()
+        if row and window in windows:
+            self._table.merge(row, {"askedAgain": _listed(each for each in windows if each != window)})
+
+    def note_poison(self, row: Row, seen: int) -> None:
+        """Note how far a pull had come when its message was found in the poison queue, unless its row changed since."""
+        self._table.merge(row, {"seenWhenPoisoned": seen})
 
     def retry(self, failure: Failure, otherwise: Window, requested_by: str) -> tuple[PullRow | None, Row | None]:
         """Write Queued into the row of a Failed pull whose message is about to be sent, and leave any other alone.
@@ -334,22 +363,33 @@ class PullRows:
     def _has_row(self, failure: Failure) -> bool:
         return self._table.get(failure.application_id, failure.failure_hash) is not None
 
-    def _queue(self, application_id: str, hashes: Sequence[str], first: Columns) -> dict[str, str]:
+    def _queue(self, application_id: str, hashes: Sequence[str], first: Columns, window: Window) -> dict[str, str]:
         """Insert the rows; where one exists, read them and change those that are not being worked on."""
         existing: dict[str, Row] = {}
         for _ in range(_TRIES):
             now = clock.now()
+            held = {key for key, row in existing.items() if (row.moment("leaseUntil") or now) > now}
+            running = {key for key in held if existing[key].text("state") == PullState.RUNNING}
+            owed = {key: _windows(existing[key].text("askedAgain")) for key in running}
             writes = [
                 Write(key, first, "merge", existing[key].etag) if key in existing else Write(key, first, "insert")
                 for key in hashes
-                if key not in existing or (existing[key].moment("leaseUntil") or now) <= now
+                if key not in held
             ]
-            etags = self._table.write_together(application_id, writes) if writes else []
+            notes = [
+                Write(key, {"askedAgain": _listed((*windows, window))}, "merge", existing[key].etag)
+                for key, windows in owed.items()
+                if key in hashes and window not in windows
+            ]
+            etags = self._table.write_together(application_id, [*writes, *notes]) if writes or notes else []
             if etags is not None:
-                return {write.key: etag for write, etag in zip(writes, etags, strict=True)}
+                written = {write.key: etag for write, etag in zip(writes, etags, strict=False)}
+                # Whoever works on a row changes it again: its version of this moment would tell nothing.
+                return written | dict.fromkeys([note.key for note in notes], "") | dict.fromkeys(held - running, "")
             between = "PartitionKey eq @application and RowKey ge @first and RowKey le @last"
             values = {"application": application_id, "first": hashes[0], "last": hashes[-1]}
-            existing = {row.key: row for row in self._table.query(between, values, ("leaseUntil",))}
+            select = ("leaseUntil", "state", "askedAgain")
+            existing = {row.key: row for row in self._table.query(between, values, select) if row.key in hashes}
         raise AgainLater(f"the pull rows of application {application_id} kept changing")
 
 
@@ -365,7 +405,8 @@ def _was_sooner(row: Row, state: PullState, message: PullMessage) -> bool:
     """
     pull = PullRow.of(row)
     is_changed = bool(message.row_version) and row.etag != message.row_version
-    return is_changed and pull.state is state and pull.window == message.window and pull.started_at is not None
+    is_started = pull.state is state and pull.window == message.window and pull.started_at is not None
+    return is_changed and is_started and message.window not in pull.asked_again
 
 
 def queued(window: Window, requested_by: str) -> Columns:
@@ -382,6 +423,8 @@ def queued(window: Window, requested_by: str) -> Columns:
         "stalled": 0,
         "lastError": "",
         "lastErrorKind": "",
+        "seenWhenPoisoned": 0,
+        "askedAgain": "",
         "requestedBy": excerpt(requested_by),
         "queuedAt": now,
         "startedAt": _NEVER,
@@ -411,6 +454,24 @@ def ended_columns(state: PullState, last_error: str, kind: ErrorKind = ErrorKind
 
 # A merge cannot take a column away, so a time that has not come is one that cannot have been.
 _NEVER = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+# Windows that one row notes: who asks for more of them meanwhile is answered by messages.
+_MOST_WINDOWS = 20
+
+
+def _windows(text: str) -> tuple[Window, ...]:
+    """Read the windows of a column; what is none was written by hand, and is passed over."""
+    found = []
+    for each in text.split():
+        start, _, end = each.partition("/")
+        with suppress(ValueError, BadInput):
+            found.append(Window(date.fromisoformat(start), date.fromisoformat(end)))
+    return tuple(found)
+
+
+def _listed(windows: Iterable[Window]) -> str:
+    return " ".join(f"{each.start}/{each.end}" for each in [*windows][-_MOST_WINDOWS:])
 
 
 def _told(moment: datetime | None) -> datetime | None:

@@ -1,9 +1,11 @@
 """The queue of pulls: send a message, now or after a delay, and look at how many there are."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from azure.storage.queue import QueueClient
+from azure.core.exceptions import ResourceNotFoundError
+from azure.storage.queue import QueueClient, QueueMessage
 
 from shared.core import clock
 from shared.progress.messages import PullMessage
@@ -12,6 +14,8 @@ from shared.storage.refusals import storage_errors
 _LONGEST_DELAY = timedelta(days=6)
 # The most that can be looked at without taking it.
 _PEEKED = 32
+# A message that was taken comes back after this, as one that a host has taken.
+_TAKEN = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,27 @@ class PullQueue:
         seconds = round(min(delay, _LONGEST_DELAY).total_seconds())
         with storage_errors(f"the queue {self._client.queue_name}"):
             self._client.send_message(text, visibility_timeout=seconds or None, time_to_live=-1)
+
+    def take(self) -> Iterator[QueueMessage]:
+        """Take each message that anyone could take now, its text as it stands in the queue; none where no queue is.
+
+        Raises:
+            CabferryError: Sorted by what helps.
+        """
+        with storage_errors(f"the queue {self._client.queue_name}"):
+            try:
+                yield from self._client.receive_messages(visibility_timeout=round(_TAKEN.total_seconds()))
+            except ResourceNotFoundError:
+                return
+
+    def drop(self, message: QueueMessage) -> None:
+        """Remove a message that `take` returned.
+
+        Raises:
+            CabferryError: Sorted by what helps.
+        """
+        with storage_errors(f"the queue {self._client.queue_name}"):
+            self._client.delete_message(message)
 
     def look(self) -> QueueSeen:
         """Return how the queue stands: two requests.

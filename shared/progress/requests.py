@@ -60,13 +60,17 @@ class PullRequests:
         Raises:
             CabferryError: Sorted by what helps.
         """
-        distinct = sorted(set(failures))
-        versions = self._pulls.queue(distinct, window, requested_by)
+        versions = self._pulls.queue(failures, window, requested_by)
 
         def send(failure: Failure) -> None:
-            self._queue.send(PullMessage(failure, window, requested_by, versions.get(failure, "")))
+            try:
+                self._queue.send(PullMessage(failure, window, requested_by, versions[failure]))
+            except CabferryError:
+                # Who asks again must get a message then.
+                self._pulls.take_back_note(failure, window)
+                raise
 
-        for some in batched(distinct, _AT_ONCE, strict=False):
+        for some in batched(sorted(versions), _AT_ONCE, strict=False):
             list(self._executor.map(send, some))
 
     def retry(self, failure: Failure, otherwise: Window, requested_by: str) -> PullState | None:

@@ -1,60 +1,128 @@
-"""What becomes of a message that failed too often: its pull is Failed and says why, or the message itself is kept."""
+"""What becomes of a message of the poison queue, or of one that no pull can be made of.
+
+The host moves a message there after maxDequeueCount deliveries (host.json), which is a last net: hosts that died, or
+could do nothing at all, fill it. So a pull that moved on, or that nobody ever began, goes back to the queue, and only
+one that was tried and did not move is Failed.
+"""
 
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from shared.core import clock
 from shared.core.errors import BadInput
 from shared.core.redaction import excerpt
-from shared.progress.messages import PullMessage, failure_named_in
-from shared.progress.pulls import PullState
+from shared.progress.messages import PullMessage, failure_named_in, unwrapped
+from shared.progress.pulls import PullRow, PullState
 from shared.storage.lease import HeldElsewhere
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from shared.core.failure import Failure
     from shared.progress.health import HealthRows
     from shared.progress.pulls import PullRows
     from shared.progress.queue import PullQueue
+    from shared.storage.table_rows import Row
 
 _log = logging.getLogger(__name__)
 _MARGIN = timedelta(seconds=1)
+# What ends every host that touches it must not end them one after the other without a pause.
+_PAUSE = timedelta(seconds=30)
 
 
-def abandon(pulls: PullRows, health: HealthRows, queue: PullQueue, body: bytes) -> None:
-    """Record why a message of the poison queue was given up, so that it can be brought back.
+class PoisonMessages:
+    """Take care of these messages.
 
     Args:
         pulls: Where the pull of a message that names a failure becomes Failed; the reconcile brings it back.
         health: Where a message is kept whose reason no row of a pull can tell.
-        queue: The poison queue. A pull whose last host died holds its lease for a while, and nobody can tell it from
+        queue: The queue of pulls.
+        poison: The poison queue. A pull whose last host died holds its lease for a while, and nobody can tell it from
             one that runs: its message comes back when that lease is over, as a new one, since no host takes it again.
-        body: The message, after base64.
-
-    Raises:
-        CabferryError: It could not be recorded. The host tries again.
     """
-    text = body.decode("utf-8", "replace")
-    reason = _why_no_pull(body) or f"its message failed too often: {excerpt(text)}"
-    named = failure_named_in(body)
-    if named is not None:
-        failure = pulls.as_stored(named)
-        ended = pulls.fail(failure, reason)
-        if isinstance(ended, HeldElsewhere):
-            queue.send_text(text, ended.remaining + _MARGIN)
-            _log.warning("%s: its message failed too often; its pull is held, and looked at again after that", failure)
+
+    def __init__(self, pulls: PullRows, health: HealthRows, queue: PullQueue, poison: PullQueue) -> None:
+        self._pulls, self._health, self._queue, self._poison = pulls, health, queue, poison
+
+    def settle(self, raw: bytes) -> None:
+        """Send a message back to the queue, or record why it was given up; it can be removed then.
+
+        Args:
+            raw: The text as it stands in the queue.
+
+        Raises:
+            CabferryError: Neither could be done. The message must stay.
+        """
+        body = raw
+        try:
+            body = unwrapped(raw)
+            message = PullMessage.decode(body).unversioned()
+        except BadInput as error:
+            named = failure_named_in(body)
+            self._give_up(body, self._pulls.as_stored(named) if named else None, str(error))
             return
-        if ended is PullState.FAILED:
-            _log.error("%s: its message failed too often; its row tells why", failure)
+        message = replace(message, failure=self._pulls.as_stored(message.failure))
+        row = self._pulls.row(message.failure)
+        try:
+            pull = PullRow.of(row) if row else None
+        except ValueError as error:
+            self._keep(body, f"the row of the pull of {message.failure} cannot be read: {excerpt(str(error))}")
             return
-    # It names no failure, or one whose row tells of another pull, which has completed.
-    health.keep_poison(text, reason)
-    _log.error("a message of the poison queue is kept in the table health: %s", reason)
+        if pull and pull.state is PullState.FAILED and pull.window == message.window:
+            _log.error("%s: its message failed too often; its row tells why", message.failure)
+        elif self._should_be_tried(row, pull):
+            self._queue.send(message, _PAUSE)
+            if row and pull:
+                # After the message: a pull must not be taken for one that stood still because that could not be sent.
+                self._pulls.note_poison(row, pull.counts.seen)
+            _log.warning("%s: its message failed too often, but its pull did not; it goes on", message.failure)
+        else:
+            self._give_up(body, message.failure, f"its message failed too often: {excerpt(_text(body))}")
+
+    def settle_all(self) -> Iterator[Exception]:
+        """Take care of each message that stands in the poison queue and that no host has; yield what went wrong.
+
+        Raises:
+            CabferryError: The queue cannot be read.
+        """
+        for message in self._poison.take():
+            try:
+                self.settle(str(message.content).encode())
+                self._poison.drop(message)
+            except Exception as error:  # noqa: BLE001 - one that cannot be taken care of comes back, and stops no other
+                _log.exception("a message of the poison queue could not be taken care of")
+                yield error
+
+    def _should_be_tried(self, row: Row | None, pull: PullRow | None) -> bool:
+        """Tell whether a message was not to blame: its pull has moved since the last time, or was never begun."""
+        if row is None or pull is None or pull.state in {PullState.COMPLETED, PullState.FAILED}:
+            return True
+        if (row.moment("leaseUntil") or clock.now()) > clock.now():
+            return False
+        is_untouched = pull.state is PullState.QUEUED and pull.started_at is None and not pull.last_error
+        return is_untouched or pull.counts.seen > pull.seen_when_poisoned
+
+    def _give_up(self, body: bytes, failure: Failure | None, reason: str) -> None:
+        """Set the pull to Failed; keep a message that names no failure, or one whose row tells of another pull."""
+        if failure is not None:
+            ended = self._pulls.fail(failure, reason)
+            if isinstance(ended, HeldElsewhere):
+                self._poison.send_text(_text(body), ended.remaining + _MARGIN)
+                _log.warning("%s: a message of it failed; its pull is held, and looked at again after that", failure)
+                return
+            if ended is PullState.FAILED:
+                _log.error("%s: its message failed; its row tells why", failure)
+                return
+        self._keep(body, reason)
+
+    def _keep(self, body: bytes, reason: str) -> None:
+        self._health.keep_poison(_text(body), reason)
+        _log.error("a message is kept in the table health, since no pull can be made of it: %s", reason)
 
 
-def _why_no_pull(body: bytes) -> str:
-    try:
-        PullMessage.decode(body)
-    except BadInput as error:
-        return f"its message failed too often: {error}"
-    return ""
+def _text(body: bytes) -> str:
+    return body.decode("utf-8", "replace")

@@ -1,15 +1,17 @@
 """The reconcile: the whole policy, from top to bottom.
 
-It walks past every failure that the pulls, the cab rows or the container know (shared/reconcile/walk.py), and at each:
+It walks past every failure that the pulls, the cab rows or the container know (shared/reconcile/walk.py).
+First it takes care of what stands in the poison queue (shared/reconcile/poison.py). Then, at each failure, it:
 
 1. Leaves alone what is being pulled right now.
 2. Compares rows and blobs. Where they do not agree, it looks again, under the lease of the failure's pull: a blob
    without a row gets one, a row whose blob is gone becomes `retired` after RETENTION_DAYS, and `listed` before.
-3. Sends a message for a pull that waits or died and has none. A queue cannot be searched, so the rule errs on the side
-   of one too many: a second message copies nothing twice, a missing one loses cabs.
+3. Sends a message for a pull that waits or died, or was asked for again while it ran, and has none. A queue cannot be
+   searched, so the rule errs on the side of one too many: a second message copies nothing twice, a missing one loses
+   cabs.
 4. Records what was lost: a cab that Microsoft has deleted since, and that no pull has met or could copy.
-5. Asks for a pull again where cabs could still be had and nobody copied them, and where it failed for a reason that can
-   pass.
+5. Asks for a pull again where cabs could still be had and nobody copied them, for the days that they lie in; where it
+   failed for a reason that can pass; and where its row is gone and the rows of its cabs are not.
 6. Removes rows that nobody needs any more.
 
 What comes past may be some minutes old, and a pull may have begun since. So each change holds the lease, goes against
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from shared.progress.pulls import PullRows
     from shared.progress.queue import PullQueue
     from shared.progress.requests import PullRequests
+    from shared.reconcile.poison import PoisonMessages
     from shared.reconcile.walk import FailureSeen, FailureWalk
     from shared.storage.table_rows import Row
 
@@ -65,6 +68,8 @@ _MICROSOFT_KEEPS = timedelta(days=30)
 _SOON = timedelta(hours=48)
 # Longer than every retention that the API has shown, so that no cab is copied again which was here once.
 _ROWS_LIVE = timedelta(days=90)
+# A report looks back so far, and so does a pull for cabs that it listed and no batch of the usual days has named.
+_REPORTS_LOOK_BACK = timedelta(days=90)
 _COULD_BE_HAD = {CabState.LISTED, CabState.FAILED, CabState.UNAVAILABLE}
 _UNFINISHED = {PullState.QUEUED, PullState.RUNNING}
 _MACHINES = ("report ", "reconcile")
@@ -82,6 +87,7 @@ class ReconcileTools:
     cabs: CabRows
     container: CabContainer
     queue: PullQueue
+    poison: PoisonMessages
     requests: PullRequests
     health: HealthRows
     circuit: Circuit
@@ -100,8 +106,9 @@ def reconcile(tools: ReconcileTools) -> Reconciled:
     Raises:
         CabferryError: A table, the container or the queue cannot be read at all.
     """
-    run = _Run(tools)
     found = Reconciled(at=clock.now())
+    _look_into_poison(tools.poison, found)
+    run = _Run(tools)
     with Pool(_AT_ONCE, thread_name_prefix="reconcile") as crew:
         for some in batched(tools.walk.failures(), _AT_ONCE, strict=False):
             for each in crew.map(run.look_after, some):
@@ -114,6 +121,12 @@ def reconcile(tools: ReconcileTools) -> Reconciled:
     tools.health.write_reconciled(found)
     _log.log(logging.WARNING if found.missing or found.poison or found.broken else logging.INFO, "%s", found)
     return found
+
+
+def _look_into_poison(poison: PoisonMessages, found: Reconciled) -> None:
+    """Take care of what no function has; what cannot be taken care of now comes back, and holds up nothing else."""
+    for error in poison.settle_all():
+        found += Reconciled(at=found.at, broken=1, error=redact(f"a message of the poison queue: {error}")[:2000])
 
 
 def raise_if_broken(found: Reconciled) -> None:
@@ -166,12 +179,13 @@ class _Run:
             found.lost = self._record_lost(failure, seen, cabs)
         pull = PullRow.of(row) if row else None
         found.failed_pulls = int(pull is not None and pull.state is PullState.FAILED)
-        if pull and _is_unfinished(row):
+        if pull and (_is_unfinished(row) or pull.asked_again):
             if self._has_no_message(pull):
-                self._tools.queue.send(PullMessage(failure, pull.window, pull.requested_by))
+                window = pull.window if _is_unfinished(row) else pull.asked_again[0]
+                self._tools.queue.send(PullMessage(failure, window, pull.requested_by))
                 found.messages_sent = 1
                 _log.warning("%s: %s without a message; one was sent", failure, pull.state)
-        elif self._should_be_pulled(pull, missing):
+        elif self._should_be_pulled(pull, missing, cabs):
             found.queued_again = int(self._ask_again(failure, row, pull, missing))
             found.failed_pulls -= found.failed_pulls and found.queued_again
         elif agree:
@@ -239,13 +253,14 @@ class _Run:
         return lost
 
     def _is_gone(self, row: CabRow) -> bool:
-        # What a pull has met says why it is not there. Where its expiry is unknown, the next pull may have it yet.
-        is_told = row.state is not CabState.LISTED and row.expires is None
-        return row.state in _COULD_BE_HAD and not is_told and _has_passed(self._deadline(row), _DAILY)
+        # What a pull has met says why it is not there. Before its expiry, the next pull may have it yet.
+        if row.state is CabState.LISTED:
+            return _has_passed(self._deadline(row), _DAILY)
+        return row.state in _COULD_BE_HAD and _has_passed(row.expires, _DAILY)
 
     def _lost(self, row: CabRow) -> CabRow:
         """Return the row of a cab that is gone; one of unknown expiry is still copied by a pull that meets it."""
-        if row.expires is None:
+        if row.expires is None or not _has_passed(row.expires):
             why = f"a report listed it, and no batch has named it by {self._deadline(row):%Y-%m-%d}"
             return row.became(CabState.UNAVAILABLE, why)
         why = f"it expired at {row.expires:%Y-%m-%d %H:%M:%S} UTC and was not copied before"
@@ -258,9 +273,9 @@ class _Run:
         return most > 0 and sum(row.is_held for row in cabs.values()) >= most
 
     def _deadline(self, row: CabRow) -> datetime:
-        """Return when Microsoft deletes a cab, or has deleted it for all that is known."""
+        """Return when Microsoft deletes a cab, or has deleted it for all that is known, or no batch reaches it."""
         if row.expires:
-            return row.expires
+            return min(row.expires, min(row.date, _LATEST) + _REPORTS_LOOK_BACK) if row.date else row.expires
         if row.date:
             return min(row.date, _LATEST) + _MICROSOFT_KEEPS
         return (row.settled_at or self._queue.at) + self._tools.settings.cab_lookback
@@ -276,16 +291,18 @@ class _Run:
             return written < self._queue.at
         return max(written, pull.next_try_at or _LONG_AGO) + _QUIET < self._queue.oldest
 
-    def _should_be_pulled(self, pull: PullRow | None, missing: list[CabRow]) -> bool:
+    def _should_be_pulled(self, pull: PullRow | None, missing: list[CabRow], cabs: Mapping[str, CabRow]) -> bool:
         """Tell whether a failure whose pull has ended, or that has none, should be pulled now."""
         if pull is None:
-            return bool(missing)
+            # A pull that copied a cab wrote down its dates. Its row is gone, and nobody knows how far it had come.
+            return bool(missing) or any(row.is_held and (row.date or row.expires) for row in cabs.values())
         if pull.state is PullState.FAILED and pull.last_error_kind is not ErrorKind.NEVER:
             is_young = not _has_passed(pull.queued_at, self._tools.settings.retention)
             return not self._circuit_is_open and (is_young or bool(missing))
         ended = pull.completed_at or pull.updated_at or _LONG_AGO
         listed_since = any(row.state is CabState.LISTED and (row.settled_at or ended) > ended for row in missing)
-        return listed_since or (bool(missing) and _has_passed(ended, _DAILY))
+        is_narrow = pull.window is None or self._window(pull, missing).start < pull.window.start
+        return listed_since or (bool(missing) and (is_narrow or _has_passed(ended, _DAILY)))
 
     def _ask_again(self, failure: Failure, row: Row | None, pull: PullRow | None, missing: list[CabRow]) -> bool:
         """Queue a failure; tell whether that was done, which somebody else may have made needless."""
@@ -294,7 +311,7 @@ class _Run:
         if failed and failed.window and by_a_person:
             window, asks = failed.window, failed.requested_by
         else:
-            window, asks = self._window(missing), "reconcile"
+            window, asks = self._window(pull, missing), "reconcile"
         if row is None:
             self._tools.requests.make([failure], window, asks)
         else:
@@ -307,10 +324,21 @@ class _Run:
         _log.warning("%s: asked for again, since %s", failure, why)
         return True
 
-    def _window(self, missing: Iterable[CabRow]) -> Window:
-        """Return the days that cover what is missing."""
+    def _window(self, pull: PullRow | None, missing: Iterable[CabRow]) -> Window:
+        """Return the days that cover what is missing, as far back as a batch is known to reach.
+
+        A report's row tells no date that is kept. Where a pull has ended since a cab was listed and has not met it, the
+        cab is older than that pull's days.
+        """
         window = default_window(self._tools.settings.cab_lookback)
-        return replace(window, start=min([window.start, *(row.date.date() for row in missing if row.date)]))
+        farthest = default_window(_REPORTS_LOOK_BACK).start
+        ended = (pull.completed_at if pull else None) or _LONG_AGO
+        dates = [
+            row.date.date() if row.date else farthest
+            for row in missing
+            if row.date or (row.state is CabState.LISTED and row.settled_at and row.settled_at <= ended)
+        ]
+        return replace(window, start=min([window.start, *(max(date, farthest) for date in dates)]))
 
     def _remove_old(self, failure: Failure, row: Row | None, pull: PullRow | None, seen: FailureSeen) -> int:
         """Remove rows that are older than every retention, against the versions that came past; return how many.

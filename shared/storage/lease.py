@@ -51,7 +51,7 @@ class RowLease:
         self._owner = row.text("owner")
         self._lock = threading.Lock()
         self._over = threading.Event()
-        self._lost = False
+        self._loss: CabferryError | None = None
         self._thread = thread(self._keep, f"lease {row.key}", daemon=True)
 
     @classmethod
@@ -105,7 +105,7 @@ class RowLease:
     @property
     def is_lost(self) -> bool:
         """Tell whether another owner may hold the row by now."""
-        return self._lost or self._expires <= clock.now()
+        return self._loss is not None or self._expires <= clock.now()
 
     def ensure(self) -> None:
         """Make sure that the row is still this owner's; costs a request only where the lease has run out unseen.
@@ -115,6 +115,7 @@ class RowLease:
 
         Raises:
             LeaseLost: Another owner holds the row.
+            AgainLater: Somebody deleted the row; the next try makes it again.
         """
         with self._lock:
             if self.is_lost:
@@ -154,8 +155,8 @@ class RowLease:
         return self._row.moment("leaseUntil") or _FREE
 
     def _merge(self, columns: Columns) -> None:
-        if self._lost:
-            raise LeaseLost(self._loss())
+        if self._loss:
+            raise self._loss
         changed = self._table.merge(self._row, columns)
         if changed is None:
             # Either another owner took the row, or an answer to a write of our own was lost on its way: to this one,
@@ -164,16 +165,17 @@ class RowLease:
             if seen is not None and seen.holds(columns):
                 self._row = seen
                 return
-            if seen is None or seen.text("owner") != self._owner:
-                self._lost = True
-                raise LeaseLost(self._loss())
+            name = f"{self._row.partition} {self._row.key}"
+            if seen is None:
+                self._loss = AgainLater(f"the row {name} was deleted while it was worked on")
+                raise self._loss
+            if seen.text("owner") != self._owner:
+                self._loss = LeaseLost(f"the lease on {name} was lost to another owner")
+                raise self._loss
             changed = self._table.merge(seen, columns)
         if changed is None:
             raise AgainLater(f"the row {self._row.partition} {self._row.key} kept changing")
         self._row = changed
-
-    def _loss(self) -> str:
-        return f"the lease on {self._row.partition} {self._row.key} was lost to another owner"
 
     def _keep(self) -> None:
         """Renew at a third of the lease, unless the work itself wrote in the meantime."""
@@ -186,8 +188,8 @@ class RowLease:
                     continue
                 try:
                     self._merge({"leaseUntil": clock.now() + self._duration})
-                except LeaseLost:
-                    return
                 except CabferryError as error:
+                    if self._loss:
+                        return
                     # The work meets the same trouble at its own next write, and raises it there.
                     _log.warning("%s; the lease is renewed again in %s", error, third)

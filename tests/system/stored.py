@@ -32,6 +32,7 @@ class Stored:
 
     def __init__(self, connection_string: str) -> None:
         self.pull_looks = 0
+        self._connection_string = connection_string
         self._open = ExitStack()
         blobs = BlobServiceClient.from_connection_string(connection_string, api_version=_API_VERSION)
         self._blobs = self._open.enter_context(blobs).get_container_client(CONTAINER)
@@ -144,6 +145,13 @@ class Stored:
         with suppress(ResourceExistsError):
             self._queues[queue].create_queue()
         self._queues[queue].send_message(text)
+
+    def send_raw(self, text: str, queue: str = QUEUE) -> None:
+        """Put a text into a queue as it is, without the base64."""
+        with suppress(ResourceExistsError):
+            self._queues[queue].create_queue()
+        with QueueClient.from_connection_string(self._connection_string, queue, api_version=_API_VERSION) as raw:
+            raw.send_message(text)
 
     def drop_messages(self) -> None:
         """Delete every message of the queue, as a person could by a slip."""

@@ -30,7 +30,7 @@ from tests.system.waiting import DEADLINE_SECONDS, wait_until
 
 # What a dead host held comes back after this. Two seconds are the least that the local host takes.
 SETTINGS = {"PULL_LEASE_SECONDS": "2", "LOCAL_MESSAGE_LEASE_SECONDS": "2"}
-# A message that was taken five times, and never done, goes to the poison queue (maxDequeueCount in host.json).
+# A message that was taken 50 times, and never done, goes to the poison queue (maxDequeueCount in host.json).
 KILLS = 4
 SEED = os.environ.get("KILLS_SEED") or ("4" if "CI" in os.environ else str(SystemRandom().randrange(1_000_000)))
 # A moment is looked for often, since what comes after it is what matters.

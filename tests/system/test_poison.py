@@ -1,15 +1,15 @@
 """Messages that no pull can be made of: each ends as Failed with its reason, or is kept with its reason."""
 
+import base64
 import json
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
 from local.simulator.catalogue import Failure
-from tests.system.app import ROOT, changed_copy
 from tests.system.playground import Playground
-from tests.system.stored import POISON
+from tests.system.stored import POISON, QUEUE
+from tests.system.waiting import wait_until
 
 SECRET = "sv=2025-05-05&sig=TOPSECRET%2Fsignature"  # looks like the query of a SAS
 
@@ -19,19 +19,11 @@ def message(failure: Failure, **fields: str) -> str:
     return json.dumps({"applicationId": failure.key.application_id, "failureHash": failure.key.failure_hash, **fields})
 
 
-@pytest.fixture
-def impatient_root(tmp_path: Path) -> Path:
-    """A copy of the app whose failed messages come back after a second instead of half a minute."""
-    queues = json.loads((ROOT / "host.json").read_text(encoding="utf-8"))["extensions"]["queues"]
-    assert queues["visibilityTimeout"] > "00:00:01", "a failed message would burn its tries within seconds"
-    return changed_copy(tmp_path / "app", visibilityTimeout="00:00:01")
-
-
-def test_bad_messages_end_as_failed_or_kept(playground: Playground, impatient_root: Path) -> None:
+def test_bad_messages_end_as_failed_or_kept(playground: Playground) -> None:
     """A message that fails for ever would hide behind the others; one that vanishes hides a failure's cabs."""
     bad_dates, half_a_window, good = (playground.simulator.builder.failure(1) for _ in range(3))
     playground.simulator.publish()
-    app = playground.start(root=impatient_root, may_raise=True)
+    app = playground.start()
     playground.stored.send("this is no JSON")
     playground.stored.send(json.dumps({"applicationId": bad_dates.key.application_id}))
     playground.stored.send(message(bad_dates, startDate="yesterday", endDate="today", url=f"https://host/cab?{SECRET}"))
@@ -43,7 +35,7 @@ def test_bad_messages_end_as_failed_or_kept(playground: Playground, impatient_ro
     assert "2026-01-01" in (pulls[1].last_error or "")
     app.wait_for_log("is kept in the table health", times=2)
     playground.wait_for_empty_queue()
-    playground.wait_for_empty_queue(POISON)
+    assert playground.stored.messages(POISON) == 0
     assert {row["RowKey"] for row in playground.stored.rows("pulls")} == {
         failure.key.failure_hash for failure in (bad_dates, half_a_window, good)
     }
@@ -52,36 +44,51 @@ def test_bad_messages_end_as_failed_or_kept(playground: Playground, impatient_ro
     assert all("no pull message" in row["reason"] and row["times"] == 1 for row in kept.values())
     assert "this is no JSON" in app.log
     assert "TOPSECRET" not in app.log + (pulls[0].last_error or "")
-    # Each was tried as often as host.json says, and what cannot be a pull never reached the Dev Center.
-    assert app.log.count("Executed 'Functions.pull_failure' (Failed") == 4 * 5
+    # No further try makes a message of it, and what cannot be a pull never reached the Dev Center.
+    assert app.log.count("Executed 'Functions.pull_failure' (Failed") == 0
     assert not playground.api_requests(bad_dates)
     playground.assert_copied_once(good)
 
 
+@pytest.mark.parametrize("queue", [QUEUE, POISON])
+def test_what_no_function_could_read_is_kept_with_its_reason(playground: Playground, queue: str) -> None:
+    """The host moves what it cannot decode to the poison queue, whose function cannot see it either."""
+    app = playground.start()
+    app.get("/api/pulls")
+    playground.stored.send_raw("pull, please!", queue)
+    playground.stored.send_raw(base64.b64encode(b"\xff\xfe\xff").decode(), queue)
+    app.wait_for_log("is kept in the table health", times=2)
+    playground.wait_for_empty_queue(queue)
+    assert app.post("/admin/functions/reconcile", {}).status_code == 202
+    wait_until(lambda: app.get("/api/health").json()["reconcile"], "the end of the reconcile")
+    assert app.get("/api/health").json()["reconcile"]["poison"] == 2
+    reasons = [row["reason"] for row in playground.stored.rows("health") if row["PartitionKey"] == "poison"]
+    assert sorted("not base64" in each or "not UTF-8" in each for each in reasons) == [True, True]
+
+
 def test_an_abandoned_pull_keeps_the_error_that_it_knows(playground: Playground) -> None:
     """The last error of the pull itself says more than that its message failed."""
-    known, unknown, done = (playground.simulator.builder.failure(1) for _ in range(3))
+    known, unknown, done, moved = (playground.simulator.builder.failure(1) for _ in range(4))
     playground.simulator.publish()
     app = playground.start()
     playground.pull(app, done)
-    playground.stored.add(
-        "pulls",
-        known.key,
-        {"state": "Queued", "lastError": "the disk of the worker was full", "startDate": "2026-01-01"},
-    )
-    for failure in (known, unknown, done):
+    known_row = {"state": "Queued", "lastError": "the disk of the worker was full", "startDate": "2026-01-01"}
+    playground.stored.add("pulls", known.key, known_row)
+    started = {"startedAt": datetime.now(UTC), "startDate": "2026-01-01", "endDate": "2026-01-01"}
+    playground.stored.add("pulls", moved.key, {**known_row, **started, "skip": 1, "seen": 1})
+    for failure in (known, unknown, done, moved):
         playground.stored.send(message(failure), POISON)
     playground.stored.send("not even JSON", POISON)
-    pulls = playground.ends(app, known, unknown, done)
+    app.wait_for_log("its message failed too often, but its pull did not; it goes on", times=3)
     playground.wait_for_empty_queue(POISON)
-    assert [pull.state for pull in pulls] == ["Failed", "Failed", "Completed"]
-    assert pulls[0].last_error == "the disk of the worker was full"
-    assert unknown.key.failure_hash in (pulls[1].last_error or "")
-    assert pulls[1].completed_at is not None
-    assert pulls[2].last_error is None
+    (pull,) = playground.ends(app, known)
+    assert (pull.state, pull.last_error) == ("Failed", "the disk of the worker was full")
+    # What moved, or was never begun, is no pull that failed; after half a minute it goes on.
+    assert playground.stored.messages() == 3
+    assert playground.stored.pull(moved.key)["state"] == "Queued"
     assert "not even JSON" in app.log
     kept = [row["text"] for row in playground.stored.rows("health") if row["PartitionKey"] == "poison"]
-    assert sorted(kept) == sorted(["not even JSON", message(done)]), "what no row can tell is kept itself"
+    assert kept == ["not even JSON"]
 
 
 def test_a_pull_whose_last_host_died_ends_as_failed_once_its_lease_is_over(playground: Playground) -> None:
@@ -107,8 +114,7 @@ def test_a_failed_message_is_pulled_again_when_it_is_asked_for(playground: Playg
     failure = playground.simulator.builder.failure(2)
     playground.simulator.publish()
     app = playground.start()
-    playground.stored.send(message(failure), POISON)
-    app.get("/api/pulls")
+    playground.stored.send(message(failure, startDate="soon"))
     assert playground.ends(app, failure)[0].state == "Failed"
     (pull,) = playground.pull(app, failure)
     assert (pull.state, pull.last_error, pull.cabs.copied) == ("Completed", None, 2)

@@ -108,6 +108,8 @@ def test_a_folder_imports_only_what_it_stands_on(folder: str, forbidden: tuple[s
 
 
 STANDING_ALONE = (
+    "shared.core.backoff",
+    "shared.core.clock",
     "shared.core.settings",
     "shared.core.errors",
     "shared.core.log_guard",

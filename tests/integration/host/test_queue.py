@@ -80,6 +80,23 @@ def test_a_text_that_is_not_base64_goes_to_the_poison_queue_as_it_is(
     assert host.events == []
 
 
+def test_bytes_that_are_no_utf8_fail_at_each_delivery_and_in_the_poison_queue_too(
+    start: StartHost, storage: StorageAccount, jobs: QueueClient
+) -> None:
+    """As watched on the real listener: no function ever sees them."""
+    host = start()
+    with QueueClient.from_connection_string(
+        storage.connection_string, jobs.queue_name, api_version="2025-05-05"
+    ) as raw:
+        raw.send_message(b64encode(b"\xff\xfe").decode())
+    wait_until(lambda: host.log.count("Executed 'Functions.job' (Failed)") == 2, "both deliveries, which fail")
+    wait_until(lambda: "Executed 'Functions.bury' (Failed)" in host.log, "its delivery from the poison queue")
+    wait_until(lambda: count(jobs) == 0, "an empty queue")
+    with poison_of(storage, jobs) as poison:
+        assert count(poison) == 1
+    assert host.events == []
+
+
 def test_a_plain_text_is_taken_where_host_json_says_none(
     start: StartHost, storage: StorageAccount, jobs: QueueClient, app: Path
 ) -> None:

@@ -18,6 +18,7 @@ from shared.progress.messages import PullMessage
 from shared.progress.pulls import PullState
 from shared.progress.queue import PullQueue
 from shared.pull.run import pull_failure
+from shared.reconcile.poison import PoisonMessages
 from shared.reports.check import check_reports
 
 from .app import failure_of
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
     from .app import App
     from .mishaps import Mishap, Wires
 
-# After so many dequeues the Functions host moves a message to the poison queue (host.json's maxDequeueCount).
+# After so many dequeues the Functions host moves a message to the poison queue. It is 50 in host.json, and few here, so
+# that a game comes to it.
 _MOST_DEQUEUES = 5
 
 
@@ -98,7 +100,9 @@ class Host:
             api_version="2025-05-05",
             message_encode_policy=TextBase64EncodePolicy(),
         )
-        self.tools: PullTools = replace(app.services.pull_tools, queue=ImpatientQueue(sender))
+        queue, services = ImpatientQueue(sender), app.services
+        self.tools: PullTools = replace(services.pull_tools, queue=queue)
+        self.poison = PoisonMessages(services.pulls, services.health, queue, queue)
 
 
 class ImpatientQueue(PullQueue):
@@ -218,7 +222,7 @@ class PullWorld:
         listed, missing = frozenset(watched.cabs), frozenset(watched.missing)
         if (message.dequeue_count or 0) > _MOST_DEQUEUES:
             self.end_lease(watched)
-            self.app.services.pulls.fail(pull.failure, "its message failed too often")
+            host.poison.settle(pull.encode().encode())
             self.app.queue.delete_message(message)
             return "poison"
         again = pull.unversioned()

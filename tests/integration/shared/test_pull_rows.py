@@ -28,8 +28,10 @@ def failures(count: int, application_id: str = "1") -> list[Failure]:
     return [Failure(application_id, f"hash-{number:03}") for number in range(count)]
 
 
-def asked_for(failure: Failure, window: Window | None = WINDOW, row_version: str = "") -> PullMessage:
-    return PullMessage(failure, window, "a test", row_version)
+def asked_for(
+    failure: Failure, window: Window | None = WINDOW, row_version: str = "", *, resumes: bool = False
+) -> PullMessage:
+    return PullMessage(failure, window, "a test", row_version, resumes)
 
 
 def taken(pulls: PullRows, failure: Failure, window: Window = WINDOW, *, window_is_asked: bool = True) -> RowLease:
@@ -69,6 +71,64 @@ def test_a_pull_that_runs_stays_as_it_is(pulls: PullRows) -> None:
     assert [row and row.requested_by for row in rows] == ["second", "first", "second"]
     running.write({"skip": 100})
     assert not running.is_lost
+
+
+def test_a_running_pull_that_is_asked_for_again_and_again_is_owed_one_message(pulls: PullRows) -> None:
+    """Each further message would page the whole batch once more."""
+    asked = failures(2)
+    pulls.queue(asked, WINDOW, "first")
+    running = taken(pulls, asked[1])
+    assert pulls.queue(asked, WINDOW, "again").keys() == {*asked}
+    running.write({"skip": 100})
+    assert [pulls.queue([asked[1]], WINDOW, "again") for _ in range(5)] == [{}] * 5
+    assert pulls.queue([asked[1]], OTHER, "other days") == {asked[1]: ""}
+    assert pulls.queue([asked[1]], OTHER, "other days") == {}
+    running.release({"state": "Completed", "copied": 7})
+    before = pulls.get(asked[1])
+    assert before is not None
+    assert before.asked_again == (WINDOW, OTHER)
+    # The further run is the same pull, paged once more: what it brought before is still its own.
+    lease = pulls.take(asked_for(asked[1]), WINDOW)
+    assert isinstance(lease, RowLease)
+    row = pulls.get(asked[1])
+    assert row is not None
+    assert (row.state, row.skip, row.started_at, row.asked_again) == (PullState.RUNNING, 0, before.started_at, (OTHER,))
+    lease.release({"state": "Completed"})
+    assert pulls.queue([asked[1]], WINDOW, "anew")[asked[1]], "nothing runs: it starts anew, with a message"
+
+
+def test_a_message_that_goes_on_makes_the_run_that_is_owed(pulls: PullRows) -> None:
+    """Two messages change places: the one that was to go on must not be passed over as done while a run is owed."""
+    (failure,) = failures(1)
+    pulls.queue([failure], WINDOW, "first")
+    lease = taken(pulls, failure)
+    pulls.queue([failure], WINDOW, "again")
+    lease.release({"state": "Queued"})
+    version = lease.row.etag
+    other = pulls.take(asked_for(failure), WINDOW)
+    assert isinstance(other, RowLease)
+    other.release({"state": "Completed"})
+    late = pulls.take(asked_for(failure, row_version=version, resumes=True), WINDOW)
+    assert isinstance(late, RowLease)
+    late.release({"state": "Completed"})
+    assert pulls.take(asked_for(failure, row_version=version, resumes=True), WINDOW) is None
+
+
+def test_a_note_whose_message_could_not_be_sent_is_taken_back(pulls: PullRows) -> None:
+    (failure,) = failures(1)
+    taken(pulls, failure)
+    pulls.queue([failure], WINDOW, "again")
+    pulls.take_back_note(failure, WINDOW)
+    assert pulls.queue([failure], WINDOW, "again") == {failure: ""}
+
+
+@pytest.mark.parametrize("text", ["x", "2026-01-01", "2026-02-01/2026-01-01", "2026-01-01/soon /"])
+def test_a_note_that_somebody_wrote_by_hand_is_passed_over(pulls: PullRows, text: str) -> None:
+    (failure,) = failures(1)
+    taken(pulls, failure).write({"askedAgain": text})
+    row = pulls.get(failure)
+    assert row is not None
+    assert row.asked_again == ()
 
 
 def test_a_pull_that_has_ended_starts_anew(pulls: PullRows) -> None:

@@ -1,5 +1,6 @@
 """A queue message must mean the same to who sends and who receives it, and a broken one must say how it is broken."""
 
+import base64
 import json
 from datetime import date
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from shared.core.errors import BadInput
 from shared.core.failure import Failure, Window
-from shared.progress.messages import PullMessage, failure_named_in
+from shared.progress.messages import PullMessage, failure_named_in, unwrapped
 
 FAILURE = Failure("13984104677400476", "1fd83f6d-9fe0-96ec-2c47-ef08b65ccbed")
 NAMED = {"applicationId": FAILURE.application_id, "failureHash": FAILURE.failure_hash}
@@ -74,6 +75,37 @@ def test_any_bytes_are_a_message_or_refused(text: bytes) -> None:
         PullMessage.decode(text)
     except BadInput:
         assert failure_named_in(text) is None or b"ate" in text
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        base64.b64encode(json.dumps(NAMED).encode()),
+        base64.encodebytes(json.dumps({**NAMED, "requestedBy": "x" * 80}).encode()),
+        json.dumps(NAMED).encode(),
+        b" \r\n" + json.dumps(NAMED, indent=1).encode(),
+    ],
+    ids=["base64", "base64 with line breaks", "JSON", "JSON with spaces"],
+)
+def test_a_text_of_the_queue_is_read(raw: bytes) -> None:
+    """What a person sends with a storage explorer may lack the base64; nobody would be told for days."""
+    assert PullMessage.decode(unwrapped(raw)).failure == FAILURE
+
+
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [
+        (b"pull!", "not base64"),
+        ("zieh!".encode("utf-16"), "not base64"),
+        (b"cHVsbA=", "not base64"),
+        (base64.b64encode(b"\xff\xfe\x00pull"), "not UTF-8"),
+        (base64.b64encode(b"pull"), "no pull message"),
+        (b"", "no pull message"),
+    ],
+)
+def test_a_text_that_is_none_says_why(raw: bytes, why: str) -> None:
+    with pytest.raises(BadInput, match=why):
+        PullMessage.decode(unwrapped(raw))
 
 
 VALUES = (
