@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 from shared.storage.wire import StorageWire, WireRequest
 
 if TYPE_CHECKING:
-    from shared.cabs.container import CabLabels
+    from shared.cabs.labels import CabLabels
 
 
 class DirectCopy:
@@ -25,13 +25,14 @@ class DirectCopy:
     def __init__(self, wire: StorageWire, container: str) -> None:
         self._wire, self._path = wire, f"{wire.base_path}/{container}/"
 
-    def copy(self, blob_name: str, source_url: str, labels: CabLabels) -> None:
+    def copy(self, blob_name: str, source_url: str, labels: CabLabels, instead_of: str = "") -> None:
         """Copy one blob, unless there is one of that name.
 
         Args:
             blob_name: Where it goes.
             source_url: What is copied, with its SAS, byte for byte.
             labels: What the new blob carries.
+            instead_of: The etag of the one blob that may be replaced; empty for none.
 
         Raises:
             RefusedError: The service refused; among the reasons, that the blob exists.
@@ -41,7 +42,7 @@ class DirectCopy:
         headers = {
             "x-ms-copy-source": source_url,
             "x-ms-requires-sync": "true",
-            "If-None-Match": "*",
+            **({"If-Match": instead_of} if instead_of else {"If-None-Match": "*"}),
             **{f"x-ms-meta-{name}": value for name, value in labels.metadata.items()},
             **tags,
         }

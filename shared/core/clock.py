@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 # An answer travels for seconds, and two clocks that are set by the network differ by less.
 _APART = timedelta(minutes=5)
 # Table Storage knows no earlier time; .NET writes the year 1 for one that was never set.
-_FIRST_MOMENT, _LAST_MOMENT = datetime(1601, 1, 1, tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+FIRST_MOMENT, _LAST_MOMENT = datetime(1601, 1, 1, tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _AMERICAN = re.compile(
     r"([0-9]{1,2})/([0-9]{1,2})/([0-9]{4})"
     r"(?:,?\s+([0-9]{1,2}):([0-9]{2})(?::([0-9]{2})(?:\.[0-9]+)?)?(?:\s*(?P<half>[AaPp])[Mm])?)?"
@@ -98,7 +98,7 @@ def true_now() -> datetime:
 
 
 @contextmanager
-def using(clock: Clock) -> Iterator[None]:
+def using[C: Clock](clock: C) -> Iterator[C]:
     """Let the whole process ask another clock while this lasts.
 
     Args:
@@ -107,7 +107,7 @@ def using(clock: Clock) -> Iterator[None]:
     global _clock  # noqa: PLW0603 - one clock for the process, as the machine's is
     before, _clock = _clock, clock
     try:
-        yield
+        yield clock
     finally:
         _clock = before
 
@@ -127,7 +127,7 @@ def moment_of(text: str) -> datetime | None:
         moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except OverflowError:  # .NET's last moment, which stands for "never", told in a zone of its own
         return _LAST_MOMENT if moment.year == _LAST_MOMENT.year else None
-    return moment if moment >= _FIRST_MOMENT else None
+    return moment if moment >= FIRST_MOMENT else None
 
 
 def _american(text: str) -> datetime | None:

@@ -29,7 +29,6 @@ _NO_ID = {"-", "--", "null", "(null)", "none", "nil", "undefined", "n/a", "#n/a"
 _NO_GUID = "00000000-0000-0000-0000-000000000000"
 # Byte order marks and zero-width characters, which nobody sees and files carry along.
 _BLANK = " \t\r\n\0\xa0\u200b\u200c\u200d\u2060\ufeff"
-_EXTENSION = re.compile(r"(?:\.[0-9A-Za-z]{1,16}){1,4}")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -141,19 +140,6 @@ def checked_cab_id(text: str) -> str:
         BadInput: It is missing, a placeholder or not an id.
     """
     return _check("cabIdHash", HASH, normal_id(text))
-
-
-def blob_name(failure: Failure, cab_id_hash: str, source_path: str) -> str:
-    """Return where a cab stands in the container: prefix, cabIdHash and the source's extension.
-
-    Args:
-        failure: The cab's failure.
-        cab_id_hash: The cab's identity, checked.
-        source_path: The path of the cabUrl; `.ext.zip` in the sample, and undocumented, so it is kept as it is.
-    """
-    name = source_path.rsplit("/", 1)[-1]
-    extension = name.removeprefix(cab_id_hash) if name.startswith(cab_id_hash) else name[name.find(".") :]
-    return failure.prefix + cab_id_hash + (extension if _EXTENSION.fullmatch(extension) else "")
 
 
 def _bare(text: str) -> str:

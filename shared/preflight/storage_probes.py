@@ -13,8 +13,8 @@ from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsE
 from azure.data.tables import UpdateMode
 from azure.storage.blob import BlobSasPermissions, generate_blob_sas
 
-from shared.cabs.container import CabLabels
 from shared.cabs.direct_copy import DirectCopy
+from shared.cabs.labels import CabLabels
 from shared.core.errors import AgainLater, NeedsPerson
 from shared.core.redaction import excerpt
 from shared.core.refusals import Meaning, Refusal, Where

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from shared.cabs.copy import Copied
+from shared.cabs.creation import Copied
 from shared.devcenter.batch import BatchCab, BatchPage
 
 if TYPE_CHECKING:

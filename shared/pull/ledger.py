@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING
 
 from shared.core import clock
 from shared.core.clock import moment_of
-from shared.core.errors import BadInput
-from shared.core.failure import checked_cab_id
 from shared.progress.cabs import NO_FACTS, CabRow, CabState
 from shared.progress.pulls import CabCounts
 from shared.storage.table_writes import TRANSACTION_ROWS
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from shared.cabs.container import StoredCab
-    from shared.cabs.copy import Copied
+    from shared.cabs.creation import Copied
     from shared.core.failure import Failure
     from shared.devcenter.batch import BatchCab
     from shared.progress.cabs import CabFacts, CabRows
@@ -133,8 +131,7 @@ class CabLedger:
 
     def record_copied(self, cab: BatchCab, blob_name: str, copied: Copied) -> None:
         """Record that a cab is in the container."""
-        error = f"index tags refused: {copied.tags_refused}" if copied.tags_refused else ""
-        row = CabRow(CabState.COPIED, blob_name, copied.length, copied.md5, error=error)
+        row = CabRow(CabState.COPIED, blob_name, copied.length, copied.md5, error=copied.note)
         self._settle(cab.cab_id_hash, _dated(row, cab))
 
     def record_missed(self, cab: BatchCab, state: CabState, error: str) -> None:
@@ -168,15 +165,19 @@ class CabLedger:
             retention: The age at which its lifecycle rule removes a blob.
 
         Returns:
-            One sentence for each cab that is missing.
+            One sentence for each cab that is missing, or has a page or nothing in its place.
         """
         expected = {row.blob_name: cab for cab, row in self._cabs.items() if row.state is CabState.COPIED}
-        for blob in stored:
-            if cab := expected.pop(blob.name, None):
-                self._compare(cab, self._cabs[cab], blob)
-            else:
-                self._adopt(blob)
         missing: list[str] = []
+        for blob in stored:
+            cab = expected.pop(blob.name, None)
+            if cab and blob.why_no_cab:
+                missing.append(f"{blob.name} {blob.why_no_cab}, which is no cab")
+                self._settle(cab, self._cabs[cab].became(CabState.LISTED, missing[-1]))
+            elif cab:
+                self._compare(cab, self._cabs[cab], blob)
+            elif not blob.why_no_cab:
+                self._adopt(blob)
         for name, cab in expected.items():
             row = self._cabs[cab]
             retired = (row.settled_at or self._started_at) + retention <= clock.now()
@@ -240,9 +241,7 @@ class CabLedger:
             self._settle(cab, row.became(CabState.FAILED, error))
 
     def _adopt(self, blob: StoredCab) -> None:
-        try:
-            cab = checked_cab_id(blob.name.removeprefix(self._failure.prefix).split(".", 1)[0])
-        except BadInput:
+        if not (cab := blob.cab_id_hash):
             return
         known = self._cabs.get(cab)
         if known is None or known.state in _NOT_THERE:

@@ -27,7 +27,8 @@ from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from shared.cabs.container import labels
+from shared.cabs.identity import blob_name
+from shared.cabs.labels import labels
 from shared.core import clock, stopping
 from shared.core.backoff import growing_wait, spread
 from shared.core.errors import (
@@ -42,7 +43,7 @@ from shared.core.errors import (
     NeedsPerson,
     Never,
 )
-from shared.core.failure import blob_name, default_window
+from shared.core.failure import default_window
 from shared.core.redaction import redact
 from shared.core.threads import Pool
 from shared.devcenter.batch import CabBatch, EarlyPage
@@ -60,7 +61,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
     from shared.cabs.container import CabContainer
-    from shared.cabs.copy import CabCopy, Copied
+    from shared.cabs.copy import CabCopy
+    from shared.cabs.creation import Copied
     from shared.core.settings import Settings
     from shared.devcenter.batch import BatchCab, BatchPage
     from shared.devcenter.client import DevCenter

@@ -6,14 +6,17 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
 
 import urllib3
 from azure.storage.blob import BlobSasPermissions, BlobServiceClient, ContentSettings, generate_blob_sas
 
 from local.azurite.server import Azurite
-from shared.cabs.container import CabContainer, CabLabels
+from shared.cabs.container import CabContainer
 from shared.cabs.copy import BLOCK_BYTES, DIRECT_BYTES, CabCopy
 from shared.cabs.direct_copy import DirectCopy
+from shared.cabs.labels import CabLabels
+from shared.core import clock
 from shared.storage.wire import SharedKey, StorageWire
 from shared.web.untrusted_source import UntrustedSource
 from tests.support.azurite import SOURCES, StorageAccount
@@ -23,10 +26,27 @@ API_VERSION = "2025-05-05"
 CONTAINER = "failure-cabs"
 NAME = "13984104677400476/1fd83f6d/fb57b37b.ext.zip"
 LABELS = CabLabels(
-    {"drivername": "contos%C3%B6.sys", "cabdate": "2017-04-07 13:53:43", "source": "a.b/c/d"},
+    {
+        "applicationId": "13984104677400476",
+        "failureHash": "1fd83f6d",
+        "cabIdHash": "fb57b37b",
+        "drivername": "contos%C3%B6.sys",
+        "cabdate": "2017-04-07 13:53:43",
+        "source": "a.b/c/d",
+    },
     {"driverVersion": "7.6.1637.7", "date": "2017-04-07 13:53:43", "applicationId": "13984104677400476"},
 )
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
+
+
+class Later(clock.Clock):
+    """A clock that a test sets forward."""
+
+    seconds = 0.0
+
+    def monotonic(self) -> float:
+        """Return the machine's seconds and those that were added."""
+        return super().monotonic() + self.seconds
 
 
 class Destination:
@@ -71,9 +91,11 @@ class Destination:
         return [blob.name for blob in self.container.list_blobs()]
 
     def labels(self, name: str = NAME) -> tuple[dict[str, str], dict[str, str]]:
-        """Return a blob's metadata and tags."""
+        """Return a blob's metadata, its names spelled as LABELS spells them (a proxy may have), and its tags."""
         blob = self.container.get_blob_client(name)
-        return blob.get_blob_properties().metadata, blob.get_blob_tags()
+        spelled = {each.lower(): each for each in LABELS.metadata}
+        metadata = blob.get_blob_properties().metadata
+        return {spelled.get(each.lower(), each): value for each, value in metadata.items()}, blob.get_blob_tags()
 
     def md5(self, name: str = NAME) -> str:
         """Return a blob's Content-MD5 as hexadecimal digits; empty where it has none."""
@@ -81,9 +103,11 @@ class Destination:
             self.container.get_blob_client(name).get_blob_properties().content_settings.content_md5 or b""
         ).hex()
 
-    def put(self, content: bytes, name: str = NAME) -> None:
-        """Put a blob there beforehand."""
-        self.container.upload_blob(name, content)
+    def put(self, content: bytes, name: str = NAME, *, content_type: str = "", is_ours: bool = True) -> None:
+        """Put a blob there beforehand, with metadata that says that it is the cab, or without any."""
+        settings = ContentSettings(content_type=content_type or None)
+        metadata = LABELS.metadata if is_ours else None
+        self.container.upload_blob(name, content, content_settings=settings, metadata=metadata)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +136,25 @@ class SourceAccount:
         service = BlobServiceClient.from_connection_string(azurite.connection_string(self._name))
         self._container = service.create_container(f"kernel-{uuid.uuid4()}")
 
-    def put(self, content: bytes, *, told_md5: bool = True, ends_in: timedelta = timedelta(hours=1)) -> Source:
+    def put(
+        self,
+        content: bytes,
+        *,
+        told_md5: bool = True,
+        ends_in: timedelta = timedelta(hours=1),
+        begins_in: timedelta | None = None,
+        name: str = "",
+    ) -> Source:
         """Hold a cab, and return it with a SAS.
 
         Args:
             content: Its bytes.
             told_md5: Whether it has a Content-MD5.
             ends_in: When the SAS ends.
+            begins_in: When it begins; None where it does not say.
+            name: The blob's; empty for one of its own.
         """
-        name = f"{uuid.uuid4()}.ext.zip"
+        name = name or f"{uuid.uuid4()}.ext.zip"
         md5 = hashlib.md5(content, usedforsecurity=False).digest() if told_md5 else None
         self._container.upload_blob(name, content, content_settings=ContentSettings(content_md5=bytearray(md5 or b"")))
         sas = generate_blob_sas(
@@ -129,9 +163,10 @@ class SourceAccount:
             name,
             account_key=self._key,
             permission=BlobSasPermissions(read=True),
+            start=None if begins_in is None else datetime.now(UTC) + begins_in,
             expiry=datetime.now(UTC) + ends_in,
         )
-        return Source(f"{self._container.url}/{name}?{sas.replace('/', '%2F')}", content)
+        return Source(f"{self._container.url}/{quote(name)}?{sas.replace('/', '%2F')}", content)
 
     def remove(self, source: Source) -> None:
         """Delete a cab, as Microsoft does when it has expired."""
@@ -169,6 +204,11 @@ def refusal(status: int, code: str) -> Answer:
 def is_direct_copy(seen: Seen) -> bool:
     """Tell Copy Blob From URL from every other request."""
     return seen.method == "PUT" and "x-ms-copy-source" in seen.headers and "comp" not in seen.query
+
+
+def seen_as(form: str) -> dict[str, str]:
+    """Return a blob's metadata when the function has seen its first bytes."""
+    return {**LABELS.metadata, "content": form}
 
 
 def outside(content: bytes, *, md5: bytes | None = None, sent: int | None = None) -> Answer:

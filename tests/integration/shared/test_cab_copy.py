@@ -1,16 +1,36 @@
 """A cab is copied by the cheapest way that works, appears whole or not at all, and replaces nothing."""
 
-from datetime import timedelta
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from email.utils import formatdate
+from typing import TYPE_CHECKING
 
 import pytest
 
-from local.azurite.server import Azurite
-from shared.cabs.copy import CabCopy, Copied
-from shared.core.errors import BadInput, CabUnavailable, FreshUrl, NeedsPerson, Never
-from tests.support.azurite import StorageAccount
+from shared.cabs.creation import Copied
+from shared.cabs.direct_copy import DirectCopy
+from shared.core import clock, stopping
+from shared.core.errors import AgainLater, BadInput, CabUnavailable, FreshUrl, NeedsPerson, Never
 from tests.support.loopback import Answer, LoopbackServer, Seen, in_turn
 
-from .copying import LABELS, NAME, Destination, SourceAccount, is_direct_copy, outside, passing_to, refusal
+from .copying import (
+    LABELS,
+    NAME,
+    Destination,
+    Later,
+    SourceAccount,
+    is_direct_copy,
+    outside,
+    passing_to,
+    refusal,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from local.azurite.server import Azurite
+    from tests.support.azurite import StorageAccount
 
 CAB = b"PK\x03\x04" + bytes(range(256)) * 20
 OTHER = b"MSCF another cab"
@@ -36,7 +56,7 @@ def test_one_request_copies_a_cab_with_all_that_it_carries(
 ) -> None:
     source = sources.put(CAB)
     copies, before = destination.copies(), len(azurite.requests(storage.name))
-    assert copies.copy(source.url, NAME, LABELS).tags_refused == ""
+    assert copies.copy(source.url, NAME, LABELS).note == ""
     assert len(azurite.requests(storage.name)) == before + 1
     assert destination.content() == CAB
     assert destination.labels() == (LABELS.metadata, LABELS.tags)
@@ -59,7 +79,7 @@ def test_a_large_cab_is_copied_in_blocks(destination: Destination, sources: Sour
     assert destination.labels() == (LABELS.metadata, LABELS.tags)
     assert destination.md5() == source.md5
     kinds = [each.query.get("comp", "") for each in proxy.seen]
-    assert kinds == ["", *["block"] * 6, "blocklist"], "no byte passes through the function"
+    assert kinds == ["", "blocklist", *["block"] * 6, "blocklist"], "no byte passes through the function"
     assert not any(each.body for each in proxy.seen if each.query.get("comp") == "block")
 
 
@@ -89,9 +109,9 @@ def test_a_cab_that_is_there_is_found_and_not_written_again(
     destination: Destination, sources: SourceAccount, way: str
 ) -> None:
     """A retry after a lost answer finds what the first try made."""
-    source, again = sources.put(CAB), sources.put(CAB[::-1])
+    source, again = sources.put(CAB), sources.put(CAB)
     with (
-        LoopbackServer(in_turn(outside(CAB[::-1]))) as streamed,
+        LoopbackServer(in_turn(outside(CAB))) as streamed,
         LoopbackServer(passing_to(destination.endpoint, too_large if way == "in blocks" else lambda _: None)) as proxy,
     ):
         copies = destination.copies(proxy.url, direct_bytes=1_000 if way == "in blocks" else 10**9)
@@ -115,11 +135,61 @@ def test_a_cab_that_is_there_is_found_though_its_source_is_gone(
         assert destination.copies(proxy.url).copy(source.url, NAME, LABELS).length == len(CAB)
 
 
-def test_another_blob_of_the_name_is_told_and_stays(destination: Destination, sources: SourceAccount) -> None:
-    destination.put(OTHER)
+@pytest.mark.parametrize("is_ours", [True, False])
+def test_another_blob_of_the_name_is_told_and_stays(
+    destination: Destination, sources: SourceAccount, is_ours: bool
+) -> None:
+    destination.put(OTHER, is_ours=is_ours)
     with pytest.raises(Never, match=f"{len(OTHER)} bytes, its source has {len(CAB)}"):
         destination.copies().copy(sources.put(CAB).url, NAME, LABELS)
     assert destination.content() == OTHER
+
+
+@pytest.mark.parametrize("is_ours", [True, False])
+@pytest.mark.parametrize("told_md5", [True, False])
+def test_a_blob_of_the_same_length_is_not_taken_for_the_cab(
+    destination: Destination, is_ours: bool, told_md5: bool
+) -> None:
+    """Other bytes are told by their MD5; where a side has none, only what the app itself has labelled is the cab."""
+    destination.put(CAB[::-1], is_ours=is_ours)
+    why = "has another MD5" if told_md5 else "does not say that it is this cab"
+    with LoopbackServer(in_turn(outside(CAB, md5=None if told_md5 else b""))) as source:
+        if is_ours and not told_md5:
+            assert destination.copies().copy(f"{source.url}/c/b.zip", NAME, LABELS).length == len(CAB)
+        else:
+            with pytest.raises(Never, match=why):
+                destination.copies().copy(f"{source.url}/c/b.zip", NAME, LABELS)
+    assert destination.content() == CAB[::-1]
+
+
+def test_the_same_bytes_of_somebody_else_are_the_cab(destination: Destination, sources: SourceAccount) -> None:
+    destination.put(CAB, is_ours=False)
+    assert destination.copies().copy(sources.put(CAB).url, NAME, LABELS).length == len(CAB)
+
+
+@pytest.mark.parametrize(
+    ("content", "content_type"), [(b"", ""), (b"<html>Sign in</html>", "text/html; charset=utf-8")]
+)
+def test_a_blob_that_the_app_made_of_a_page_is_replaced(
+    destination: Destination, sources: SourceAccount, content: bytes, content_type: str
+) -> None:
+    """Storage copies whatever a source answers 200 with: the cab must not be taken for held ever after."""
+    destination.put(content, content_type=content_type)
+    destination.copies().copy(sources.put(CAB).url, NAME, LABELS)
+    assert destination.content() == CAB
+
+
+def test_a_page_is_not_replaced_by_another_nor_is_what_is_not_ours(
+    destination: Destination, sources: SourceAccount
+) -> None:
+    destination.put(b"<html>", content_type="text/html")
+    page = Answer(b"<html>Sign in</html>", headers={"Content-Type": "text/html"})
+    with LoopbackServer(in_turn(page)) as source, pytest.raises(AgainLater, match="page of HTML"):
+        destination.copies().copy(f"{source.url}/c/b.zip", NAME, LABELS)
+    assert destination.content() == b"<html>"
+    destination.put(b"<p>", f"{NAME}2", content_type="text/html", is_ours=False)
+    with pytest.raises(Never, match="3 bytes"):
+        destination.copies().copy(sources.put(CAB).url, f"{NAME}2", LABELS)
 
 
 def test_a_sas_that_has_ended_costs_no_request(
@@ -127,9 +197,92 @@ def test_a_sas_that_has_ended_costs_no_request(
 ) -> None:
     source, copies = sources.put(CAB, ends_in=timedelta(seconds=-5)), destination.copies()
     before = len(azurite.requests())
-    with pytest.raises(FreshUrl, match="expired"):
-        copies.copy(source.url, NAME, LABELS)
+    with clock.using(clock.Clock()):
+        clock.compare(formatdate(usegmt=True))
+        with pytest.raises(FreshUrl, match="expired"):
+            copies.copy(source.url, NAME, LABELS)
     assert len(azurite.requests()) == before
+
+
+class Ahead(clock.Clock):
+    """The clock of a machine on which it is a month later."""
+
+    def now(self) -> datetime:
+        """Return the time in a month."""
+        return super().now() + timedelta(days=31)
+
+
+@pytest.mark.parametrize("is_told", [True, False], ids=["the Dev Center told the time", "nobody did"])
+def test_a_sas_does_not_end_by_a_clock_that_is_wrong(
+    destination: Destination, sources: SourceAccount, is_told: bool
+) -> None:
+    """On a machine whose clock is ahead, every cab would be given up."""
+    with clock.using(Ahead()):
+        if is_told:
+            clock.compare(formatdate(usegmt=True))
+        destination.copies().copy(sources.put(CAB).url, NAME, LABELS)
+    assert destination.content() == CAB
+
+
+def test_a_sas_that_begins_in_some_seconds_is_waited_for(
+    destination: Destination, sources: SourceAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+
+    def no_wait(seconds: float) -> bool:
+        waits.append(seconds)
+        return False
+
+    monkeypatch.setattr(stopping, "wait", no_wait)
+    source = sources.put(CAB, begins_in=timedelta(seconds=20))
+    with pytest.raises(FreshUrl):  # since nobody waited
+        destination.copies().copy(source.url, NAME, LABELS)
+    assert 18 < waits[0] <= 20
+    for begins_in, until in ((timedelta(minutes=5), None), (timedelta(seconds=20), clock.monotonic() + 5)):
+        source = sources.put(CAB, begins_in=begins_in)
+        with pytest.raises(AgainLater, match="is good from") as caught:
+            destination.copies().copy(source.url, NAME, LABELS, until)
+        assert caught.value.wait is not None
+        assert timedelta() < begins_in - caught.value.wait < timedelta(seconds=2)
+    assert len(waits) == 1
+    source = sources.put(CAB, begins_in=timedelta(seconds=-20))
+    destination.copies().copy(source.url, NAME, LABELS)
+    assert len(waits) == 1
+
+
+def test_a_url_with_a_raw_space_is_copied(destination: Destination, sources: SourceAccount) -> None:
+    source = sources.put(CAB, name="a cab \u00e9.ext.zip")
+    raw = source.url.replace("%20", " ").replace("%C3%A9", "\u00e9")
+    assert raw != source.url
+    destination.copies().copy(raw, NAME, LABELS)
+    assert destination.content() == CAB
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        Answer(status=302, headers={"Location": "http://["}),
+        Answer(status=503, headers={"Retry-After": "Sat, 21 Nov 99999999999 12:00:30 GMT"}),
+        Answer(headers={"Content-Length": "9" * 5_000}),
+        Answer(headers={"Content-MD5": "\xff"}),
+    ],
+)
+def test_an_odd_header_is_one_cabs_own_trouble(destination: Destination, odd: Answer) -> None:
+    """An error of Python's own ended the pull, and 700 good cabs beside it were never copied."""
+    with LoopbackServer(in_turn(odd)) as source, pytest.raises(AgainLater):
+        destination.copies().copy(f"{source.url}/c/b.zip", NAME, LABELS)
+
+
+def test_what_nobody_foresaw_is_one_cabs_own_failure(
+    destination: Destination, sources: SourceAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("no such thing as https://a.b/c?sig=QZXJ")
+
+    monkeypatch.setattr(DirectCopy, "copy", broken)
+    with pytest.raises(Never, match="nobody foresaw: ValueError") as caught:
+        destination.copies().copy(sources.put(CAB).url, NAME, LABELS)
+    assert "QZXJ" not in str(caught.value)
 
 
 def test_a_sas_that_the_source_refuses_asks_for_a_fresh_url(destination: Destination, sources: SourceAccount) -> None:
@@ -158,20 +311,40 @@ def refuses_tags(seen: Seen) -> Answer | None:
     return refusal(403, "AuthorizationPermissionMismatch") if "x-ms-tags" in seen.headers else None
 
 
+def knows_no_tags(seen: Seen) -> Answer | None:
+    """Refuse as Azure does where an account of this kind has no index tags."""
+    return refusal(409, "BlobTagsNotSupportedForAccountType") if "x-ms-tags" in seen.headers else None
+
+
 def tagged(seen: list[Seen]) -> int:
     return len([each for each in seen if "x-ms-tags" in each.headers])
 
 
-def test_a_cab_is_copied_where_its_tags_are_refused(destination: Destination, sources: SourceAccount) -> None:
-    with LoopbackServer(passing_to(destination.endpoint, refuses_tags)) as proxy:
+@pytest.mark.parametrize(("refuses", "refused"), [(refuses_tags, 3), (knows_no_tags, 1)])
+def test_a_cab_is_copied_where_its_tags_are_refused(
+    destination: Destination, sources: SourceAccount, refuses: Callable[[Seen], Answer | None], refused: int
+) -> None:
+    """An account without tags tells so once a process; a role may be given at any time, and is asked for again."""
+    with LoopbackServer(passing_to(destination.endpoint, refuses)) as proxy, clock.using(Later()) as later:
         copies = destination.copies(proxy.url)
-        first = copies.copy(sources.put(CAB).url, NAME, LABELS)
-        second = copies.copy(sources.put(OTHER).url, f"{NAME}2", LABELS)
-    assert "AuthorizationPermissionMismatch" in first.tags_refused
-    assert "AuthorizationPermissionMismatch" in second.tags_refused
-    assert destination.labels() == (LABELS.metadata, {})
-    assert destination.content(f"{NAME}2") == OTHER
-    assert tagged(proxy.seen) == 1, "one refusal tells enough"
+        notes = [copies.copy(sources.put(CAB).url, f"{NAME}{number}", LABELS).note for number in range(5)]
+        assert tagged(proxy.seen) == refused
+        later.seconds += 900
+        notes.append(copies.copy(sources.put(CAB).url, f"{NAME}5", LABELS).note)
+    assert all("index tags refused" in note for note in notes)
+    assert destination.labels(f"{NAME}4") == (LABELS.metadata, {})
+    assert tagged(proxy.seen) == (refused if refuses is knows_no_tags else refused + 1)
+
+
+def test_tags_that_were_refused_once_are_written_again(destination: Destination, sources: SourceAccount) -> None:
+    """A role that takes a minute to be known cost the tags of every later cab."""
+    left = [refusal(403, "AuthorizationPermissionMismatch")]
+    refuse = lambda seen: left.pop() if left and "x-ms-tags" in seen.headers else None  # noqa: E731
+    with LoopbackServer(passing_to(destination.endpoint, refuse)) as proxy:
+        copies = destination.copies(proxy.url)
+        assert copies.copy(sources.put(CAB).url, NAME, LABELS).note
+        assert not copies.copy(sources.put(CAB).url, f"{NAME}2", LABELS).note
+    assert destination.labels(f"{NAME}2") == (LABELS.metadata, LABELS.tags)
 
 
 def test_a_cab_that_is_there_is_found_where_tags_are_refused(destination: Destination, sources: SourceAccount) -> None:
@@ -199,6 +372,6 @@ def test_a_container_that_is_not_there_needs_a_person(destination: Destination, 
 def test_a_storage_that_is_busy_for_a_moment_is_asked_again(destination: Destination, sources: SourceAccount) -> None:
     busy = [Answer(status=503, headers={"x-ms-error-code": "ServerBusy", "Retry-After": "0"})]
     with LoopbackServer(passing_to(destination.endpoint, lambda _: busy.pop() if busy else None)) as proxy:
-        copies: CabCopy = destination.copies(proxy.url)
+        copies = destination.copies(proxy.url)
         copies.copy(sources.put(CAB).url, NAME, LABELS)
     assert destination.content() == CAB

@@ -11,8 +11,9 @@ import pytest
 from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.scenario import BatchForm, LastLink, LinkForm
 from local.simulator.thread import SimulatorThread
-from shared.cabs.container import CabLabels
-from shared.cabs.copy import CabCopy, Copied
+from shared.cabs.copy import CabCopy
+from shared.cabs.creation import Copied
+from shared.cabs.labels import CabLabels
 from shared.core.errors import AgainLater
 from shared.progress.cabs import CabState
 from shared.progress.pulls import PullState

@@ -8,7 +8,8 @@ from azure.storage.blob import ContainerClient
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.cabs.container import CabContainer, labels
+from shared.cabs.container import CabContainer
+from shared.cabs.labels import labels
 from shared.core.errors import BadAnswer
 from shared.core.failure import Failure
 from shared.devcenter.batch import BatchCab

@@ -49,10 +49,10 @@ def test_a_source_tells_length_and_md5(told: str, md5: bytes | None) -> None:
 def test_an_opened_source_gives_its_bytes() -> None:
     with (
         LoopbackServer(in_turn(Answer(BODY))) as server,
-        opened_source(UntrustedSource(1, LOCAL), f"{server.url}/b", "the cab") as (facts, body),
+        opened_source(UntrustedSource(1, LOCAL), f"{server.url}/b", "the cab") as opened,
     ):
-        assert body.read(1_000) == BODY
-        assert facts.length == len(BODY)
+        assert opened.body.read(1_000) == BODY
+        assert (opened.facts.length, opened.begins) == (len(BODY), 0)
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 from azure.core.credentials import AccessToken
 
-from shared.cabs.container import CabLabels
 from shared.cabs.direct_copy import DirectCopy
+from shared.cabs.labels import CabLabels
 from shared.core.errors import AgainLater
 from shared.identity.access_tokens import AccessTokens
 from shared.storage.refusals import RefusedError

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.cabs.identity import blob_name
 from shared.core.errors import BadInput
-from shared.core.failure import Failure, Window, blob_name, checked_cab_id, normal_id
+from shared.core.failure import Failure, Window, checked_cab_id, normal_id
 
 APPLICATION = "13984104677400476"
 HASH = "1fd83f6d-9fe0-96ec-2c47-ef08b65ccbed"

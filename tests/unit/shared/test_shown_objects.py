@@ -3,8 +3,8 @@
 import pytest
 from azure.core.credentials import AccessToken
 
-from shared.cabs import copy as cab_copy
-from shared.cabs.container import CabLabels
+from shared.cabs.creation import CopyJob
+from shared.cabs.labels import CabLabels
 from shared.core.settings import Settings
 from shared.devcenter.batch import BatchCab
 from shared.devcenter.reports import ReportRun
@@ -33,7 +33,7 @@ SETTINGS = {
         WireRequest("PUT", "/c/b", {}, {"x-ms-copy-source": URL}, SECRET.encode()),
         BatchCab("cab", URL, "", "", "", downloadable=True),
         ReportRun("43000", "2026-11-20T05:35:32", "Completed", URL),
-        cab_copy._Job(URL, "cabs09", "b.zip", CabLabels({}, {})),
+        CopyJob(URL, "cabs09", "b.zip", CabLabels({}, {})),
         access_tokens._Kept(AccessToken(SECRET, 1), 1.0),
         AccessTokens(lambda: FixedToken(SECRET), "scope", "the tests"),
         FixedToken(SECRET),

@@ -1,0 +1,88 @@
+"""What a blob carries beside its bytes: metadata to read, and index tags to search by."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from shared.core.redaction import redact
+
+if TYPE_CHECKING:
+    from shared.core.failure import Failure
+    from shared.devcenter.batch import BatchCab
+    from shared.progress.cabs import CabFacts
+
+# Printable ASCII but the percent sign, which is the escape (RFC 9110 allows these in a header's value).
+_HEADER_SAFE = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
+# https://learn.microsoft.com/rest/api/storageservices/set-blob-tags: values hold up to 256 of these characters.
+_NO_TAG = re.compile(r"[^0-9A-Za-z +\-./:=_]")
+_TAG_LENGTH = 256
+# All metadata of a blob together may have 8 KiB; ten values of ours stay far below.
+_METADATA_LENGTH = 512
+
+
+@dataclass(frozen=True, slots=True)
+class CabLabels:
+    """What a blob carries beside its bytes.
+
+    Args:
+        metadata: Names and header-safe values; a value is percent-decoded to read it.
+        tags: Index tags, at most ten.
+    """
+
+    metadata: dict[str, str]
+    tags: dict[str, str]
+
+
+def labels(failure: Failure, cab: BatchCab, facts: CabFacts, source: str) -> CabLabels:
+    """Return the metadata and index tags of a cab.
+
+    Args:
+        failure: The cab's failure.
+        cab: The cab's row of the batch.
+        facts: What the report told of it.
+        source: Host and path of the cabUrl; never its query, which is the key to the cab.
+    """
+    told = {
+        "applicationId": failure.application_id,
+        "failureHash": failure.failure_hash,
+        "cabIdHash": cab.cab_id_hash,
+        "submissionId": cab.submission_id,
+        "cabdate": cab.date,
+        "cabexpires": cab.expires,
+        "source": source,
+        "failurename": facts.failure_name,
+        "drivername": facts.driver_name,
+        "driverversion": facts.driver_version,
+        "osversion": facts.os_version,
+        "architecture": facts.architecture,
+        "cabtype": facts.cab_type,
+    }
+    tags = {
+        "applicationId": failure.application_id,
+        "failureHash": failure.failure_hash,
+        "date": cab.date,
+        "driverVersion": facts.driver_version,
+    }
+    # Looked through together, which most cabs pass: seventeen searches a cab would be felt.
+    together = "\n".join((*told.values(), *tags.values()))
+    if redact(together) != together:
+        told, tags = ({name: redact(value) for name, value in each.items()} for each in (told, tags))
+    return CabLabels(
+        metadata={name: _header_safe(value) for name, value in told.items() if value.strip()},
+        tags={name: _tag_safe(value) for name, value in tags.items() if value.strip()},
+    )
+
+
+def _tag_safe(value: str) -> str:
+    return _NO_TAG.sub("_", value)[:_TAG_LENGTH].strip()
+
+
+def _header_safe(value: str) -> str:
+    encoded = quote(value.strip(), safe=_HEADER_SAFE)
+    if len(encoded) <= _METADATA_LENGTH:
+        return encoded
+    # Not in the middle of an escape.
+    return re.sub(r"%[0-9A-F]?$", "", encoded[:_METADATA_LENGTH]).strip()
