@@ -407,7 +407,7 @@ class _Pull:
         try:
             return self._copy_from(cab, cab.url)
         except (FreshUrl, CabUnavailable) as error:
-            if cab.has_expired(clock.now()):
+            if cab.has_expired(clock.true_now()):
                 raise CabExpired(f"{error}, and the cab expired at {cab.expires} UTC") from None
             if isinstance(error, CabUnavailable):
                 raise

@@ -8,7 +8,7 @@ from azure.storage.blob import ContainerClient
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.cabs.container import CabContainer
+from shared.cabs.container import CabContainer, StoredCab
 from shared.cabs.labels import labels
 from shared.core.errors import BadAnswer
 from shared.core.failure import Failure
@@ -142,6 +142,52 @@ def test_a_listing_is_followed_wherever_its_marker_stands() -> None:
     pages = {"": before, "next": listing(["b"], "")}
     with LoopbackServer(lambda seen: Answer(pages[seen.query.get("marker", "")])) as server:
         assert [cab.name for cab in container(server).stored("")] == ["a", "b"]
+
+
+def test_what_a_blob_says_of_itself_is_listed_and_no_metadata_is_taken_for_more() -> None:
+    """Whoever may write a blob may name its metadata as he likes."""
+    name = f"{FAILURE.prefix}{CAB}.ext.zip"
+    metadata = {
+        "applicationId": FAILURE.application_id,
+        "failureHash": FAILURE.failure_hash,
+        "CABIDHASH": CAB,
+        "Name": "another",
+        "NextMarker": "again",
+        "Blob": "x",
+        "Properties": "x",
+    }
+    told = "".join(f"<{key}>{value}</{key}>" for key, value in metadata.items())
+    properties = (
+        "<Content-Length>x</Content-Length><Content-MD5>no MD5</Content-MD5><Creation-Time>soon</Creation-Time>"
+    )
+    page = (
+        f"<EnumerationResults><Blobs><Blob><Name>{name}</Name><Properties>{properties}"
+        f"<Content-Type>text/html; charset=utf-8</Content-Type></Properties><Metadata>{told}</Metadata></Blob></Blobs>"
+        "<NextMarker /></EnumerationResults>"
+    )
+    with LoopbackServer(in_turn(Answer(page.encode()))) as server:
+        (cab,) = container(server).stored("")
+    assert (cab.name, cab.cab_id_hash, cab.length, cab.md5) == (name, CAB, 0, "")
+    assert cab.created_at.year == 1601
+    assert cab.why_no_cab == "is empty"
+    assert server.seen[0].query["include"] == "metadata"
+
+
+@pytest.mark.parametrize(
+    ("length", "content_type", "why"),
+    [
+        (7, "", ""),
+        (7, "application/octet-stream", ""),
+        (7, "application/x-zip-compressed", ""),
+        (0, "", "is empty"),
+        (7, "text/html", "is a page of HTML or XML"),
+        (7, " Text/HTML;charset=x", "is a page of HTML or XML"),
+        (7, "application/xhtml+xml", "is a page of HTML or XML"),
+        (7, "text/htmlike", ""),
+    ],
+)
+def test_what_can_be_no_cab_is_told(length: int, content_type: str, why: str) -> None:
+    assert StoredCab("a", length, "", "", "", content_type).why_no_cab == why
 
 
 @pytest.mark.parametrize("page", [b"", b"<EnumerationResults><Blobs>", b"<Error><Code>x</Code></Error>", b"[]"])
