@@ -1,28 +1,27 @@
-"""Progress lives in rows: a write must either be there or be known to have failed, whoever else writes."""
+"""Progress lives in rows: a write must either be there or be known to have failed, whoever else writes.
 
-from collections.abc import Iterator
+The tables in memory, with which games are played, keep the same rules (tests/simulation/tables.py).
+"""
+
 from datetime import UTC, datetime
 
 import pytest
-from azure.data.tables import TableServiceClient
 
-from shared.core.errors import NeedsPerson
+from shared.core.errors import NeedsPerson, Never
 from shared.storage.table_rows import TableRows
 from shared.storage.table_writes import Columns, Long, Write
+from tests.simulation.lines import GoodLine
+from tests.simulation.tables import MemoryTable, Table
 from tests.support.azurite import StorageAccount
 
 from .tables import table_of
 
 
-@pytest.fixture
-def service(storage: StorageAccount) -> Iterator[TableServiceClient]:
-    with TableServiceClient.from_connection_string(storage.connection_string) as client:
-        yield client
-
-
-@pytest.fixture
-def table(storage: StorageAccount) -> TableRows:
-    return table_of(storage, "rows")
+@pytest.fixture(params=["azurite", "memory"])
+def table(request: pytest.FixtureRequest) -> TableRows:
+    if request.param == "memory":
+        return MemoryTable(Table("rows"), GoodLine())
+    return table_of(request.getfixturevalue("storage"), "rows")
 
 
 @pytest.fixture
@@ -84,10 +83,10 @@ def test_of_two_merges_of_one_version_one_wins(table: TableRows) -> None:
     assert table.merge(first, {"number": 4})
 
 
-def test_a_merge_makes_no_row(table: TableRows, service: TableServiceClient) -> None:
+def test_a_merge_makes_no_row(table: TableRows) -> None:
     seen = table.insert("a", "b", {"number": 1})
     assert seen is not None
-    service.get_table_client("rows").delete_entity("a", "b")
+    assert table.write_together("a", [Write("b", {}, "delete", seen.etag)]) == []
     assert table.merge(seen, {"number": 2}) is None
     assert table.get("a", "b") is None
 
@@ -150,6 +149,43 @@ def test_pages_follow_one_another(table: TableRows) -> None:
             break
     assert seen == [f"{number:02}" for number in range(1, 25, 2)]
     assert after is None
+
+
+def test_a_page_begins_where_the_last_one_ended_though_rows_have_gone_meanwhile(table: TableRows) -> None:
+    table.write_all("a", (Write(f"{number}", {"number": number}, "upsert") for number in range(6)))
+    rows, after = table.page("", {}, 2, None)
+    assert table.write_together("a", [Write(row.key, {}, "delete", row.etag) for row in rows]) == []
+    following, _ = table.page("", {}, 2, after)
+    assert [row.key for row in following] == ["2", "3"]
+
+
+def test_partitions_are_found_one_after_another(table: TableRows) -> None:
+    for partition in ("2", "1_a", "1_b"):
+        table.insert(partition, "b", {})
+    assert [table.partition_after(bound) for bound in ("", "1_a", "1`", "2")] == ["1_a", "1_b", "2", None]
+
+
+def test_a_delete_of_an_old_version_removes_nothing(table: TableRows) -> None:
+    seen = table.insert("a", "b", {"number": 1})
+    assert seen is not None
+    assert table.merge(seen, {"number": 2})
+    assert table.write_together("a", [Write("b", {}, "delete", seen.etag)]) is None
+    assert keys(table) == ["b"]
+
+
+@pytest.mark.parametrize(
+    "writes", [inserts("a", "a"), inserts(*(str(number) for number in range(101)))], ids=["twice", "101"]
+)
+def test_a_transaction_that_cannot_be_made_is_refused(table: TableRows, writes: list[Write]) -> None:
+    with pytest.raises(Never):
+        table.write_together("a", writes)
+    assert keys(table) == []
+
+
+def test_some_columns_are_brought_where_they_are_named(table: TableRows) -> None:
+    table.insert("a", "b", {"one": 1, "two": 2})
+    (row,) = table.query("PartitionKey eq @a and RowKey ge @b and RowKey le @b", {"a": "a", "b": "b"}, ("one", "three"))
+    assert row.columns == {"one": 1}
 
 
 def test_a_page_of_nothing_is_empty_and_the_last(table: TableRows) -> None:

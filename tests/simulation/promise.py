@@ -1,0 +1,257 @@
+"""What must be so after every step: no cab lost, none twice, nothing stuck, and each row true."""
+
+from __future__ import annotations
+
+import traceback
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from shared.core.failure import Failure
+from shared.progress.cabs import CabRow, CabState
+from shared.progress.pulls import PullRow, PullState
+
+from .center import TOKEN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .center import Cab
+    from .world import World
+
+_MISSED = {CabState.EXPIRED, CabState.UNAVAILABLE, CabState.FAILED}
+_UNFINISHED = {PullState.QUEUED, PullState.RUNNING}
+# A pull that was queued by a process that died before it sent the message gets one from the reconcile, which runs every
+# six hours and waits for an hour to be sure; in bad weather some of its runs fail.
+_WITHOUT_MESSAGE = timedelta(hours=32)
+# As the reconcile: what no batch has named by then is gone.
+_GIVEN_UP = timedelta(days=31)
+
+
+# Pulls that are asked for twice make two messages, and lost answers some more; more than these come of a loop.
+_MOST_MESSAGES = 60
+
+
+class BrokenPromise(Exception):
+    """A game has found what must not be."""
+
+
+@dataclass(slots=True)
+class Promise:
+    """Watch a world.
+
+    Args:
+        world: The world.
+        made: How often the blob of each cab was made.
+        taken_away: How often somebody took it away.
+        disturbed_at: When something happened to a failure that no single pull can be asked to see through.
+        odd_at: When a cab's source last gave something else than the cab.
+    """
+
+    world: World
+    made: Counter[str] = field(default_factory=Counter)
+    taken_away: Counter[str] = field(default_factory=Counter)
+    disturbed_at: dict[Failure, datetime] = field(default_factory=dict)
+    odd_at: dict[str, datetime] = field(default_factory=dict)
+    _broken: BaseException | None = None
+    _is_dirty: bool = False
+    _completed_at: dict[Failure, datetime | None] = field(default_factory=dict)
+    _alone_since: dict[Failure, datetime] = field(default_factory=dict)
+
+    def break_with(self, what: str, error: Exception | None = None) -> None:
+        """Note that the promise does not hold; the game ends after this step."""
+        if self._broken is None:
+            where = "".join(traceback.format_exception(error)) if error else ""
+            self.world.tell("PROMISE", what)
+            self._broken = BrokenPromise(f"{what}\n{where}" if where else what)
+
+    def watching(self, table: str) -> Callable[[str, str], None]:
+        """Return what is to be called with the keys of each row that is written."""
+        look = {"pulls": self._pull_written, "cabs": self._cab_written}.get(table)
+
+        def written(partition: str, key: str) -> None:
+            self._is_dirty = True
+            if look and (partition, key) in self.world.tables[table].rows:
+                try:
+                    look(partition, key)
+                except AssertionError as broken:
+                    self.break_with(str(broken))
+
+        return written
+
+    def blob_created(self, name: str) -> None:
+        """Look at a blob that was just made."""
+        application_id, failure_hash, file = name.split("/")
+        cab = self.world.center.cabs.get(file.split(".")[0])
+        if cab is None or (cab.failure.application_id, cab.failure.failure_hash) != (application_id, failure_hash):
+            self.break_with(f"{name} is no cab that was ever served")
+            return
+        self.made[cab.name] += 1
+        if self.made[cab.name] > 1 + self.taken_away[cab.name]:
+            self.break_with(f"{name} was copied {self.made[cab.name]} times")
+        if self.world.container.blobs[name].content != cab.content:
+            self.break_with(f"{name} is not the cab that was served")
+
+    def check_step(self) -> None:
+        """Check what must be so between two steps.
+
+        Raises:
+            BrokenPromise: It is not.
+        """
+        if self._is_dirty:
+            self._is_dirty = False
+            try:
+                self._check_messages()
+            except AssertionError as broken:
+                self.break_with(str(broken))
+        elif self._alone_since:
+            now = self.world.tasks.now()
+            for failure, since in self._alone_since.items():
+                if since + _WITHOUT_MESSAGE < now:
+                    self.break_with(f"the pull of {failure} has had no message since {since}")
+        if self._broken:
+            raise self._broken
+
+    def check_end(self) -> None:
+        """Check what must be so when nothing has happened for days, and all was asked for once more.
+
+        Raises:
+            BrokenPromise: It is not.
+        """
+        try:
+            for failure in self.world.center.batches:
+                self._check_settled(failure)
+            for run in self.world.center.runs:
+                row = self.world.tables["reports"].row("1", f"{run.made_at:%Y-%m-%dT%H:%M:%S}")
+                is_recent = run.made_at + self.world.settings.report_lookback > self.world.tasks.now()
+                is_ingested = row is not None and row.moment("ingestedAt") is not None
+                assert is_ingested or not (run.is_finished and is_recent), f"the run of {run.made_at} was never read"
+            self._check_secrets()
+        except AssertionError as broken:
+            self.break_with(str(broken))
+        self.check_step()
+
+    def cab_rows(self, failure: Failure) -> dict[str, CabRow]:
+        """Return the rows of a failure's cabs."""
+        rows = self.world.tables["cabs"]
+        return {
+            key: CabRow.of(row)
+            for partition, key in sorted(rows.rows)
+            if partition == failure.cabs_partition and (row := rows.row(partition, key))
+        }
+
+    def pull_row(self, failure: Failure) -> PullRow | None:
+        """Return the row of a failure's pull."""
+        row = self.world.tables["pulls"].row(failure.application_id, failure.failure_hash)
+        return PullRow.of(row) if row else None
+
+    def blob_of(self, cab: Cab) -> str:
+        """Return the name of a cab's blob; empty where it has none."""
+        name = f"{cab.failure.prefix}{cab.name}.ext.zip"
+        return name if name in self.world.container.blobs else ""
+
+    def _pull_written(self, partition: str, key: str) -> None:
+        failure = Failure(partition, key)
+        pull = self.pull_row(failure)
+        assert pull is not None
+        if pull.state is PullState.FAILED:
+            assert pull.last_error, f"the pull of {failure} is Failed without a reason"
+            assert pull.completed_at, f"the pull of {failure} is Failed without a time"
+        if pull.state is PullState.COMPLETED and pull.completed_at != self._completed_at.get(failure):
+            self._check_completed(failure, pull)
+        self._completed_at[failure] = pull.completed_at
+
+    def _check_completed(self, failure: Failure, pull: PullRow) -> None:
+        """A pull that is Completed has left nothing out."""
+        started, rows = pull.started_at, self.cab_rows(failure)
+        assert started, f"the pull of {failure} is Completed and never began"
+        assert pull.window, f"the pull of {failure} is Completed without days"
+        if self._was_disturbed(failure, started):
+            return
+        for cab in self.world.center.batches.get(failure, []):
+            is_owed = cab.arrived_at < started and pull.window.start <= cab.dated.date() <= pull.window.end
+            if is_owed and not self.world.settings.max_cabs_per_failure:
+                self._check_cab(cab, rows.get(cab.name), started)
+        mine = Counter(row.state for row in rows.values() if row.settled_at and row.settled_at >= started)
+        told = (pull.counts.copied, pull.counts.unavailable, pull.counts.failed)
+        rows_tell = tuple(mine[state] for state in (CabState.COPIED, CabState.UNAVAILABLE, CabState.FAILED))
+        assert told == rows_tell, f"the pull of {failure} counts {told}, its rows {rows_tell}"
+
+    def _was_disturbed(self, failure: Failure, since: datetime) -> bool:
+        moments = (self.world.center.moved_at.get(failure), self.disturbed_at.get(failure))
+        return any(moment and moment >= since for moment in moments)
+
+    def _check_cab(self, cab: Cab, row: CabRow | None, started: datetime) -> None:
+        assert row is not None, f"{cab.name} was listed, and nobody knows of it"
+        assert row.state is not CabState.LISTED, f"{cab.name} was listed, and nothing became of it"
+        if row.state in _MISSED:
+            odd_at = self.odd_at.get(cab.name)
+            if odd_at is not None and odd_at >= started:
+                return
+            assert not cab.can_be_copied, f"{cab.name} is served, and is {row.state}: {row.error}"
+            assert not self.blob_of(cab), f"{cab.name} is there, and is said to be {row.state}: {row.error}"
+
+    def _cab_written(self, partition: str, key: str) -> None:
+        row = self.world.tables["cabs"].row(partition, key)
+        assert row is not None
+        told, cab = CabRow.of(row), self.world.center.cabs.get(key)
+        assert cab is not None, f"{key} is a row of a cab that was never served"
+        assert told.settled_at, f"{key} is {told.state} without a time"
+        match told.state:
+            case CabState.COPIED:
+                assert self.blob_of(cab) or self.taken_away[key], f"{key} is said to be copied, and is not there"
+                assert told.length in {None, len(cab.content)}, f"{key} is said to have {told.length} bytes"
+            case CabState.EXPIRED:
+                assert not cab.is_there or cab.left_at, f"{key} is said to be expired, and is served"
+            case CabState.RETIRED:
+                assert not self.blob_of(cab), f"{key} is said to be retired, and is there"
+            case _:
+                pass
+        if told.state in _MISSED:
+            assert told.error, f"{key} is {told.state} without a reason"
+
+    def _check_messages(self) -> None:
+        """A pull that has begun and has not ended goes on by itself: a message is there, or a host has one."""
+        texts = [message.text for queue in (self.world.queue, self.world.poison) for message in queue.messages]
+        assert len(texts) < _MOST_MESSAGES, f"{len(texts)} messages wait for {len(self.world.center.batches)} failures"
+        now = self.world.tasks.now()
+        for (partition, key), (columns, _) in self.world.tables["pulls"].rows.items():
+            failure = Failure(partition, key)
+            if columns.get("state") not in _UNFINISHED or any(f'"{key}"' in text for text in texts):
+                self._alone_since.pop(failure, None)
+                continue
+            pull = self.pull_row(failure)
+            assert pull is not None
+            assert not pull.started_at, f"the pull of {failure} is {pull.state}, and no message makes it go on"
+            self._alone_since.setdefault(failure, now)
+
+    def _check_settled(self, failure: Failure) -> None:
+        """Nothing is still to come: what can be had is there, what cannot says why."""
+        world, rows, pull = self.world, self.cab_rows(failure), self.pull_row(failure)
+        assert pull is not None, f"{failure} was asked for, and has no row"
+        assert pull.state is PullState.COMPLETED, f"the pull of {failure} is {pull.state}: {pull.last_error}"
+        window, now = pull.window, world.tasks.now()
+        assert window
+        for cab in (each for each in world.center.cabs.values() if each.failure == failure):
+            row = rows.get(cab.name)
+            state = row.state if row else None
+            if self.blob_of(cab):
+                assert state is CabState.COPIED, f"{cab.name} is there, and its row says {state}"
+            elif cab.can_be_copied and window.start <= cab.dated.date() <= window.end:
+                wanted = state is CabState.RETIRED or world.settings.max_cabs_per_failure
+                assert wanted, f"{cab.name} can be had and is not there; its row says {state}"
+            elif cab.left_at is None and window.start <= cab.dated.date() <= window.end:
+                known = state in {*_MISSED, CabState.RETIRED}
+                assert known, f"{cab.name} is listed and cannot be had, and its row says {state}"
+            elif row and state is CabState.LISTED:
+                assert now < cab.dated + _GIVEN_UP, f"{cab.name} is gone for long, and its row still says {state}"
+            else:
+                assert state is not CabState.COPIED, f"{cab.name} is said to be copied, and is not there"
+
+    def _check_secrets(self) -> None:
+        """Nothing that people can read holds a signature or a token."""
+        rows: list[Any] = [columns for table in self.world.tables.values() for columns, _ in table.rows.values()]
+        text = repr(rows) + repr([blob.labels for blob in self.world.container.blobs.values()])
+        assert "sig=" not in text.replace("sig=[redacted]", ""), "a signature is stored"
+        assert TOKEN not in text, "a token is stored"

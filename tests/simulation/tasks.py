@@ -1,0 +1,522 @@
+"""Threads that take turns: all run in one real thread, a seed draws whose turn it is, and time is a number.
+
+The app is written with threads. In a game each of them is a greenlet, which goes on until it calls out or waits; then
+the next one is drawn. When all of them wait, the clock jumps to the first that waits for a time. `in_place` puts these
+threads, locks, queues and pools in the place of Python's in every module of the app, so that the very code of
+production plays. A process that is killed never comes back from where it was: whatever it calls while its `finally`
+blocks unwind is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import random
+import sys
+import threading
+import time
+import uuid
+from collections import deque
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor
+from concurrent.futures import wait as real_wait
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NoReturn, Self
+
+from greenlet import getcurrent, greenlet
+
+from shared.core import clock, stopping, threads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from types import TracebackType
+
+BEGINNING = datetime(2026, 11, 2, tzinfo=UTC)
+
+
+class Killed(BaseException):
+    """The process is gone; nothing that it still does reaches the world."""
+
+
+@dataclass(eq=False)
+class Process:
+    """What tasks belong to.
+
+    Args:
+        name: For the story.
+        is_dead: Whether it was killed.
+        frozen_until: None of its tasks runs before this time.
+    """
+
+    name: str
+    is_dead: bool = False
+    frozen_until: float = 0.0
+
+
+@dataclass(eq=False, slots=True)
+class Task:
+    """A thread of a game, and what it waits for."""
+
+    process: Process
+    green: greenlet
+    is_ready: Callable[[], bool] | None = None
+    at: Callable[[], float | None] | float | None = None
+
+    def due(self, now: float) -> float | None:
+        """Return when it can go on as things stand; None where only another task can bring that about."""
+        at = self.at() if callable(self.at) else self.at
+        ready = self.is_ready is not None and self.is_ready()
+        if not ready and at is None:
+            return None
+        return max(now if ready or at is None else at, self.process.frozen_until)
+
+
+class Tasks(clock.Clock):
+    """All tasks of a game, and its clock.
+
+    Args:
+        chance: Draws whose turn it is.
+    """
+
+    def __init__(self, chance: random.Random) -> None:
+        self.seconds, self.switches = 0.0, 0
+        self._chance, self._tasks = chance, list[Task]()
+        self.last = Process("nobody")
+        self._hub, self._running = getcurrent(), dict[greenlet, Task]()
+
+    def now(self) -> datetime:
+        """Return the present of the game."""
+        return BEGINNING + timedelta(seconds=self.seconds)
+
+    def monotonic(self) -> float:
+        """Return the seconds since the game began."""
+        return self.seconds
+
+    @property
+    def current(self) -> Task | None:
+        """The task that runs now; None between two."""
+        return self._running.get(getcurrent())
+
+    def start(self, process: Process, work: Callable[[], object]) -> None:
+        """Let a task begin at its turn."""
+
+        def run() -> None:
+            with contextlib.suppress(Killed):
+                work()
+
+        green = greenlet(run, self._hub)
+        task = Task(process, green, is_ready=_always)
+        self._running[green] = task
+        self._tasks.append(task)
+
+    def wait(self, is_ready: Callable[[], bool] | None, at: Callable[[], float | None] | float | None = None) -> bool:
+        """Let others run until something is so, or a time has come; return whether it is so."""
+        task = self.current
+        if task is None:
+            if is_ready is not None and is_ready():
+                return True
+            message = "outside of a task nothing can be waited for"
+            raise RuntimeError(message)
+        self.raise_if_dead()
+        task.is_ready, task.at = is_ready, at
+        self._hub.switch()
+        self.raise_if_dead()
+        return is_ready is not None and is_ready()
+
+    def sleep(self, seconds: float) -> None:
+        """Let others run for a while."""
+        self.wait(None, self.seconds + max(0.0, seconds))
+
+    def raise_if_dead(self) -> None:
+        """Raise Killed in a task whose process is gone."""
+        task = self.current
+        if task and task.process.is_dead:
+            raise Killed
+
+    def step(self, until: float) -> bool:
+        """Let one task run to where it waits, or the clock go on to the next; return False when `until` has come."""
+        self._bury()
+        due = [(at, task) for task in self._tasks if (at := task.due(self.seconds)) is not None]
+        first = min((at for at, _ in due), default=None)
+        if first is None or first > until:
+            self.seconds = max(self.seconds, until)
+            return False
+        self.seconds = max(self.seconds, first)
+        turns = [task for at, task in due if at <= self.seconds]
+        self._go_on(turns[0] if len(turns) == 1 else self._chance.choice(turns))
+        return True
+
+    def end(self) -> None:
+        """Kill what is left."""
+        for task in self._tasks:
+            task.process.is_dead = True
+        self._bury()
+
+    def _go_on(self, task: Task) -> None:
+        self.switches, self.last = self.switches + 1, task.process
+        task.is_ready = task.at = None
+        try:
+            task.green.switch()
+        finally:
+            self._forget_ended(task)
+
+    def _bury(self) -> None:
+        for task in [each for each in self._tasks if each.process.is_dead]:
+            while not task.green.dead:
+                with contextlib.suppress(Killed):  # of one that never began
+                    task.green.throw(Killed)
+            self._forget_ended(task)
+
+    def _forget_ended(self, task: Task) -> None:
+        if task.green.dead and task.green in self._running:
+            del self._running[task.green]
+            self._tasks.remove(task)
+
+
+@contextlib.contextmanager
+def in_place(tasks: Tasks, seed: int) -> Iterator[None]:
+    """Put the tasks and their clock in the place of Python's threads in every module of the app.
+
+    Args:
+        tasks: The threads.
+        seed: Draws what the app draws.
+    """
+    global _tasks  # noqa: PLW0603 - the app asks for threads as it does of the process
+    drawn = random.Random(seed)  # noqa: S311 - a game
+    ids = SimpleNamespace(uuid4=lambda: uuid.UUID(int=drawn.getrandbits(128), version=4))
+    instead: dict[int, object] = {id(real): ours for real, ours in _INSTEAD} | {id(random): drawn, id(uuid): ids}
+    replaced: list[tuple[dict[str, object], str, object]] = []
+    before, _tasks = _tasks, tasks
+    for name, module in list(sys.modules.items()):
+        if name.startswith("shared.") and name != clock.__name__:
+            for variable, value in list(vars(module).items()):
+                if id(value) in instead:
+                    replaced.append((vars(module), variable, value))
+                    vars(module)[variable] = instead[id(value)]
+    try:
+        with clock.using(tasks):
+            yield
+    finally:
+        tasks.end()
+        _tasks = before
+        for variables, variable, value in replaced:
+            variables[variable] = value
+
+
+_tasks: Tasks | None = None
+
+
+def _now() -> Tasks:
+    assert _tasks is not None, "no game is played"
+    return _tasks
+
+
+def _always() -> bool:
+    return True
+
+
+def _process() -> Process:
+    task = _now().current
+    assert task is not None
+    return task.process
+
+
+def _end(timeout: float | None) -> float | None:
+    return None if timeout is None else _now().seconds + max(0.0, timeout)
+
+
+class _Lock:
+    def __init__(self) -> None:
+        self._owner: Task | None = None
+        self._depth, self._is_reentrant = 0, False
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        tasks = _now()
+        if self._depth and not (self._is_reentrant and self._owner is tasks.current):
+            free = blocking and tasks.wait(lambda: not self._depth, None if timeout < 0 else _end(timeout))
+            if not free:
+                return False
+        self._owner, self._depth = tasks.current, self._depth + 1
+        return True
+
+    def release(self) -> None:
+        self._depth -= 1
+
+    def locked(self) -> bool:
+        return self._depth > 0
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+class _RLock(_Lock):
+    def __init__(self) -> None:
+        super().__init__()
+        self._is_reentrant = True
+
+
+class _Event:
+    def __init__(self) -> None:
+        self._is_set = False
+
+    def is_set(self) -> bool:
+        return self._is_set
+
+    def set(self) -> None:
+        self._is_set = True
+
+    def clear(self) -> None:
+        self._is_set = False
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return self._is_set or _now().wait(self.is_set, _end(timeout))
+
+
+class _Condition:
+    def __init__(self, lock: _Lock | None = None) -> None:
+        self._lock, self._waiting = lock or _RLock(), list[_Event]()
+        self.acquire, self.release = self._lock.acquire, self._lock.release
+
+    def __enter__(self) -> bool:
+        return self._lock.acquire()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock.release()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        told = _Event()
+        self._waiting.append(told)
+        self._lock.release()
+        try:
+            return told.wait(timeout)
+        finally:
+            self._lock.acquire()
+
+    def wait_for(self, predicate: Callable[[], bool], timeout: float | None = None) -> bool:
+        end = _end(timeout)
+        while not predicate() and (end is None or _now().seconds < end):
+            self.wait(None if end is None else end - _now().seconds)
+        return predicate()
+
+    def notify(self, n: int = 1) -> None:
+        for told in self._waiting[:n]:
+            told.set()
+        del self._waiting[:n]
+
+    def notify_all(self) -> None:
+        self.notify(len(self._waiting))
+
+
+class _Semaphore:
+    def __init__(self, value: int = 1) -> None:
+        self._left = value
+
+    def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
+        if not self._left and not (blocking and _now().wait(lambda: self._left > 0, _end(timeout))):
+            return False
+        self._left -= 1
+        return True
+
+    def release(self, n: int = 1) -> None:
+        self._left += n
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+class _Thread:
+    def __init__(
+        self,
+        group: None = None,
+        target: Callable[..., object] | None = None,
+        name: str = "",
+        args: Sequence[Any] = (),
+        kwargs: dict[str, Any] | None = None,
+        *,
+        daemon: bool | None = None,
+    ) -> None:
+        self._target, self._args, self._kwargs = target, args, kwargs or {}
+        self.name, self.daemon, self._is_over, self._has_begun = name, daemon, False, False
+
+    def start(self) -> None:
+        self._has_begun = True
+        _now().start(_process(), self._run)
+
+    def run(self) -> None:
+        if self._target:
+            self._target(*self._args, **self._kwargs)
+
+    def join(self, timeout: float | None = None) -> None:
+        if not self._is_over:
+            _now().wait(lambda: self._is_over, _end(timeout))
+
+    def is_alive(self) -> bool:
+        return self._has_begun and not self._is_over
+
+    def _run(self) -> None:
+        try:
+            self.run()
+        finally:
+            self._is_over = True
+
+
+class _Future[T](Future[T]):
+    def result(self, timeout: float | None = None) -> T:
+        self._until_done(timeout)
+        return super().result(0)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        self._until_done(timeout)
+        return super().exception(0)
+
+    def _until_done(self, timeout: float | None) -> None:
+        if not self.done():
+            _now().wait(self.done, _end(timeout))
+
+
+class _Pool(Executor):
+    def __init__(self, max_workers: int | None = None, thread_name_prefix: str = "") -> None:
+        self._most, self._working = max_workers or 8, 0
+        self._waiting: deque[tuple[_Future[Any], Callable[[], Any]]] = deque()
+
+    def submit[**P, T](self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        future: _Future[T] = _Future()
+        self._waiting.append((future, lambda: fn(*args, **kwargs)))
+        if self._working < self._most:
+            self._working += 1
+            _now().start(_process(), self._work)
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        if cancel_futures:
+            for future, _ in self._waiting:
+                future.cancel()
+        if wait and self._working:
+            _now().wait(lambda: not self._working)
+
+    def _work(self) -> None:
+        try:
+            while self._waiting:
+                future, call = self._waiting.popleft()
+                if not future.set_running_or_notify_cancel():
+                    continue
+                try:
+                    future.set_result(call())
+                except Exception as error:  # noqa: BLE001 - whoever waits for the future gets it
+                    future.set_exception(error)
+        finally:
+            self._working -= 1
+
+
+class _Queue[T]:
+    def __init__(self, maxsize: int = 0) -> None:
+        self._held: deque[T] = deque()
+
+    def put(self, item: T, block: bool = True, timeout: float | None = None) -> None:
+        self._held.append(item)
+
+    put_nowait = put
+
+    def get(self, block: bool = True, timeout: float | None = None) -> T:
+        if not self._held and not (block and _now().wait(lambda: bool(self._held), _end(timeout))):
+            raise queue.Empty
+        return self._held.popleft()
+
+    def get_nowait(self) -> T:
+        return self.get(block=False)
+
+    def empty(self) -> bool:
+        return not self._held
+
+    def qsize(self) -> int:
+        return len(self._held)
+
+
+def _wait(fs: Sequence[Future[Any]], timeout: float | None = None, return_when: str = ALL_COMPLETED) -> Any:
+    futures = list(fs)
+    enough = any if return_when == FIRST_COMPLETED else all
+
+    def is_enough() -> bool:
+        return enough(each.done() for each in futures)
+
+    if futures and not is_enough():
+        _now().wait(is_enough, _end(timeout))
+    done = {each for each in futures if each.done()}
+    return SimpleNamespace(done=done, not_done=set(futures) - done)
+
+
+def _no_such_thing(*_: object) -> NoReturn:
+    message = "the games have none of this yet: add it to tests/simulation/tasks.py"
+    raise NotImplementedError(message)
+
+
+class _Timer(_Thread):
+    def __init__(self, interval: float, function: Callable[..., object]) -> None:
+        super().__init__()
+        self._interval, self._function, self._cancelled = interval, function, _Event()
+
+    def cancel(self) -> None:
+        self._cancelled.set()
+
+    def run(self) -> None:
+        if not self._cancelled.wait(self._interval):
+            self._function()
+
+    def __enter__(self) -> Self:
+        return self
+
+
+@dataclass
+class _Threading:
+    Lock: Any = _Lock
+    RLock: Any = _RLock
+    Event: Any = _Event
+    Condition: Any = _Condition
+    Semaphore: Any = _Semaphore
+    BoundedSemaphore: Any = _Semaphore
+    Thread: Any = _Thread
+    Timer: Any = _Timer
+    local: Any = threading.local
+    current_thread: Any = threading.current_thread
+    main_thread: Any = threading.main_thread
+    get_ident: Any = field(default=lambda: id(getcurrent()))
+
+
+_INSTEAD: list[tuple[object, object]] = [
+    (threading, _Threading()),
+    (threading.Lock, _Lock),
+    (threading.Thread, _Thread),
+    (threading.Event, _Event),
+    (threading.Condition, _Condition),
+    (
+        time,
+        SimpleNamespace(
+            sleep=lambda seconds: _now().sleep(seconds),
+            monotonic=lambda: _now().monotonic(),
+            time=lambda: _now().now().timestamp(),
+            perf_counter=lambda: _now().monotonic(),
+        ),
+    ),
+    (queue, SimpleNamespace(Queue=_Queue, SimpleQueue=_Queue, Empty=queue.Empty, LifoQueue=_no_such_thing)),
+    (queue.Queue, _Queue),
+    (queue.SimpleQueue, _Queue),
+    (ThreadPoolExecutor, _Pool),
+    (threads.Pool, _Pool),
+    (stopping.wait, lambda seconds: _now().sleep(seconds)),
+    (stopping.is_stopping, lambda: getattr(_process(), "is_stopping", False)),
+    (Future, _Future),
+    (real_wait, _wait),
+]
