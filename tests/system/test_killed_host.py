@@ -4,6 +4,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from math import ceil
 
 import requests
@@ -13,8 +14,8 @@ from local.simulator.catalogue import Failure
 from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.scenario import BatchForm, BlobHost, Location, ReportForm
 from tests.system.answers import Counts
-from tests.system.playground import Playground, blob_name
-from tests.system.stored import creations
+from tests.system.playground import SMALL, Playground, blob_name
+from tests.system.stored import POISON, creations
 from tests.system.waiting import wait_until
 
 # The dead host's message and lease come back after this.
@@ -23,6 +24,31 @@ HANGS = 5.0
 # Longer than a pull takes to write down what it has.
 HANGS_LONGER = 20.0
 CABS, COPIED, HANGING_AT = 700, 60, 600
+
+
+def test_a_pull_whose_hosts_die_again_and_again_completes(playground: Playground) -> None:
+    """Each of them moved it on: tries that did are no reason to give it up."""
+    failure = playground.simulator.builder.failure(300, SMALL)
+    playground.simulator.publish()
+    playground.simulator.form = BatchForm(largest_page=50, cab_host=BlobHost.FRONT)
+    playground.simulator.faults.add(Fault(call=Call.BLOB, kind=FaultKind.SLOW, delay=0.05, times=None))
+    settings = {**SETTINGS, "PULL_CONCURRENCY": "4"}
+    app = playground.start(settings)
+    playground.ask(app, failure)
+    for kills in range(1, 7):
+        wait_until(partial(_holds, playground, 40 * kills), "forty more cabs", 60)
+        app.kill()
+        app = playground.start(settings)
+    playground.simulator.faults.clear()
+    (pull,) = playground.ends(app, failure)
+    assert (pull.state, pull.cabs) == ("Completed", Counts(seen=300, copied=300))
+    playground.wait_for_empty_queue()
+    playground.assert_copied_once(failure)
+    assert playground.stored.messages(POISON) == 0
+
+
+def _holds(playground: Playground, cabs: int) -> bool:
+    return len(playground.stored.listed()) >= cabs
 
 
 def test_a_pull_goes_on_from_its_checkpoint(playground: Playground) -> None:

@@ -2,8 +2,10 @@
 
 import threading
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from azure.data.tables import TableClient, UpdateMode
@@ -14,6 +16,7 @@ from local.simulator.scenario import BatchForm
 from local.simulator.thread import SimulatorThread
 from shared.core.errors import AgainLater
 from shared.core.failure import Window
+from shared.progress.cabs import CabRows
 from shared.progress.messages import PullMessage
 from shared.progress.pulls import PullRows, PullState
 from shared.pull import run as pull
@@ -255,3 +258,60 @@ def test_a_message_that_comes_twice_does_the_work_once(app: App, simulator: Simu
     assert app.work_off() == 2
     assert copied(app).total() == 10
     assert app.row(failure).state is PullState.COMPLETED
+
+
+def once_in_mid_pull(app: App, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
+    """Let something happen when the rows of cabs are first written, while the pull's row is held."""
+    write, waiting = CabRows.write, [happens]
+
+    def written(rows: CabRows, *args: Any) -> None:
+        write(rows, *args)
+        if waiting:
+            waiting.pop()()
+
+    monkeypatch.setattr(CabRows, "write", written)
+
+
+def test_a_running_pull_that_is_asked_for_thirty_times_is_made_once_more(
+    app: App, simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each further run pages the whole batch, and the last of them would tell that nothing was copied."""
+    simulator.form = BatchForm(largest_page=20)
+    failure = simulator.builder.failure(60)
+    simulator.publish()
+
+    def ask() -> None:
+        with ThreadPoolExecutor(6) as threads:
+            list(threads.map(lambda _: app.request(failure), range(30)))
+
+    app.request(failure)
+    once_in_mid_pull(app, monkeypatch, ask)
+    app.work_off()
+    row = app.row(failure)
+    assert (row.state, row.counts.seen, row.counts.copied, row.counts.already_held) == (PullState.COMPLETED, 60, 60, 0)
+    assert row.counts.bytes == sum(blob.length for blob in app.listed(failure).values())
+    assert simulator.ledger.answers(Call.CAB_BATCH) <= 2 * 3
+    assert len(copied(app)) == copied(app).total() == 60
+    # Nothing runs now, so that asking is a pull of its own.
+    app.request(failure)
+    app.work_off()
+    assert (app.row(failure).counts.copied, app.row(failure).counts.already_held) == (0, 60)
+
+
+def test_a_pull_whose_row_is_deleted_meanwhile_is_made_all_the_same(
+    app: App, simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its message is all that is left of it, and nobody else works on it."""
+    simulator.form = BatchForm(largest_page=20)
+    failure = simulator.builder.failure(60)
+    simulator.publish()
+    with TableClient.from_connection_string(app.storage.connection_string, "pulls") as pulls:
+        key = failure.key
+        once_in_mid_pull(app, monkeypatch, lambda: pulls.delete_entity(key.application_id, key.failure_hash))
+        message = PullMessage(failure_of(failure), app.window, "the test")
+        with pytest.raises(AgainLater, match="was deleted"):
+            app.handle(message)
+    # The host delivers it again.
+    app.handle(message)
+    assert app.row(failure).state is PullState.COMPLETED
+    assert len(app.listed(failure)) == len(copied(app)) == 60

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
-from azure.data.tables import TableServiceClient
+from azure.data.tables import TableClient, TableServiceClient
 
 from local.simulator import catalogue
+from local.simulator.builder import CabForm
 from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.thread import SimulatorThread
 from shared.core.errors import AgainLater
@@ -117,6 +118,26 @@ class TestMessages:
         assert did(app.reconcile()) == {"messages_sent": 1}
         assert app.waiting_messages() == 3
 
+    def test_a_pull_that_was_asked_for_while_it_ran_is_run_again(self, app: App, failure: catalogue.Failure) -> None:
+        """Who asked was answered, and its host died before the message was sent."""
+        app.pull(failure)
+        app.change_pull(failure, askedAgain=f"{app.window.start}/{app.window.end}")
+        assert did(app.reconcile()) == {"messages_sent": 1}
+        assert app.work_off() == 1
+        row = app.row(failure)
+        assert (row.state, row.counts.copied, row.asked_again) == (PullState.COMPLETED, 3, ())
+        assert did(app.reconcile()) == {}
+
+    def test_a_pull_whose_row_somebody_deleted_is_made_again(self, app: App, failure: catalogue.Failure) -> None:
+        """Nobody knows how far it had come; its cabs have rows, so that this can be seen."""
+        app.pull(failure)
+        with TableClient.from_connection_string(app.storage.connection_string, "pulls") as pulls:
+            pulls.delete_entity(failure.key.application_id, failure.key.failure_hash)
+        assert did(app.reconcile()) == {"queued_again": 1}
+        app.work_off()
+        assert app.row(failure).state is PullState.COMPLETED
+        assert did(app.reconcile()) == {}
+
     def test_a_pull_that_runs_is_left_alone(self, app: App, failure: catalogue.Failure) -> None:
         lease = app.services.pulls.take(PullMessage(failure_of(failure), app.window, "the test"), app.window)
         assert isinstance(lease, RowLease)
@@ -160,6 +181,62 @@ class TestMissingCabs:
         assert did(app.reconcile()) == {"missing": 1, "queued_again": 1}
         app.work_off()
         assert did(app.reconcile()) == {}
+
+    def test_a_listed_cab_that_is_older_than_the_days_of_a_pull_is_asked_for_with_its_own(
+        self, make_app: MakeApp, simulator: SimulatorThread
+    ) -> None:
+        """A report looks back 90 days; a pull of the usual days never meets what is older, however often it is made."""
+        app = make_app(CAB_LOOKBACK_DAYS="5")
+        old = simulator.builder.failure(1, CabForm(age=(timedelta(days=20), timedelta(days=20))))
+        simulator.publish()
+        listed(app, old, simulator)
+        app.pull(old)
+        assert set(app.states(old).values()) == {CabState.LISTED}
+        assert did(app.reconcile()) == {"missing": 1, "queued_again": 1}
+        app.work_off()
+        assert set(app.states(old).values()) == {CabState.COPIED}
+        window = app.row(old).window
+        assert window is not None
+        assert (NOW.date() - window.start).days in {90, 91}
+        assert did(app.reconcile()) == {}
+
+    def test_one_that_no_batch_of_any_days_names_is_asked_for_once_a_day_until_it_is_recorded(
+        self, app: App, failure: catalogue.Failure
+    ) -> None:
+        cab = {"state": "listed", "settledAt": NOW - timedelta(days=3)}
+        app.change("cabs", failure_of(failure).cabs_partition, "no-cab", **cab)
+        app.pull(failure)
+        for found in ({"missing": 1, "queued_again": 1}, {"missing": 1}):
+            assert did(app.reconcile()) == found
+            app.work_off()
+        app.change("cabs", failure_of(failure).cabs_partition, "no-cab", settledAt=NOW - timedelta(days=32))
+        assert did(app.reconcile()) == {"lost": 1}
+        assert app.states(failure)["no-cab"] is CabState.UNAVAILABLE
+        assert did(app.reconcile()) == {}
+
+    @pytest.mark.parametrize(
+        ("date", "expiry", "expected"),
+        [
+            (NOW - timedelta(days=60), NOW + timedelta(days=30), {"missing": 1, "queued_again": 1}),
+            (NOW - timedelta(days=89), datetime(9999, 12, 31, 23, tzinfo=UTC), {"missing": 1, "queued_again": 1}),
+            (NOW - timedelta(days=92), datetime(9999, 12, 31, 23, tzinfo=UTC), {"lost": 1}),
+            (datetime(9999, 12, 31, tzinfo=UTC), None, {"missing": 1, "queued_again": 1}),
+        ],
+    )
+    def test_days_of_cabs_are_asked_for_as_far_back_as_a_batch_reaches(
+        self, app: App, failure: catalogue.Failure, date: datetime, expiry: datetime | None, expected: dict[str, int]
+    ) -> None:
+        app.pull(failure)
+        told = {"date": date, **({"expiry": expiry} if expiry else {}), "settledAt": NOW - TWO_DAYS}
+        app.change("cabs", failure_of(failure).cabs_partition, "a-cab", state="listed", **told)
+        # Not by the day that has passed: by days that its last pull has not asked for.
+        app.change_pull(failure, completedAt=NOW - TWO_DAYS if date > NOW else NOW)
+        found = did(app.reconcile())
+        assert {name: found.get(name) for name in expected} == expected
+        if "queued_again" in found and date < NOW:
+            window = app.row(failure).window
+            assert window is not None
+            assert window.start == date.date()
 
     @pytest.mark.parametrize(
         ("columns", "expected"),
