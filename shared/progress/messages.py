@@ -1,8 +1,10 @@
 """The queue message of a pull: what is asked for, by whom, in which window."""
 
 import binascii
+import re
+import secrets
 from base64 import b64decode
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 import msgspec
@@ -11,6 +13,13 @@ from shared.core.errors import BadInput
 from shared.core.failure import Failure, Window
 from shared.core.json_text import JsonError, decoded
 from shared.core.redaction import excerpt
+
+_PULL_ID = re.compile(r"[0-9A-Za-z-]{1,40}")
+
+
+def new_pull_id() -> str:
+    """Return what a pull is found by in the log, from what asked for it to its end."""
+    return secrets.token_hex(4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +35,7 @@ class PullMessage:
             known. A row that has changed since shows that another message was sooner.
         resumes: Whether that row holds what an earlier try has done. If not, it is as it was queued, and while it is
             still that version a pull need not read it.
+        pull_id: What the pull is found by in the log. All that were asked for together share it.
     """
 
     failure: Failure
@@ -33,6 +43,7 @@ class PullMessage:
     requested_by: str
     row_version: str = ""
     resumes: bool = False
+    pull_id: str = field(default_factory=new_pull_id)
 
     def encode(self) -> str:
         """Return the message as JSON, before the base64 that the host expects."""
@@ -45,6 +56,7 @@ class PullMessage:
                 self.requested_by,
                 self.row_version,
                 self.resumes,
+                self.pull_id,
             )
         ).decode()
 
@@ -70,7 +82,9 @@ class PullMessage:
             raise BadInput(f"a pull message has startDate and endDate, or neither; seen: {_shown(text)}")
         window = Window(wire.start_date, wire.end_date) if wire.start_date and wire.end_date else None
         failure = Failure.spelled(wire.application_id, wire.failure_hash)
-        message = cls(failure, window, wire.requested_by, wire.row_version, wire.resumes)
+        # One of an older version has no id; what somebody else wrote there does not go into the log as it is.
+        pull_id = wire.pull_id if _PULL_ID.fullmatch(wire.pull_id) else new_pull_id()
+        message = cls(failure, window, wire.requested_by, wire.row_version, wire.resumes, pull_id)
         return message if deliveries == 1 else message.unversioned()
 
     def unversioned(self) -> "PullMessage":
@@ -118,6 +132,7 @@ class _Wire(_Named, omit_defaults=True):
     requested_by: str = "queue message"
     row_version: str = ""
     resumes: bool = False
+    pull_id: str = ""
 
 
 def _is_utf8(text: bytes) -> bool:

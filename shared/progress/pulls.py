@@ -91,6 +91,7 @@ class PullRow:
         updated_at: When the row was last written.
         next_try_at: When its message can be received again; None where it was not delayed.
         completed_at: When it ended, Completed or Failed.
+        pull_id: What it is found by in the log; empty until it first ran.
     """
 
     failure: Failure
@@ -111,6 +112,7 @@ class PullRow:
     updated_at: datetime | None
     next_try_at: datetime | None
     completed_at: datetime | None
+    pull_id: str = ""
 
     @classmethod
     def of(cls, row: Row) -> PullRow:
@@ -135,7 +137,11 @@ class PullRow:
             updated_at=row.moment("updatedAt"),
             next_try_at=_told(row.moment("nextTryAt")),
             completed_at=_told(row.moment("completedAt")),
+            pull_id=row.text("pullId"),
         )
+
+    def __str__(self) -> str:
+        return f"{self.failure} (pull {self.pull_id})" if self.pull_id else str(self.failure)
 
 
 class PullRows:
@@ -232,7 +238,11 @@ class PullRows:
 
         def first(row: Row | None) -> Columns:
             now = clock.now()
-            running: dict[str, Value] = {"state": PullState.RUNNING.value, "updatedAt": now}
+            running: dict[str, Value] = {
+                "state": PullState.RUNNING.value,
+                "pullId": message.pull_id,
+                "updatedAt": now,
+            }
             pull = PullRow.of(row) if row else None
             if row and _was_sooner(row, PullState.COMPLETED, message):
                 raise _SoonerError

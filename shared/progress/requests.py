@@ -6,7 +6,7 @@ from itertools import batched, chain
 from typing import TYPE_CHECKING
 
 from shared.core.errors import CabferryError
-from shared.progress.messages import PullMessage
+from shared.progress.messages import PullMessage, new_pull_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,7 +46,7 @@ class PullRequests:
         )
         return list(chain.from_iterable(together))
 
-    def make(self, failures: Iterable[Failure], window: Window, requested_by: str) -> None:
+    def make(self, failures: Iterable[Failure], window: Window, requested_by: str) -> str:
         """Queue a pull for each failure.
 
         A crash between the rows and the messages leaves rows that say Queued without a message. Whoever asked asks
@@ -57,14 +57,18 @@ class PullRequests:
             window: The days to ask for.
             requested_by: What asks.
 
+        Returns:
+            What these pulls are found by in the log.
+
         Raises:
             CabferryError: Sorted by what helps.
         """
+        pull_id = new_pull_id()
         versions = self._pulls.queue(failures, window, requested_by)
 
         def send(failure: Failure) -> None:
             try:
-                self._queue.send(PullMessage(failure, window, requested_by, versions[failure]))
+                self._queue.send(PullMessage(failure, window, requested_by, versions[failure], pull_id=pull_id))
             except CabferryError:
                 # Who asks again must get a message then.
                 self._pulls.take_back_note(failure, window)
@@ -72,6 +76,7 @@ class PullRequests:
 
         for some in batched(sorted(versions), _AT_ONCE, strict=False):
             list(self._executor.map(send, some))
+        return pull_id
 
     def retry(self, failure: Failure, otherwise: Window, requested_by: str) -> PullState | None:
         """Queue a Failed pull again, with the days that it had; one in another state stays as it is.

@@ -133,7 +133,7 @@ def pull_failure(tools: PullTools, message: PullMessage) -> None:
         _log.info("%s is pulled, or was, by a message that came sooner than this one", message.failure)
         return
     if isinstance(lease, HeldElsewhere):
-        _log.info("%s is being pulled by another owner; its message is sent again", message.failure)
+        _log.info("%s is being pulled by another owner; pull %s waits", message.failure, message.pull_id)
         tools.queue.send(message, min(lease.remaining, _LOOK_AGAIN))
         return
     try:
@@ -256,7 +256,7 @@ class _Pull:
         first = self._ledger.first_error() or self._unreadable
         error = f"{counts.failed} cabs failed; the first: {first}"[:2000] if counts.failed else ""
         self._release(ended_columns(PullState.COMPLETED, error))
-        _log.log(logging.WARNING if error else logging.INFO, "%s: Completed: %s %s", self._failure, counts, error)
+        _log.log(logging.WARNING if error else logging.INFO, "%s: Completed: %s %s", self.row, counts, error)
 
     def fail(self, reason: str, kind: ErrorKind) -> None:
         """Record that no further try helps, until a person does."""
@@ -268,14 +268,14 @@ class _Pull:
         self._release({"state": PullState.QUEUED.value, "updatedAt": clock.now()})
         self._send(timedelta())
         why = "since the process ends" if stopping.is_stopping() else "after its time budget"
-        _log.info("%s: handed on %s, at row %d", self._failure, why, self._safe.skip)
+        _log.info("%s: handed on %s, at row %d", self.row, why, self._safe.skip)
 
     def wait_for_probe(self, error: CircuitOpen) -> None:
         """Let a delayed message go on when the Dev Center is asked again; it was not, so this counts as no try."""
         wait_before = spread(error.wait or _LOOK_AGAIN)
         self._release(_waiting(str(error), wait_before))
         self._send(wait_before)
-        _log.warning("%s: goes on in %s: %s", self._failure, wait_before, error)
+        _log.warning("%s: goes on in %s: %s", self.row, wait_before, error)
 
     def try_again_later(self, error: AgainLater) -> None:
         """Let a delayed message try again, or give up after too many tries that did not move the checkpoint."""
@@ -288,12 +288,12 @@ class _Pull:
         wait_before = _wait_before(error, stalled)
         self._lease.release({**self._progress(), **tries, **_waiting(str(error), wait_before)})
         self._send(wait_before)
-        _log.warning("%s: tried again in %s: %s", self._failure, wait_before, error)
+        _log.warning("%s: tried again in %s: %s", self.row, wait_before, error)
 
     def _begin(self, page: BatchPage, newest: set[str] | None) -> CopyingPage:
         """Begin to copy what a page names and nobody holds."""
         for seen in page.unreadable[: max(0, _UNREADABLE_LOGGED - self._unreadable_rows)]:
-            _log.error("%s: a row of the batch cannot be read: %s", self._failure, seen)
+            _log.error("%s: a row of the batch cannot be read: %s", self.row, seen)
             self._unreadable = self._unreadable or seen
         self._unreadable_rows += len(page.unreadable)
         self._ledger.see_unreadable(len(page.unreadable))
@@ -433,7 +433,7 @@ class _Pull:
             yield from self._batch.pages(skip, fetchers, in_flight, self._known_cabs, was_seen, self._finish_until_any)
             if not self._batch.lost_rows:
                 return
-            _log.warning("%s: rows of the batch went away while it was paged; it is paged again", self._failure)
+            _log.warning("%s: rows of the batch went away while it was paged; it is paged again", self.row)
             self._total = max(self._total, self._batch.total)
             self._batch = CabBatch(self._tools.devcenter, self._failure, self._window)
             skip, was_seen = 0, _nothing_was_seen
@@ -473,7 +473,7 @@ class _Pull:
 
     def _give_up(self, reason: str, kind: ErrorKind, tries: Columns) -> None:
         self._lease.release({**self._progress(), **tries, **ended_columns(PullState.FAILED, reason, kind)})
-        _log.error("%s: Failed: %s", self._failure, reason)
+        _log.error("%s: Failed: %s", self.row, reason)
 
     def _save_rows(self) -> None:
         """Write the cab rows; where that fails too, the pull ends with its reason and goes on from where it began."""
@@ -481,7 +481,7 @@ class _Pull:
         try:
             self._ledger.write()
         except CabferryError as error:
-            _log.error("%s: the checkpoint stays where this run began: %s", self._failure, error)
+            _log.error("%s: the checkpoint stays where this run began: %s", self.row, error)
             self._safe = _Checkpoint(self.row.skip, self.row.counts.already_held)
 
     def _release(self, columns: Columns) -> None:
@@ -492,7 +492,10 @@ class _Pull:
     def _send(self, delay: timedelta) -> None:
         version = self._lease.row.etag
         self._tools.queue.send(
-            PullMessage(self._failure, self._window, self.row.requested_by, version, resumes=True), delay
+            PullMessage(
+                self._failure, self._window, self.row.requested_by, version, resumes=True, pull_id=self.row.pull_id
+            ),
+            delay,
         )
 
 

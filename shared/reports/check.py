@@ -150,9 +150,10 @@ def _ingest(tools: ReportTools, run: ReportRun, lease: RowLease) -> RunOutcome:
     failures, cabs, problem = at_once_again(lambda: _list_cabs(tools, run))
     window = default_window(tools.settings.cab_lookback)
     requested_by = f"report {run.report_id} {run.report_datetime}"
-    tools.requests.make(failures, window, requested_by)
+    pull_id = tools.requests.make(failures, window, requested_by)
     lease.release(ingested(len(failures), cabs, problem))
-    _log.info("%s: %d failures queued, %d cabs listed%s", run, len(failures), cabs, f"; {problem}" if problem else "")
+    seen = f"; {problem}" if problem else ""
+    _log.info("%s: %d failures queued (pull %s), %d cabs listed%s", run, len(failures), pull_id, cabs, seen)
     return RunOutcome(run.report_id, run.report_datetime, run.status, "ingested", len(failures), cabs, problem)
 
 

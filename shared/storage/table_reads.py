@@ -15,6 +15,7 @@ import msgspec
 from shared.core.errors import BadAnswer
 from shared.core.json_text import JsonError, decoded
 from shared.core.redaction import excerpt
+from shared.core.refusals import request_ids
 from shared.storage.table_writes import version
 from shared.storage.wire import StorageWire, WireRequest
 
@@ -78,7 +79,9 @@ class TableReads:
             entities = [_entity(row, self._what) for row in decoded(answer.body, _Page).value]
         except (JsonError, KeyError, TypeError, ValueError):
             seen = excerpt(answer.body.decode("utf-8", "replace"))
-            raise BadAnswer(f"{self._what}: storage answered what is no page of rows: {seen}") from None
+            raise BadAnswer(
+                f"{self._what}: storage answered what is no page of rows: {seen}{request_ids(answer.header)}"
+            ) from None
         following = {name: key for name in _KEYS if (key := answer.header(_CONTINUATION + name))}
         return entities, following or None
 

@@ -17,7 +17,7 @@ import msgspec
 
 from shared.core.errors import BadAnswer
 from shared.core.redaction import excerpt
-from shared.core.refusals import Refusal, Where
+from shared.core.refusals import Refusal, Where, request_ids
 from shared.storage.refusals import RefusedError
 from shared.storage.wire import StorageWire, WireRequest
 
@@ -115,7 +115,7 @@ class TableWrites:
         etags = [etag.decode() for etag in _ETAG.findall(answer)]
         if len(etags) != sum(write.how != "delete" for write in writes):
             seen = excerpt(answer.decode("utf-8", "replace"))
-            raise BadAnswer(f"{what}: the answer tells of {len(etags)} writes; seen: {seen}")
+            raise BadAnswer(f"{what}: the answer tells of {len(etags)} writes; seen: {seen}{request_ids(reply.header)}")
         return etags
 
     def _body(self, partition: str, writes: Sequence[Write]) -> bytes:

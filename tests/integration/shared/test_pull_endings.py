@@ -95,6 +95,25 @@ def test_who_asked_is_told_though_only_the_message_knows(app: App, simulator: Si
     assert app.row(failure).requested_by == "a nightly job"
 
 
+def test_a_pull_is_found_in_the_log_from_what_asked_for_it_to_its_end(
+    app: App, simulator: SimulatorThread, caplog: pytest.LogCaptureFixture
+) -> None:
+    failure = simulator.builder.failure(1)
+    simulator.publish()
+    simulator.faults.add(batch_fault(FaultKind.SERVER_ERROR, times=1))
+    pull_id = app.services.requests.make([failure_of(failure)], app.window, "the test")
+    (message,) = app.queue.peek_messages()
+    asked = PullMessage.decode(message.content.encode())
+    assert asked.pull_id == pull_id
+    with caplog.at_level("INFO"):
+        app.handle(asked)
+        assert app.row(failure).pull_id == pull_id
+        app.handle(PullMessage(failure_of(failure), None, "the test", resumes=True, pull_id=pull_id))
+    told = [record.getMessage() for record in caplog.records if record.name == "shared.pull.run"]
+    assert len(told) == 2
+    assert all(f"{failure_of(failure)} (pull {pull_id}): " in line for line in told)
+
+
 def test_tries_are_counted_and_given_up_with_the_reason(make_app: MakeApp, simulator: SimulatorThread) -> None:
     app = make_app(PULL_MAX_ATTEMPTS="3")
     failure = simulator.builder.failure(2)

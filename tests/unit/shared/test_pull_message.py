@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from datetime import date
 
 import pytest
@@ -19,19 +20,27 @@ WINDOWS = st.tuples(st.dates(), st.dates()).map(lambda days: Window(min(days), m
 
 @given(window=WINDOWS | st.none(), requested_by=st.text(st.characters(exclude_categories=["Cs"])))
 def test_a_message_comes_out_as_it_went_in(window: Window | None, requested_by: str) -> None:
-    message = PullMessage(FAILURE, window, requested_by)
+    message = PullMessage(FAILURE, window, requested_by, pull_id="3f9a01c2")
     assert PullMessage.decode(message.encode().encode()) == message
 
 
 def test_the_json_is_the_documented_one() -> None:
     """Other programs may send messages too."""
-    message = PullMessage(FAILURE, Window(date(2026, 10, 22), date(2026, 11, 22)), "report 43000")
+    message = PullMessage(FAILURE, Window(date(2026, 10, 22), date(2026, 11, 22)), "report 43000", pull_id="3f9a01c2")
     assert json.loads(message.encode()) == {
         **NAMED,
         "startDate": "2026-10-22",
         "endDate": "2026-11-22",
         "requestedBy": "report 43000",
+        "pullId": "3f9a01c2",
     }
+
+
+@pytest.mark.parametrize("told", [{}, {"pullId": ""}, {"pullId": "a\nb"}, {"pullId": "x" * 41}])
+def test_a_message_without_an_id_gets_one(told: dict[str, str]) -> None:
+    first, other = (PullMessage.decode(json.dumps({**NAMED, **told}).encode()) for _ in range(2))
+    assert re.fullmatch(r"[0-9a-f]{8}", first.pull_id)
+    assert first.pull_id != other.pull_id
 
 
 def test_a_message_needs_no_more_than_a_failure() -> None:
