@@ -67,7 +67,7 @@ class Meaning(StrEnum):
     SAS_REFUSED = "the SAS of a cabUrl works no more"
     SOURCE_GONE = "the source of a cab is gone"
     STALE_LOCATION = "the location of a report works no more"
-    WRONG_REQUEST = "no such request is served"
+    WRONG_REQUEST = "the request is refused"
 
 
 # What helps. What is not named here is decided by who asked, and helps nobody else.

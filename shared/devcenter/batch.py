@@ -192,7 +192,9 @@ class CabBatch:
         return {cab.cab_id_hash: cab for cab in wire.cabs}
 
     def _fetch(self, skip: int, url: str) -> _WirePage:
-        return _decoded(self._devcenter.fetch_page(url, self._named(skip)), self._named(skip))
+        return _decoded(
+            self._devcenter.fetch_page(url, self._named(skip), self._failure.application_id), self._named(skip)
+        )
 
     def _url_at(self, skip: int) -> str:
         return self._devcenter.batch_url(self._failure, self._window, skip)

@@ -30,7 +30,8 @@ class DevCenter:
         base_url: Scheme and host; every token goes there and nowhere else.
         tokens: The application's tokens.
         source: The connections to use.
-        guard: Surrounds each call: the circuit breaker, which raises CircuitOpen in its place. None is a probe's.
+        guard: Surrounds each call of an application, or about reports: the circuit breaker, which raises CircuitOpen
+            in its place. None is a probe's.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class DevCenter:
         base_url: str,
         tokens: AccessTokens,
         source: HttpSource,
-        guard: Callable[[], AbstractContextManager[None]] = nullcontext,
+        guard: Callable[..., AbstractContextManager[object]] = nullcontext,
     ) -> None:
         self._base, self._tokens, self._source, self._guard = base_url, tokens, source, guard
 
@@ -116,12 +117,13 @@ class DevCenter:
             raise BadInput(f"a next link leads away from {self._base}: {excerpt(link)}")
         return quote(url, safe="%/:?#[]@!$&()*+,;=~'")
 
-    def fetch_page(self, url: str, what: str) -> bytes:
+    def fetch_page(self, url: str, what: str, application: str = "") -> bytes:
         """Fetch a page of the cab batch.
 
         Args:
             url: From `batch_url` or `next_url`.
             what: Names the page in errors.
+            application: Whose failures it is about; empty for the reports.
 
         Raises:
             NeedsPerson: 401 with a fresh token too, or 403.
@@ -131,7 +133,7 @@ class DevCenter:
         """
         if not self._is_ours(url):
             raise BadInput(f"{what}: {excerpt(url)} is not an address of {self._base}")
-        with self._guard():
+        with self._guard(application) if application else self._guard():
             return at_once_again(lambda: self._answer(url, what))
 
     def _is_ours(self, url: str) -> bool:

@@ -58,7 +58,7 @@ def look() -> Health:
 
 def _read() -> Health:
     parts = services()
-    return Health(parts.circuit.outage(), parts.health.reconciled())
+    return Health(parts.circuit.known().worst, parts.health.reconciled())
 
 
 @cache

@@ -1,5 +1,6 @@
 """The queue of pulls: send a message, now or after a delay, and look at how many there are."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -66,7 +67,7 @@ class PullQueue:
         Raises:
             CabferryError: Sorted by what helps.
         """
-        seconds = round(min(delay, _LONGEST_DELAY).total_seconds())
+        seconds = math.ceil(min(delay, _LONGEST_DELAY).total_seconds())
         with storage_errors(f"the queue {self._client.queue_name}"):
             self._client.send_message(text, visibility_timeout=seconds or None, time_to_live=-1)
 

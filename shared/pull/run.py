@@ -522,4 +522,4 @@ def _waiting(error: str, wait_before: timedelta) -> Columns:
 
 def _wait_before(error: CabferryError, tries: int) -> timedelta:
     asked = error.wait if isinstance(error, AgainLater) else None
-    return asked if asked is not None else growing_wait(tries)
+    return spread(asked) if asked is not None else growing_wait(tries)

@@ -146,9 +146,8 @@ class _Run:
 
     def __init__(self, tools: ReconcileTools) -> None:
         self._tools = tools
-        self._queue, outage = tools.queue.look(), tools.circuit.outage()
+        self._queue, self._circuit = tools.queue.look(), tools.circuit.known()
         self._broken = count()
-        self._circuit_is_open = outage is not None and outage.since is not None
 
     def look_after(self, seen: FailureSeen) -> Reconciled:
         """Put one failure right, and tell what was found; an error is recorded and ends nothing else."""
@@ -298,7 +297,7 @@ class _Run:
             return bool(missing) or any(row.is_held and (row.date or row.expires) for row in cabs.values())
         if pull.state is PullState.FAILED and pull.last_error_kind is not ErrorKind.NEVER:
             is_young = not _has_passed(pull.queued_at, self._tools.settings.retention)
-            return not self._circuit_is_open and (is_young or bool(missing))
+            return not self._circuit.is_open(pull.failure.application_id) and (is_young or bool(missing))
         ended = pull.completed_at or pull.updated_at or _LONG_AGO
         listed_since = any(row.state is CabState.LISTED and (row.settled_at or ended) > ended for row in missing)
         is_narrow = pull.window is None or self._window(pull, missing).start < pull.window.start

@@ -34,7 +34,6 @@ def batch_fault(kind: FaultKind, times: int | None = None) -> Fault:
         (FaultKind.SERVER_ERROR, "Internal server error"),
         (FaultKind.UNAVAILABLE, "503"),
         (FaultKind.TIMED_OUT, "408"),
-        (FaultKind.THROTTLED_SENTENCE, "Rate limit is exceeded"),
         (FaultKind.HTML, "Sign in to your account"),
         (FaultKind.TRUNCATED, "Value"),
         (FaultKind.WRONG_TYPE, "none"),
