@@ -50,7 +50,6 @@ param cabContainer string = 'failure-cabs'
 param cabQueue string = 'cab-pulls'
 param cabSourceHosts string = '.blob.core.windows.net'
 param pullConcurrency int = 32
-param pullPagesInFlight int = 1
 param pullTimeBudget int = 1200
 param pullLeaseSeconds int = 60
 param pullMaxAttempts int = 10
@@ -209,7 +208,6 @@ module functionApp 'app/function.bicep' = {
         CAB_QUEUE: cabQueue
         CAB_SOURCE_HOSTS: cabSourceHosts
         PULL_CONCURRENCY: string(pullConcurrency)
-        PULL_PAGES_IN_FLIGHT: string(pullPagesInFlight)
         PULL_TIME_BUDGET: string(pullTimeBudget)
         PULL_LEASE_SECONDS: string(pullLeaseSeconds)
         PULL_MAX_ATTEMPTS: string(pullMaxAttempts)

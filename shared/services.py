@@ -13,6 +13,7 @@ from shared.cabs.container import CabContainer
 from shared.cabs.copy import CabCopy
 from shared.cabs.direct_copy import DirectCopy
 from shared.core.settings import Settings
+from shared.devcenter.batch import CabBatch
 from shared.devcenter.client import DevCenter
 from shared.identity.access_tokens import devcenter_tokens, report_storage_tokens
 from shared.progress import TABLES
@@ -53,13 +54,13 @@ class Services:
         self._source = UntrustedSource(connections, settings.source_hosts)
         tokens = devcenter_tokens(settings.devcenter)
         self.circuit = Circuit(self._storage.table("health"), "devcenter")
-        devcenter = DevCenter(settings.devcenter.base_url, tokens, HttpSource(connections), self.circuit.guard)
+        self._devcenter = DevCenter(settings.devcenter.base_url, tokens, HttpSource(connections), self.circuit.guard)
         wire = self._storage.blob_wire
         container = CabContainer(self._storage.blobs.get_container_client(settings.container), wire)
         self.pulls = PullRows(self._storage.table("pulls"), settings.pull_lease)
         self.pull_tools = PullTools(
             settings=settings,
-            devcenter=devcenter,
+            sources=partial(CabBatch, self._devcenter),
             queue=PullQueue(self._storage.queue(settings.queue)),
             pulls=self.pulls,
             cabs=CabRows(self._storage.table("cabs")),
@@ -87,7 +88,7 @@ class Services:
 
         return ReportTools(
             settings=self.settings,
-            devcenter=self.pull_tools.devcenter,
+            devcenter=self._devcenter,
             files=ReportFiles(self._source, report_storage_tokens(self.settings.devcenter)),
             reports=ReportRows(self._storage.table("reports")),
             requests=self.requests,

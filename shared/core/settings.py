@@ -76,11 +76,6 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("PULL_CONCURRENCY", "32", "copies in flight within one pull, and at most within one worker"),
     Setting(
-        "PULL_PAGES_IN_FLIGHT",
-        "1",
-        "pages of one batch on their way at once, where the rows to come are known; one is always fetched ahead",
-    ),
-    Setting(
         "PULL_TIME_BUDGET",
         "1200",
         "seconds after which a pull hands on to a new message; below functionTimeout",
@@ -142,7 +137,6 @@ class Settings:
     report_lookback: timedelta
     cab_lookback: timedelta
     pull_concurrency: int
-    pull_pages_in_flight: int
     pull_time_budget: timedelta
     pull_lease: timedelta
     pull_max_attempts: int
@@ -170,7 +164,6 @@ class Settings:
             report_lookback=timedelta(days=read.whole("REPORT_LOOKBACK_DAYS", 1, 90)),
             cab_lookback=timedelta(days=read.whole("CAB_LOOKBACK_DAYS", 1, 365)),
             pull_concurrency=read.whole("PULL_CONCURRENCY", 1, 256),
-            pull_pages_in_flight=read.whole("PULL_PAGES_IN_FLIGHT", 1, 16),
             pull_time_budget=timedelta(seconds=read.whole("PULL_TIME_BUDGET", 1, 86_400)),
             pull_lease=timedelta(seconds=read.whole("PULL_LEASE_SECONDS", 1, 3_600)),
             pull_max_attempts=read.whole("PULL_MAX_ATTEMPTS", 1, 1_000),

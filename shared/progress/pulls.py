@@ -80,7 +80,9 @@ class PullRow:
         total: The most rows that the batch was said to have; 0 where it did not say.
         counts: What it found and did.
         attempts: How often it was sent again because something had to be tried later.
-        stalled: How many of these came in a row without a page in between; PULL_MAX_ATTEMPTS bounds it.
+        stalled: How many of these came in a row without a new cab in between; PULL_MAX_ATTEMPTS bounds it. A try whose
+            host died counts too.
+        waiting_since: Since when it waits as long as it is asked to, without a new cab in between; None if it does not.
         last_error: What went wrong last, and what to do; empty where nothing did.
         last_error_kind: What would help against it.
         seen_when_poisoned: How many cabs were settled when its message was last found in the poison queue.
@@ -102,6 +104,7 @@ class PullRow:
     counts: CabCounts
     attempts: int
     stalled: int
+    waiting_since: datetime | None
     last_error: str
     last_error_kind: ErrorKind
     seen_when_poisoned: int
@@ -127,6 +130,7 @@ class PullRow:
             counts=CabCounts(**{field.name: row.number(_column(field.name)) for field in fields(CabCounts)}),
             attempts=row.number("attempts"),
             stalled=row.number("stalled"),
+            waiting_since=_told(row.moment("waitingSince")),
             last_error=row.text("lastError"),
             last_error_kind=ErrorKind(row.text("lastErrorKind")),
             seen_when_poisoned=row.number("seenWhenPoisoned"),
@@ -248,7 +252,9 @@ class PullRows:
                 raise _SoonerError
             unfinished = pull is not None and pull.state in {PullState.QUEUED, PullState.RUNNING}
             if pull and unfinished and (pull.window == window or (pull.window and not message.window)):
-                return {**running, "startedAt": pull.started_at or now}
+                has_died = pull.state is PullState.RUNNING
+                tries: Columns = {"attempts": pull.attempts + has_died, "stalled": pull.stalled + has_died}
+                return {**running, **tries, "startedAt": pull.started_at or now}
             owed = tuple(each for each in pull.asked_again if each != window) if pull else ()
             anew = {**asked, **running, "startedAt": now, "askedAgain": _listed(owed)}
             if pull and pull.state is PullState.COMPLETED and pull.window == window and window in pull.asked_again:
@@ -431,16 +437,17 @@ def queued(window: Window, requested_by: str) -> Columns:
         **counted(CabCounts()),
         "attempts": 0,
         "stalled": 0,
+        "waitingSince": NO_MOMENT,
         "lastError": "",
         "lastErrorKind": "",
         "seenWhenPoisoned": 0,
         "askedAgain": "",
         "requestedBy": excerpt(requested_by),
         "queuedAt": now,
-        "startedAt": _NEVER,
+        "startedAt": NO_MOMENT,
         "updatedAt": now,
-        "nextTryAt": _NEVER,
-        "completedAt": _NEVER,
+        "nextTryAt": NO_MOMENT,
+        "completedAt": NO_MOMENT,
     }
 
 
@@ -463,7 +470,7 @@ def ended_columns(state: PullState, last_error: str, kind: ErrorKind = ErrorKind
 
 
 # A merge cannot take a column away, so a time that has not come is one that cannot have been.
-_NEVER = datetime(2000, 1, 1, tzinfo=UTC)
+NO_MOMENT = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 # Windows that one row notes: who asks for more of them meanwhile is answered by messages.
@@ -485,7 +492,7 @@ def _listed(windows: Iterable[Window]) -> str:
 
 
 def _told(moment: datetime | None) -> datetime | None:
-    return None if moment is None or moment <= _NEVER else moment
+    return None if moment is None or moment <= NO_MOMENT else moment
 
 
 def _column(field: str) -> str:

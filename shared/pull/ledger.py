@@ -43,7 +43,6 @@ class CabLedger:
         failure: Whose cabs.
         started_at: When this pull first ran. What was settled since then is its work, though a crash came between.
         before: The counts at the checkpoint that it goes on from.
-        skip: That checkpoint; 0 at the start.
         writers: Runs transactions side by side.
     """
 
@@ -53,11 +52,10 @@ class CabLedger:
         failure: Failure,
         started_at: datetime,
         before: CabCounts,
-        skip: int,
         writers: Executor,
     ) -> None:
         self._rows, self._failure, self._started_at = rows, failure, started_at
-        self._before, self._skip, self._writers = before, skip, writers
+        self._before, self._writers = before, writers
         self._cabs: dict[str, CabRow] = {}
         self._unwritten: set[str] = set()
         self._seen: set[str] = set()
@@ -88,30 +86,20 @@ class CabLedger:
         self._held_before = sum(self._was_held(row) for row in self._cabs.values())
         self._loaded = True
 
-    @property
-    def is_loaded(self) -> bool:
-        """Tell whether the failure's rows were read."""
-        return self._loaded
+    def see(self, cab_id_hash: str, *, is_wanted: bool) -> None:
+        """Note that the batch names a cab; rows may repeat between pages.
 
-    def expected(self) -> int:
-        """Return how many cabs the batch may name, as far as the reports and earlier pulls tell."""
-        return sum(row.state not in {CabState.RETIRED, CabState.EXPIRED} for row in self._cabs.values())
-
-    def see(self, cab_id_hash: str) -> CabRow | None:
-        """Note that the batch names a cab, and return what is known of it; rows may repeat between pages."""
+        Args:
+            cab_id_hash: The cab.
+            is_wanted: Whether it will be copied; if not, what is known of it already counts as found.
+        """
+        if cab_id_hash in self._seen:
+            return
+        self._seen.add(cab_id_hash)
         known = self._cabs.get(cab_id_hash)
-        if cab_id_hash not in self._seen:
-            self._seen.add(cab_id_hash)
-            if known:
-                self._already_held += self._was_held(known)
-                self._tally[CabState.EXPIRED] += known.state is CabState.EXPIRED and not self._is_mine(known)
-        return known
-
-    def was_seen(self, cab_id_hash: str) -> bool:
-        """Tell whether a page of this pull before the present one had a cab, in this run or before its checkpoint."""
-        known = self._cabs.get(cab_id_hash)
-        before = self._skip > 0 and known is not None and self._is_mine(known)
-        return before or cab_id_hash in self._seen
+        if known and not is_wanted:
+            self._already_held += self._was_held(known)
+            self._tally[CabState.EXPIRED] += known.state is CabState.EXPIRED and not self._is_mine(known)
 
     def pass_over(self, cab_id_hash: str) -> None:
         """Note that a cab is left uncopied on purpose."""

@@ -9,12 +9,42 @@ import threading
 from collections import deque
 from concurrent.futures import Executor, Future
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, Protocol
 
 from shared.core.threads import Pool, carrying
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from shared.pull.state import Event
+
+
+class Threads(Protocol):
+    """Where a pull runs its calls, and where it waits for what they post: all that it has to do with threads."""
+
+    def lane(self) -> Executor:
+        """Return an executor of one user."""
+
+    def inbox(self) -> Inbox:
+        """Return an inbox of one user."""
+
+
+class Inbox(Protocol):
+    """Events from any thread, for one who waits for them."""
+
+    def post(self, event: Event) -> None:
+        """Put an event in."""
+
+    def get(self, seconds: float | None) -> Event | None:
+        """Wait for the next event.
+
+        Args:
+            seconds: For how long at most; None for ever.
+
+        Returns:
+            The event; None where none came.
+        """
 
 
 class FairPool:
@@ -33,6 +63,10 @@ class FairPool:
     def lane(self) -> Executor:
         """Return an executor of one user; users with waiting calls take turns, a call each."""
         return _Lane(self)
+
+    def inbox(self) -> Inbox:
+        """Return an inbox of one user."""
+        return _Inbox()
 
     def enqueue(self, lane: deque[Callable[[], None]], call: Callable[[], None]) -> None:
         """Let a call wait in a lane for its turn."""
@@ -71,6 +105,20 @@ class _Lane(Executor):
         future: Future[T] = Future()
         self._pool.enqueue(self._waiting, partial(_run, future, partial(carrying(fn), *args, **kwargs)))
         return future
+
+
+class _Inbox:
+    def __init__(self) -> None:
+        self._events: SimpleQueue[Event] = SimpleQueue()
+
+    def post(self, event: Event) -> None:
+        self._events.put(event)
+
+    def get(self, seconds: float | None) -> Event | None:
+        try:
+            return self._events.get(timeout=seconds)
+        except Empty:
+            return None
 
 
 def _run(future: Future[Any], call: Callable[[], Any]) -> None:

@@ -229,7 +229,7 @@ class _Run:
         return ledger.cabs
 
     def _ledger(self, failure: Failure) -> CabLedger:
-        return CabLedger(self._tools.cabs, failure, clock.now(), CabCounts(), 0, self._tools.writers)
+        return CabLedger(self._tools.cabs, failure, clock.now(), CabCounts(), self._tools.writers)
 
     def _count_missing(self, cabs: Mapping[str, CabRow], found: Reconciled) -> list[CabRow]:
         """Count and return the cabs that are not in the container and could still be had."""

@@ -15,6 +15,7 @@ from shared.cabs.copy import CabCopy
 from shared.core.errors import BadInput, CabferryError
 from shared.core.failure import default_window
 from shared.core.settings import Settings
+from shared.devcenter.batch import CabBatch
 from shared.devcenter.client import DevCenter as DevCenterClient
 from shared.progress.cabs import CabRows
 from shared.progress.circuit import Circuit
@@ -128,7 +129,7 @@ class Host(Process):
         self.pulls = PullRows(table("pulls"), settings.pull_lease)
         self.pull_tools = PullTools(
             settings=settings,
-            devcenter=devcenter,
+            sources=partial(CabBatch, devcenter),
             queue=MemoryQueue(world.queue, line),
             pulls=self.pulls,
             cabs=CabRows(table("cabs")),

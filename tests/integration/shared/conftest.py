@@ -7,7 +7,8 @@ import pytest
 from local.azurite.server import Azurite
 from local.simulator.thread import SimulatorThread
 from shared.core.settings import Settings
-from shared.pull import run as pull
+from shared.pull import policy
+from shared.pull.state import Pull
 from tests.support.azurite import StorageAccount
 
 from .app import App
@@ -18,7 +19,13 @@ MakeApp = Callable[..., App]
 @pytest.fixture(autouse=True)
 def checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let pulls write down each page, as they do where one takes seconds: what may happen in between is tested here."""
-    monkeypatch.setattr(pull, "_CHECKPOINT_SECONDS", 0.0)
+    written: dict[int, int] = {}
+
+    def is_page_done(pull: Pull, _now: float) -> bool:
+        before, written[id(pull)] = written.get(id(pull), pull.row.skip), pull.safe.skip
+        return pull.ledger.has_unwritten and pull.safe.skip > before and not policy.is_over(pull)
+
+    monkeypatch.setattr(policy, "must_write", is_page_done)
 
 
 @pytest.fixture

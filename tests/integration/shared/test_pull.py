@@ -9,7 +9,7 @@ from local.simulator.thread import SimulatorThread
 from shared.progress.cabs import CabState
 from shared.progress.messages import PullMessage
 from shared.progress.pulls import CabCounts, PullState
-from shared.pull import run as pull
+from shared.pull import policy
 
 from .app import App, failure_of
 
@@ -40,7 +40,7 @@ def test_what_is_done_within_seconds_is_written_once(
     app: App, simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the lengths, at the end: each row that is written before that is paid for twice."""
-    monkeypatch.setattr(pull, "_CHECKPOINT_SECONDS", 3600.0)
+    monkeypatch.setattr(policy, "must_write", lambda *_: False)
     failure = simulator.builder.failure(250)
     simulator.publish()
     app.request(failure)

@@ -189,7 +189,7 @@ def test_every_cab_is_copied_or_accounted_for_whatever_happens(
     make_app: MakeApp, simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     common = {"PULL_LEASE_SECONDS": "1", "PULL_MAX_ATTEMPTS": "4", "CAB_LOOKBACK_DAYS": "60", "PULL_CONCURRENCY": "4"}
-    hosts = [Host(make_app(**common)), Host(make_app(**common, PULL_PAGES_IN_FLIGHT="2"))]
+    hosts = [Host(make_app(**common)), Host(make_app(**common))]
     world = PullWorld(hosts, Wires(monkeypatch), simulator)
 
     class PullsOfThisWorld(Pulls):

@@ -1,9 +1,6 @@
 """However the service pages, no cab of a failure may be missed, and none may be copied twice."""
 
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from itertools import product
 
 import pytest
@@ -11,10 +8,6 @@ import pytest
 from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.scenario import BatchForm, LastLink, LinkForm
 from local.simulator.thread import SimulatorThread
-from shared.cabs.copy import CabCopy
-from shared.cabs.creation import Copied
-from shared.cabs.labels import CabLabels
-from shared.core.errors import AgainLater
 from shared.progress.cabs import CabState
 from shared.progress.pulls import PullState
 from shared.storage.lease import RowLease
@@ -58,62 +51,6 @@ def test_other_keys_and_rewritten_dates_are_read_too(app: App, simulator: Simula
     assert app.pull(failure).counts.copied == 101
 
 
-def test_pages_that_are_fetched_side_by_side_hold_every_cab(make_app: MakeApp, simulator: SimulatorThread) -> None:
-    app = make_app(PULL_PAGES_IN_FLIGHT="4")
-    failure = simulator.builder.failure(210)
-    simulator.publish()
-    row = app.pull(failure)
-    assert (row.state, row.counts.seen, row.counts.copied) == (PullState.COMPLETED, 210, 210)
-    assert simulator.ledger.answers(Call.CAB_BATCH) == 3
-
-
-@contextmanager
-def slow_second_page(
-    simulator: SimulatorThread,
-    monkeypatch: pytest.MonkeyPatch,
-    *failures: Answer,
-    meanwhile: Callable[[], object] = lambda: None,
-) -> Iterator[str]:
-    """Give a Dev Center whose second page comes once all copies of the third ended, and fails at first."""
-    all_ended, copy, fails = threading.Event(), CabCopy.copy, list(failures)
-    ended_by_now, third = set[str](), set[str]()
-
-    def watched(copies: CabCopy, url: str, blob_name: str, labels: CabLabels) -> Copied:
-        try:
-            return copy(copies, url, blob_name, labels)
-        finally:
-            ended_by_now.add(labels.metadata["cabIdHash"])
-            if third and third <= ended_by_now:
-                all_ended.set()
-
-    def answer(seen: Seen) -> Answer:
-        if seen.query.get("skip") == "200":
-            return rewriting(simulator.url, lambda rows: third.update(row["cabIdHash"] for row in rows))(seen)
-        if seen.query.get("skip") == "100":
-            assert all_ended.wait(20)
-            meanwhile()
-            if fails:
-                return fails.pop()
-        return rewriting(simulator.url, lambda _: None)(seen)
-
-    monkeypatch.setattr(CabCopy, "copy", watched)
-    with LoopbackServer(answer) as server:
-        yield server.url
-
-
-def test_pages_behind_a_slow_one_are_copied_meanwhile(
-    make_app: MakeApp, simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    failure = simulator.builder.failure(310)
-    simulator.publish()
-    with slow_second_page(simulator, monkeypatch) as url:
-        app = make_app(PULL_PAGES_IN_FLIGHT="3", DEVCENTER_BASE_URL=url)
-        row = app.pull(failure)
-    assert (row.state, row.counts.seen, row.counts.copied) == (PullState.COMPLETED, 310, 310)
-    assert simulator.ledger.answers(Call.CAB_BATCH) == 4
-    assert len(copied(app)) == len(set(copied(app))) == 310
-
-
 def test_what_is_copied_is_written_down_while_the_next_page_is_waited_for(
     make_app: MakeApp, simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,47 +73,6 @@ def test_what_is_copied_is_written_down_while_the_next_page_is_waited_for(
         app = make_app(DEVCENTER_BASE_URL=server.url)
         row = app.pull(failure)
     assert (row.state, row.attempts, row.counts.copied) == (PullState.COMPLETED, 0, 210)
-
-
-def test_what_was_copied_behind_a_page_that_fails_is_written_down(
-    make_app: MakeApp, simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The checkpoint has to stay before the page; a later try must find what is there, and copy nothing twice."""
-    failure = simulator.builder.failure(310)
-    simulator.publish()
-    with slow_second_page(simulator, monkeypatch, Answer(status=500)) as url:
-        app = make_app(PULL_PAGES_IN_FLIGHT="3", DEVCENTER_BASE_URL=url)
-        row = app.pull(failure)
-        assert (row.state, row.skip) == (PullState.QUEUED, 100)
-        assert Counter(app.states(failure).values())[CabState.COPIED] >= 200
-        row = app.pull(failure)
-    assert (row.state, row.counts.seen, row.counts.copied) == (PullState.COMPLETED, 310, 310)
-    assert len(copied(app)) == len(set(copied(app))) == 310
-
-
-def test_a_cab_that_is_taken_off_the_list_while_its_copy_fails_is_tried_again(
-    make_app: MakeApp, simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its page came early, and the batch ends before it by then: its failure is told, and not dropped with the page."""
-    failure = simulator.builder.failure(210)
-    simulator.publish()
-    last, copy = list(simulator.world.cabs(failure.key)[200:]), CabCopy.copy
-    names = {cab.cab_id_hash for cab in last}
-
-    def failing(copies: CabCopy, url: str, blob_name: str, labels: CabLabels) -> Copied:
-        if labels.metadata["cabIdHash"] in names:
-            raise AgainLater("storage is busy")
-        return copy(copies, url, blob_name, labels)
-
-    def taken_off() -> None:
-        simulator.world.unlist_cabs(last)
-        last.clear()
-
-    monkeypatch.setattr(CabCopy, "copy", failing)
-    with slow_second_page(simulator, monkeypatch, meanwhile=taken_off) as url:
-        app = make_app(PULL_PAGES_IN_FLIGHT="3", DEVCENTER_BASE_URL=url)
-        row = app.pull(failure)
-    assert (row.state, row.counts.copied, row.last_error) == (PullState.QUEUED, 200, "storage is busy")
 
 
 def test_a_token_goes_to_no_other_host(app: App, simulator: SimulatorThread) -> None:

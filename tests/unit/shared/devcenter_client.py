@@ -1,15 +1,13 @@
 """A Dev Center client for tests: the real one, with an identity that counts its tokens."""
 
-from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import date
-from typing import Any
 
 from azure.core.credentials import AccessToken
 
 from shared.core.failure import Failure, Window
-from shared.devcenter.batch import BatchPage, CabBatch, EarlyPage
+from shared.devcenter.batch import BatchPage, CabBatch
 from shared.devcenter.client import DevCenter
+from shared.devcenter.cursor import BatchCursor, PageRequest
 from shared.identity.access_tokens import AccessTokens
 from shared.web.http_source import HttpSource
 
@@ -49,20 +47,11 @@ def dev_center(base_url: str, identity: CountingIdentity | None = None) -> DevCe
     return DevCenter(base_url, tokens, HttpSource(4))
 
 
-def until_any(answers: Sequence[Future[Any]]) -> None:
-    """Wait for a page, with nothing else to do."""
-    wait(answers, return_when=FIRST_COMPLETED)
-
-
-def batch_pages(base_url: str, skip: int = 0, in_flight: int = 1, expected: int = 0) -> list[BatchPage]:
-    """Read the batch of a server to its end."""
-    with ThreadPoolExecutor(in_flight) as fetchers:
-        seen: set[str] = set()
-        pages: list[BatchPage] = []
-        batch = CabBatch(dev_center(base_url), FAILURE, WINDOW)
-        for page in batch.pages(skip, fetchers, in_flight, lambda: expected, seen.__contains__, until_any):
-            if isinstance(page, EarlyPage):
-                continue
-            pages.append(page)
-            seen.update(cab.cab_id_hash for cab in page.cabs)
-        return pages
+def batch_pages(base_url: str, skip: int = 0) -> list[BatchPage]:
+    """Read the batch of a server to its end, as one pass of a pull does."""
+    batch, cursor, pages = CabBatch(dev_center(base_url), FAILURE, WINDOW), BatchCursor(skip), list[BatchPage]()
+    request: PageRequest | None = cursor.first()
+    while request:
+        pages.append(batch.page(request))
+        request = cursor.answered(request, pages[-1])
+    return pages

@@ -2,20 +2,18 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from threading import Barrier, Event
 
 import pytest
 
 from shared.core.errors import AgainLater, BadAnswer
-from shared.devcenter.batch import BatchPage, CabBatch, EarlyPage
+from shared.devcenter.batch import BatchPage
 from shared.devcenter.client import PAGE_ROWS
 from tests.support.loopback import Answer, LoopbackServer, Seen
 
-from .devcenter_client import FAILURE, WINDOW, batch_pages, dev_center, until_any
+from .devcenter_client import FAILURE, batch_pages
 
 LINK = "driver/cabdownloadbatch?applicationId=1&failureHash=a&top=100&skip={}"
 
@@ -111,13 +109,10 @@ ENVELOPES: dict[str, Envelope] = {
 
 @pytest.mark.parametrize("envelope", ENVELOPES.values(), ids=ENVELOPES)
 @pytest.mark.parametrize("total", [0, 1, 99, 100, 101, 200, 250])
-@pytest.mark.parametrize(("in_flight", "expected"), [(1, 0), (4, 0), (4, 150)])
-def test_every_row_is_read_once(envelope: Envelope, total: int, in_flight: int, expected: int) -> None:
+def test_every_row_is_read_once(envelope: Envelope, total: int) -> None:
     with server_of(total, envelope) as server:
-        pages = batch_pages(server.url, in_flight=in_flight, expected=expected)
+        pages = batch_pages(server.url)
     assert names(pages) == [f"cab-{number}" for number in range(total)]
-    assert [page.is_last for page in pages] == [False] * (len(pages) - 1) + [True]
-    assert [page.skip for page in pages] == [sum(page.rows for page in pages[:number]) for number in range(len(pages))]
     assert all(each.headers["host"] == f"127.0.0.1:{server.port}" for each in server.seen)
 
 
@@ -128,104 +123,11 @@ def test_a_hundred_rows_cost_one_request(total: int, requests: int) -> None:
     assert len(server.seen) == requests
 
 
-@pytest.mark.parametrize("expected", [0, 1_000])
-def test_pages_that_are_shorter_than_asked_for_lose_no_row(expected: int) -> None:
-    """What was asked ahead lies beside the rows then, and has to be asked for again where they really begin."""
-    total, most = 430, 50
-
-    def answer(seen: Seen) -> Answer:
-        skip = int(seen.query["skip"])
-        rows = [row(number) for number in range(skip, min(skip + most, total))]
-        return Answer(json.dumps({"Value": rows, "TotalCount": total}).encode())
-
-    with LoopbackServer(answer) as server:
-        assert names(batch_pages(server.url, in_flight=4, expected=expected)) == [f"cab-{n}" for n in range(total)]
-
-
-def test_pages_that_a_report_lets_expect_are_asked_for_with_the_first() -> None:
-    """With half a second a page, waiting for the first one to say how many there are costs as much as a page."""
-    together = Barrier(4, timeout=20)
-
-    def answer(seen: Seen) -> Answer:
-        together.wait()
-        skip = int(seen.query["skip"])
-        return Answer(json.dumps({"Value": [row(n) for n in range(skip, skip + 100)], "TotalCount": 400}).encode())
-
-    with LoopbackServer(answer) as server:
-        assert len(names(batch_pages(server.url, in_flight=4, expected=400))) == 400
-    assert len(server.seen) == 4
-
-
-def test_a_slow_page_holds_up_neither_those_after_it_nor_more_requests() -> None:
-    """Where one answer takes many times as long as others, all that was to be copied meanwhile would wait for it."""
-    go_on = Event()
-
-    def answer(seen: Seen) -> Answer:
-        skip = int(seen.query["skip"])
-        assert skip != 100 or go_on.wait(20)
-        return Answer(json.dumps({"Value": [row(n) for n in range(skip, skip + 100)], "TotalCount": 2_000}).encode())
-
-    early: list[EarlyPage] = []
-    pages: list[BatchPage] = []
-    with LoopbackServer(answer) as server, ThreadPoolExecutor(3) as fetchers:
-        batch = CabBatch(dev_center(server.url), FAILURE, WINDOW)
-        for page in batch.pages(0, fetchers, 3, lambda: 0, lambda _: False, until_any):
-            if isinstance(page, BatchPage):
-                pages.append(page)
-                continue
-            early.append(page)
-            if len(early) == 11:
-                assert len(server.seen) == 13, "no more than four times as many as are in flight lie waiting"
-                go_on.set()
-    assert names(pages) == [f"cab-{number}" for number in range(2_000)]
-    assert {page.skip for page in early[:11]} == set(range(200, 1_300, 100))
-    assert [cab.cab_id_hash for cab in early[0].cabs] == [f"cab-{early[0].skip + n}" for n in range(100)]
-    assert len(server.seen) == 20
-
-
-@pytest.mark.parametrize("in_flight", [1, 4])
-def test_rows_that_go_away_meanwhile_are_noticed(in_flight: int) -> None:
-    """Each that goes away moves one behind it onto a page that was read before: that one would be missed."""
-
-    def answer(seen: Seen) -> Answer:
-        skip = int(seen.query["skip"])
-        total = 250 if skip == 0 else 249
-        rows = [row(number) for number in range(skip, min(skip + 100, total))]
-        return Answer(json.dumps({"Value": rows, "TotalCount": total}).encode())
-
-    with LoopbackServer(answer) as server:
-        batch = CabBatch(dev_center(server.url), FAILURE, WINDOW)
-        with ThreadPoolExecutor(in_flight) as fetchers:
-            pages = batch.pages(0, fetchers, in_flight, lambda: 0, lambda _: False, until_any)
-            assert len([page for page in pages if isinstance(page, BatchPage)]) == 3
-    assert (batch.lost_rows, batch.total) == (True, 250)
-
-
-@pytest.mark.parametrize("envelope", ENVELOPES.values(), ids=ENVELOPES)
-def test_nothing_is_noticed_where_rows_stay(envelope: Envelope) -> None:
-    with server_of(250, envelope) as server:
-        batch = CabBatch(dev_center(server.url), FAILURE, WINDOW)
-        with ThreadPoolExecutor(1) as fetchers:
-            list(batch.pages(0, fetchers, 1, lambda: 0, lambda _: False, until_any))
-    assert not batch.lost_rows
-
-
 def test_a_pull_goes_on_from_its_checkpoint() -> None:
     with server_of(250, linked) as server:
         assert names(batch_pages(server.url, 200)) == [f"cab-{number}" for number in range(200, 250)]
-    assert [each.query["skip"] for each in server.seen] == ["200"]
-
-
-@pytest.mark.parametrize("back_to", [0, 100])
-def test_links_that_lead_in_a_circle_are_told(back_to: int) -> None:
-    """A pull that runs in a circle would never end and never fail."""
-
-    def circle(page: Rows) -> Mapping[str, object]:
-        return {"Value": page.rows, "@nextLink": LINK.format(page.following or back_to)}
-
-    with server_of(200, circle) as server, pytest.raises(BadAnswer, match="before"):
-        batch_pages(server.url)
-    assert len(server.seen) <= 4
+    # Whether an earlier run has counted rows twice is not known, so the end is made sure of.
+    assert [each.query["skip"] for each in server.seen] == ["200", "250"]
 
 
 def test_rows_that_come_again_are_passed_on() -> None:
@@ -378,10 +280,3 @@ def test_an_answer_that_is_no_page_is_tried_again_later(body: bytes) -> None:
     assert "its shape: " in str(caught.value)
     assert "QZXJ" not in str(caught.value)
     assert isinstance(caught.value, AgainLater)
-
-
-def test_fresh_urls_are_those_of_the_page_alone() -> None:
-    with server_of(250, linked) as server:
-        fresh = CabBatch(dev_center(server.url), FAILURE, WINDOW).fresh_cabs(100)
-    assert list(fresh) == [f"cab-{number}" for number in range(100, 200)]
-    assert len(server.seen) == 1

@@ -1,0 +1,168 @@
+"""What one run of a pull knows, what happens to it, and what it may begin: values, which `policy.py` decides by."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from shared.cabs.creation import Copied
+    from shared.core.errors import AgainLater
+    from shared.devcenter.batch import BatchCab, BatchPage
+    from shared.devcenter.cursor import BatchCursor, PageRequest
+    from shared.progress.pulls import PullRow
+    from shared.pull.ledger import CabLedger
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Where a later try goes on, and how many held cabs were seen up to there."""
+
+    skip: int
+    already_held: int
+
+
+@dataclass(eq=False, slots=True)
+class PageAtWork:
+    """A page whose cabs are being copied.
+
+    Args:
+        request: How it was asked for.
+        safe: The checkpoint behind it.
+        left: How many of its cabs have not ended.
+        holds: Whether one of them must be tried again: the checkpoint stays before the page.
+        is_asked_again: Whether it was asked for again, for fresh URLs.
+        fresh: What came of that.
+        refused: Cabs that wait for it, and why.
+    """
+
+    request: PageRequest
+    safe: Checkpoint
+    left: int
+    holds: bool = False
+    is_asked_again: bool = False
+    fresh: BatchPage | BaseException | None = field(default=None, repr=False)
+    refused: list[tuple[BatchCab, BaseException]] = field(default_factory=list, repr=False)
+
+
+@dataclass(slots=True)
+class Pull:
+    """What one run of a pull knows: print it to see where it stands.
+
+    Args:
+        row: The pull, as the run began.
+        ledger: What is known of each cab.
+        most: MAX_CABS_PER_FAILURE: so many of the newest are copied, where it is not 0.
+        budget: PULL_TIME_BUDGET in seconds.
+        cursor: Where the reading of the batch stands.
+        safe: The checkpoint.
+        total: The most rows that the batch was said to have.
+        to_ask: The page to ask for next.
+        ahead: A page that came, and whose copies have not begun.
+        is_asking: Whether a page is on its way.
+        pages: Those being copied, in their order.
+        copying: How many copies were begun and have not ended.
+        tried: The cabs that this run has tried and will not try again.
+        dates: While the newest cabs are sought: when each was collected.
+        newest: Those that are left by `most`; None for all.
+        passes: How often the batch was begun to be read.
+        until: When the time budget is used, by the monotonic clock; it runs from the first page on, since a slow API
+            must not keep a pull from ever copying a cab.
+        checkpoint_at: When to write down what was done.
+        stays: Whether the checkpoint stays where it is, whatever else is done.
+        again: Why a cab must be tried again.
+        again_in_a_row: How many cabs had to, since the last that was settled.
+        end: Why nothing more is read.
+        is_cut_short: Whether nothing more is copied either.
+        unreadable: The first row of the batch that could not be read.
+    """
+
+    row: PullRow
+    ledger: CabLedger = field(repr=False)
+    most: int
+    budget: float
+    cursor: BatchCursor
+    safe: Checkpoint
+    total: int
+    checkpoint_at: float
+    to_ask: PageRequest | None
+    ahead: PageCame | None = None
+    is_asking: bool = False
+    pages: deque[PageAtWork] = field(default_factory=deque)
+    copying: int = 0
+    tried: set[str] = field(default_factory=set, repr=False)
+    dates: dict[str, datetime] | None = field(default=None, repr=False)
+    newest: frozenset[str] | None = field(default=None, repr=False)
+    passes: int = 1
+    until: float | None = None
+    stays: bool = False
+    again: AgainLater | None = None
+    again_in_a_row: int = 0
+    end: BaseException | None = None
+    is_cut_short: bool = False
+    unreadable: str = ""
+
+
+# What comes in.
+
+
+@dataclass(frozen=True, slots=True)
+class PageCame:
+    """A page came."""
+
+    request: PageRequest
+    page: BatchPage = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PageFailed:
+    """A page could not be had."""
+
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class PageCameAgain:
+    """A page that was asked for again came, or failed."""
+
+    page: PageAtWork
+    answer: BatchPage | BaseException = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CabEnded:
+    """A copy ended, with a blob's name and what is in it, or an error. `is_fresh`: its page was asked for again."""
+
+    page: PageAtWork
+    cab: BatchCab
+    is_fresh: bool
+    outcome: tuple[str, Copied] | BaseException
+
+
+type Event = PageCame | PageFailed | PageCameAgain | CabEnded
+
+
+# What is to be done.
+
+
+@dataclass(frozen=True, slots=True)
+class AskPage:
+    """Ask for a page; with `again`, for the fresh URLs of one that is being copied."""
+
+    request: PageRequest
+    again: PageAtWork | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CopyCab:
+    """Begin to copy a cab."""
+
+    page: PageAtWork
+    cab: BatchCab
+    is_fresh: bool = False
+
+
+type Order = AskPage | CopyCab
