@@ -34,9 +34,9 @@ def batch_fault(kind: FaultKind, times: int | None = None) -> Fault:
         (FaultKind.SERVER_ERROR, "Internal server error"),
         (FaultKind.UNAVAILABLE, "503"),
         (FaultKind.TIMED_OUT, "408"),
-        (FaultKind.HTML, "Sign in to your account"),
-        (FaultKind.TRUNCATED, "Value"),
-        (FaultKind.WRONG_TYPE, "none"),
+        (FaultKind.HTML, "not a page"),
+        (FaultKind.TRUNCATED, "not a page"),
+        (FaultKind.WRONG_TYPE, "not a page"),
         (FaultKind.RESET, "connection broke"),
     ],
 )
