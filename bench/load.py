@@ -166,8 +166,18 @@ class Load:
         answer = self._post("/api/reports/check", None)
         if answer is None or not answer.ok:
             return False
-        runs: list[dict[str, Any]] = answer.json()["runs"]
-        return all(run["outcome"] in {"ingested", "known"} for run in runs)
+        check: dict[str, Any] = {}
+        while not check.get("endedAt") and not self._over:
+            time.sleep(_LOOK_SECONDS)
+            check = self._get(answer.headers["Location"])
+        return not check.get("error") and all(run["outcome"] in {"ingested", "known"} for run in check.get("runs", ()))
+
+    def _get(self, path: str) -> dict[str, Any]:
+        try:
+            told: dict[str, Any] = requests.get(self._url() + path, timeout=_HTTP_SECONDS).json()
+        except requests.RequestException:
+            return {}  # likewise
+        return told
 
     def _post(self, path: str, body: object) -> requests.Response | None:
         try:

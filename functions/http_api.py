@@ -12,6 +12,7 @@ from functions.http_answers import Refused, answer, answering, json_body
 if TYPE_CHECKING:
     from shared.core.failure import Failure
 
+_CHECK, _LOOK_AGAIN_SECONDS = "/api/reports/check", "5"
 blueprint = func.Blueprint(http_auth_level=func.AuthLevel.FUNCTION)
 
 
@@ -107,12 +108,25 @@ def list_runs(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.route("reports/check", methods=["POST"])
 @answering
 def request_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger binds it by name
-    """Check the reports now, and tell what was found."""
-    from shared.api.models import CheckBody, OutcomeBody
-    from shared.reports.check import check_reports
+    """Let the reports be checked now; 202 and where to look."""
+    from shared.api.models import CheckAccepted
     from shared.services import services
 
-    return answer(CheckBody([OutcomeBody.of(outcome) for outcome in check_reports(services().report_tools)]))
+    services().asked_checks.ask()
+    return answer(CheckAccepted(_CHECK), HTTPStatus.ACCEPTED, {"Location": _CHECK, "Retry-After": _LOOK_AGAIN_SECONDS})
+
+
+@blueprint.route("reports/check", methods=["GET"])
+@answering
+def show_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger binds it by name
+    """Tell how the check stands that was last asked for, and what it did."""
+    from shared.api.models import CheckBody
+    from shared.services import services
+
+    last = services().asked_checks.last()
+    if last is None:
+        raise Refused(HTTPStatus.NOT_FOUND, f"nobody asked for a check of the reports yet: POST {_CHECK}")
+    return answer(CheckBody.of(last))
 
 
 @blueprint.route("openapi.json", methods=["GET"])
@@ -156,4 +170,4 @@ def _accepted(*failures: Failure) -> func.HttpResponse:
 
     pulls = [PullLocation.of(failure) for failure in failures]
     location = pulls[0].location if len(pulls) == 1 else "/api/pulls"
-    return answer(PullsAccepted(pulls), HTTPStatus.ACCEPTED, {"Location": location, "Retry-After": "5"})
+    return answer(PullsAccepted(pulls), HTTPStatus.ACCEPTED, {"Location": location, "Retry-After": _LOOK_AGAIN_SECONDS})

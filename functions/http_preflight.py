@@ -1,17 +1,32 @@
 """The preflight: does everything that a pull needs answer, and if not, what should a person do?"""
 
+from http import HTTPStatus
+
 import azure.functions as func
 
-from functions.http_answers import answer, answering
+from functions.http_answers import Refused, answer, answering
 
 blueprint = func.Blueprint(http_auth_level=func.AuthLevel.FUNCTION)
 
 
-@blueprint.route("preflight", methods=["GET"])
+@blueprint.route("preflight", methods=["POST"])
 @answering
 def preflight(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger binds it by name
     """Ask every part once. Always 200: the report came about, and whether the app is ready is what it tells."""
     from shared.api.state import PreflightBody
-    from shared.preflight.run import preflight
+    from shared.preflight.last import kept_preflight
 
-    return answer(PreflightBody.of(preflight()))
+    return answer(PreflightBody.of(kept_preflight()))
+
+
+@blueprint.route("preflight", methods=["GET"])
+@answering
+def show_preflight(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger binds it by name
+    """Tell what the last preflight found, and when; nothing is asked and nothing written."""
+    from shared.api.state import LastPreflightBody
+    from shared.preflight.last import last_preflight
+
+    last = last_preflight()
+    if last is None:
+        raise Refused(HTTPStatus.NOT_FOUND, "no preflight was kept yet: POST /api/preflight")
+    return answer(LastPreflightBody.of_last(last))

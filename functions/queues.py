@@ -1,4 +1,4 @@
-"""The queue of pulls, and its poison queue."""
+"""The queue of pulls, its poison queue, and the queue of report checks that somebody asked for."""
 
 import azure.functions as func
 
@@ -42,3 +42,11 @@ def abandon_pull(message: func.QueueMessage) -> None:
         parts.poison_messages.settle(message.get_body())
     except Exception as error:  # noqa: BLE001 - a message that no host takes from here any more would be lost
         keep(message, "-poison", error)
+
+
+@blueprint.queue_trigger("message", f"{_QUEUE}-checks", "CAB_STORAGE")
+@telling_no_secret
+def run_check(message: func.QueueMessage) -> None:
+    """Check the reports, since somebody asked for it; `GET /api/reports/check` tells what was found."""
+    if (parts := parts_or_keep(message, "-checks")) is not None:
+        parts.asked_checks.run(parts.report_tools, message.get_body())

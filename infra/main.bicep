@@ -87,6 +87,8 @@ var cabTables = [
 var cabQueues = [
   cabQueue
   '${cabQueue}-poison'
+  '${cabQueue}-checks'
+  '${cabQueue}-checks-poison'
 ]
 var secretVaultName = 'kv-${resourceToken}'
 var secretName = 'devcenter-client-secret'

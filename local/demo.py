@@ -77,10 +77,7 @@ def _pull_everything(host: HostProcess, cabs: int) -> None:
     """Check the reports, and follow the pulls to their ends."""
     with _Bars() as progress:
         reports = progress.add("reports")
-        answer = requests.post(f"{host.url}/api/reports/check", timeout=_HTTP_SECONDS)
-        if not answer.ok:
-            raise DemoError(f"the check of the reports answered {answer.status_code}: {answer.text}")
-        runs = answer.json()["runs"]
+        runs = _checked(host)
         failures = sum(run["failures"] for run in runs)
         reports(len(runs), len(runs))
         pulls, copies = progress.add("failures"), progress.add("cabs")
@@ -97,6 +94,25 @@ def _pull_everything(host: HostProcess, cabs: int) -> None:
             time.sleep(_LOOK_SECONDS)
     if failed := [row for row in rows if row["state"] == "Failed" or row["cabs"]["failed"]]:
         raise DemoError(f"{len(failed)} pulls failed; the first: {failed[0]['lastError']}")
+
+
+def _checked(host: HostProcess) -> list[Any]:
+    """Let the reports be checked, and return what was done with each run."""
+    answer = requests.post(f"{host.url}/api/reports/check", timeout=_HTTP_SECONDS)
+    if not answer.ok:
+        raise DemoError(f"the check of the reports answered {answer.status_code}: {answer.text}")
+    end = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        check = requests.get(f"{host.url}{answer.headers['Location']}", timeout=_HTTP_SECONDS).json()
+        if check["endedAt"]:
+            break
+        if host.has_ended or time.monotonic() > end:
+            raise DemoError(f"the check of the reports is {check['state']}; the app's log ends with:\n{host.log_end()}")
+        time.sleep(_LOOK_SECONDS)
+    if check["error"]:
+        raise DemoError(f"the check of the reports failed: {check['error']}")
+    runs: list[Any] = check["runs"]
+    return runs
 
 
 def _pulls(host: HostProcess) -> list[Any]:

@@ -80,7 +80,7 @@ def _of_deployed(url: str) -> _Preflight:
 def _asked(url: str, headers: dict[str, str]) -> _Preflight:
     try:
         # Not to another host: the key is for this one.
-        answer = requests.get(f"{url}/api/preflight", headers=headers, timeout=_SECONDS, allow_redirects=False)
+        answer = requests.post(f"{url}/api/preflight", headers=headers, timeout=_SECONDS, allow_redirects=False)
     except (requests.RequestException, ValueError) as error:
         raise PreflightError(f"{url} does not answer ({type(error).__name__}): check the address") from None
     if answer.status_code == requests.codes.unauthorized:

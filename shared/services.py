@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from shared.reconcile.poison import PoisonMessages
     from shared.reconcile.policy import ReconcileTools
+    from shared.reports.asked_check import AskedChecks
     from shared.reports.check import ReportTools
 
 _log = logging.getLogger(__name__)
@@ -70,7 +71,9 @@ class Services:
         )
         self.requests = PullRequests(self.pulls, self.pull_tools.queue, self.pull_tools.pool.lane())
         self._poison = PullQueue(self._storage.queue(f"{settings.queue}-poison"))
-        self.health = HealthRows(self._storage.table("health"))
+        self.health_table = self._storage.table("health")
+        self.health = HealthRows(self.health_table)
+        self._check_queue = self._storage.queue(f"{settings.queue}-checks")
 
     @cached_property
     def poison_messages(self) -> PoisonMessages:
@@ -97,6 +100,13 @@ class Services:
         )
 
     @cached_property
+    def asked_checks(self) -> AskedChecks:
+        """Return the checks that somebody asks for, likewise."""
+        from shared.reports.asked_check import AskedChecks
+
+        return AskedChecks(self.health_table, PullQueue(self._check_queue))
+
+    @cached_property
     def reconcile_tools(self) -> ReconcileTools:
         """Return what a reconcile works with, likewise."""
         from shared.reconcile.policy import ReconcileTools
@@ -117,7 +127,7 @@ class Services:
         )
 
     def create_missing(self) -> None:
-        """Create the container, the queue and the tables where they are not there yet.
+        """Create the container, the queues and the tables where they are not there yet.
 
         A deployment made them, and gives the app no right to: a refusal to create is passed over, since whatever is
         truly missing is named by the first request that needs it.
@@ -128,7 +138,7 @@ class Services:
         blobs, queue = self._storage.blobs, self._storage.queue(self.settings.queue)
         creations: list[tuple[str, Callable[[], object]]] = [
             (f"container {self.settings.container}", partial(blobs.create_container, self.settings.container)),
-            (f"queue {self.settings.queue}", queue.create_queue),
+            *((f"queue {each.queue_name}", each.create_queue) for each in (queue, self._check_queue)),
             *((f"table {name}", partial(self._storage.tables.create_table, name)) for name in TABLES),
         ]
         for what, create in creations:

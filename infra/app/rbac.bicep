@@ -19,7 +19,7 @@ var roles = {
 
 // The app writes cabs with index tags and never deletes one. Storage Blob Data Contributor cannot write tags, and both
 // it and Storage Blob Data Owner can delete: hence a role of our own. It cannot create containers either; the container
-// is part of this deployment. What it may delete are the probes of GET /api/preflight: the assignment below says so.
+// is part of this deployment. What it may delete are the probes of POST /api/preflight: the assignment below says so.
 resource cabWriter 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   name: guid(resourceGroup().id, 'cab-writer')
   properties: {

@@ -85,7 +85,9 @@ def add_routes(router: web.UrlDispatcher, routes: list[Route], invocations: Invo
     for route in sorted(routes, key=lambda route: route.parameters_last):
         for method in route.methods:
             try:
-                router.add_route(method, route.path, _handler(route.function, invocations))
+                # aiohttp's own parameters take no braces; Azure's take all but a slash.
+                path = route.path.replace("}", ":[^/]+}")
+                router.add_route(method, path, _handler(route.function, invocations))
             except RuntimeError as error:
                 raise StartError(
                     f"Functions.{route.function.name} has {method} {route.path}, as another one has"

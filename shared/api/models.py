@@ -11,13 +11,14 @@ from msgspec import Meta, Struct
 from shared.core.failure import APPLICATION_ID, GUID, HASH
 from shared.progress.cabs import CabState
 from shared.progress.pulls import PullState
-from shared.progress.reports import Outcome
+from shared.progress.reports import CheckState, Outcome
 
 if TYPE_CHECKING:
     from shared.core.failure import Failure
     from shared.progress.cabs import CabRow
     from shared.progress.pulls import CabCounts, PullRow
     from shared.progress.reports import ReportRow
+    from shared.reports.asked_check import AskedCheck
     from shared.reports.check import RunOutcome
 
 NAMED_HASH = re.compile(rf"{HASH.pattern}|\{{(?:{GUID.pattern})\}}|\((?:{GUID.pattern})\)")
@@ -278,10 +279,33 @@ class OutcomeBody(Struct, frozen=True, rename="camel"):
         )
 
 
-class CheckBody(Struct, frozen=True):
-    """What a check of the reports found."""
+class CheckAccepted(Struct, frozen=True):
+    """Where a check of the reports that was asked for can be looked at."""
 
-    runs: list[OutcomeBody]
+    location: str
+
+
+class CheckBody(Struct, frozen=True, rename="camel"):
+    """How the check stands that was last asked for."""
+
+    state: Annotated[CheckState, Meta(description="Failed: the Dev Center could not be asked for every report.")]
+    asked_at: Moment | None
+    ended_at: Moment | None
+    error: Annotated[str | None, Meta(description="Why it failed, and what to do.")]
+    runs: Annotated[list[OutcomeBody], Meta(description="Empty until it has ended; those first that failed.")]
+    left_out: Annotated[Count, Meta(description="How many runs are not among them; GET /api/reports has all.")]
+
+    @classmethod
+    def of(cls, check: AskedCheck) -> CheckBody:
+        """Return a check as the API tells it."""
+        return cls(
+            state=check.state,
+            asked_at=moment_text(check.asked_at),
+            ended_at=moment_text(check.ended_at),
+            error=check.error or None,
+            runs=[OutcomeBody.of(each) for each in check.outcomes],
+            left_out=check.left_out,
+        )
 
 
 class Problem(Struct, frozen=True):

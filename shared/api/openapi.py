@@ -16,6 +16,7 @@ from shared.api.models import (
     BODY_BYTES,
     ApplicationId,
     CabsPage,
+    CheckAccepted,
     CheckBody,
     NamedHash,
     Problem,
@@ -26,7 +27,7 @@ from shared.api.models import (
     RunsPage,
 )
 from shared.api.requests import CAB_STATE, CONTINUATION, LIMIT, PULL_STATE
-from shared.api.state import HealthBody, PreflightBody
+from shared.api.state import HealthBody, LastPreflightBody, PreflightBody
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -40,7 +41,7 @@ _PATH_PARAMETERS: Mapping[str, Any] = {"applicationId": ApplicationId, "failureH
 # What each status means, wherever it comes.
 _PROBLEMS = {
     HTTPStatus.BAD_REQUEST: "The request is not what it should be.",
-    HTTPStatus.NOT_FOUND: "Nobody asked for this pull.",
+    HTTPStatus.NOT_FOUND: "Nobody asked for this yet.",
     HTTPStatus.CONFLICT: "The pull is in another state.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"The body has more than {BODY_BYTES} bytes.",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is declared as something else than JSON.",
@@ -50,7 +51,7 @@ _PROBLEMS = {
 }
 _ANYWHERE = (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE)
 _HEADERS = {
-    "Location": "Where the pull can be looked at; the list of pulls where there are several.",
+    "Location": "Where what was asked for can be looked at; the list of pulls where there are several.",
     "Retry-After": "Seconds after which it is worth looking, or asking again.",
 }
 
@@ -150,14 +151,37 @@ _OPERATIONS = (
         query=(LIMIT, CONTINUATION),
         refusals=(HTTPStatus.BAD_REQUEST,),
     ),
-    _Operation("request_check", "post", "/api/reports/check", "Check the reports now.", CheckBody),
+    _Operation(
+        "request_check",
+        "post",
+        "/api/reports/check",
+        "Let the reports be checked now.",
+        CheckAccepted,
+        HTTPStatus.ACCEPTED,
+    ),
+    _Operation(
+        "show_check",
+        "get",
+        "/api/reports/check",
+        "Tell how the check stands that was last asked for, and what it did.",
+        CheckBody,
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
     _Operation("health", "get", "/api/health", "Tell whether the app is alive and set up.", HealthBody),
     _Operation(
         "preflight",
-        "get",
+        "post",
         "/api/preflight",
         "Ask everything that a pull needs, and tell what each answered and what to do.",
         PreflightBody,
+    ),
+    _Operation(
+        "show_preflight",
+        "get",
+        "/api/preflight",
+        "Tell what the last preflight found, and when.",
+        LastPreflightBody,
+        refusals=(HTTPStatus.NOT_FOUND,),
     ),
     _Operation("show_openapi", "get", "/api/openapi.json", "Show this document.", dict[str, Any]),
 )

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from shared.preflight.health import Health
+    from shared.preflight.last import LastPreflight
     from shared.preflight.probing import ProbeResult
     from shared.progress.circuit import Outage
     from shared.progress.health import Reconciled
@@ -40,6 +41,18 @@ class PreflightBody(Struct, frozen=True):
             ProbeBody(each.name, each.is_ok, each.answered, each.milliseconds, each.what_to_do) for each in results
         ]
         return cls(all(each.is_ok for each in results), checks)
+
+
+class LastPreflightBody(PreflightBody, frozen=True):
+    """What the last preflight found."""
+
+    at: Annotated[Moment | None, Meta(description="When it had ended.")]
+
+    @classmethod
+    def of_last(cls, last: LastPreflight) -> LastPreflightBody:
+        """Return what the last preflight found as the API tells it."""
+        found = PreflightBody.of(last.results)
+        return cls(found.ready, found.checks, moment_text(last.at))
 
 
 class CircuitBody(Struct, frozen=True, rename="camel"):

@@ -68,7 +68,7 @@ SETTINGS: tuple[Setting, ...] = (
         secret=True,
     ),
     Setting("CAB_CONTAINER", "failure-cabs", "the container that receives the cabs"),
-    Setting("CAB_QUEUE", "cab-pulls", "the queue of pulls; its poison queue has -poison appended"),
+    Setting("CAB_QUEUE", "cab-pulls", "the queue of pulls; -poison and -checks are appended for those beside it"),
     Setting(
         "CAB_SOURCE_HOSTS",
         ".blob.core.windows.net",

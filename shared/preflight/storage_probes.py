@@ -92,8 +92,8 @@ class StorageProbes:
         return f"{', '.join(TABLES)} read; a row of {_TABLE} written, read and deleted"
 
     def queue(self) -> str:
-        """Count the messages of the queue of pulls and of its poison queue; nothing is sent."""
-        return "; ".join(self._counted(name) for name in (self._places.queue, f"{self._places.queue}-poison"))
+        """Count the messages of the queue of pulls, its poison queue and the queue of checks; nothing is sent."""
+        return "; ".join(self._counted(f"{self._places.queue}{suffix}") for suffix in ("", "-poison", "-checks"))
 
     def copy(self) -> str:
         """Let the account copy a blob of its own from a SAS, as it copies each cab."""

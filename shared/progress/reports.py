@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _READING = timedelta(seconds=60)
 # What a RowKey may not hold: https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model
 _NO_KEY = re.compile(r"[/\\#?%\x00-\x1f\x7f-\x9f]")
+type CheckState = Literal["Queued", "Running", "Completed", "Failed"]
 type Outcome = Literal["ingested", "known", "pending", "busy", "failed"]
 
 

@@ -52,12 +52,15 @@ def expected(schedule: str, healing: str, queue_name: str) -> dict[str, list[dic
         "list_runs": http("GET", "reports"),
         "show_openapi": http("GET", "openapi.json"),
         "request_check": http("POST", "reports/check"),
+        "show_check": http("GET", "reports/check"),
         "health": http("GET", "health"),
-        "preflight": http("GET", "preflight"),
+        "preflight": http("POST", "preflight"),
+        "show_preflight": http("GET", "preflight"),
         "check_reports": timer(schedule),
         "reconcile": timer(healing),
         "pull_failure": queue(queue_name),
         "abandon_pull": queue(f"{queue_name}-poison"),
+        "run_check": queue(f"{queue_name}-checks"),
     }
 
 

@@ -109,10 +109,15 @@ class Run(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=Tru
     error: str | None
 
 
-class Runs(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """`POST /api/reports/check`."""
+class ReportCheck(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """`GET /api/reports/check`."""
 
+    state: Literal["Queued", "Running", "Completed", "Failed"]
+    asked_at: datetime
+    ended_at: datetime | None
+    error: str | None
     runs: list[Run]
+    left_out: int
 
 
 class Check(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -126,10 +131,16 @@ class Check(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=T
 
 
 class Preflight(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """`GET /api/preflight`."""
+    """`POST /api/preflight`."""
 
     ready: bool
     checks: list[Check]
+
+
+class LastPreflight(Preflight, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """`GET /api/preflight`."""
+
+    at: datetime
 
 
 class Problem(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):

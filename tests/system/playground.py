@@ -13,7 +13,7 @@ from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.ledger import SeenRequest
 from local.simulator.thread import SimulatorThread
 from tests.support.azurite import StorageAccount
-from tests.system.answers import Pull, Run, Runs, decoded
+from tests.system.answers import Pull, ReportCheck, Run, decoded
 from tests.system.app import ROOT, App
 from tests.system.stored import QUEUE, Stored, creations
 from tests.system.waiting import DEADLINE_SECONDS, wait_until
@@ -142,7 +142,21 @@ class Playground:
 
     def check(self, app: App) -> dict[str, Run]:
         """Check the reports, and return what was done with each, by report id (of its last run)."""
-        return {run.report_id: run for run in decoded(app.post("/api/reports/check"), Runs).runs}
+        told = self.checked(app)
+        assert told.state == "Completed", told
+        return {run.report_id: run for run in told.runs}
+
+    def checked(self, app: App) -> ReportCheck:
+        """Let the reports be checked, and return how that ended, well or not."""
+        answer = app.post("/api/reports/check")
+        assert answer.status_code == 202, answer.text
+        assert answer.json() == {"location": answer.headers["Location"]}
+
+        def told() -> ReportCheck:
+            return decoded(app.get(answer.headers["Location"]), ReportCheck)
+
+        wait_until(lambda: told().ended_at, "the end of a check", hint=lambda: app.log)
+        return told()
 
     def fail(self, failure: Failure, kind: FaultKind, times: int | None = 1, delay: float = 1.0, **query: str) -> None:
         """Let a failure's cab batch go wrong.

@@ -31,7 +31,7 @@ class Roles:
         tags: Write index tags with them.
         delete_probes: Delete blobs of the preflight.
         delegate: Ask for a key to sign a SAS with.
-        queues: Use the two queues.
+        queues: Use the four queues.
         tables: Use the four tables.
     """
 
@@ -54,7 +54,7 @@ class Roles:
             case "Blob":
                 return self._blob(seen, rest)
             case "Queue":
-                return self.queues and re.fullmatch(r"cab-pulls(-poison)?(/.*)?", rest) is not None
+                return self.queues and re.fullmatch(r"cab-pulls(-checks)?(-poison)?(/.*)?", rest) is not None
         if rest == "$batch":
             return self.tables and all(re.fullmatch(_TABLES, name.decode()) for name in _BATCHED.findall(seen.body))
         return self.tables and re.fullmatch(_TABLES, rest) is not None

@@ -30,9 +30,8 @@ def test_refusals_in_a_row_stop_the_calls_and_lose_nothing(playground: Playgroun
     assert health["circuit"]["kind"] == "403"
     assert health["circuit"]["failures"] >= TO_OPEN
     assert "Manager role" in health["circuit"]["error"]
-    checked = app.post("/api/reports/check")
-    assert (checked.status_code, "is not asked until" in checked.text) == (503, True)
-    assert int(checked.headers["Retry-After"]) <= 60
+    checked = playground.checked(app)
+    assert (checked.state, "is not asked until" in str(checked.error)) == ("Failed", True), checked
 
     playground.simulator.faults.clear()
     app.interrupt()

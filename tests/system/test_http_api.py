@@ -1,6 +1,8 @@
 """The HTTP API: what it answers to those who ask for pulls, and look at them."""
 
+import json
 from datetime import date
+from urllib.parse import quote
 
 import pytest
 
@@ -47,6 +49,27 @@ def test_a_pull_is_accepted_with_the_way_to_its_state(playground: Playground) ->
     assert app.get(answer.headers["Location"]).status_code == 200
     (pull,) = playground.ends(app, failure)
     assert pull.cabs == Counts(seen=1, copied=1)
+
+
+@pytest.mark.parametrize("form", ["{}", "{{{}}}", "({})"])
+def test_an_id_in_any_spelling_is_one_failure(playground: Playground, form: str) -> None:
+    """A GUID that is pasted from another tool must not make a second pull, and every cab a second blob."""
+    failure = playground.simulator.builder.failure(2)
+    playground.simulator.publish()
+    app, application_id, failure_hash = playground.start(), failure.key.application_id, failure.key.failure_hash
+    spelled = form.format(failure_hash.upper())
+    body = json.dumps({"applicationId": application_id, "failureHash": spelled}).encode("utf-16")
+    answer = app.post("/api/pulls", body)
+    assert answer.headers["Location"] == f"/api/pulls/{application_id}/{failure_hash}", answer.text
+    (pull,) = playground.ends(app, failure)
+    assert pull.cabs == Counts(seen=2, copied=2)
+    assert decoded(app.get(f"/api/pulls/{application_id}/{quote(spelled)}"), Pull) == pull
+    assert len(app.get(f"/api/pulls/{application_id}/{quote(spelled)}/cabs").json()["cabs"]) == 2
+    assert "is missing" in problem(
+        app.post("/api/pulls", {"applicationId": application_id, "failureHash": "NULL"}), 400
+    )
+    assert len(playground.stored.rows("pulls")) == 1
+    playground.assert_copied_once(failure)
 
 
 def test_one_request_asks_for_many_pulls(playground: Playground) -> None:

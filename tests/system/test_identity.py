@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from http import HTTPStatus
 from pathlib import Path
 from zlib import crc32
 
@@ -16,7 +15,6 @@ from local.simulator.thread import SimulatorThread
 from local.simulator.token_endpoint import TokenEndpoint
 from local.simulator.tokens import DEV_CENTER, STORAGE
 from tests.support.azurite import SOURCES, StorageAccount
-from tests.system.answers import problem
 from tests.system.playground import Playground
 
 
@@ -85,7 +83,7 @@ def test_a_wrong_secret_says_what_to_do_and_a_right_one_mends_it(
     app = playground.start(with_secret)
     (pull,) = playground.pull(app, failure)
     assert pull.state == "Failed"
-    for told in (pull.last_error or "", problem(app.post("/api/reports/check"), HTTPStatus.BAD_GATEWAY)):
+    for told in (pull.last_error or "", playground.checked(app).error or ""):
         assert "AADSTS7000215" in told
         assert "secret" in told
         assert "DEVCENTER_CLIENT_ID" in told

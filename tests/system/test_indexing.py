@@ -45,8 +45,10 @@ HTTP_FUNCTIONS = {
     "list_runs": http("GET", "reports"),
     "show_openapi": http("GET", "openapi.json"),
     "request_check": http("POST", "reports/check"),
+    "show_check": http("GET", "reports/check"),
     "health": http("GET", "health"),
-    "preflight": http("GET", "preflight"),
+    "preflight": http("POST", "preflight"),
+    "show_preflight": http("GET", "preflight"),
 }
 
 
@@ -69,6 +71,7 @@ def test_the_functions_are_those_of_the_contract(playground: Playground) -> None
         "reconcile": timer("%RECONCILE_SCHEDULE%"),
         "pull_failure": queue("%CAB_QUEUE%"),
         "abandon_pull": queue("%CAB_QUEUE%-poison"),
+        "run_check": queue("%CAB_QUEUE%-checks"),
     }
     assert not in_error(app)
     assert app.get("/api/health").json()["status"] == "ok"
@@ -84,9 +87,10 @@ def test_an_app_without_any_setting_says_which_are_missing(playground: Playgroun
         "reconcile": timer("0 20 */6 * * *"),
         "pull_failure": queue("cab-pulls"),
         "abandon_pull": queue("cab-pulls-poison"),
+        "run_check": queue("cab-pulls-checks"),
     }
     # Nothing can be listened to where there is no storage; all else answers, and goes on to.
-    assert in_error(app) == {"pull_failure", "abandon_pull"}
+    assert in_error(app) == {"pull_failure", "abandon_pull", "run_check"}
     for answer in (
         app.get("/api/health"),
         app.post("/api/pulls", FAILURE),
@@ -96,6 +100,7 @@ def test_an_app_without_any_setting_says_which_are_missing(playground: Playgroun
         app.post(f"/api/pulls/{FAILURE['applicationId']}/{FAILURE['failureHash']}/retry"),
         app.get("/api/reports"),
         app.post("/api/reports/check"),
+        app.get("/api/reports/check"),
         app.get("/api/health"),
     ):
         told = problem(answer, 503)

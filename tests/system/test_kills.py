@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 from random import Random, SystemRandom
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import pytest
 import requests
@@ -22,7 +22,6 @@ from local.aftermath import findings
 from local.azurite.server import Azurite
 from local.kill_points import KillPoint
 from local.simulator.catalogue import Failure
-from tests.system.answers import Runs, decoded
 from tests.system.app import HTTP_SECONDS
 from tests.system.playground import ENDED, SMALL, Playground
 from tests.system.stored import POISON
@@ -104,6 +103,14 @@ class _Fleet:
                 assert app.process.poll() is None, f"a host ended by itself ({app.process.returncode}):\n{app.log}"
             return None
 
+    def told_check(self) -> dict[str, Any]:
+        """Return how the check stands that was last asked for; nothing where the host was killed over the answer."""
+        try:
+            told: dict[str, Any] = requests.get(f"{self.url}/api/reports/check", timeout=HTTP_SECONDS).json()
+        except requests.RequestException:
+            return {}
+        return told
+
     def is_idle(self, failures: Sequence[Failure]) -> bool:
         """Tell whether every pull has ended."""
         rows = self.playground.stored.rows("pulls")
@@ -143,8 +150,10 @@ def _request(fleet: _Fleet, body: Mapping[str, object]) -> None:
 
 def _check(fleet: _Fleet) -> None:
     def is_ingested() -> bool:
-        answer = fleet.post("/api/reports/check")
-        outcomes = {run.outcome for run in decoded(answer, Runs).runs} if answer is not None else {""}
+        if fleet.post("/api/reports/check") is None:
+            return False
+        wait_until(lambda: fleet.told_check().get("endedAt"), "the end of a check", hint=fleet.logs)
+        outcomes = {run["outcome"] for run in fleet.told_check().get("runs", [{"outcome": ""}])}
         if "busy" in outcomes:
             # Whoever read it was killed. In a minute its lease ends; a test need not wait for that.
             (row,) = fleet.playground.stored.rows("reports")

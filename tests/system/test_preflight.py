@@ -15,7 +15,7 @@ from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.scenario import ReportForm
 from local.simulator.token_endpoint import TokenEndpoint
 from tests.support.azurite import StorageAccount
-from tests.system.answers import Check, Preflight, decoded
+from tests.system.answers import Check, LastPreflight, Preflight, decoded, problem
 from tests.system.app import ROOT, App, environment
 from tests.system.playground import Playground
 from tests.system.waiting import wait_until
@@ -27,7 +27,7 @@ DEAD = "127.0.0.1:1"
 
 def asked(app: App) -> dict[str, Check]:
     """Ask for a preflight, and return its checks by name."""
-    told = decoded(app.get("/api/preflight"), Preflight)
+    told = decoded(app.post("/api/preflight"), Preflight)
     assert [check.name for check in told.checks] == NAMES
     assert told.ready == all(check.ok for check in told.checks)
     for check in told.checks:
@@ -60,8 +60,13 @@ def test_where_all_is_well_everything_answers_and_nothing_is_left_behind(playgro
     playground.simulator.builder.report([failure], ReportForm())
     playground.simulator.publish()
     app = playground.start()
+    assert "POST /api/preflight" in problem(app.get("/api/preflight"), 404)
     checks = asked(app)
     assert all(check.ok for check in checks.values()), checks
+    last = decoded(app.get("/api/preflight"), LastPreflight)
+    assert {check.name: check for check in last.checks} == checks
+    assert abs(last.at - datetime.now(UTC)) < timedelta(minutes=1)
+    assert decoded(app.get("/api/preflight"), LastPreflight) == last, "nothing is asked"
     assert "1 schedules, 1 of them active" in checks["reportdata"].answered
     assert "the newest Completed" in checks["reportdata"].answered
     assert checks["token"].answered == "a token that cannot be read: it is opaque"
@@ -92,7 +97,7 @@ def test_a_token_is_told_by_its_tenant_application_and_end_and_never_shown(
         assert f"Add the Entra application {token_endpoint.client_id} to the Partner Center" in str(
             checks[name].what_to_do
         )
-    for text in (app.get("/api/preflight").text, app.log):
+    for text in (app.post("/api/preflight").text, app.log):
         assert "eyJ" not in text
         assert token_endpoint.secret not in text
 
@@ -155,7 +160,7 @@ def test_an_ended_fixed_token_is_told(playground: Playground, token_endpoint: To
         (FaultKind.HTML, "a page of HTML", "A page or a redirect answers in place of the API"),
         (FaultKind.THROTTLED, "429", "Ask again in some minutes"),
         (FaultKind.UNAVAILABLE, "503", "Ask again in some minutes"),
-        (FaultKind.WRONG_TYPE, "seen", "what it says"),
+        (FaultKind.WRONG_TYPE, "the answer is not", "what it says"),
         (FaultKind.RESET, "the connection broke", "DEVCENTER_BASE_URL"),
     ],
 )

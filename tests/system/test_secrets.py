@@ -55,7 +55,7 @@ def test_nothing_secret_is_told_anywhere(
     """A SAS in a log opens a crash dump to everyone who reads logs; a DeviceId in a table is personal data."""
     app = playground.start({"PULL_MAX_ATTEMPTS": "1"})
     secrets |= {"the signature of a URL that was pasted": SIGNATURE}
-    seen = dict(_answers(app, access_token))
+    seen = dict(_answers(playground, app, access_token))
     playground.ends(app, *failures)
     # The other way of copying, with half a cab and a refused signature.
     playground.simulator.form = BatchForm(cab_host=BlobHost.FRONT)
@@ -66,7 +66,7 @@ def test_nothing_secret_is_told_anywhere(
         fault = Fault(call=Call.BLOB, kind=kind, times=None, match={"blob": blob})
         playground.simulator.faults.add(fault)
     playground.pull(app, *streamed)
-    seen |= dict(_answers(app, access_token))
+    seen |= dict(_answers(playground, app, access_token))
     seen |= {f"the answer for {failure.key}": str(playground.told(app, failure)) for failure in [*failures, *streamed]}
     seen |= {f"table {name}": str(playground.stored.rows(name)) for name in ("reports", "pulls", "cabs", "health")}
     for blob in playground.stored.listed():
@@ -102,12 +102,12 @@ def test_nothing_secret_is_in_a_message(playground: Playground, secrets: dict[st
     playground.ends(app, *failures)
 
 
-def _answers(app: App, access_token: str) -> Iterator[tuple[str, str]]:
+def _answers(playground: Playground, app: App, access_token: str) -> Iterator[tuple[str, str]]:
     """Yield what the app answers, also to those who paste a secret where it does not belong."""
     for path, query in (("/api/pulls", {"limit": "1000"}), ("/api/health", {}), ("/admin/functions", {})):
         yield f"GET {path}", app.get(path, **query).text
     for _ in range(2):
-        yield "POST /api/reports/check", app.post("/api/reports/check").text
+        yield "a check", str(playground.checked(app))
     pasted = f"https://uswewatcab09.blob.core.windows.net/kernel/cab.zip?sp=r&sig={SIGNATURE}"
     yield "a URL as hash", app.post("/api/pulls", {"applicationId": "1", "failureHash": pasted}).text
     yield "a token as id", app.post("/api/pulls", {"applicationId": f"Bearer {access_token}", "failureHash": "1"}).text

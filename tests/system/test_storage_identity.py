@@ -179,7 +179,7 @@ def test_a_preflight_is_green_with_an_identity(
 ) -> None:
     """The copy comes from a SAS that the identity signs: there is no key that could."""
     app = playground.start({**with_identity, **user_assigned(token_endpoint)})
-    told = decoded(app.get("/api/preflight"), Preflight)
+    told = decoded(app.post("/api/preflight"), Preflight)
     assert told.ready, told
     assert next(check.answered for check in told.checks if check.name == "copy").startswith("copied")
     assert playground.stored.listed() == {}
@@ -193,7 +193,7 @@ def test_an_identity_that_is_not_there_is_told(
     app = playground.start({**with_identity, **wrong}, may_raise=True)
     told = problem(app.get("/api/pulls"), HTTPStatus.BAD_GATEWAY)
     assert "CAB_STORAGE__clientId" in told
-    checks = {check.name: check for check in decoded(app.get("/api/preflight"), Preflight).checks}
+    checks = {check.name: check for check in decoded(app.post("/api/preflight"), Preflight).checks}
     assert {name for name, check in checks.items() if not check.ok} == {"container", "tables", "queue", "copy"}
     for name in ("container", "tables", "queue", "copy"):
         assert "CAB_STORAGE__clientId" in str(checks[name].what_to_do)
@@ -205,7 +205,7 @@ def test_a_service_of_another_account_is_told(
     """One wrong address among three must be told as that one."""
     wrong = f"{azurite.uris(ACCOUNTS[0])['Table'].rsplit('/', 1)[0]}/nobody"
     app = playground.start({**with_identity, "CAB_STORAGE__tableServiceUri": wrong}, may_raise=True)
-    checks = {check.name: check for check in decoded(app.get("/api/preflight"), Preflight).checks}
+    checks = {check.name: check for check in decoded(app.post("/api/preflight"), Preflight).checks}
     assert {name for name, check in checks.items() if not check.ok} == {"tables"}
     assert "CAB_STORAGE__tableServiceUri" in str(checks["tables"].what_to_do)
 
@@ -230,7 +230,7 @@ def test_the_roles_of_the_deployment_are_enough(
     playground.simulator.publish()
     with guarded(azurite, storage.name, certificates, Roles()) as uris:
         app = playground.start({**with_identity, **uris})
-        assert decoded(app.get("/api/preflight"), Preflight).ready
+        assert decoded(app.post("/api/preflight"), Preflight).ready
         assert {run.outcome for run in playground.check(app).values()} == {"ingested"}
         assert {pull.state for pull in playground.ends(app, *failures)} == {"Completed"}
         app.close()
@@ -256,13 +256,13 @@ def test_each_missing_role_is_named(
             ("tables", {"tables"}, "Assign the role Storage Table Data Contributor on the table reports"),
         ):
             setattr(roles, missing, False)
-            checks = [check for check in decoded(app.get("/api/preflight"), Preflight).checks if not check.ok]
+            checks = [check for check in decoded(app.post("/api/preflight"), Preflight).checks if not check.ok]
             assert {check.name for check in checks} == names
             for check in checks:
                 assert advice in str(check.what_to_do)
             setattr(roles, missing, True)
         roles.delete_probes = roles.delegate = False
-        told = decoded(app.get("/api/preflight"), Preflight)
+        told = decoded(app.post("/api/preflight"), Preflight)
         assert told.ready, "pulls need neither"
         answered = {check.name: check.answered for check in told.checks}
         assert "deleting is refused" in answered["container"]

@@ -122,8 +122,9 @@ def _answers(app: App) -> Iterator[tuple[str, str]]:
     """Yield everything that can be read, and what is answered to those who paste secrets where they do not belong."""
     pasted = f"https://uswewatcab09.blob.core.windows.net/k/c.zip?sp=r&sig={WORD}%2F{WORD}"
     asked = [
-        *((f"POST {path}", app.post(path)) for path in ("/api/reports/check", "/api/reports/check", "/api/pulls")),
+        *((f"POST {path}", app.post(path)) for path in ("/api/reports/check", "/api/preflight", "/api/pulls")),
         *((f"GET {path}", app.get(path)) for path in ("/api/pulls", "/api/reports", "/api/health", "/api/preflight")),
+        ("GET the check", app.get("/api/reports/check")),
         ("GET a pull", app.get(f"/api/pulls/{APPLICATION}/cabs")),
         ("GET its cabs", app.get(f"/api/pulls/{APPLICATION}/cabs/cabs")),
         ("GET a URL as a pull", app.get(f"/api/pulls/{APPLICATION}/{quote(pasted, safe='')}")),

@@ -67,9 +67,13 @@ class App:
     @cached_property
     def queue(self) -> QueueClient:
         """The queue, as the Functions host would read it."""
+        return self.queue_named(self.settings.queue)
+
+    def queue_named(self, name: str) -> QueueClient:
+        """Return another queue, likewise."""
         return QueueClient.from_connection_string(
             self.storage.connection_string,
-            self.settings.queue,
+            name,
             api_version="2025-05-05",
             message_decode_policy=TextBase64DecodePolicy(),
         )

@@ -6,7 +6,6 @@ from local.simulator.catalogue import Report
 from local.simulator.faults import Call as DevCenterCall
 from local.simulator.faults import Fault as DevCenterFault
 from local.simulator.scenario import Location, ReportForm
-from tests.system.answers import Runs, decoded
 from tests.system.faults.cells import KINDS, Call, Cell, Fault, Outcome
 from tests.system.faults.stage import SLOW_SECONDS, Observed, Seen, Stage
 from tests.system.playground import SMALL
@@ -80,15 +79,15 @@ def _checked(stage: Stage, reports: Mapping[Cell, Report]) -> dict[Cell, Seen]:
 
 
 def _check(stage: Stage, reports: Mapping[Cell, Report]) -> Mapping[Cell, tuple[str, str]]:
-    """Check some reports, and return the outcome and the error of each; those of the answer where it is a problem."""
+    """Check some reports, and return the outcome and the error of each; those of the check where that failed."""
     for report in reports.values():
         report.active = True
-    answer = stage.app.post("/api/reports/check")
+    told = stage.playground.checked(stage.app)
     for report in reports.values():
         report.active = False
-    if not answer.ok:
-        return dict.fromkeys(reports, (str(answer.status_code), str(answer.json()["detail"])))
-    runs = {run.report_id: run for run in decoded(answer, Runs).runs}
+    if told.error:
+        return dict.fromkeys(reports, (told.state, told.error))
+    runs = {run.report_id: run for run in told.runs}
     found = {cell: runs[str(report.report_id)] for cell, report in reports.items()}
     return {cell: (run.outcome, run.error or "") for cell, run in found.items()}
 

@@ -1,0 +1,159 @@
+"""A check of the reports that somebody asked for: it runs from a queue, and its row in the table `health` tells of it.
+
+A check reads whole reports and may take longer than the 230 seconds after which Azure cuts a call, so the call that
+asks for one only sends a message: https://learn.microsoft.com/azure/azure-functions/functions-bindings-http-webhook-trigger
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from shared.core import clock
+from shared.core.errors import BadInput, CabferryError
+from shared.core.json_text import JsonError, decoded
+from shared.progress.messages import unwrapped
+from shared.reports.check import RunOutcome, check_reports
+from shared.storage.table_writes import Write
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shared.progress.queue import PullQueue
+    from shared.progress.reports import CheckState
+    from shared.reports.check import ReportTools
+    from shared.storage.table_rows import TableRows
+    from shared.storage.table_writes import Columns
+
+_log = logging.getLogger(__name__)
+_CHECK, _LATEST = "check", "latest"
+# Whoever asks while a check waits gets that one; a message that has not come after so long is a lost one.
+_WAITS = timedelta(minutes=10)
+_NEVER = datetime(2000, 1, 1, tzinfo=UTC)
+# A text column holds 32 Ki characters.
+_COLUMN_BYTES, _ERROR_CHARACTERS = 30_000, 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class AskedCheck:
+    """The check that was last asked for.
+
+    Args:
+        state: Where it stands.
+        asked_at: When it was asked for.
+        ended_at: When it ended; None until then.
+        error: Why the Dev Center could not be asked for all reports; empty where it could.
+        outcomes: What was done with each run, those that failed first.
+        left_out: How many outcomes there was no room for.
+    """
+
+    state: CheckState
+    asked_at: datetime
+    ended_at: datetime | None
+    error: str
+    outcomes: tuple[RunOutcome, ...]
+    left_out: int
+
+
+class AskedChecks:
+    """Ask for checks, run them, and tell of the last.
+
+    Args:
+        table: The table `health`.
+        queue: Carries what is asked for to the function that does it.
+    """
+
+    def __init__(self, table: TableRows, queue: PullQueue) -> None:
+        self._table, self._queue = table, queue
+
+    def ask(self) -> None:
+        """Send the message that makes a check happen, unless one waits already.
+
+        Raises:
+            CabferryError: Sorted by what helps; nothing waits then.
+        """
+        last, now = self.last(), clock.now()
+        if last and last.state == "Queued" and now - last.asked_at < _WAITS:
+            return
+        self._write({"askedAt": now})
+        try:
+            self._queue.send_text(now.isoformat(), timedelta())
+        except CabferryError:
+            self._write({"askedAt": last.asked_at if last else _NEVER})
+            raise
+
+    def run(self, tools: ReportTools, message: bytes) -> None:
+        """Make the check that a message asks for, and record what it did.
+
+        Args:
+            tools: What a check works with.
+            message: When it was asked for, as it stands in the queue.
+
+        Raises:
+            CabferryError: It could not be recorded. The host tries again.
+        """
+        asked_at = _moment_in(message) or clock.now()
+        self._write({"startedFor": asked_at})
+        try:
+            outcomes = check_reports(tools)
+        except CabferryError as error:
+            _log.warning("the check that was asked for: %s", error)
+            self._end(asked_at, (), str(error))
+        except Exception as error:  # noqa: BLE001 - it is logged whole, and told; the timer checks again
+            _log.exception("the check that was asked for failed in a way that nobody foresaw")
+            self._end(asked_at, (), f"an unexpected error ({type(error).__name__}); the app's log has it")
+        else:
+            self._end(asked_at, outcomes, "")
+
+    def last(self) -> AskedCheck | None:
+        """Return the check that was last asked for; None before the first: one request."""
+        row = self._table.get(_CHECK, _LATEST)
+        asked_at = row.moment("askedAt") if row else None
+        if row is None or asked_at is None or asked_at <= _NEVER:
+            return None
+        if row.moment("endedFor") == asked_at:
+            error = row.text("error")
+            outcomes = _read(row.text("outcomes"))
+            state: CheckState = "Failed" if error else "Completed"
+            return AskedCheck(state, asked_at, row.moment("endedAt"), error, outcomes, row.number("leftOut"))
+        # Compared by what one clock wrote, and not by which is later: instances have clocks of their own.
+        state = "Running" if row.moment("startedFor") == asked_at else "Queued"
+        return AskedCheck(state, asked_at, None, "", (), 0)
+
+    def _end(self, asked_at: datetime, outcomes: Sequence[RunOutcome], error: str) -> None:
+        kept, left_out = _fitting(outcomes)
+        told: Columns = {"outcomes": kept, "leftOut": left_out, "error": error[:2_000]}
+        self._write({"endedFor": asked_at, "endedAt": clock.now(), **told})
+
+    def _write(self, columns: Columns) -> None:
+        self._table.write_all(_CHECK, [Write(_LATEST, columns, "upsert")])
+
+
+def _moment_in(message: bytes) -> datetime | None:
+    try:
+        return clock.moment_of(unwrapped(message).decode("utf-8", "replace"))
+    except BadInput:
+        return None  # Somebody sent it by hand, and wants a check as well.
+
+
+def _fitting(outcomes: Sequence[RunOutcome]) -> tuple[str, int]:
+    """Return as many outcomes as a column holds, those first that failed, and how many are left out."""
+    kept, size = list[bytes](), 0
+    for outcome in sorted(outcomes, key=lambda each: each.outcome != "failed"):
+        kept.append(msgspec.json.encode(replace(outcome, error=outcome.error[:_ERROR_CHARACTERS])))
+        size += len(kept[-1]) + 1
+        if size > _COLUMN_BYTES:
+            kept.pop()
+            break
+    return f"[{','.join(each.decode() for each in kept)}]", len(outcomes) - len(kept)
+
+
+def _read(text: str) -> tuple[RunOutcome, ...]:
+    try:
+        return tuple(RunOutcome(**each) for each in decoded(text.encode(), list[dict[str, Any]]))
+    except (JsonError, TypeError):
+        return ()  # as another version of the app wrote it
