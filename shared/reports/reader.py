@@ -1,39 +1,35 @@
-"""Read a failure report: a delimited file of any length, whose delimiter, quoting and encoding nobody documented.
+"""Read a failure report of any length: which failures it names, and what it tells of their cabs.
 
-The file is streamed: what is kept is one buffer of failures and cabs. Its first bytes tell how to read it: gzip by its
-magic number, UTF-16 or UTF-8 by their marks, tab or comma by the header.
+What a file is stands in its first bytes (lines.py) and in its header (records.py). What is kept is one buffer of
+failures and cabs. A row that is not as its header says is told and passed over: its fields may have moved, so that the
+id of another thing, or a person's device, stands where a failure's or a cab's is expected.
 """
 
 from __future__ import annotations
 
-import codecs
-import csv
-import gzip
-import io
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import chain, islice, repeat
+from itertools import chain
 from operator import itemgetter
 from sys import intern
-from typing import IO, TYPE_CHECKING, Any, cast
-
-from isal import igzip, isal_zlib
+from typing import IO, TYPE_CHECKING
 
 from shared.core.errors import BadInput
-from shared.core.failure import Failure, checked_cab_id, normal_id
+from shared.core.failure import GUID, Failure, checked_cab_id, normal_id
 from shared.core.redaction import excerpt, redact
 from shared.progress.cabs import CabFacts
+from shared.reports.lines import ReportLines
+from shared.reports.records import MOST_FIELDS, Records
 
 if TYPE_CHECKING:
-    from collections.abc import Buffer, Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
-_GZIP = b"\x1f\x8b"
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
-_CHUNK_BYTES = 1 << 18
-_LINE_CHARACTERS = 1 << 20
 # A text column of a table holds 32 Ki characters, and blob metadata 8 KiB in all.
 _FACT_CHARACTERS = 1_000
+# A longer id is none, whatever is blank in it; and what is told of a cab is rarely longer. Whatever is remembered or
+# gathered is bounded by these too.
+_ID_CHARACTERS, _USUAL_CHARACTERS = 300, 500
 # As many failures and cabs are gathered before they are handed on: enough that most failures come in one piece, and
 # some megabytes of memory.
 _BUFFERED = 16_000
@@ -41,8 +37,10 @@ _BUFFERED = 16_000
 _REMEMBERED = 8_192
 # What a column's name looks like, and no device's id does: those have digits.
 _NAME = re.compile(r"[A-Za-z _]{0,60}")
-# Its stub says that isal's error is an object, and not a class.
-_BROKEN = cast("tuple[type[Exception], ...]", (UnicodeError, csv.Error, gzip.BadGzipFile, isal_zlib.error, EOFError))
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+# What nearly every id is, in the form that all are brought into.
+_USUAL_ID = re.compile(r"(?!00000000-0000-0000-0000-000000000000)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_DIGIT = re.compile(r"[0-9]")
 _NEEDED = ("ApplicationId", "FailureHash")
 _FACTS = {
     "failure_name": "FailureName",
@@ -63,48 +61,64 @@ class ReportPart:
             carry none. A failure can come again in a later part.
         unreadable: How many failures, cabs or rows of the stretch could not be used.
         why_unreadable: What was wrong with the first of them.
+        note: What else a person should know of the file.
     """
 
     cabs: dict[Failure, dict[str, CabFacts]] = field(default_factory=dict)
     unreadable: int = 0
     why_unreadable: str = ""
+    note: str = ""
 
-    def note_unreadable(self, why: str) -> None:
+    def note_unreadable(self, why: str, times: int = 1) -> None:
         """Count something that could not be used."""
-        self.unreadable += 1
+        self.unreadable += times
         self.why_unreadable = self.why_unreadable or why
 
 
-def read_report(stream: IO[bytes], name: str, buffered: int = _BUFFERED) -> Iterator[ReportPart]:
+def read_report(
+    stream: IO[bytes], name: str, buffered: int = _BUFFERED, *, is_length_told: bool = True
+) -> Iterator[ReportPart]:
     """Yield what a report names, part by part.
 
     Args:
         stream: The file as it came, read forwards only.
         name: Names the report in errors.
         buffered: How many failures and cabs a part gathers.
+        is_length_told: Whether the stream breaks off with an error where it is cut; else its end tells.
 
     Raises:
-        BadInput: A needed column is missing (the error names those that are there), or the file cannot be decoded.
+        BadInput: A needed column is missing (the error names those that are there), or the file is damaged, cut, or
+            mostly unreadable: the last after all parts that could be read.
     """
-    csv.field_size_limit(_LINE_CHARACTERS)
-    try:
-        chunks = _lines(stream)
-        first = next(chunks, [""])
-        header = first[0].removesuffix("\r")
-        if header.lstrip().startswith("<"):
-            raise BadInput(f"{name} is no report; a page came in its place: {excerpt(header)}")
-        delimiter = "\t" if "\t" in header else ","
-        columns = _Columns(next(csv.reader([header], delimiter=delimiter), []), name)
-        yield from _parts(_rows(chain([first[1:]], chunks), delimiter), columns, buffered)
-    except _BROKEN as error:
-        raise BadInput(f"{name} cannot be read as a report: {type(error).__name__}: {excerpt(str(error))}") from None
+    lines = ReportLines(stream, name)
+    chunks = lines.chunks()
+    first = next(chunks, [""])
+    while len(first) > 1 and not first[0].strip():
+        first = first[1:]
+    header = first[0].removesuffix("\r")
+    if header.lstrip().startswith("<"):
+        raise BadInput(f"{name} is no report; a page came in its place: {excerpt(header)}")
+    reading = _Reading(header, name, buffered)
+    yield from reading.parts(chain([first[1:]], chunks))
+    if reading.is_mostly_unreadable:
+        raise BadInput(f"{name} is mostly unreadable: {reading.misshapen} of {reading.rows} rows are not as its header")
+    is_text_of_no_length = not (is_length_told or lines.is_packed)
+    if not lines.has_last_end and (reading.ends_misshapen or is_text_of_no_length):
+        raise BadInput(f"{name} is cut: its last row has no end")
+    notes = []
+    if lines.bytes_behind:
+        notes.append(f"{lines.bytes_behind} bytes behind the end of its gzip were passed over")
+    if is_text_of_no_length:
+        notes.append("the server told no length, so that nobody can say whether the file is whole")
+    if notes:
+        yield ReportPart(note="; ".join(notes))
 
 
 class _Columns:
     """Where the wanted columns are; a template projects only some, in an order of its own."""
 
     def __init__(self, header: Sequence[str], name: str) -> None:
-        places = {column.strip().lower(): place for place, column in reversed(list(enumerate(header)))}
+        places = {_heading(column): place for place, column in reversed(list(enumerate(header)))}
         missing = [column for column in _NEEDED if column.lower() not in places]
         if missing:
             # In a file without a header these are the first row's values, and some tell of a person's device.
@@ -113,137 +127,180 @@ class _Columns:
                 f"{name} has no column {' and no '.join(missing)}; its columns are: {there}. Use a report template "
                 "that projects them (the OEMDriver view has no ApplicationId)."
             )
+        if len(header) > MOST_FIELDS:
+            raise BadInput(f"{name} has {len(header)} columns, more than {MOST_FIELDS}")
         self.pair = itemgetter(*(places[column.lower()] for column in _NEEDED))
         self.cab = places.get("cabidhash")
-        self.count, self.last_needed = len(header), max(places[column.lower()] for column in _NEEDED)
+        self.count, self._named = len(header), len(header)
+        while not _heading(header[self._named - 1]):  # it ends in a delimiter
+            self._named -= 1
         told = {field: places[column.lower()] for field, column in _FACTS.items() if column.lower() in places}
         self._fact_fields, self._fact_places = tuple(told), tuple(told.values())
         self._remembered = lru_cache(_REMEMBERED)(self._facts_of)
 
-    def facts(self, row: Sequence[str]) -> CabFacts:
-        return self._remembered(tuple([row[place] for place in self._fact_places]))
+    def facts(self, row: Sequence[str]) -> tuple[CabFacts, int]:
+        """Return what a row tells of its cab, and how many usual cabs take as much memory."""
+        told = tuple([row[place] for place in self._fact_places])
+        characters = sum(map(len, told))
+        if characters <= _USUAL_CHARACTERS:
+            return self._remembered(told), 1
+        return self._facts_of(told), 1 + min(characters, _FACT_CHARACTERS * len(told)) // _USUAL_CHARACTERS
 
     def _facts_of(self, told: tuple[str, ...]) -> CabFacts:
         # The same names come back in many failures; interned, they are kept once.
-        values = (intern(redact(value.strip())[:_FACT_CHARACTERS]) for value in told)
+        values = (intern(redact(" ".join(_CONTROLS.sub(" ", value).split()))[:_FACT_CHARACTERS]) for value in told)
         return CabFacts(**dict(zip(self._fact_fields, values, strict=True)))
 
-    def is_padded(self, row: Sequence[str]) -> bool:
-        """Tell whether a row is longer than the header by empty fields only."""
-        return len(row) > self.count and not any(row[self.count :])
+    def fits(self, row: Sequence[str]) -> bool:
+        """Tell whether a row is as wide as the header, but for empty fields where the header ends in a delimiter."""
+        if len(row) == self.count:
+            return True
+        return self._named < self.count and len(row) >= self._named and not any(row[self._named :])
 
 
-def _parts(rows: Iterator[list[str]], columns: _Columns, buffered: int) -> Iterator[ReportPart]:
-    pairs: dict[tuple[str, str], dict[str, CabFacts]] = {}
-    part, held = ReportPart(), 0
-    # A million rows pass through here: what can wait until a failure or a cab turns out to be new, waits.
-    count, pair_of, cab_place = columns.count, columns.pair, columns.cab
-    for row in rows:
-        if len(row) != count and not columns.is_padded(row):
-            if any(row):
-                # Its fields may have moved, so that a device's id stands where a cab's is expected.
-                part.note_unreadable(f"a row has {len(row)} fields, the header {count}; its cab is left out")
-                if len(row) > columns.last_needed:
-                    pairs.setdefault(pair_of(row), {})
-            continue
-        pair = pair_of(row)
-        cab = row[cab_place] if cab_place is not None else ""
-        cabs = pairs.get(pair)
-        if cabs is None:
-            cabs = pairs[pair] = {}
-            held += 1
-        if cab and cab not in cabs:
-            cabs[cab] = columns.facts(row)
-            held += 1
-        if held >= buffered:
-            yield _checked(part, pairs)
-            pairs, part, held = {}, ReportPart(), 0
-    if pairs or part.unreadable:
-        yield _checked(part, pairs)
+class _Reading:
+    """The rows of one report, as they are read.
 
+    Args:
+        header: Its first line.
+        name: Names the report in errors.
+        buffered: How many failures and cabs a part gathers.
+    """
 
-def _checked(part: ReportPart, pairs: dict[tuple[str, str], dict[str, CabFacts]]) -> ReportPart:
-    for (application_id, failure_hash), cabs in pairs.items():
-        try:
-            failure = _failure(application_id, failure_hash)
-        except BadInput:
-            # The values are not shown: in a row whose fields have moved, one may be a device's id.
-            part.note_unreadable("an ApplicationId or FailureHash is missing or not one")
-            continue
-        known = part.cabs.setdefault(failure, {})
-        for cab, facts in cabs.items():
-            name = normal_id(cab)
+    def __init__(self, header: str, name: str, buffered: int) -> None:
+        self._name, self._buffered = name, buffered
+        self._records = Records(header, self._is_row)
+        self._columns = _Columns(self._records.header, name)
+        self._has_numbers = self._has_guids = self._has_cab_guids = False
+        self.rows = self.misshapen = self._silent = 0
+        self.ends_misshapen = False
+
+    @property
+    def is_mostly_unreadable(self) -> bool:
+        """Tell whether most rows are not as the header says; one without ids says nothing about it."""
+        return self.misshapen * 2 > self.rows - self._silent
+
+    def parts(self, chunks: Iterator[list[str]]) -> Iterator[ReportPart]:
+        """Yield what the rows name.
+
+        Args:
+            chunks: The lines after the header.
+        """
+        records, header = self._records.of(chunks), True
+        while header:
+            header = yield from self._parts_under_one_header(records)
+
+    def _parts_under_one_header(self, records: Iterator[list[str]]) -> Generator[ReportPart, None, bool]:
+        """Yield what the rows name, until the header of a further file comes, of which this one was put together."""
+        part, pairs, held = ReportPart(), dict[tuple[str, str], dict[str, CabFacts]](), 0
+        columns, misfit, number, is_header = self._columns, 0, 0, False
+        # A million rows pass through here: what can wait until a failure or a cab turns out to be new, waits.
+        count, pair_of, cab_place = columns.count, columns.pair, columns.cab
+        for number, row in enumerate(records, 1):
+            pair = pair_of(row) if len(row) == count or columns.fits(row) else None
+            cabs = pairs.get(pair) if pair else None
+            if cabs is None:
+                failure = _failure_of(pair) if pair else None
+                if (failure is None or _is_word(failure.application_id)) and (is_header := _is_header(row)):
+                    break
+                if failure is None or pair is None:
+                    self._note_odd(part, row, pair)
+                    misfit = misfit if pair else number
+                    continue
+                cabs = pairs[pair] = part.cabs.setdefault(failure, {})
+                held += 1
+            cab = row[cab_place] if cab_place is not None else ""
+            if cab and cab not in cabs:
+                if len(cab) > _ID_CHARACTERS:
+                    part.note_unreadable("a CabIdHash is not one")
+                    continue
+                cabs[cab], weight = columns.facts(row)
+                held += weight
+            if held >= self._buffered:
+                yield self._checked(part)
+                part, pairs, held = ReportPart(), {}, 0
+        self.rows += number - is_header
+        self.ends_misshapen = 0 < misfit == number
+        if part.cabs or part.unreadable:
+            yield self._checked(part)
+        if is_header:
+            self._columns = _Columns(row, self._name)
+        return is_header
+
+    def _is_row(self, row: Sequence[str]) -> bool:
+        return self._columns.fits(row) and _failure_of(self._columns.pair(row)) is not None
+
+    def _note_odd(self, part: ReportPart, row: list[str], pair: tuple[str, str] | None) -> None:
+        # Its values are not shown: where fields have moved, one may be a device's id.
+        if not pair and not any(map(str.strip, row)):
+            self._silent += 1
+        elif not pair:
+            self.misshapen += 1
+            part.note_unreadable(f"a row has {len(row)} fields, the header {self._columns.count}")
+        elif all(map(_bare, pair)):
+            self.misshapen += 1
+            part.note_unreadable("an ApplicationId or FailureHash is not one")
+        else:
+            self._silent += 1
+            part.note_unreadable("an ApplicationId or FailureHash is missing")
+
+    def _checked(self, part: ReportPart) -> ReportPart:
+        """Return the part with its cabs under their normal ids, and nothing in it that is no id."""
+        failures = part.cabs
+        self._has_numbers = self._has_numbers or any(each.application_id.isdecimal() for each in failures)
+        self._has_guids = self._has_guids or any(GUID.fullmatch(each.failure_hash) for each in failures)
+        for failure in list(failures):
+            if (self._has_numbers and _is_word(failure.application_id)) or (
+                self._has_guids and _is_word(failure.failure_hash)
+            ):
+                moved = failures.pop(failure)
+                self.misshapen += max(1, len(moved))
+                part.note_unreadable("an ApplicationId or FailureHash is a word, where others are numbers and GUIDs")
+            else:
+                self._check_cabs(part, failure, failures[failure])
+        return part
+
+    def _check_cabs(self, part: ReportPart, failure: Failure, cabs: dict[str, CabFacts]) -> None:
+        odd = {cab: _bare(cab) for cab in cabs if not _USUAL_ID.fullmatch(cab)}
+        self._has_cab_guids = self._has_cab_guids or len(odd) < len(cabs) or any(map(GUID.fullmatch, odd.values()))
+        for cab, name in odd.items():
+            facts = cabs.pop(cab)
             try:
-                if name:
-                    known.setdefault(checked_cab_id(name), facts)
+                if name and self._has_cab_guids and _is_word(name):
+                    part.note_unreadable(f"a CabIdHash of {failure} is a word, where others are GUIDs")
+                elif name:
+                    cabs.setdefault(checked_cab_id(name), facts)
             except BadInput:
                 part.note_unreadable(f"a CabIdHash of {failure} is not one")
-    return part
+
+
+def _failure_of(pair: tuple[str, str]) -> Failure | None:
+    return _failure(*pair) if len(pair[0]) + len(pair[1]) <= _ID_CHARACTERS * 2 else None
 
 
 @lru_cache(_REMEMBERED)
-def _failure(application_id: str, failure_hash: str) -> Failure:
-    return Failure.named(application_id, failure_hash)
+def _failure(application_id: str, failure_hash: str) -> Failure | None:
+    try:
+        return Failure(_bare(application_id), _bare(failure_hash))
+    except BadInput:
+        return None
 
 
-def _rows(chunks: Iterator[list[str]], delimiter: str) -> Iterator[list[str]]:
-    """Yield the fields of each row. Where nothing is quoted, splitting does what csv does, and is much faster."""
-    return chain.from_iterable(_rows_of_chunks(chunks, delimiter))
+def _bare(text: str) -> str:
+    """Return the normal form of an id, without what nobody sees; empty where it stands for none."""
+    if '"' in text or not text.isprintable():
+        text = _CONTROLS.sub("", text).strip().strip('"')
+    return normal_id(text)
 
 
-def _rows_of_chunks(chunks: Iterator[list[str]], delimiter: str) -> Iterator[Iterable[list[str]]]:
-    for lines in chunks:
-        together = "".join(lines)
-        ended = map(str.removesuffix, lines, repeat("\r")) if "\r" in together else lines
-        if '"' not in together:
-            # Row by row, but without a step of the interpreter for each.
-            yield map(str.split, ended, repeat(delimiter))
-            continue
-        first = next(number for number, line in enumerate(lines) if '"' in line)
-        yield map(str.split, islice(ended, first), repeat(delimiter))
-        # From there on, since a quoted field may reach over any number of lines.
-        rest = chain(lines[first:], chain.from_iterable(chunks))
-        yield csv.reader((f"{each}\n" for each in rest), delimiter=delimiter)
+def _is_word(text: str) -> bool:
+    """Tell whether an id has no digit: in a row whose fields have moved, a piece of some text stands in its place."""
+    return not _DIGIT.search(text)
 
 
-def _lines(stream: IO[bytes]) -> Iterator[list[str]]:
-    r"""Yield the lines of each chunk of the file, without the \n, or the lone \r, that ends them."""
-    file: io.BufferedReader[Any] = io.BufferedReader(_Raw(stream))
-    if file.peek(2)[:2] == _GZIP:
-        file = io.BufferedReader(igzip.IGzipFile(fileobj=file))
-    # Ids are ASCII whatever the rest is: a byte that cannot be decoded in some other column must not cost a report.
-    decoder = codecs.getincrementaldecoder(_encoding(file.peek(4)[:4]))(errors="replace")
-    begun, end = "", ""
-    while chunk := file.read(_CHUNK_BYTES):
-        text = begun + decoder.decode(chunk)
-        end = end or ("\r" if "\r" in text and "\n" not in text else "\n")
-        *whole, begun = text.split(end)
-        if len(begun) > _LINE_CHARACTERS:
-            raise csv.Error(f"a line is longer than {_LINE_CHARACTERS} characters")
-        if whole:
-            yield whole
-    begun += decoder.decode(b"", final=True)
-    if begun:
-        yield [begun]
+def _is_header(row: Sequence[str]) -> bool:
+    return "failurehash" in "".join(row).lower() and {_heading(each) for each in row} >= set(map(_heading, _NEEDED))
 
 
-def _encoding(start: bytes) -> str:
-    if start[:2] in _UTF16:
-        return "utf-16"
-    return "utf-16-le" if start[1:2] == b"\0" else "utf-8-sig"
-
-
-class _Raw(io.RawIOBase):
-    """Anything with `read`, as the raw stream that a BufferedReader wants."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Buffer, /) -> int:
-        view = memoryview(buffer)
-        chunk = self._stream.read(len(view))
-        view[: len(chunk)] = chunk
-        return len(chunk)
+def _heading(column: str) -> str:
+    return _CONTROLS.sub("", column).strip().strip('"').strip().lower()

@@ -55,6 +55,7 @@ class Reading:
     parts: int = 0
     unreadable: int = 0
     why: str = ""
+    note: str = ""
 
 
 def text(
@@ -71,13 +72,14 @@ def text(
     return written.getvalue()
 
 
-def read(content: bytes, buffered: int = 10_000) -> Reading:
+def read(content: bytes, buffered: int = 10_000, *, is_length_told: bool = True) -> Reading:
     """Read a report to its end."""
     reading = Reading()
-    for part in read_report(io.BytesIO(content), "report 43000", buffered):
+    for part in read_report(io.BytesIO(content), "report 43000", buffered, is_length_told=is_length_told):
         reading.parts += 1
         reading.unreadable += part.unreadable
         reading.why = reading.why or part.why_unreadable
+        reading.note = reading.note or part.note
         for failure, cabs in part.cabs.items():
             reading.cabs.setdefault(failure, {}).update(cabs)
     return reading

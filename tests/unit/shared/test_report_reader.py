@@ -47,9 +47,9 @@ def test_headers_are_read_in_any_spelling(spelled: Callable[[str], str]) -> None
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_lines_may_end_as_on_any_system(end: str) -> None:
-    written = text([ROW, {**ROW, "CabIdHash": "b"}]).replace("\r\n", end)
-    assert read(written.encode()).cabs == {FAILURE: {CAB: FACTS, "b": FACTS}}
-    assert read(written.removesuffix(end).encode()).cabs == {FAILURE: {CAB: FACTS, "b": FACTS}}
+    written = text([ROW, {**ROW, "CabIdHash": "b2"}]).replace("\r\n", end)
+    assert read(written.encode()).cabs == {FAILURE: {CAB: FACTS, "b2": FACTS}}
+    assert read(written.removesuffix(end).encode()).cabs == {FAILURE: {CAB: FACTS, "b2": FACTS}}
 
 
 def test_the_order_of_columns_and_columns_of_ones_own_do_not_matter() -> None:
@@ -75,8 +75,8 @@ def test_rows_without_a_cab_still_name_their_failure() -> None:
 
 
 def test_a_field_may_hold_line_ends_delimiters_and_quotes() -> None:
-    name = 'AV_"quoted",\twith\r\na line end'
-    assert read(text([{**ROW, "FailureName": name}], delimiter=",").encode()).cabs[FAILURE][CAB].failure_name == name
+    written = text([{**ROW, "FailureName": 'AV_"quoted",\twith\r\na line end'}], delimiter=",").encode()
+    assert read(written).cabs[FAILURE][CAB].failure_name == 'AV_"quoted", with a line end'
 
 
 @pytest.mark.parametrize("form", ["{}", "{{{}}}", "({})", "\ufeff{}\u200b"])
@@ -102,8 +102,8 @@ def test_spaces_around_a_value_are_not_part_of_it() -> None:
 
 
 def test_a_failure_comes_once_however_often_it_occurs() -> None:
-    reading = read(text([ROW] * 50 + [{**ROW, "CabIdHash": "other"}] * 50).encode())
-    assert reading.cabs == {FAILURE: {CAB: FACTS, "other": FACTS}}
+    reading = read(text([ROW] * 50 + [{**ROW, "CabIdHash": "other-2"}] * 50).encode())
+    assert reading.cabs == {FAILURE: {CAB: FACTS, "other-2": FACTS}}
     assert reading.parts == 1
 
 
@@ -131,11 +131,11 @@ def test_one_bad_row_costs_no_other() -> None:
         {**ROW, "ApplicationId": ""},
         {**ROW, "FailureHash": "../../x"},
         {**ROW, "CabIdHash": "a/b"},
-        {**ROW, "CabIdHash": "b", "FailureName": "\udcff"},
+        {**ROW, "CabIdHash": "b2", "FailureName": "\udcff"},
         ROW,
     ]
     reading = read(text(rows).encode("utf-8", "surrogateescape") + b"short\trow\r\n\r\n")
-    assert reading.cabs[FAILURE].keys() == {CAB, "b"}
+    assert reading.cabs[FAILURE].keys() == {CAB, "b2"}
     assert reading.unreadable == 4
     assert "applicationId" in reading.why or "fields" in reading.why
 
@@ -208,7 +208,9 @@ def test_a_device_is_named_nowhere_though_a_row_lost_fields(lost: int) -> None:
     """A row whose fields have moved puts a device where a cab's id is expected."""
     header, row = text(delimiter=",").rstrip().split("\r\n")
     before, after = row.split(HASH)
-    reading = read(f"{header}\r\n{before}{HASH}{after.replace(',' * (lost + 1), ',', 1)}\r\n".encode())
+    moved = f"{before}{HASH}{after.replace(',' * (lost + 1), ',', 1)}"
+    reading = read(f"{header}\r\n{row}\r\n{moved}\r\n".encode())
+    assert reading.unreadable == 1
     assert "DEV1CE" not in repr(reading)
     assert "HARDWARE" not in repr(reading)
 

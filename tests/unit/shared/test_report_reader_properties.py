@@ -17,6 +17,8 @@ from shared.reports.reader import read_report
 from .report_files import APPLICATION, IHV_DRIVER, ROW, read, text
 
 MEGABYTE = 1024 * 1024
+HEADER = b"ApplicationId\tFailureHash\tCabIdHash\n"
+GOOD_ROW = f"{APPLICATION}\tfailure-1\tcab-1\n".encode()
 LONG_ROW = f"{APPLICATION}\tfailure\tcab{'\tx' * 500}\n".encode()
 IDS = st.text(st.sampled_from("0123456789abcdef-"), min_size=1, max_size=12).map(lambda text: f"h{text}h")
 TOLD = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20)
@@ -67,7 +69,7 @@ def test_a_report_is_read_the_same_in_whatever_shape_it_comes(
 def bomb(megabytes: int, filler: bytes) -> bytes:
     """Return a small gzip file of that many megabytes."""
     packer = zlib.compressobj(9, wbits=31)
-    packed = [packer.compress(b"ApplicationId\tFailureHash\tCabIdHash\n")]
+    packed = [packer.compress(HEADER)]
     block = filler * (MEGABYTE // len(filler))
     packed += [packer.compress(block) for _ in range(megabytes)]
     return b"".join([*packed, packer.flush()])
@@ -75,8 +77,16 @@ def bomb(megabytes: int, filler: bytes) -> bytes:
 
 @pytest.mark.parametrize(
     ("filler", "megabytes", "is_refused"),
-    [(b"\0", 32, True), (b"x", 32, True), (b" " * 1_023 + b"\n", 16, False), (LONG_ROW, 16, False)],
-    ids=["zeros", "one field", "blank lines", "one row again and again"],
+    [
+        (b"\0", 32, True),
+        (b"x", 32, True),
+        (b'"x,\n",', 1, True),
+        (b" " * 1_023 + b"\n", 16, False),
+        (LONG_ROW, 4, True),
+        (GOOD_ROW, 4, False),
+        (HEADER, 1, False),
+    ],
+    ids=["zeros", "one field", "open quotes", "blank lines", "a wide row", "one row again and again", "headers"],
 )
 def test_a_gzip_bomb_fills_no_memory(filler: bytes, megabytes: int, is_refused: bool) -> None:
     """A worker shares its memory with every pull."""
