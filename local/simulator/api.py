@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import aiohttp
 from aiohttp import web
@@ -130,7 +131,8 @@ class Api:
         rows = self._rows(request, page, fault)
         links = batch.link_fields(page, query, form, _origin(request), _foreign(request))
         total = {"TotalCount": page.total} if form.total_count else {}
-        return answers.as_json({form.rows_key: rows, **links, **total})
+        date = format_datetime(datetime.now(UTC) + timedelta(seconds=form.clock_ahead), usegmt=True)
+        return answers.as_json({form.rows_key: rows, **links, **total}, headers={"Date": date})
 
     def _rows(self, request: web.Request, page: batch.Page, fault: Fault | None) -> list[batch.Row]:
         kind = None if fault is None else fault.kind
@@ -212,7 +214,9 @@ class Api:
 
     def _signed(self, request: web.Request, place: BlobPlace, expiry: datetime, front: bool) -> str:
         base = _front_url(request, place) if front else self._center.sources.url(place)
-        return f"{base}?{self._center.sources.signature(place, expiry)}"
+        later = self._center.form.sas_starts_in
+        start = None if later is None else (datetime.now(UTC) + timedelta(seconds=later)).replace(microsecond=0)
+        return f"{base}?{self._center.sources.signature(place, expiry, start)}"
 
 
 def _bearer(request: web.Request) -> str:

@@ -47,6 +47,8 @@ class BatchForm(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbi
         largest_page: The most rows of a page, whatever `top` asks.
         cab_host: Which host a cabUrl names.
         sas_lifetime: Seconds that a URL is good for; below zero it is minted expired.
+        sas_starts_in: Seconds after which a URL becomes good, as where clocks differ; None where it does not say.
+        clock_ahead: Seconds by which the clock that a page's Date tells goes before this machine's.
     """
 
     rows_key: str = "Value"
@@ -60,6 +62,8 @@ class BatchForm(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbi
     largest_page: int = 100
     cab_host: BlobHost = BlobHost.STORAGE
     sas_lifetime: float = 3_600.0
+    sas_starts_in: float | None = None
+    clock_ahead: float = 0.0
 
 
 class SiblingForm(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):

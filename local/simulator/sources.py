@@ -74,7 +74,7 @@ class Sources:
         self._containers: set[tuple[str, str]] = set()
         self._open = AsyncExitStack()
         # A signature costs 20 microseconds; pages asked again within a second need not pay that again.
-        self._signatures: dict[tuple[BlobPlace, datetime], str] = {}
+        self._signatures: dict[tuple[BlobPlace, datetime, datetime | None], str] = {}
         self._slots = asyncio.Semaphore(UPLOADS_AT_ONCE)
 
     @classmethod
@@ -140,14 +140,15 @@ class Sources:
         """Return a blob's URL, without a signature."""
         return f"{self._accounts[place.account].url}/{place.container}/{place.name}"
 
-    def signature(self, place: BlobPlace, expiry: datetime) -> str:
+    def signature(self, place: BlobPlace, expiry: datetime, start: datetime | None = None) -> str:
         """Return a read-only SAS for one blob, as a URL's query.
 
         Args:
             place: The blob.
             expiry: Until when it is good, UTC, in whole seconds; may have passed.
+            start: From when on; None where it does not say.
         """
-        known = self._signatures.get((place, expiry))
+        known = self._signatures.get((place, expiry, start))
         if known is None:
             if len(self._signatures) >= _KEPT_SIGNATURES:
                 self._signatures.clear()
@@ -158,10 +159,11 @@ class Sources:
                 account_key=self._accounts[place.account].key,
                 permission=BlobSasPermissions(read=True),
                 expiry=expiry,
+                start=start,
             )
             # The real service's signatures are encoded to the last character, where the SDK leaves a slash as it is.
             known = token.replace("/", "%2F")
-            self._signatures[place, expiry] = known
+            self._signatures[place, expiry, start] = known
         return known
 
     def has(self, account: str) -> bool:

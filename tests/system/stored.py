@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.data.tables import EntityProperty, TableServiceClient
-from azure.storage.blob import BlobServiceClient
+from azure.storage.blob import BlobServiceClient, ContentSettings
 from azure.storage.queue import QueueClient, TextBase64DecodePolicy, TextBase64EncodePolicy
 
 from local.azurite import access_log
@@ -98,9 +98,10 @@ class Stored:
         """Delete a blob, as the lifecycle rule does."""
         self._blobs.delete_blob(blob)
 
-    def replace(self, blob: str, data: bytes) -> None:
-        """Write other bytes over a blob."""
-        self._blobs.upload_blob(blob, data, overwrite=True)
+    def replace(self, blob: str, data: bytes, content_type: str = "", metadata: dict[str, str] | None = None) -> None:
+        """Write other bytes over a blob, or put one there."""
+        settings = ContentSettings(content_type=content_type or None)
+        self._blobs.upload_blob(blob, data, overwrite=True, content_settings=settings, metadata=metadata)
 
     def rows(self, table: str) -> list[Entity]:
         """Return a table's rows; none where there is no such table."""

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from local.simulator.builder import CabForm
 from local.simulator.catalogue import Cab, Failure
 from local.simulator.faults import Call, FaultKind
+from local.simulator.scenario import BatchForm
 from tests.system.answers import Counts
 from tests.system.playground import Playground, blob_name
 
@@ -144,6 +145,39 @@ def test_a_url_of_a_foreign_host_is_not_followed(playground: Playground) -> None
     assert run.outcome == "failed"
     assert "CAB_SOURCE_HOSTS" in (run.error or "")
     assert playground.simulator.ledger.answers(Call.BLOB) == 0
+
+
+def test_a_url_with_what_no_url_may_hold_is_mended(playground: Playground) -> None:
+    """A raw space or a letter that is not ASCII can mean one thing only: the cab behind it must not be lost."""
+    failure = playground.simulator.builder.failure(3, CabForm(extension=" \u00e9\u65e5.ext.zip"))
+    playground.simulator.publish()
+    app = playground.start()
+    (pull,) = playground.pull(app, failure)
+    assert (pull.state, pull.cabs, pull.last_error) == ("Completed", Counts(seen=3, copied=3), None)
+    held = sorted((each.length, each.md5) for each in playground.held(failure).values())
+    assert sorted((each.length, each.md5) for each in playground.stored.downloaded().values()) == held
+
+
+def test_a_sas_that_begins_in_a_moment_is_waited_for(playground: Playground) -> None:
+    """Two clocks differ by seconds: every cab of the page was refused, and its pull given up."""
+    failure = playground.simulator.builder.failure(3)
+    playground.simulator.publish()
+    playground.simulator.form = BatchForm(sas_starts_in=3)
+    (pull,) = playground.pull(playground.start(), failure)
+    assert (pull.state, pull.attempts, pull.cabs) == ("Completed", 0, Counts(seen=3, copied=3))
+
+
+def test_a_cab_does_not_expire_by_a_clock_that_is_wrong(playground: Playground) -> None:
+    """A host whose clock went ahead by a month recorded every cab that it could not have at once as gone for good."""
+    failure = playground.simulator.builder.failure(2)
+    gone = _cab(playground, failure, CabForm(age=PAST, stored=False))
+    playground.simulator.publish()
+    playground.simulator.form = BatchForm(clock_ahead=-timedelta(days=60).total_seconds())
+    app = playground.start()
+    (pull,) = playground.pull(app, failure, window=_long_ago())
+    assert (pull.state, pull.cabs) == ("Completed", Counts(seen=3, copied=2, unavailable=1))
+    assert _row(playground, gone)[0] == "unavailable"
+    assert "the clock of this machine is off" in app.log
 
 
 def test_only_the_newest_are_kept_where_that_is_asked(playground: Playground) -> None:

@@ -77,6 +77,18 @@ def test_a_source_that_never_gives_a_whole_cab_costs_only_that_cab(playground: P
     assert playground.stored.downloaded() == playground.held(failure)
 
 
+def test_a_page_in_place_of_a_cab_is_not_kept(playground: Playground, failure: Failure) -> None:
+    """A proxy that wants to be signed in to answers 200 as well: the page was held as the cab ever after."""
+    met = playground.simulator.world.cabs(failure.key)[2]
+    playground.simulator.faults.add(Fault(call=Call.BLOB, kind=FaultKind.HTML, match={"blob": met.place.name}))
+    (pull,) = playground.pull(playground.start(), failure)
+    assert (pull.state, pull.cabs, pull.last_error) == ("Completed", Counts(seen=6, copied=6), None)
+    assert pull.attempts >= 1
+    assert playground.stored.downloaded() == playground.held(failure)
+    rows = playground.stored.cab_rows(failure.key)
+    assert {row["error"] for row in rows.values()} == {""}
+
+
 def test_a_busy_source_is_tried_again_later(playground: Playground, failure: Failure) -> None:
     """A source that answers 503 has its cab still."""
     busy = playground.simulator.world.cabs(failure.key)[0]
