@@ -167,7 +167,10 @@ def test_a_dev_center_that_throttles_is_left_alone_for_as_long_as_it_asks(playgr
     """Who asks again too soon is throttled for longer."""
     _published(playground)
     app = playground.start()
-    for kind in (FaultKind.THROTTLED, FaultKind.THROTTLED_SENTENCE):
-        playground.simulator.faults.add(Fault(call=Call.REPORT_DATA, kind=kind, retry_after=77))
-        told = playground.checked(app)
-        assert (told.state, "429" in str(told.error)) == ("Failed", True), told
+    playground.simulator.faults.add(Fault(call=Call.REPORT_DATA, kind=FaultKind.THROTTLED_SENTENCE, retry_after=77))
+    told = playground.checked(app)
+    assert (told.state, "429" in str(told.error)) == ("Failed", True), told
+    asked = playground.simulator.ledger.answers(Call.REPORT)
+    told = playground.checked(app)
+    assert (told.state, "is not asked until" in str(told.error)) == ("Failed", True), told
+    assert playground.simulator.ledger.answers(Call.REPORT) == asked
