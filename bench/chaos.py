@@ -219,8 +219,7 @@ def _section(outcome: _Outcome, kills: int, seed: int, facts: Sequence[str]) -> 
             "asked and got no answer asks again. Leases of rows and messages last 5 s.",
             "At the end every cab is compared with the Dev Center's bytes, every row with its cab, every pull with its "
             "rows, and the access log with one creation a cab; the queue must be empty, and no log may hold a "
-            "traceback. A message that five hosts died over goes to the poison queue; where five more die over its "
-            "end there, it stays, since no host takes it any more: its pull is found by its row.",
+            "traceback. A message that fifty hosts died over goes to the poison queue, and back where its pull moved.",
             f"`python3 dev.py bench --chaos {kills} --seed {seed}` repeats the schedule; the moments differ by what "
             "the machine does meanwhile.",
         ],

@@ -144,9 +144,9 @@ class Load:
         raise BenchError(f"not at rest after {_REST_SECONDS:.0f} s")
 
     def left_in_poison(self) -> int:
-        """Return how many messages the poison queue holds: five hosts died over each, and five more over its end.
+        """Return how many messages the poison queue holds: fifty hosts died over each, or over its end.
 
-        No host takes them any more, here as in Azure. Their pulls are brought back all the same.
+        The reconcile takes care of them.
         """
         try:
             return self._poison.get_queue_properties().approximate_message_count or 0

@@ -382,31 +382,44 @@ class PullRows:
     def _queue(self, application_id: str, hashes: Sequence[str], first: Columns, window: Window) -> dict[str, str]:
         """Insert the rows; where one exists, read them and change those that are not being worked on."""
         existing: dict[str, Row] = {}
+        versions: dict[str, str] = {}
+        left = list(hashes)
         for _ in range(_TRIES):
             now = clock.now()
-            held = {key for key, row in existing.items() if (row.moment("leaseUntil") or now) > now}
-            running = {key for key in held if existing[key].text("state") == PullState.RUNNING}
-            owed = {key: _windows(existing[key].text("askedAgain")) for key in running}
+            held = {key for key in left if key in existing and (existing[key].moment("leaseUntil") or now) > now}
+            free = [key for key in left if key not in held]
             writes = [
                 Write(key, first, "merge", existing[key].etag) if key in existing else Write(key, first, "insert")
-                for key in hashes
-                if key not in held
+                for key in free
             ]
-            notes = [
-                Write(key, {"askedAgain": _listed((*windows, window))}, "merge", existing[key].etag)
-                for key, windows in owed.items()
-                if key in hashes and window not in windows
-            ]
-            etags = self._table.write_together(application_id, [*writes, *notes]) if writes or notes else []
+            etags = self._table.write_together(application_id, writes) if writes else []
             if etags is not None:
-                written = {write.key: etag for write, etag in zip(writes, etags, strict=False)}
-                # Whoever works on a row changes it again: its version of this moment would tell nothing.
-                return written | dict.fromkeys([note.key for note in notes], "") | dict.fromkeys(held - running, "")
+                versions |= zip(free, etags, strict=True)
+                free = []
+            # Each by itself: who works on a row changes it every few seconds, and that must not hold up the others.
+            noted = {key: self._note(existing[key], window) for key in held}
+            versions |= {key: "" for key, is_new in noted.items() if is_new}
+            left = [*free, *(key for key, is_new in noted.items() if is_new is None)]
+            if not left:
+                return versions
             between = "PartitionKey eq @application and RowKey ge @first and RowKey le @last"
             values = {"application": application_id, "first": hashes[0], "last": hashes[-1]}
             select = ("leaseUntil", "state", "askedAgain")
-            existing = {row.key: row for row in self._table.query(between, values, select) if row.key in hashes}
+            existing = {row.key: row for row in self._table.query(between, values, select)}
         raise AgainLater(f"the pull rows of application {application_id} kept changing")
+
+    def _note(self, row: Row, window: Window) -> bool | None:
+        """Note in a row that is held that it was asked for again.
+
+        Returns:
+            Whether that needs a message, which one that was noted before has already; None where the row has changed.
+        """
+        windows = _windows(row.text("askedAgain"))
+        if row.text("state") != PullState.RUNNING:
+            return True
+        if window in windows:
+            return False
+        return True if self._table.merge(row, {"askedAgain": _listed((*windows, window))}) else None
 
 
 class _SoonerError(Exception):
