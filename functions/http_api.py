@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from functions.http_answers import Refused, answer, answering, json_body
 if TYPE_CHECKING:
     from shared.core.failure import Failure
 
-_CHECK, _LOOK_AGAIN_SECONDS = "/api/reports/check", "5"
+_CHECK, _FAILURE_CHECK, _LOOK_AGAIN_SECONDS = "/api/reports/check", "/api/failures/check", "5"
 blueprint = func.Blueprint(http_auth_level=func.AuthLevel.FUNCTION)
 
 
@@ -26,7 +27,9 @@ def request_pull(req: func.HttpRequest) -> func.HttpResponse:
 
     asked = PullRequest.decode(json_body(req))
     window = asked.window or default_window(services().settings.cab_lookback)
-    failures = services().requests.as_stored(asked.failures)
+    settings = services().settings
+    named = [replace(each, family=each.family or settings.family_of(each.application_id)) for each in asked.failures]
+    failures = services().requests.as_stored(named)
     services().requests.make(failures, window, "POST /api/pulls")
     return _accepted(*failures)
 
@@ -36,11 +39,11 @@ def request_pull(req: func.HttpRequest) -> func.HttpResponse:
 def list_pulls(req: func.HttpRequest) -> func.HttpResponse:
     """Tell how the pulls stand, a page at a time."""
     from shared.api.models import PullBody, PullsPage
-    from shared.api.requests import PULL_STATE, PageAsked, continuation_text
+    from shared.api.requests import FAMILY, PULL_STATE, PageAsked, continuation_text
     from shared.services import services
 
-    state, asked = PULL_STATE.read(req.params), PageAsked.parse(req.params)
-    rows, following = services().pulls.page(state, asked.limit, asked.after)
+    state, family, asked = PULL_STATE.read(req.params), FAMILY.read(req.params), PageAsked.parse(req.params)
+    rows, following = services().pulls.page(state, family, asked.limit, asked.after)
     return answer(PullsPage([PullBody.of(row) for row in rows], continuation_text(following)))
 
 
@@ -127,6 +130,29 @@ def show_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - th
     if last is None:
         raise Refused(HTTPStatus.NOT_FOUND, f"nobody asked for a check of the reports yet: POST {_CHECK}")
     return answer(CheckBody.of(last))
+
+
+@blueprint.route("failures/check", methods=["POST"])
+@answering
+def request_failure_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger binds it by name
+    """Let the failures of applications be looked for now; 202 and where to look."""
+    from shared.api.models import CheckAccepted
+    from shared.failures.asked_check import ask
+    from shared.services import services
+
+    ask(services().checks)
+    where = {"Location": _FAILURE_CHECK, "Retry-After": _LOOK_AGAIN_SECONDS}
+    return answer(CheckAccepted(_FAILURE_CHECK), HTTPStatus.ACCEPTED, where)
+
+
+@blueprint.route("failures/check", methods=["GET"])
+@answering
+def show_failure_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger binds it by name
+    """Tell how far the failures of each application were looked for."""
+    from shared.api.models import ApplicationBody, FailureCheckBody
+    from shared.services import services
+
+    return answer(FailureCheckBody([ApplicationBody.of(each) for each in services().failure_tools.failures.checks()]))
 
 
 @blueprint.route("openapi.json", methods=["GET"])

@@ -1,4 +1,4 @@
-"""The queue of pulls, its poison queue, and the queue of report checks that somebody asked for."""
+"""The queue of pulls, its poison queue, and the queue of checks that somebody asked for."""
 
 import azure.functions as func
 
@@ -47,6 +47,12 @@ def abandon_pull(message: func.QueueMessage) -> None:
 @blueprint.queue_trigger("message", f"{_QUEUE}-checks", "CAB_STORAGE")
 @telling_no_secret
 def run_check(message: func.QueueMessage) -> None:
-    """Check the reports, since somebody asked for it; `GET /api/reports/check` tells what was found."""
-    if (parts := parts_or_keep(message, "-checks")) is not None:
+    """Make the check that somebody asked for; `GET` of the address that asked tells what was found."""
+    from shared.failures.asked_check import asked_for_failures, run
+
+    if (parts := parts_or_keep(message, "-checks")) is None:
+        return
+    if (asked_at := asked_for_failures(message.get_body())) is not None:
+        run(parts.failure_tools, asked_at)
+    else:
         parts.asked_checks.run(parts.report_tools, message.get_body())

@@ -1,4 +1,4 @@
-"""The timers: check the reports, and put right what is stuck or missing."""
+"""The timers: check the reports, look for failures of applications, and put right what is stuck or missing."""
 
 import azure.functions as func
 
@@ -26,6 +26,19 @@ def check_reports(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigg
             f"{len(failed)} of {len(outcomes)} report runs failed; the first: run {failed[0].report_datetime} of "
             f"report {failed[0].report_id}: {failed[0].error or failed[0].status}"
         )
+
+
+@blueprint.timer_trigger("timer", binding_expression("FAILURE_POLL_SCHEDULE"), run_on_startup=False, use_monitor=True)
+@telling_no_secret
+def check_failures(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigger binds it by name
+    """Look for failures of the configured applications and queue what happened since the last look.
+
+    Fails where an application could not be checked, so that the monitoring of the platform sees it.
+    """
+    from shared.failures.check import check_failures, raise_if_failed
+    from shared.services import services
+
+    raise_if_failed(check_failures(services().failure_tools))
 
 
 @blueprint.timer_trigger("timer", binding_expression("RECONCILE_SCHEDULE"), run_on_startup=False, use_monitor=True)

@@ -43,6 +43,10 @@ param devcenterBaseUrl string = 'https://manage.devcenter.microsoft.com'
 param devcenterStorageTenantId string = ''
 param reportIds string = ''
 param reportPollSchedule string = '0 */30 * * * *'
+param desktopApplicationIds string = ''
+param storeApplicationIds string = ''
+param failurePollSchedule string = '0 10 */2 * * *'
+param devcenterCallsInFlight int = 4
 param reconcileSchedule string = '0 20 */6 * * *'
 param reportLookbackDays int = 5
 param cabLookbackDays int = 30
@@ -81,6 +85,7 @@ var cabTables = [
   'reports'
   'pulls'
   'cabs'
+  'failures'
   'health'
 ]
 // The host puts a message that failed maxDequeueCount times into the queue of this name.
@@ -198,6 +203,10 @@ module functionApp 'app/function.bicep' = {
         DEVCENTER_STORAGE_TENANT_ID: devcenterStorageTenantId
         REPORT_IDS: reportIds
         REPORT_POLL_SCHEDULE: reportPollSchedule
+        DESKTOP_APPLICATION_IDS: desktopApplicationIds
+        STORE_APPLICATION_IDS: storeApplicationIds
+        FAILURE_POLL_SCHEDULE: failurePollSchedule
+        DEVCENTER_CALLS_IN_FLIGHT: string(devcenterCallsInFlight)
         RECONCILE_SCHEDULE: reconcileSchedule
         REPORT_LOOKBACK_DAYS: string(reportLookbackDays)
         CAB_LOOKBACK_DAYS: string(cabLookbackDays)

@@ -21,6 +21,7 @@ from local.azurite.server import AzuriteError
 from local.embedded import CAB_ACCOUNT, Embedded
 from local.host_process import HostError, HostProcess
 from local.paths import LOCAL
+from local.simulator.catalogue import Family
 
 _CONTAINER = "failure-cabs"
 _LOOK_SECONDS = 0.2
@@ -57,7 +58,7 @@ def demo() -> int:
             _say(f"the app runs at {host.url}; its log is {_LOG}")
             cabs = _held_by_devcenter(embedded)
             before = len(embedded.azurite.requests(CAB_ACCOUNT))
-            _pull_everything(host, len(cabs))
+            _pull_everything(host, len(cabs), _applications(embedded))
             made = [each for each in embedded.azurite.requests(CAB_ACCOUNT)[before:] if not each.is_queue_message]
             _say("comparing every cab with the Dev Center's")
             size = _compare(embedded, cabs)
@@ -73,13 +74,15 @@ def demo() -> int:
     return 0
 
 
-def _pull_everything(host: HostProcess, cabs: int) -> None:
-    """Check the reports, and follow the pulls to their ends."""
+def _pull_everything(host: HostProcess, cabs: int, known: int) -> None:
+    """Check the reports and the applications, and follow the pulls to their ends."""
     with _Bars() as progress:
-        reports = progress.add("reports")
+        reports, checked = progress.add("reports"), progress.add("apps")
         runs = _checked(host)
-        failures = sum(run["failures"] for run in runs)
         reports(len(runs), len(runs))
+        applications = _looked_for(host, known)
+        checked(len(applications), len(applications))
+        failures = sum(run["failures"] for run in runs) + sum(each["queued"] for each in applications)
         pulls, copies = progress.add("failures"), progress.add("cabs")
         end = time.monotonic() + _PATIENCE_SECONDS
         while True:
@@ -115,6 +118,25 @@ def _checked(host: HostProcess) -> list[Any]:
     return runs
 
 
+def _looked_for(host: HostProcess, known: int) -> list[Any]:
+    """Let the failures of the desktop and Store applications be looked for, and return how that went."""
+    answer = requests.post(f"{host.url}/api/failures/check", timeout=_HTTP_SECONDS)
+    if not answer.ok:
+        raise DemoError(f"the check of the failures answered {answer.status_code}: {answer.text}")
+    end = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        found = requests.get(f"{host.url}{answer.headers['Location']}", timeout=_HTTP_SECONDS).json()["applications"]
+        if len(found) == known:
+            break
+        if host.has_ended or time.monotonic() > end:
+            raise DemoError(f"{len(found)} applications were checked; the app's log ends with:\n{host.log_end()}")
+        time.sleep(_LOOK_SECONDS)
+    if failed := [each for each in found if each["error"]]:
+        raise DemoError(f"the check of application {failed[0]['applicationId']} failed: {failed[0]['error']}")
+    applications: list[Any] = found
+    return applications
+
+
 def _pulls(host: HostProcess) -> list[Any]:
     rows: list[Any] = []
     continuation: str | None = ""
@@ -126,12 +148,16 @@ def _pulls(host: HostProcess) -> list[Any]:
     return rows
 
 
+def _applications(embedded: Embedded) -> int:
+    return sum(len(embedded.simulator.world.applications(family)) for family in (Family.DESKTOP, Family.APP))
+
+
 def _held_by_devcenter(embedded: Embedded) -> list[Cab]:
     world = embedded.simulator.world
     return [
         Cab(f"{cab.failure.application_id}/{cab.failure.failure_hash}/{cab.cab_id_hash}", held.length, held.md5)
         for cab in world.all_cabs()
-        if (held := world.held.get(cab.cab_id_hash))
+        if cab.downloadable and (held := world.held.get(cab.cab_id_hash))
     ]
 
 

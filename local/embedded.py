@@ -11,7 +11,8 @@ from local.azurite.install import install
 from local.azurite.server import Azurite, account_key
 from local.paths import AZURITE
 from local.simulator.builder import CAB_ACCOUNTS, REPORT_ACCOUNT
-from local.simulator.scenario import Scenario
+from local.simulator.catalogue import Family
+from local.simulator.scenario import Scenario, WorldPlan
 from local.simulator.thread import SimulatorThread
 
 CAB_ACCOUNT = "cabferry"
@@ -64,8 +65,11 @@ class Embedded:
         token = secrets.token_urlsafe()
         sources = {name: self.azurite.connection_string(name) for name in (*CAB_ACCOUNTS, REPORT_ACCOUNT)}
         self.simulator = opening.enter_context(SimulatorThread(sources, token))
-        self.simulator.play(Scenario())
+        self.simulator.play(Scenario(world=WorldPlan(applications=1)))
+        named = {family: ",".join(self.simulator.world.applications(family)) for family in Family}
         return {
+            "DESKTOP_APPLICATION_IDS": named[Family.DESKTOP],
+            "STORE_APPLICATION_IDS": named[Family.APP],
             "DEVCENTER_BASE_URL": self.simulator.url,
             "DEVCENTER_ACCESS_TOKEN": token,
             "CAB_SOURCE_HOSTS": "127.0.0.1",

@@ -13,8 +13,8 @@ from shared.cabs.container import CabContainer
 from shared.cabs.copy import CabCopy
 from shared.cabs.direct_copy import DirectCopy
 from shared.core.settings import Settings
-from shared.devcenter.batch import CabBatch
 from shared.devcenter.client import DevCenter
+from shared.devcenter.families import source_of
 from shared.identity.access_tokens import devcenter_tokens, report_storage_tokens
 from shared.progress import TABLES
 from shared.progress.cabs import CabRows
@@ -33,6 +33,7 @@ from shared.web.untrusted_source import UntrustedSource
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from shared.failures.check import FailureTools
     from shared.reconcile.poison import PoisonMessages
     from shared.reconcile.policy import ReconcileTools
     from shared.reports.asked_check import AskedChecks
@@ -55,13 +56,14 @@ class Services:
         self._source = UntrustedSource(connections, settings.source_hosts)
         tokens = devcenter_tokens(settings.devcenter)
         self.circuit = Circuit(self._storage.table("health"), "devcenter")
-        self._devcenter = DevCenter(settings.devcenter.base_url, tokens, HttpSource(connections), self.circuit.guard)
+        source, calls = HttpSource(connections), settings.calls_in_flight
+        self._devcenter = DevCenter(settings.devcenter.base_url, tokens, source, self.circuit.guard, calls)
         wire = self._storage.blob_wire
         container = CabContainer(self._storage.blobs.get_container_client(settings.container), wire)
         self.pulls = PullRows(self._storage.table("pulls"), settings.pull_lease)
         self.pull_tools = PullTools(
             settings=settings,
-            sources=partial(CabBatch, self._devcenter),
+            sources=partial(source_of, self._devcenter),
             queue=PullQueue(self._storage.queue(settings.queue)),
             pulls=self.pulls,
             cabs=CabRows(self._storage.table("cabs")),
@@ -74,6 +76,7 @@ class Services:
         self.health_table = self._storage.table("health")
         self.health = HealthRows(self.health_table)
         self._check_queue = self._storage.queue(f"{settings.queue}-checks")
+        self.checks = PullQueue(self._check_queue)
 
     @cached_property
     def poison_messages(self) -> PoisonMessages:
@@ -100,11 +103,24 @@ class Services:
         )
 
     @cached_property
+    def failure_tools(self) -> FailureTools:
+        """Return what a check of the failures of applications works with, likewise."""
+        from shared.failures.check import FailureTools
+        from shared.progress.failures import FailureRows
+
+        return FailureTools(
+            settings=self.settings,
+            devcenter=self._devcenter,
+            failures=FailureRows(self._storage.table("failures"), self.health_table),
+            requests=self.requests,
+        )
+
+    @cached_property
     def asked_checks(self) -> AskedChecks:
         """Return the checks that somebody asks for, likewise."""
         from shared.reports.asked_check import AskedChecks
 
-        return AskedChecks(self.health_table, PullQueue(self._check_queue))
+        return AskedChecks(self.health_table, self.checks)
 
     @cached_property
     def reconcile_tools(self) -> ReconcileTools:

@@ -177,6 +177,10 @@ class World:
         """Return a listed cab by its identity, or None."""
         return self._by_id.get((application_id, cab_id_hash))
 
+    def applications(self, family: Family) -> list[str]:
+        """Return the ids of a family's applications."""
+        return list(dict.fromkeys(key.application_id for key, each in self.failures.items() if each.family is family))
+
     def all_cabs(self) -> tuple[Cab, ...]:
         """Return every listed cab, failure by failure."""
         return tuple(self._by_id.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -16,6 +16,7 @@ from shared.progress.reports import CheckState, Outcome
 if TYPE_CHECKING:
     from shared.core.failure import Failure
     from shared.progress.cabs import CabRow
+    from shared.progress.failures import ApplicationCheck
     from shared.progress.pulls import CabCounts, PullRow
     from shared.progress.reports import ReportRow
     from shared.reports.asked_check import AskedCheck
@@ -57,12 +58,19 @@ type Bytes = Annotated[int, Meta(ge=0, extra_json_schema={"format": "int64"})]
 type Continuation = Annotated[str | None, Meta(description="What continues after this page; null on the last.")]
 
 
+type FamilyName = Annotated[
+    Literal["driver", "desktop", "app"],
+    Meta(description="Whose failure it is. Left out: that of the configured application, or what the pull has."),
+]
+
+
 class PullAsked(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """Ask for the pulls of one failure, or of several of one application."""
 
     application_id: ApplicationId
     failure_hash: NamedHash | None = None
     failure_hashes: Annotated[list[NamedHash], Meta(min_length=1, max_length=_MOST_PULLS)] | None = None
+    family: FamilyName | None = None
     start_date: date | None = None
     end_date: date | None = None
 
@@ -134,11 +142,15 @@ class CountsBody(Struct, frozen=True, rename="camel"):
 class PullBody(Struct, frozen=True, rename="camel"):
     """How a pull stands."""
 
+    family: Annotated[str, Meta(description="driver, desktop or app.")]
     application_id: ApplicationId
     failure_hash: FailureHash
+    failure_name: Annotated[str | None, Meta(description="The failure's name, once a row told it.")]
+    driver_name: Annotated[str | None, Meta(description="The file or package that failed, likewise.")]
     state: PullState
     window: WindowBody | None
     cabs: CountsBody
+    without_cab: Annotated[Count, Meta(description="Rows that told of a crash which left no cab.")]
     bytes: Annotated[Bytes, Meta(description="Length of the copied cabs together.")]
     attempts: Annotated[Count, Meta(description="How often it was sent again to be tried later.")]
     last_error: Annotated[str | None, Meta(description="What went wrong last, and what to do.")]
@@ -151,11 +163,15 @@ class PullBody(Struct, frozen=True, rename="camel"):
     def of(cls, row: PullRow) -> PullBody:
         """Return a pull as the API tells it."""
         return cls(
+            family=row.failure.family,
             application_id=row.failure.application_id,
             failure_hash=row.failure.failure_hash,
+            failure_name=row.failure_name or None,
+            driver_name=row.driver_name or None,
             state=row.state,
             window=WindowBody(row.window.start, row.window.end) if row.window else None,
             cabs=CountsBody.of(row.counts),
+            without_cab=row.without_cab,
             bytes=row.counts.bytes,
             attempts=row.attempts,
             last_error=row.last_error or None,
@@ -191,6 +207,7 @@ class CabBody(Struct, frozen=True, rename="camel"):
     os_version: str | None
     architecture: str | None
     cab_type: str | None
+    market: str | None
 
     @classmethod
     def of(cls, cab_id_hash: str, row: CabRow) -> CabBody:
@@ -212,6 +229,7 @@ class CabBody(Struct, frozen=True, rename="camel"):
             os_version=facts.os_version or None,
             architecture=facts.architecture or None,
             cab_type=facts.cab_type or None,
+            market=facts.market or None,
         )
 
 
@@ -279,8 +297,39 @@ class OutcomeBody(Struct, frozen=True, rename="camel"):
         )
 
 
+class ApplicationBody(Struct, frozen=True, rename="camel"):
+    """How far the failures of an application were looked for."""
+
+    family: str
+    application_id: ApplicationId
+    covered_to: Annotated[date | None, Meta(description="The last day of the last check that was complete.")]
+    checked_at: Annotated[Moment | None, Meta(description="When it was last checked, complete or not.")]
+    failures: Annotated[Count, Meta(description="How many failures that check saw.")]
+    queued: Annotated[Count, Meta(description="How many of them were new, or happened again, and were queued.")]
+    error: Annotated[str | None, Meta(description="Why it was not complete, or what could not be read.")]
+
+    @classmethod
+    def of(cls, check: ApplicationCheck) -> ApplicationBody:
+        """Return how far an application was checked, as the API tells it."""
+        return cls(
+            family=check.family,
+            application_id=check.application_id,
+            covered_to=check.covered_to,
+            checked_at=moment_text(check.checked_at),
+            failures=check.failures,
+            queued=check.queued,
+            error=check.error or None,
+        )
+
+
+class FailureCheckBody(Struct, frozen=True, rename="camel"):
+    """How far the failures of every application were looked for."""
+
+    applications: list[ApplicationBody]
+
+
 class CheckAccepted(Struct, frozen=True):
-    """Where a check of the reports that was asked for can be looked at."""
+    """Where a check that was asked for can be looked at."""
 
     location: str
 

@@ -18,6 +18,7 @@ from shared.api.models import (
     CabsPage,
     CheckAccepted,
     CheckBody,
+    FailureCheckBody,
     NamedHash,
     Problem,
     PullBody,
@@ -26,7 +27,7 @@ from shared.api.models import (
     PullsPage,
     RunsPage,
 )
-from shared.api.requests import CAB_STATE, CONTINUATION, LIMIT, PULL_STATE
+from shared.api.requests import CAB_STATE, CONTINUATION, FAMILY, LIMIT, PULL_STATE
 from shared.api.state import HealthBody, LastPreflightBody, PreflightBody
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ _OPERATIONS = (
         "/api/pulls",
         "Tell how the pulls stand, a page at a time.",
         PullsPage,
-        query=(PULL_STATE, LIMIT, CONTINUATION),
+        query=(PULL_STATE, FAMILY, LIMIT, CONTINUATION),
         refusals=(HTTPStatus.BAD_REQUEST,),
     ),
     _Operation(
@@ -166,6 +167,21 @@ _OPERATIONS = (
         "Tell how the check stands that was last asked for, and what it did.",
         CheckBody,
         refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    _Operation(
+        "request_failure_check",
+        "post",
+        "/api/failures/check",
+        "Let the failures of desktop and Store applications be looked for now.",
+        CheckAccepted,
+        HTTPStatus.ACCEPTED,
+    ),
+    _Operation(
+        "show_failure_check",
+        "get",
+        "/api/failures/check",
+        "Tell how far the failures of each application were looked for.",
+        FailureCheckBody,
     ),
     _Operation("health", "get", "/api/health", "Tell whether the app is alive and set up.", HealthBody),
     _Operation(

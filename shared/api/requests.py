@@ -7,7 +7,7 @@ import binascii
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -61,7 +61,8 @@ class PullRequest:
             raise BadInput("the body must have startDate and endDate, or neither")
         window = Window(asked.start_date, asked.end_date) if asked.start_date and asked.end_date else None
         failures = {
-            Failure.named(asked.application_id, each): Failure.spelled(asked.application_id, each) for each in hashes
+            Failure.named(asked.application_id, each): Failure.spelled(asked.application_id, each, asked.family or "")
+            for each in hashes
         }
         return cls(tuple(failures.values()), window)
 
@@ -119,6 +120,12 @@ CONTINUATION = QueryParameter[str](
     "",
 )
 PULL_STATE = QueryParameter[PullState | None]("state", _one_of(PullState), "Only pulls in this state.", None)
+FAMILY = QueryParameter[str](
+    "family",
+    Annotated[Literal["driver", "desktop", "app"], Meta(description="one of driver, desktop, app")],
+    "Only pulls of this family.",
+    "",
+)
 CAB_STATE = QueryParameter[CabState | None]("state", _one_of(CabState), "Only cabs in this state.", None)
 
 

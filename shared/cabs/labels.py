@@ -10,9 +10,9 @@ from urllib.parse import quote
 from shared.core.redaction import redact
 
 if TYPE_CHECKING:
+    from shared.core.facts import CabFacts
     from shared.core.failure import Failure
-    from shared.devcenter.batch import BatchCab
-    from shared.progress.cabs import CabFacts
+    from shared.devcenter.pages import BatchCab
 
 # Printable ASCII but the percent sign, which is the escape (RFC 9110 allows these in a header's value).
 _HEADER_SAFE = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
@@ -42,7 +42,7 @@ def labels(failure: Failure, cab: BatchCab, facts: CabFacts, source: str) -> Cab
     Args:
         failure: The cab's failure.
         cab: The cab's row of the batch.
-        facts: What the report told of it.
+        facts: What a report, or its own row, told of it.
         source: Host and path of the cabUrl; never its query, which is the key to the cab.
     """
     told = {
@@ -59,6 +59,7 @@ def labels(failure: Failure, cab: BatchCab, facts: CabFacts, source: str) -> Cab
         "osversion": facts.os_version,
         "architecture": facts.architecture,
         "cabtype": facts.cab_type,
+        "market": facts.market,
     }
     tags = {
         "applicationId": failure.application_id,

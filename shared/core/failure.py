@@ -6,7 +6,7 @@ the spelling that it was stored under: keys and blob names know no other.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from itertools import product
 from typing import Self
@@ -15,6 +15,8 @@ from shared.core import clock
 from shared.core.errors import BadInput
 from shared.core.redaction import excerpt
 
+# The family of a failure whose message or row names none: there was no other at first.
+DRIVER = "driver"
 # applicationId is a decimal of 17 digits above 2^53 in every sample, and hashes are GUIDs (devcenter-api.md); the API
 # promises neither. What is refused here could break a blob name, a table key or a URL: the underscore of an
 # applicationId would make the partition keys of the cabs table ambiguous.
@@ -37,7 +39,9 @@ class Failure:
 
     Args:
         application_id: Decimal of 17 digits as a string; never a number, since it is above 2^53.
-        failure_hash: Identifies the failure within the application; a GUID in every sample.
+        failure_hash: Identifies the failure within the application; a GUID in every sample of drivers.
+        family: Which family it is of (shared/devcenter/families.py); empty where nobody said, which means a driver's.
+            It is no part of the failure's identity.
 
     Raises:
         BadInput: A part is missing or holds characters that a blob name or table key could not.
@@ -45,32 +49,34 @@ class Failure:
 
     application_id: str
     failure_hash: str
+    family: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         _check("applicationId", APPLICATION_ID, self.application_id)
         _check("failureHash", HASH, self.failure_hash)
 
     @classmethod
-    def named(cls, application_id: str, failure_hash: str) -> Self:
+    def named(cls, application_id: str, failure_hash: str, family: str = "") -> Self:
         """Return the failure that somebody names, its ids in their normal form.
 
         Args:
             application_id: As it came, from anyone.
             failure_hash: Likewise.
+            family: Its family, checked; empty where nobody said.
 
         Raises:
             BadInput: One of them is missing, a placeholder or not an id.
         """
-        return cls(normal_id(application_id), normal_id(failure_hash))
+        return cls(normal_id(application_id), normal_id(failure_hash), family)
 
     @classmethod
-    def spelled(cls, application_id: str, failure_hash: str) -> Self:
+    def spelled(cls, application_id: str, failure_hash: str, family: str = "") -> Self:
         """Return the failure that somebody names, in the case that it was named in: it may be stored so.
 
         Raises:
             BadInput: As `named`.
         """
-        return cls(_bare(application_id), _bare(failure_hash))
+        return cls(_bare(application_id), _bare(failure_hash), family)
 
     @property
     def is_normal(self) -> bool:
@@ -86,9 +92,9 @@ class Failure:
         In upper case, which is how some systems write a GUID, and as it is spelled here; the normal form is not among
         them.
         """
-        normal = type(self).named(self.application_id, self.failure_hash)
+        normal = type(self).named(self.application_id, self.failure_hash, self.family)
         spellings = product(_spellings(self.application_id), _spellings(self.failure_hash))
-        return [other for each in spellings if (other := type(self)(*each)) != normal]
+        return [other for each in spellings if (other := type(self)(*each, self.family)) != normal]
 
     def __str__(self) -> str:
         return f"failure {self.failure_hash} of application {self.application_id}"

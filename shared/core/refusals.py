@@ -42,6 +42,7 @@ class Where(StrEnum):
     TAGGED_BLOB = "storage, of a blob with index tags"
     DEVCENTER = "the Dev Center"
     TOKEN = "the token endpoint"  # noqa: S105 - a name
+    CAB_DOWNLOAD = "the Dev Center, of one cab"
     CAB_SOURCE = "the cab's source"
     REPORT = "the report's storage"
     REPORT_BY_TOKEN = "the report's storage, of a token"  # noqa: S105 - a name
@@ -66,6 +67,7 @@ class Meaning(StrEnum):
     SOURCE_UNREAD = "storage cannot read the source of a copy, or not in this way"
     SAS_REFUSED = "the SAS of a cabUrl works no more"
     SOURCE_GONE = "the source of a cab is gone"
+    NOT_DOWNLOADABLE = "Microsoft lists the cab, but does not let it be downloaded"
     STALE_LOCATION = "the location of a report works no more"
     WRONG_REQUEST = "the request is refused"
 
@@ -84,6 +86,7 @@ HELPS: dict[Meaning, type[CabferryError]] = {
     Meaning.NOT_DEPLOYED: NeedsPerson,
     Meaning.SAS_REFUSED: FreshUrl,
     Meaning.SOURCE_GONE: CabUnavailable,
+    Meaning.NOT_DOWNLOADABLE: CabUnavailable,
 }
 
 
@@ -152,6 +155,9 @@ TABLE = (
     Rule(None,           "4xx",         "(wait) OutOfQuota *Throttl*",      Meaning.BUSY),
     Rule(None,           "0 5xx",       "*",                                Meaning.FAILING),
 
+    # The lists of the same application were given, so this is about the cab.
+    Rule(Where.CAB_DOWNLOAD, "403",     "*",                                Meaning.NOT_DOWNLOADABLE),
+    Rule(Where.CAB_DOWNLOAD, "404 410", "*",                                Meaning.SOURCE_GONE),
     Rule(_D,             "403",         "*",                                Meaning.NO_PERMISSION,
          "Give the Entra application the Manager role in Partner Center.", "403"),
     Rule(_D,             "404 410",     "*",                                Meaning.MISSING),
@@ -167,7 +173,7 @@ TABLE = (
     Rule(None,           "*",           "*",                                Meaning.ODD),
 )
 # fmt: on
-_WIDER = {Where.ROW: Where.STORAGE, Where.TAGGED_BLOB: Where.STORAGE}
+_WIDER = {Where.ROW: Where.STORAGE, Where.TAGGED_BLOB: Where.STORAGE, Where.CAB_DOWNLOAD: Where.DEVCENTER}
 _QUOTA = re.compile(r"out of call volume quota|quota (?:\w+ )*exceeded|rate limit|too many requests", re.IGNORECASE)
 _CODE_IN_JSON = re.compile(r'"code" *: *"(?:\d+:)?(\w{1,100})"')
 _IDS = ("x-ms-request-id", "x-ms-correlation-id", "x-ms-client-request-id", "ms-requestid", "ms-correlationid")

@@ -55,8 +55,21 @@ SETTINGS: tuple[Setting, ...] = (
         None,
         "tenant for reports that need a storage token; DEVCENTER_TENANT_ID where it is not set",
     ),
-    Setting("REPORT_IDS", "", "comma-separated report ids; empty means every active schedule that the API lists"),
+    Setting(
+        "REPORT_IDS",
+        "",
+        "comma-separated report ids; empty means every active schedule that the API lists, `none` that no report is "
+        "checked",
+    ),
     Setting("REPORT_POLL_SCHEDULE", "0 */30 * * * *", "when reports are checked (NCRONTAB, UTC)"),
+    Setting(
+        "DESKTOP_APPLICATION_IDS",
+        "",
+        "comma-separated ids of desktop applications whose failures are looked for",
+    ),
+    Setting("STORE_APPLICATION_IDS", "", "comma-separated Store ids of apps whose failures are looked for"),
+    Setting("FAILURE_POLL_SCHEDULE", "0 10 */2 * * *", "when their failures are looked for (NCRONTAB, UTC)"),
+    Setting("DEVCENTER_CALLS_IN_FLIGHT", "4", "calls of the Dev Center at once, within one process"),
     Setting("RECONCILE_SCHEDULE", "0 20 */6 * * *", "when what is stuck or missing is put right (NCRONTAB, UTC)"),
     Setting("REPORT_LOOKBACK_DAYS", "5", "how far back report runs are asked for, in days"),
     Setting("CAB_LOOKBACK_DAYS", "30", "how far back a pull asks for cabs, in days"),
@@ -126,7 +139,10 @@ class DevCenterAccess:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything the work needs to know from its environment, parsed."""
+    """Everything the work needs to know from its environment, parsed.
+
+    `applications` are pairs of a family and an id.
+    """
 
     devcenter: DevCenterAccess
     storage: CabStorage
@@ -134,6 +150,9 @@ class Settings:
     queue: str
     source_hosts: tuple[str, ...]
     report_ids: tuple[str, ...]
+    checks_reports: bool
+    applications: tuple[tuple[str, str], ...]
+    calls_in_flight: int
     report_lookback: timedelta
     cab_lookback: timedelta
     pull_concurrency: int
@@ -161,6 +180,9 @@ class Settings:
             queue=read.queue(),
             source_hosts=read.source_hosts(),
             report_ids=read.report_ids(),
+            checks_reports=read.text("REPORT_IDS").lower() != "none",
+            applications=read.applications(),
+            calls_in_flight=read.whole("DEVCENTER_CALLS_IN_FLIGHT", 1, 256),
             report_lookback=timedelta(days=read.whole("REPORT_LOOKBACK_DAYS", 1, 90)),
             cab_lookback=timedelta(days=read.whole("CAB_LOOKBACK_DAYS", 1, 365)),
             pull_concurrency=read.whole("PULL_CONCURRENCY", 1, 256),
@@ -172,6 +194,10 @@ class Settings:
         )
         read.raise_problems()
         return settings
+
+    def family_of(self, application_id: str) -> str:
+        """Return the family of an application that is configured; empty for any other."""
+        return next((family for family, each in self.applications if each == application_id), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +308,21 @@ class _Reader:
                 f"REPORT_IDS holds {report_id!r}, which is not a report id",
             )
         return ids
+
+    def applications(self) -> tuple[tuple[str, str], ...]:
+        """Return family and id of each application whose failures are looked for."""
+        names = {"desktop": "DESKTOP_APPLICATION_IDS", "app": "STORE_APPLICATION_IDS"}
+        found = dict.fromkeys((family, each) for family, name in names.items() for each in self.listed(name))
+        for family, each in found:
+            self._check(
+                re.fullmatch(r"[0-9A-Za-z-]{1,64}", each) is not None,
+                f"{names[family]} holds {each!r}, which is not an application id",
+            )
+            self._check(
+                family == "desktop" or ("desktop", each) not in found,
+                f"{each} is in DESKTOP_APPLICATION_IDS and in STORE_APPLICATION_IDS; keep one",
+            )
+        return tuple(found)
 
     def source_hosts(self) -> tuple[str, ...]:
         hosts = self.listed("CAB_SOURCE_HOSTS")

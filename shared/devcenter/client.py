@@ -3,24 +3,37 @@
 Every fact about it stands in docs/api.md with its source.
 """
 
-from collections.abc import Callable
+from __future__ import annotations
+
+import logging
+import threading
 from contextlib import AbstractContextManager, nullcontext
 from http import HTTPStatus
-from urllib.parse import quote, urlencode, urlsplit
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from shared.core import clock
 from shared.core.errors import BadInput
-from shared.core.failure import Failure, Window
 from shared.core.redaction import excerpt
 from shared.core.refusals import Meaning, Refusal, Where
 from shared.devcenter.reports import ReportRun, Schedule, runs_in, schedules_in
-from shared.identity.access_tokens import AccessTokens
 from shared.web.http_source import HttpSource, at_once_again, body_of, refusal_in
 
-PAGE_ROWS = 100
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from shared.core.failure import Window
+    from shared.identity.access_tokens import AccessTokens
+
+_log = logging.getLogger(__name__)
 _ANALYTICS = "/v1.0/my/analytics/"
-_BATCH = _ANALYTICS + "driver/cabdownloadbatch"
 _REPORTS = "/analytics/driver/"
+_REDIRECTS = {HTTPStatus.FOUND, HTTPStatus.SEE_OTHER, HTTPStatus.TEMPORARY_REDIRECT, HTTPStatus.MOVED_PERMANENTLY}
+
+
+class _Answer(NamedTuple):
+    body: bytes
+    location: str
 
 
 class DevCenter:
@@ -32,6 +45,7 @@ class DevCenter:
         source: The connections to use.
         guard: Surrounds each call of an application, or about reports: the circuit breaker, which raises CircuitOpen
             in its place. None is a probe's.
+        calls_in_flight: How many calls are on their way at once, whoever makes them: the API's limit is not documented.
     """
 
     def __init__(
@@ -40,8 +54,10 @@ class DevCenter:
         tokens: AccessTokens,
         source: HttpSource,
         guard: Callable[..., AbstractContextManager[object]] = nullcontext,
+        calls_in_flight: int = 4,
     ) -> None:
         self._base, self._tokens, self._source, self._guard = base_url, tokens, source, guard
+        self._places = threading.BoundedSemaphore(calls_in_flight)
 
     def schedules(self) -> list[Schedule]:
         """List the schedules of the account (`GET /analytics/driver/report`).
@@ -77,23 +93,30 @@ class DevCenter:
         dates = {"startDate": window.start.isoformat(), "endDate": window.end.isoformat()}
         return f"{self._base}{_REPORTS}reportdata/{quote(report_id, safe='')}?{urlencode(dates)}"
 
-    def batch_url(self, failure: Failure, window: Window, skip: int) -> str:
-        """Return the address of a page of the cab batch.
+    def analytics_url(self, path: str, query: Mapping[str, str]) -> str:
+        """Return the address of a call of the analytics.
 
         Args:
-            failure: Whose cabs.
-            window: Days of the cabs.
-            skip: How many rows come before the page.
+            path: Below `/v1.0/my/analytics/`.
+            query: Its parameters.
         """
-        query = {
-            "applicationId": failure.application_id,
-            "failureHash": failure.failure_hash,
-            "startDate": window.start.isoformat(),
-            "endDate": window.end.isoformat(),
-            "top": PAGE_ROWS,
-            "skip": skip,
-        }
-        return f"{self._base}{_BATCH}?{urlencode(query)}"
+        return f"{self._base}{_ANALYTICS}{path}?{urlencode(query)}"
+
+    def url_of(self, link: str, counted: str) -> str:
+        """Return the address of a page: where its link leads, or as it is counted.
+
+        Args:
+            link: The next link of the page before: untrusted; empty where there was none. One that leads away from our
+                host is not followed: the rows behind it are still ours to fetch, by counting.
+            counted: The address by counting rows.
+        """
+        if not link:
+            return counted
+        try:
+            return self.next_url(link)
+        except BadInput as error:
+            _log.warning("%s; it is gone on by counting", error)
+            return counted
 
     def next_url(self, link: str) -> str:
         """Return where a page's next link leads.
@@ -118,10 +141,10 @@ class DevCenter:
         return quote(url, safe="%/:?#[]@!$&()*+,;=~'")
 
     def fetch_page(self, url: str, what: str, application: str = "") -> bytes:
-        """Fetch a page of the cab batch.
+        """Fetch a page of a list.
 
         Args:
-            url: From `batch_url` or `next_url`.
+            url: From `analytics_url` or `url_of`.
             what: Names the page in errors.
             application: Whose failures it is about; empty for the reports.
 
@@ -131,10 +154,29 @@ class DevCenter:
             AgainLater: 408, 429, 5xx, no connection, no answer in time.
             BadAnswer: Anything else that is no page.
         """
+        return self._answered(url, what, application, Where.DEVCENTER).body
+
+    def redirect(self, url: str, what: str, application: str) -> str:
+        """Ask for a cab, and return where its redirect leads: untrusted. It is not followed, so the token stays here.
+
+        Args:
+            url: From `analytics_url`.
+            what: Names the cab in errors.
+            application: Whose cab it is.
+
+        Raises:
+            CabUnavailable: It is gone (404, 410), or may not be downloaded (403).
+            CabferryError: As `fetch_page`.
+        """
+        location = self._answered(url, what, application, Where.CAB_DOWNLOAD).location
+        # What the URL standard calls an address relative to the one that was asked.
+        return urljoin(url, location)
+
+    def _answered(self, url: str, what: str, application: str, where: Where) -> _Answer:
         if not self._is_ours(url):
             raise BadInput(f"{what}: {excerpt(url)} is not an address of {self._base}")
-        with self._guard(application) if application else self._guard():
-            return at_once_again(lambda: self._answer(url, what))
+        with self._places, self._guard(application) if application else self._guard():
+            return at_once_again(lambda: self._answer(url, what, where))
 
     def _is_ours(self, url: str) -> bool:
         try:
@@ -145,20 +187,23 @@ class DevCenter:
         named_plainly = not (theirs.username or theirs.password or "\\" in url or any(c < " " for c in url))
         return named_plainly and same_port and (ours.scheme, ours.hostname) == (theirs.scheme, theirs.hostname)
 
-    def _answer(self, url: str, what: str) -> bytes:
+    def _answer(self, url: str, what: str, where: Where) -> _Answer:
         token = self._tokens.current()
-        answer = self._ask(url, token, what)
+        answer = self._ask(url, token, what, where)
         is_refused = isinstance(answer, Refusal) and answer.meaning is Meaning.UNKNOWN_CALLER
         if is_refused and (fresh := self._tokens.renewed(token)) != token:
-            answer = self._ask(url, fresh, what)
+            answer = self._ask(url, fresh, what, where)
         if isinstance(answer, Refusal):
             raise answer.as_error(what)
         return answer
 
-    def _ask(self, url: str, token: str, what: str) -> bytes | Refusal:
+    def _ask(self, url: str, token: str, what: str, where: Where) -> _Answer | Refusal:
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
         with self._source.get(url, headers, what) as response:
             clock.compare(response.headers.get("Date", ""))
             body = body_of(response, what)
-            is_good = response.status_code == HTTPStatus.OK
-            return body if is_good else refusal_in(response, body, Where.DEVCENTER)
+            location = response.headers.get("Location", "")
+            wants_redirect = where is Where.CAB_DOWNLOAD
+            is_redirect = response.status_code in _REDIRECTS and bool(location)
+            is_good = is_redirect if wants_redirect else response.status_code == HTTPStatus.OK
+            return _Answer(body, location) if is_good else refusal_in(response, body, where)

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from shared.core.errors import BadAnswer
-from shared.devcenter.client import PAGE_ROWS
 
 if TYPE_CHECKING:
-    from shared.devcenter.batch import BatchPage
+    from shared.devcenter.pages import Page
 
 # So many pages of nothing but known cabs, or of nothing at all, mean a server that does not page.
 _PAGES_WITHOUT_NEWS = 20
@@ -43,6 +42,7 @@ class BatchCursor:
     twice, or an earlier run counted).
 
     Args:
+        page_rows: How many rows are asked for at once.
         start: Rows before the first page.
         total: The most rows that were told, by an earlier run too; 0 where none were.
         lost_rows: Whether a page told of fewer rows than one before it: rows went away, and those behind them moved up,
@@ -50,6 +50,7 @@ class BatchCursor:
         pages: How many pages were read.
     """
 
+    page_rows: int
     start: int = 0
     total: int = 0
     lost_rows: bool = False
@@ -77,7 +78,7 @@ class BatchCursor:
         """Tell whether rows may have moved onto pages that were read before; without a total nobody can say no."""
         return self.lost_rows if self.has_total else self.pages > 1
 
-    def answered(self, asked: PageRequest, page: BatchPage) -> PageRequest | None:
+    def answered(self, asked: PageRequest, page: Page) -> PageRequest | None:
         """Take in a page, and return which to ask for next; None after the last.
 
         Args:
@@ -96,10 +97,10 @@ class BatchCursor:
             raise BadAnswer(f"{self._without_news} pages of the batch in a row, up to {asked}, brought nothing new")
         return following
 
-    def _take_in(self, page: BatchPage) -> None:
-        here = {cab.cab_id_hash for cab in page.cabs}
+    def _take_in(self, page: Page) -> None:
+        here = set(page.keys)
         is_news = not here <= self._seen
-        self._is_unsure |= self.start > 0 or len(here - self._seen) < len(page.cabs)
+        self._is_unsure |= self.start > 0 or len(here - self._seen) < len(page.keys)
         self._without_news = 0 if is_news else self._without_news + 1
         self._seen |= here
         self.pages += 1
@@ -114,18 +115,18 @@ class BatchCursor:
             self.lost_rows |= page.total < self.total
             self.total = max(self.total, page.total)
 
-    def _following(self, asked: PageRequest, page: BatchPage) -> PageRequest | None:
+    def _following(self, asked: PageRequest, page: Page) -> PageRequest | None:
         end = page_end(asked, page)
         if page.link:
             is_reached = self.has_total and self._reach <= end
             return None if page.rows == 0 and is_reached else PageRequest(end, page.link)
         if page.rows == 0:
             # Nothing here, though rows should be; they may be behind it, but not without end.
-            behind = asked.skip + PAGE_ROWS
+            behind = asked.skip + self.page_rows
             goes_on = page.total > behind and self._without_news < _PAGES_WITHOUT_NEWS
             return PageRequest(behind) if goes_on else None
         is_unsure = (self._is_unsure or self._is_contradicted) and not self._has_links
-        is_full = page.rows >= PAGE_ROWS and not self._has_link_key
+        is_full = page.rows >= self.page_rows and not self._has_link_key
         return PageRequest(end) if self._reach > end or is_unsure or is_full else None
 
     def _was_asked(self, following: PageRequest) -> bool:
@@ -134,7 +135,7 @@ class BatchCursor:
         return following in self._asked or is_circle
 
 
-def page_end(asked: PageRequest, page: BatchPage) -> int:
+def page_end(asked: PageRequest, page: Page) -> int:
     """Return how many rows of the batch are done with a page: a link tells, since rows that come twice make it less.
 
     Args:

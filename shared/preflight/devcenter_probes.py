@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -18,8 +18,9 @@ from shared.core.failure import Failure, Window
 from shared.core.json_text import JsonError, decoded
 from shared.core.redaction import excerpt
 from shared.core.refusals import Meaning, Where
-from shared.devcenter.batch import rows_on_page
 from shared.devcenter.client import DevCenter
+from shared.devcenter.driver import batch_url, page_in
+from shared.devcenter.families import APPLICATIONS
 from shared.devcenter.reports import runs_in, schedules_in
 from shared.identity.access_tokens import devcenter_tokens
 from shared.preflight.probing import ProbeFailed, unreachable
@@ -126,12 +127,29 @@ class DevCenterProbes:
     def cabdownloadbatch(self) -> str:
         """Ask for the cabs of a failure that nobody has."""
         today = datetime.now(UTC).date()
-        url = self._devcenter.batch_url(_MADE_UP, Window(today, today), 0)
+        url = batch_url(self._devcenter, _MADE_UP, Window(today, today), 0)
         answer = self._asked(url)
         if answer.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND} and answer.is_of_the_api:
             return f"{answer.status} for a made-up failure, in the API's own words: the call is there"
-        rows = rows_on_page(self._good(answer), "the cab batch of a made-up failure")
-        return f"a page of {rows} cabs for a made-up failure"
+        rows = page_in(self._good(answer), "the cab batch of a made-up failure")
+        return f"a page of {rows.rows} cabs for a made-up failure"
+
+    def application(self, family: str, application_id: str) -> str:
+        """Ask for a failure of an application, at most one row."""
+        today = datetime.now(UTC).date()
+        kind = replace(APPLICATIONS[family], page_rows=1)
+        url = kind.hits_url(self._devcenter, application_id, Window(today - timedelta(days=7), today), 0)
+        answer = self._asked(url)
+        setting = "DESKTOP_APPLICATION_IDS" if family == "desktop" else "STORE_APPLICATION_IDS"
+        if answer.meaning in {Meaning.NO_PERMISSION, Meaning.MISSING, Meaning.WRONG_REQUEST} and not answer.is_good:
+            program = "the Windows Desktop Application program" if family == "desktop" else "the account's Store apps"
+            raise ProbeFailed(
+                str(answer),
+                f"Check that {application_id} in {setting} is an id of {program} in the Partner Center account that "
+                "the Entra application is added to, and that it has the role Manager there.",
+            )
+        page = kind.hits_page(self._good(answer), f"the failures of application {application_id}", application_id)
+        return f"{max(page.total, page.rows)} rows of failures in the last 7 days"
 
     def _runs(self, report_id: str) -> str:
         today = datetime.now(UTC).date()
@@ -161,7 +179,7 @@ class DevCenterProbes:
 
     def _good(self, answer: _Answer) -> bytes:
         """Return the body of a JSON answer with 200; raise what a person should do about any other."""
-        if answer.status == HTTPStatus.OK and not answer.is_page:
+        if answer.is_good:
             return answer.body
         raise ProbeFailed(str(answer), self._advice(answer))
 
@@ -193,6 +211,11 @@ class _Answer:
     content_type: str
     body: bytes
     meaning: Meaning
+
+    @property
+    def is_good(self) -> bool:
+        """Tell whether it is what was asked for."""
+        return self.status == HTTPStatus.OK and not self.is_page
 
     def __str__(self) -> str:
         seen = "a page of HTML" if self.is_page else excerpt(self.body.decode("utf-8", "replace"))

@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -62,10 +63,19 @@ def _devcenter(environment: Mapping[str, str], settings: Settings | None, opened
     lookback = settings.report_lookback if settings else timedelta(days=int(default_of("REPORT_LOOKBACK_DAYS")))
     probes = DevCenterProbes(access, ids, lookback)
     opened.callback(probes.close)
+    host = _host(access.base_url)
+    applications = [
+        Probe(f"{family} {each}", partial(probes.application, family, each), host)
+        for family, each in (settings.applications if settings else ())
+    ]
+    token = Probe("token", probes.token, "the token endpoint")
+    if settings and not settings.checks_reports:
+        return [token, *applications]
     return [
-        Probe("token", probes.token, "the token endpoint"),
-        Probe("reportdata", probes.reportdata, _host(access.base_url)),
-        Probe("cabdownloadbatch", probes.cabdownloadbatch, _host(access.base_url)),
+        token,
+        Probe("reportdata", probes.reportdata, host),
+        Probe("cabdownloadbatch", probes.cabdownloadbatch, host),
+        *applications,
     ]
 
 

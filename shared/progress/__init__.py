@@ -3,4 +3,4 @@
 Cabs, pulls, reports and what stands above them may ask it.
 """
 
-TABLES = ("reports", "pulls", "cabs", "health")
+TABLES = ("reports", "pulls", "cabs", "failures", "health")

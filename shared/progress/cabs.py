@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from enum import StrEnum
 from itertools import batched
 from sys import intern
 from typing import TYPE_CHECKING
 
 from shared.core import clock
+from shared.core.facts import NO_FACTS, CabFacts
 from shared.core.failure import normal_id
 from shared.storage.table_writes import TRANSACTION_ROWS, Columns, Long, Value, Write
 
@@ -31,21 +32,6 @@ class CabState(StrEnum):
     RETIRED = "retired"
 
 
-@dataclass(frozen=True, slots=True)
-class CabFacts:
-    """What a report's row tells of a cab; DeviceId and HardwareId are left out, since they identify a device."""
-
-    failure_name: str = ""
-    driver_name: str = ""
-    driver_version: str = ""
-    os_version: str = ""
-    architecture: str = ""
-    cab_type: str = ""
-
-
-NO_FACTS = CabFacts()
-
-
 @dataclass(slots=True)
 class CabRow:
     """One row of the table, decoded, as a pull works on it.
@@ -57,7 +43,8 @@ class CabRow:
         md5: Its Content-MD5 in the container as hexadecimal digits; empty where the source had none.
         settled_at: When it came into its state.
         error: Why it is expired, unavailable or failed.
-        facts: What the report told.
+        facts: What a report, or the cab's own row, told.
+        tells_facts: Whether they are still to be written: a report's are in the table already.
         date: As the API spells it; empty until a batch named the cab.
         expires: cabExpirationTime, likewise.
         row_key: The RowKey where it is not the cabIdHash in its normal form, as an earlier version may have written it;
@@ -74,6 +61,7 @@ class CabRow:
     date: datetime | None = None
     expires: datetime | None = None
     row_key: str = ""
+    tells_facts: bool = False
 
     @classmethod
     def of(cls, row: Row) -> CabRow:
@@ -223,7 +211,7 @@ class CabRows:
         self._table.write_all(failure.cabs_partition, writes)
 
 
-_FACT_COLUMNS = ("failureName", "driverName", "driverVersion", "osVersion", "architecture", "cabType")
+_FACT_COLUMNS = ("failureName", "driverName", "driverVersion", "osVersion", "architecture", "cabType", "market")
 _SELECT_BRIEFLY = ("state", "blobName", "length", "md5", "settledAt", "date", "expiry", "error")
 _SELECT = ("state", "blobName", "length", "md5", "settledAt", "error", "date", "expiry", *_FACT_COLUMNS)
 
@@ -246,20 +234,13 @@ def _columns(row: CabRow) -> Columns:
         "settledAt": row.settled_at or clock.now(),
     }
     optional = {"length": Long(row.length) if row.length is not None else None, "date": row.date, "expiry": row.expires}
-    return {**columns, **{name: value for name, value in optional.items() if value is not None}}
+    facts = _told(row.facts) if row.tells_facts else {}
+    return {**columns, **facts, **{name: value for name, value in optional.items() if value is not None}}
 
 
 def _listed(facts: CabFacts) -> Columns:
-    told = (
-        facts.failure_name,
-        facts.driver_name,
-        facts.driver_version,
-        facts.os_version,
-        facts.architecture,
-        facts.cab_type,
-    )
-    return {
-        "state": CabState.LISTED.value,
-        "settledAt": clock.now(),
-        **{name: value for name, value in zip(_FACT_COLUMNS, told, strict=True) if value},
-    }
+    return {"state": CabState.LISTED.value, "settledAt": clock.now(), **_told(facts)}
+
+
+def _told(facts: CabFacts) -> Columns:
+    return {name: value for name, value in zip(_FACT_COLUMNS, astuple(facts), strict=True) if value}

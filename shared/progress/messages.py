@@ -13,6 +13,7 @@ from shared.core.errors import BadInput
 from shared.core.failure import Failure, Window
 from shared.core.json_text import JsonError, decoded
 from shared.core.redaction import excerpt
+from shared.devcenter.families import checked_family
 
 _PULL_ID = re.compile(r"[0-9A-Za-z-]{1,40}")
 
@@ -57,6 +58,7 @@ class PullMessage:
                 self.row_version,
                 self.resumes,
                 self.pull_id,
+                self.failure.family,
             )
         ).decode()
 
@@ -81,7 +83,7 @@ class PullMessage:
         if (wire.start_date is None) != (wire.end_date is None):
             raise BadInput(f"a pull message has startDate and endDate, or neither; seen: {_shown(text)}")
         window = Window(wire.start_date, wire.end_date) if wire.start_date and wire.end_date else None
-        failure = Failure.spelled(wire.application_id, wire.failure_hash)
+        failure = Failure.spelled(wire.application_id, wire.failure_hash, checked_family(wire.family))
         # One of an older version has no id; what somebody else wrote there does not go into the log as it is.
         pull_id = wire.pull_id if _PULL_ID.fullmatch(wire.pull_id) else new_pull_id()
         message = cls(failure, window, wire.requested_by, wire.row_version, wire.resumes, pull_id)
@@ -133,6 +135,7 @@ class _Wire(_Named, omit_defaults=True):
     row_version: str = ""
     resumes: bool = False
     pull_id: str = ""
+    family: str = ""
 
 
 def _is_utf8(text: bytes) -> bool:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from shared.core import clock
 from shared.core.errors import AgainLater, BadInput
-from shared.core.failure import Failure, Window
+from shared.core.failure import DRIVER, Failure, Window
 from shared.core.redaction import excerpt
+from shared.devcenter.families import FAMILIES
 from shared.storage.lease import HeldElsewhere, RowLease
 from shared.storage.table_rows import Row, TableRows
 from shared.storage.table_writes import TRANSACTION_ROWS, Columns, Long, Value, Write
@@ -94,6 +95,9 @@ class PullRow:
         next_try_at: When its message can be received again; None where it was not delayed.
         completed_at: When it ended, Completed or Failed.
         pull_id: What it is found by in the log; empty until it first ran.
+        without_cab: How many rows told of a crash that left no cab.
+        failure_name: The failure's name; empty until somebody told it.
+        driver_name: The file of the driver or application, or the package; likewise.
     """
 
     failure: Failure
@@ -116,13 +120,16 @@ class PullRow:
     next_try_at: datetime | None
     completed_at: datetime | None
     pull_id: str = ""
+    without_cab: int = 0
+    failure_name: str = ""
+    driver_name: str = ""
 
     @classmethod
     def of(cls, row: Row) -> PullRow:
         """Decode a row of the table."""
         start, end = row.text("startDate"), row.text("endDate")
         return cls(
-            failure=Failure(row.partition, row.key),
+            failure=Failure(row.partition, row.key, row.text("family") or DRIVER),
             state=PullState(row.text("state")),
             window=Window(date.fromisoformat(start), date.fromisoformat(end)) if start and end else None,
             skip=row.number("skip"),
@@ -142,6 +149,9 @@ class PullRow:
             next_try_at=_told(row.moment("nextTryAt")),
             completed_at=_told(row.moment("completedAt")),
             pull_id=row.text("pullId"),
+            without_cab=row.number("withoutCab"),
+            failure_name=row.text("failureName"),
+            driver_name=row.text("driverName"),
         )
 
     def __str__(self) -> str:
@@ -172,7 +182,7 @@ class PullRows:
         Args:
             failure: Whose pull, in any spelling.
         """
-        normal = Failure.named(failure.application_id, failure.failure_hash)
+        normal = Failure.named(failure.application_id, failure.failure_hash, failure.family)
         for other in failure.other_spellings():
             if self._has_row(other) and not self._has_row(normal):
                 return other
@@ -183,16 +193,23 @@ class PullRows:
         return self._table.get(failure.application_id, failure.failure_hash)
 
     def page(
-        self, state: PullState | None, limit: int, after: dict[str, str] | None
+        self, state: PullState | None, family: str, limit: int, after: dict[str, str] | None
     ) -> tuple[list[PullRow], dict[str, str] | None]:
         """Return a page of pulls in the order of their keys, and what continues after it.
 
         Args:
             state: Only pulls in this state; None for all.
+            family: Only pulls of this family; empty for all.
             limit: The most pulls of a page.
             after: What an earlier page returned.
         """
-        where, values = ("state eq @state", {"state": state.value}) if state else ("", {})
+        # A row of an earlier version has no such column, and is a driver's.
+        others = [name for name in FAMILIES if name != DRIVER]
+        of_driver = " and ".join(f"not ( family eq @{name} )" for name in others)
+        of_family = of_driver if family == DRIVER else "family eq @family"
+        asked = {"state eq @state": state is not None, of_family: bool(family)}
+        where = " and ".join(clause for clause, is_asked in asked.items() if is_asked)
+        values = {"state": state.value if state else "", "family": family, **{name: name for name in others}}
         rows, following = self._table.page(where, values, limit, after)
         return [PullRow.of(row) for row in rows], following
 
@@ -217,8 +234,11 @@ class PullRows:
         first, versions = queued(window, requested_by), dict[Failure, str]()
         for application_id, of_one in groupby(sorted(set(failures)), key=lambda failure: failure.application_id):
             for some in batched(of_one, TRANSACTION_ROWS, strict=False):
-                written = self._queue(application_id, [failure.failure_hash for failure in some], first, window)
-                versions |= {Failure(application_id, key): version for key, version in written.items()}
+                named = {failure.failure_hash: failure for failure in some}
+                # An application is of one family, so one of them speaks for all.
+                of_family = family_columns(next(iter(named.values())))
+                written = self._queue(application_id, list(named), {**first, **of_family}, window)
+                versions |= {named[key]: version for key, version in written.items()}
         return versions
 
     def take(self, message: PullMessage, window: Window) -> RowLease | HeldElsewhere | None:
@@ -236,8 +256,9 @@ class PullRows:
             The lease; who else has it; None where another message was sooner and makes this very pull, or has made it.
         """
         key = (message.failure.application_id, message.failure.failure_hash)
-        asked = queued(window, message.requested_by)
-        is_known = message.row_version and not message.resumes
+        asked = {**queued(window, message.requested_by), **family_columns(message.failure)}
+        # Where nobody said of which family it is, the row may know.
+        is_known = message.row_version and not message.resumes and message.failure.family
         known = Row.written(*key, asked, message.row_version) if is_known else None
 
         def first(row: Row | None) -> Columns:
@@ -447,6 +468,7 @@ def queued(window: Window, requested_by: str) -> Columns:
         "endDate": window.end.isoformat(),
         "skip": 0,
         "total": 0,
+        "withoutCab": 0,
         **counted(CabCounts()),
         "attempts": 0,
         "stalled": 0,
@@ -462,6 +484,11 @@ def queued(window: Window, requested_by: str) -> Columns:
         "nextTryAt": NO_MOMENT,
         "completedAt": NO_MOMENT,
     }
+
+
+def family_columns(failure: Failure) -> Columns:
+    """Return the column of a failure's family; none where nobody said, so that a row keeps what it has."""
+    return {"family": failure.family} if failure.family else {}
 
 
 def counted(counts: CabCounts) -> dict[str, Value]:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from shared.core import clock
 from shared.core.clock import moment_of
-from shared.progress.cabs import NO_FACTS, CabRow, CabState
+from shared.core.facts import NO_FACTS
+from shared.progress.cabs import CabRow, CabState
 from shared.progress.pulls import CabCounts
 from shared.storage.table_writes import TRANSACTION_ROWS
 
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
 
     from shared.cabs.container import StoredCab
     from shared.cabs.creation import Copied
+    from shared.core.facts import CabFacts
     from shared.core.failure import Failure
-    from shared.devcenter.batch import BatchCab
-    from shared.progress.cabs import CabFacts, CabRows
+    from shared.devcenter.pages import BatchCab
+    from shared.progress.cabs import CabRows
 
 # Storage tells a blob's age by a clock of its own.
 _CLOCKS_APART = timedelta(minutes=5)
@@ -112,8 +114,11 @@ class CabLedger:
         """Note rows of the batch that could not be read: each may be a cab that nobody copied."""
         self._unreadable += rows
 
-    def facts(self, cab_id_hash: str) -> CabFacts:
-        """Return what a report told of a cab."""
+    def facts(self, cab: BatchCab) -> CabFacts:
+        """Return what its own row, or a report, told of a cab."""
+        return self._facts(cab.cab_id_hash) if cab.facts == NO_FACTS else cab.facts
+
+    def _facts(self, cab_id_hash: str) -> CabFacts:
         known = self._cabs.get(cab_id_hash)
         return known.facts if known else NO_FACTS
 
@@ -208,7 +213,8 @@ class CabLedger:
             self._tally[before.state] -= 1
             self._bytes -= (before.length or 0) if before.state is CabState.COPIED else 0
         row.settled_at = settled_at or clock.now()
-        row.facts = self.facts(cab_id_hash)
+        if not row.tells_facts:
+            row.facts = self._facts(cab_id_hash)
         row.row_key = before.row_key if before else ""
         self._cabs[cab_id_hash] = row
         self._unwritten.add(cab_id_hash)
@@ -245,4 +251,6 @@ def _settled(counts: CabCounts) -> int:
 
 def _dated(row: CabRow, cab: BatchCab) -> CabRow:
     row.date, row.expires = moment_of(cab.date), moment_of(cab.expires)
+    if cab.facts != NO_FACTS:
+        row.facts, row.tells_facts = cab.facts, True
     return row

@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from shared.core.settings import Settings
-    from shared.devcenter.batch import BatchCab
+    from shared.devcenter.pages import BatchCab
     from shared.progress.cabs import CabRow
     from shared.progress.pulls import CabCounts, PullRow
     from shared.pull.ledger import CabLedger
@@ -84,17 +84,19 @@ class ProcessEnds(OutOfTime):
     """The process was asked to end."""
 
 
-def begun(row: PullRow, ledger: CabLedger, settings: Settings, now: float) -> Pull:
+def begun(row: PullRow, ledger: CabLedger, settings: Settings, page_rows: int, now: float) -> Pull:
     """Return what a run knows as it begins: where there is a limit, the newest cabs are sought first."""
     most = settings.max_cabs_per_failure
-    cursor = BatchCursor() if most else BatchCursor(row.skip, row.total)
+    cursor = BatchCursor(page_rows) if most else BatchCursor(page_rows, row.skip, row.total)
     return Pull(
         row=row,
         ledger=ledger,
         most=most,
         budget=settings.pull_time_budget.total_seconds(),
         cursor=cursor,
-        safe=Checkpoint(row.skip, row.counts.already_held),
+        page_rows=page_rows,
+        safe=Checkpoint(row.skip, row.counts.already_held, row.without_cab),
+        without_cab=row.without_cab,
         total=row.total,
         checkpoint_at=now + CHECKPOINT_SECONDS,
         to_ask=cursor.first(),
@@ -198,9 +200,9 @@ def _turn(pull: Pull) -> None:
         return
     cursor = pull.cursor
     if cursor.may_have_moved and pull.passes < (_MOST_PASSES if cursor.has_total else 2):
-        pull.passes, pull.cursor = pull.passes + 1, BatchCursor()
+        pull.passes, pull.cursor = pull.passes + 1, BatchCursor(pull.page_rows)
         if cursor.has_total:
-            pull.safe, pull.total = Checkpoint(0, 0), 0
+            pull.safe, pull.total, pull.without_cab = Checkpoint(0, 0), 0, 0
         else:
             # All was read, and this is to be sure: who is interrupted in it need not begin it again.
             pull.stays = True
@@ -208,8 +210,9 @@ def _turn(pull: Pull) -> None:
         # The order of the batch is undocumented, so it is read once before anything is copied.
         pull.newest = frozenset(heapq.nlargest(pull.most, pull.dates, key=pull.dates.__getitem__))
         pull.dates, pull.passes, pull.stays = None, 1, False
-        pull.safe, pull.total = Checkpoint(pull.row.skip, pull.row.counts.already_held), pull.row.total
-        pull.cursor = BatchCursor(pull.row.skip, pull.row.total)
+        row = pull.row
+        pull.safe, pull.total = Checkpoint(row.skip, row.counts.already_held, row.without_cab), row.total
+        pull.cursor = BatchCursor(pull.page_rows, row.skip, row.total)
     else:
         return
     pull.to_ask = pull.cursor.first()
@@ -221,8 +224,11 @@ def _begin(pull: Pull, came: PageCame, moment: datetime) -> Iterator[Order]:
     pull.ledger.see_unreadable(len(came.page.unreadable))
     wanted = {cab.cab_id_hash: cab for cab in came.page.cabs if _sees_and_wants(pull, cab, moment)}
     pull.tried |= wanted.keys()
-    held = pull.ledger.counts().already_held
-    page = PageAtWork(came.request, Checkpoint(page_end(came.request, came.page), held), len(wanted))
+    pull.without_cab += came.page.without_cab
+    if not pull.told.failure_name:
+        pull.told = next((told for cab in came.page.cabs if (told := pull.ledger.facts(cab)).failure_name), pull.told)
+    safe = Checkpoint(page_end(came.request, came.page), pull.ledger.counts().already_held, pull.without_cab)
+    page = PageAtWork(came.request, safe, len(wanted))
     pull.pages.append(page)
     pull.copying += len(wanted)
     yield from (CopyCab(page, cab) for cab in wanted.values())
@@ -267,6 +273,10 @@ def _judge(pull: Pull, ended: CabEnded, moment: datetime) -> Iterator[Order]:
     elif ended.is_fresh:
         stays_refused = AgainLater(f"{error}, although its URL is fresh")
         _record(pull, page, cab, _expired(cab, error) if cab.has_expired(moment) else stays_refused)
+    elif cab.url is None and not pull.is_cut_short:
+        # Of its family a cab's URL is had by a call of its own, right before each copy.
+        pull.copying += 1
+        yield CopyCab(page, cab, is_fresh=True)
     elif page.fresh is not None:
         yield from _once_more(pull, page, cab, error, moment)
     elif pull.is_cut_short:
@@ -423,7 +433,15 @@ def progress(pull: Pull) -> Columns:
     """Return the checkpoint's columns: what is settled by now, and where a later try goes on."""
     counts = _counts(pull)
     tries: Columns = {"stalled": 0, "waitingSince": NO_MOMENT} if _has_moved_on(pull, counts) else {}
-    return {"skip": pull.safe.skip, "total": pull.total, **counted(counts), **tries}
+    named = {"failureName": pull.told.failure_name, "driverName": pull.told.driver_name}
+    return {
+        "skip": pull.safe.skip,
+        "total": pull.total,
+        "withoutCab": pull.safe.without_cab,
+        **{name: text for name, text in named.items() if text},
+        **counted(counts),
+        **tries,
+    }
 
 
 def _counts(pull: Pull) -> CabCounts:

@@ -40,12 +40,12 @@ if TYPE_CHECKING:
     from shared.cabs.creation import Copied
     from shared.core.failure import Failure, Window
     from shared.core.settings import Settings
-    from shared.devcenter.batch import BatchCab
+    from shared.devcenter.families import CabSource
+    from shared.devcenter.pages import BatchCab
     from shared.progress.cabs import CabRows
     from shared.progress.pulls import PullRows
     from shared.progress.queue import PullQueue
     from shared.pull.pool import Threads
-    from shared.pull.source import CabSource
     from shared.pull.state import CopyCab, Order
     from shared.storage.lease import RowLease
 
@@ -140,8 +140,8 @@ class _Run:
         self._window = row.window or default_window(tools.settings.cab_lookback)
         self._copies, self._pages = tools.pool.lane(), tools.pool.lane()
         ledger = CabLedger(tools.cabs, self._failure, row.started_at or clock.now(), row.counts, tools.pool.lane())
-        self._pull = policy.begun(row, ledger, tools.settings, clock.monotonic())
         self._source = tools.sources(self._failure, self._window)
+        self._pull = policy.begun(row, ledger, tools.settings, self._source.page_rows, clock.monotonic())
         self._inbox = tools.pool.inbox()
         self._unreadable = 0
 
@@ -233,7 +233,7 @@ class _Run:
         url = self._source.url(cab)
         parts = checked_source(url, self._tools.settings.source_hosts, f"the cabUrl of cab {cab.cab_id_hash}")
         name = blob_name(self._failure, cab.cab_id_hash, parts.path)
-        facts = self._pull.ledger.facts(cab.cab_id_hash)
+        facts = self._pull.ledger.facts(cab)
         what = labels(self._failure, cab, facts, f"{parts.netloc}{parts.path}")
         return name, self._tools.copies.copy(url, name, what, until)
 

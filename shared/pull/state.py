@@ -6,23 +6,26 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from shared.core.facts import NO_FACTS, CabFacts
+
 if TYPE_CHECKING:
     from datetime import datetime
 
     from shared.cabs.creation import Copied
     from shared.core.errors import AgainLater
-    from shared.devcenter.batch import BatchCab, BatchPage
     from shared.devcenter.cursor import BatchCursor, PageRequest
+    from shared.devcenter.pages import BatchCab, BatchPage
     from shared.progress.pulls import PullRow
     from shared.pull.ledger import CabLedger
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Where a later try goes on, and how many held cabs were seen up to there."""
+    """Where a later try goes on, and how many held cabs, and crashes without a cab, were seen up to there."""
 
     skip: int
     already_held: int
+    without_cab: int = 0
 
 
 @dataclass(eq=False, slots=True)
@@ -58,7 +61,10 @@ class Pull:
         most: MAX_CABS_PER_FAILURE: so many of the newest are copied, where it is not 0.
         budget: PULL_TIME_BUDGET in seconds.
         cursor: Where the reading of the batch stands.
+        page_rows: How many rows are asked for at once.
         safe: The checkpoint.
+        without_cab: How many rows told of a crash without a cab, up to the last page that was begun.
+        told: What is known of the failure's name and file.
         total: The most rows that the batch was said to have.
         to_ask: The page to ask for next.
         ahead: A page that came, and whose copies have not begun.
@@ -85,8 +91,10 @@ class Pull:
     most: int
     budget: float
     cursor: BatchCursor
+    page_rows: int
     safe: Checkpoint
     total: int
+    without_cab: int
     checkpoint_at: float
     to_ask: PageRequest | None
     ahead: PageCame | None = None
@@ -104,6 +112,7 @@ class Pull:
     end: BaseException | None = None
     is_cut_short: bool = False
     unreadable: str = ""
+    told: CabFacts = NO_FACTS
 
 
 # What comes in.

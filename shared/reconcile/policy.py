@@ -161,8 +161,10 @@ class _Run:
         return found
 
     def _look_after(self, seen: FailureSeen, found: Reconciled) -> None:
-        failure = Failure(seen.application_id, seen.failure_hash)
         row = seen.pull
+        named = row.text("family") if row else ""
+        family = named or self._tools.settings.family_of(seen.application_id)
+        failure = Failure(seen.application_id, seen.failure_hash, family)
         cabs: Mapping[str, CabRow] = by_cab(seen.cabs)
         found.under_way = int(_is_held(row))
         # A pull that is still to run reads the container back itself.

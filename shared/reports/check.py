@@ -88,6 +88,8 @@ def check_reports(tools: ReportTools) -> list[RunOutcome]:
         CabferryError: The schedules could not be listed, a person is needed at the Dev Center, or it asked to be left
             alone for a while: asking on would only be refused again.
     """
+    if not tools.settings.checks_reports:
+        return []
     ids = tools.settings.report_ids or tuple(each.report_id for each in tools.devcenter.schedules() if each.is_active)
     if not ids:
         _log.warning("the Dev Center lists no active report schedule, and REPORT_IDS is empty: nothing can be pulled")

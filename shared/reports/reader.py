@@ -16,9 +16,9 @@ from sys import intern
 from typing import IO, TYPE_CHECKING
 
 from shared.core.errors import BadInput
-from shared.core.failure import GUID, Failure, checked_cab_id, normal_id
+from shared.core.facts import CabFacts
+from shared.core.failure import DRIVER, GUID, Failure, checked_cab_id, normal_id
 from shared.core.redaction import excerpt, redact
-from shared.progress.cabs import CabFacts
 from shared.reports.lines import ReportLines
 from shared.reports.records import MOST_FIELDS, Records
 
@@ -281,7 +281,7 @@ def _failure_of(pair: tuple[str, str]) -> Failure | None:
 @lru_cache(_REMEMBERED)
 def _failure(application_id: str, failure_hash: str) -> Failure | None:
     try:
-        return Failure(_bare(application_id), _bare(failure_hash))
+        return Failure(_bare(application_id), _bare(failure_hash), DRIVER)
     except BadInput:
         return None
 

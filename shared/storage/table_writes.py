@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 TRANSACTION_ROWS = 100
-type Value = str | int | bool | datetime | Long
+type Value = str | int | float | bool | datetime | Long
 type Columns = Mapping[str, Value]
 # Any boundary does that no body can hold: JSON of ours has no line that begins with it.
 _BATCH, _CHANGES = "batch_cabferry", "changeset_cabferry"

@@ -19,6 +19,7 @@ OURS = ("CAB_", "DEVCENTER_", "PULL_", "RECONCILE_", "REPORT_", "MAX_CABS_", "RE
 EVERYTHING_SET = {
     "REPORT_POLL_SCHEDULE": "0 0 * * * *",
     "RECONCILE_SCHEDULE": "0 0 1 * * *",
+    "FAILURE_POLL_SCHEDULE": "0 0 2 * * *",
     "CAB_QUEUE": "other-pulls",
     "CAB_STORAGE": "UseDevelopmentStorage=true",
     "DEVCENTER_ACCESS_TOKEN": "token",
@@ -42,7 +43,7 @@ def timer(schedule: str) -> list[dict[str, Any]]:
     return [{**trigger, "schedule": schedule, "runOnStartup": False, "useMonitor": True}]
 
 
-def expected(schedule: str, healing: str, queue_name: str) -> dict[str, list[dict[str, Any]]]:
+def expected(schedule: str, finding: str, healing: str, queue_name: str) -> dict[str, list[dict[str, Any]]]:
     return {
         "request_pull": http("POST", "pulls"),
         "show_pull": http("GET", "pulls/{applicationId}/{failureHash}"),
@@ -51,12 +52,15 @@ def expected(schedule: str, healing: str, queue_name: str) -> dict[str, list[dic
         "retry_pull": http("POST", "pulls/{applicationId}/{failureHash}/retry"),
         "list_runs": http("GET", "reports"),
         "show_openapi": http("GET", "openapi.json"),
+        "request_failure_check": http("POST", "failures/check"),
+        "show_failure_check": http("GET", "failures/check"),
         "request_check": http("POST", "reports/check"),
         "show_check": http("GET", "reports/check"),
         "health": http("GET", "health"),
         "preflight": http("POST", "preflight"),
         "show_preflight": http("GET", "preflight"),
         "check_reports": timer(schedule),
+        "check_failures": timer(finding),
         "reconcile": timer(healing),
         "pull_failure": queue(queue_name),
         "abandon_pull": queue(f"{queue_name}-poison"),
@@ -88,7 +92,7 @@ def index(settings: dict[str, str], *hidden: str) -> dict[str, Any]:
 
 def test_without_any_setting_the_app_is_indexed_and_says_what_is_missing() -> None:
     indexed = index({})
-    assert indexed["functions"] == expected("0 */30 * * * *", "0 20 */6 * * *", "cab-pulls")
+    assert indexed["functions"] == expected("0 */30 * * * *", "0 10 */2 * * *", "0 20 */6 * * *", "cab-pulls")
     status, problem = indexed["answers"]["health"]
     assert status == 503
     for name in ("CAB_STORAGE", "DEVCENTER_TENANT_ID", "DEVCENTER_CLIENT_ID", "DEVCENTER_CLIENT_SECRET"):
@@ -98,14 +102,18 @@ def test_without_any_setting_the_app_is_indexed_and_says_what_is_missing() -> No
 def test_with_every_setting_the_bindings_name_them() -> None:
     """The host resolves %NAME%, so that a changed schedule needs no new deployment."""
     indexed = index({**EVERYTHING_SET, "CAB_STORAGE": "AccountName=a"})
-    assert indexed["functions"] == expected("%REPORT_POLL_SCHEDULE%", "%RECONCILE_SCHEDULE%", "%CAB_QUEUE%")
+    assert indexed["functions"] == expected(
+        "%REPORT_POLL_SCHEDULE%", "%FAILURE_POLL_SCHEDULE%", "%RECONCILE_SCHEDULE%", "%CAB_QUEUE%"
+    )
     assert indexed["answers"]["health"][0] == 200
 
 
 def test_a_malformed_setting_costs_no_function() -> None:
     malformed = ("PULL_CONCURRENCY", "CAB_SOURCE_HOSTS", "DEVCENTER_BASE_URL")
     indexed = index({**EVERYTHING_SET, **dict.fromkeys(malformed, "!")})
-    assert indexed["functions"] == expected("%REPORT_POLL_SCHEDULE%", "%RECONCILE_SCHEDULE%", "%CAB_QUEUE%")
+    assert indexed["functions"] == expected(
+        "%REPORT_POLL_SCHEDULE%", "%FAILURE_POLL_SCHEDULE%", "%RECONCILE_SCHEDULE%", "%CAB_QUEUE%"
+    )
     status, problem = indexed["answers"]["request_pull"]
     assert status == 503
     for name in malformed:
@@ -116,7 +124,7 @@ def test_the_openapi_document_has_exactly_the_calls_that_are_indexed() -> None:
     """A call that is not documented is one that nobody finds; one that is not there is a client that fails."""
     indexed = {
         (name, method.lower(), f"/api/{trigger['route']}")
-        for name, (trigger, *_) in expected("", "", "").items()
+        for name, (trigger, *_) in expected("", "", "", "").items()
         if trigger["type"] == "httpTrigger"
         for method in trigger["methods"]
     }
@@ -131,7 +139,7 @@ def test_the_openapi_document_has_exactly_the_calls_that_are_indexed() -> None:
 @pytest.mark.parametrize("missing", THIRD_PARTY)
 def test_a_package_that_cannot_be_imported_costs_no_function_and_is_named(missing: str) -> None:
     indexed = index({}, missing)
-    assert indexed["functions"] == expected("0 */30 * * * *", "0 20 */6 * * *", "cab-pulls")
+    assert indexed["functions"] == expected("0 */30 * * * *", "0 10 */2 * * *", "0 20 */6 * * *", "cab-pulls")
     assert indexed["answers"]["health"][0] == 503, "health tells of settings, and needs no package"
     status, problem = indexed["answers"]["request_pull"]
     assert status == 500

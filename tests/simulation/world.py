@@ -15,8 +15,8 @@ from shared.cabs.copy import CabCopy
 from shared.core.errors import BadInput, CabferryError
 from shared.core.failure import default_window
 from shared.core.settings import Settings
-from shared.devcenter.batch import CabBatch
 from shared.devcenter.client import DevCenter as DevCenterClient
+from shared.devcenter.driver import CabBatch
 from shared.progress.cabs import CabRows
 from shared.progress.circuit import Circuit
 from shared.progress.health import HealthRows

@@ -56,6 +56,7 @@ class Playground:
             "PULL_LEASE_SECONDS": "10",
             "PULL_MAX_ATTEMPTS": "2",
             "RECONCILE_SCHEDULE": NEVER,
+            "FAILURE_POLL_SCHEDULE": NEVER,
             "REPORT_POLL_SCHEDULE": NEVER,
             **({} if access_token is None else {"DEVCENTER_ACCESS_TOKEN": access_token}),
         }

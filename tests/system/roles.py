@@ -18,7 +18,7 @@ _REFUSED = Answer(
     403,
     {"x-ms-error-code": "AuthorizationPermissionMismatch", "Content-Type": "application/xml"},
 )
-_TABLES = r"(reports|pulls|cabs|health)(\(.*\))?"
+_TABLES = r"(reports|pulls|cabs|failures|health)(\(.*\))?"
 _BATCHED = re.compile(rb"^(?:POST|PUT|PATCH|MERGE|DELETE) \S+?/identity\d+/(\w+)", re.MULTILINE)
 
 

@@ -45,7 +45,9 @@ HTTP_FUNCTIONS = {
     "list_runs": http("GET", "reports"),
     "show_openapi": http("GET", "openapi.json"),
     "request_check": http("POST", "reports/check"),
+    "request_failure_check": http("POST", "failures/check"),
     "show_check": http("GET", "reports/check"),
+    "show_failure_check": http("GET", "failures/check"),
     "health": http("GET", "health"),
     "preflight": http("POST", "preflight"),
     "show_preflight": http("GET", "preflight"),
@@ -68,6 +70,7 @@ def test_the_functions_are_those_of_the_contract(playground: Playground) -> None
     assert indexed(app) == {
         **HTTP_FUNCTIONS,
         "check_reports": timer("%REPORT_POLL_SCHEDULE%"),
+        "check_failures": timer("%FAILURE_POLL_SCHEDULE%"),
         "reconcile": timer("%RECONCILE_SCHEDULE%"),
         "pull_failure": queue("%CAB_QUEUE%"),
         "abandon_pull": queue("%CAB_QUEUE%-poison"),
@@ -80,10 +83,13 @@ def test_the_functions_are_those_of_the_contract(playground: Playground) -> None
 def test_an_app_without_any_setting_says_which_are_missing(playground: Playground) -> None:
     """An app with no functions and no reason is what a first deployment must never look like."""
     unset = ("CAB_STORAGE", "CAB_SOURCE_HOSTS", "DEVCENTER_ACCESS_TOKEN", "DEVCENTER_BASE_URL")
-    app = playground.start(dict.fromkeys([*unset, "REPORT_POLL_SCHEDULE", "RECONCILE_SCHEDULE"], ""))
+    app = playground.start(
+        dict.fromkeys([*unset, "REPORT_POLL_SCHEDULE", "FAILURE_POLL_SCHEDULE", "RECONCILE_SCHEDULE"], "")
+    )
     assert indexed(app) == {
         **HTTP_FUNCTIONS,
         "check_reports": timer("0 */30 * * * *"),
+        "check_failures": timer("0 10 */2 * * *"),
         "reconcile": timer("0 20 */6 * * *"),
         "pull_failure": queue("cab-pulls"),
         "abandon_pull": queue("cab-pulls-poison"),

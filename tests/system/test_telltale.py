@@ -45,6 +45,7 @@ def settings(azurite: Azurite, storage: StorageAccount) -> Iterator[dict[str, st
             "LOCAL_MESSAGE_LEASE_SECONDS": "10",
             "PULL_MAX_ATTEMPTS": "1",
             "RECONCILE_SCHEDULE": NEVER,
+            "FAILURE_POLL_SCHEDULE": NEVER,
             "REPORT_POLL_SCHEDULE": NEVER,
         }
 

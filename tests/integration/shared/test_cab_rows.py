@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from shared.core.facts import NO_FACTS, CabFacts
 from shared.core.failure import Failure
-from shared.progress.cabs import NO_FACTS, CabFacts, CabRow, CabRows, CabState
+from shared.progress.cabs import CabRow, CabRows, CabState
 from tests.support.azurite import StorageAccount
 
 from .tables import table_of

@@ -13,8 +13,9 @@ from local.simulator.builder import CabForm
 from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.thread import SimulatorThread
 from shared.core.errors import AgainLater
+from shared.core.facts import CabFacts
 from shared.core.failure import Failure
-from shared.progress.cabs import CabFacts, CabState
+from shared.progress.cabs import CabState
 from shared.progress.health import Reconciled
 from shared.progress.messages import PullMessage
 from shared.progress.pulls import PullState

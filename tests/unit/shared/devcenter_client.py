@@ -5,9 +5,10 @@ from datetime import date
 from azure.core.credentials import AccessToken
 
 from shared.core.failure import Failure, Window
-from shared.devcenter.batch import BatchPage, CabBatch
 from shared.devcenter.client import DevCenter
 from shared.devcenter.cursor import BatchCursor, PageRequest
+from shared.devcenter.driver import CabBatch
+from shared.devcenter.pages import BatchPage
 from shared.identity.access_tokens import AccessTokens
 from shared.web.http_source import HttpSource
 
@@ -49,7 +50,7 @@ def dev_center(base_url: str, identity: CountingIdentity | None = None) -> DevCe
 
 def batch_pages(base_url: str, skip: int = 0) -> list[BatchPage]:
     """Read the batch of a server to its end, as one pass of a pull does."""
-    batch, cursor, pages = CabBatch(dev_center(base_url), FAILURE, WINDOW), BatchCursor(skip), list[BatchPage]()
+    batch, cursor, pages = CabBatch(dev_center(base_url), FAILURE, WINDOW), BatchCursor(100, skip), list[BatchPage]()
     request: PageRequest | None = cursor.first()
     while request:
         pages.append(batch.page(request))

@@ -5,8 +5,8 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from shared.core.facts import CabFacts
 from shared.core.failure import Failure
-from shared.progress.cabs import CabFacts
 from shared.reports.reader import read_report
 
 # The IHVDriver view in its documented order.

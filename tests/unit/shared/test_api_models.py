@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 
 from shared.api.models import CabBody, OutcomeBody, PullBody, RunBody
-from shared.progress.cabs import CabFacts, CabRow, CabState
+from shared.core.facts import CabFacts
+from shared.progress.cabs import CabRow, CabState
 from shared.progress.pulls import CabCounts, PullRow, counted
 from shared.progress.reports import ReportRow
 from shared.reports.check import RunOutcome
@@ -47,11 +48,15 @@ def test_a_pull_is_told_as_the_contract_says() -> None:
         }
     )
     assert told(PullBody.of(row)) == {
+        "family": "driver",
         "applicationId": APPLICATION,
         "failureHash": HASH,
+        "failureName": None,
+        "driverName": None,
         "state": "Completed",
         "window": {"startDate": "2026-10-22", "endDate": "2026-11-22"},
         "cabs": {"seen": 21, "copied": 1, "alreadyHeld": 2, "expired": 3, "unavailable": 4, "failed": 5},
+        "withoutCab": 0,
         "bytes": 6_000_000_000,
         "attempts": 7,
         "lastError": "5 cabs failed",
@@ -115,6 +120,7 @@ def test_a_cab_is_told_with_what_became_of_it_and_what_the_report_told() -> None
         "osVersion": "10.0.26100.2314",
         "architecture": "Arm64",
         "cabType": "kernel",
+        "market": None,
     }
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shared.core.errors import BadAnswer
-from shared.devcenter.batch import BatchCab, BatchPage
 from shared.devcenter.cursor import BatchCursor, PageRequest
+from shared.devcenter.pages import BatchCab, BatchPage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -65,7 +65,7 @@ def test_a_page_without_rows_is_no_end_while_it_has_a_link(empty: list[int], tot
         return page(rows, server.link_after(request.skip), total)
 
     missing = {number for which in empty for number in range(which * 100, which * 100 + 100)}
-    assert read(BatchCursor(), answer).cabs == set(range(350)) - missing
+    assert read(BatchCursor(100), answer).cabs == set(range(350)) - missing
 
 
 @pytest.mark.parametrize("empty", [0, 1, 2])
@@ -76,7 +76,7 @@ def test_a_page_without_rows_is_no_end_before_the_count_is_reached(empty: int) -
         rows = [] if request.skip // 100 == empty else server.at(request.skip)
         return page(rows, None, 350, has_link_key=False)
 
-    assert len(read(BatchCursor(), answer).cabs) == 250
+    assert len(read(BatchCursor(100), answer).cabs) == 250
 
 
 @pytest.mark.parametrize("total", [-1, 250])
@@ -88,15 +88,15 @@ def test_a_link_behind_the_last_row_ends_with_an_empty_page_or_a_count(total: in
         return page(server.at(request.skip), LINK.format(request.skip + 100), total)
 
     if total >= 0:
-        assert read(BatchCursor(), answer).cabs == set(range(250))
+        assert read(BatchCursor(100), answer).cabs == set(range(250))
     else:
         with pytest.raises(BadAnswer, match="nothing new"):
-            read(BatchCursor(), answer)
+            read(BatchCursor(100), answer)
 
 
 def test_a_total_that_is_too_large_is_not_counted_up_to_for_ever() -> None:
     server = Server(250)
-    reading = read(BatchCursor(), lambda asked: page(server.at(asked.skip), None, 10**9, has_link_key=False))
+    reading = read(BatchCursor(100), lambda asked: page(server.at(asked.skip), None, 10**9, has_link_key=False))
     assert reading.cabs == set(range(250))
     assert len(reading.asked) < 30
 
@@ -123,13 +123,13 @@ def test_a_total_is_not_believed_against_the_evidence(
         here = server.at(request.skip)
         return page(here, None, told(rows, request.skip, len(here)), has_link_key=False)
 
-    assert read(BatchCursor(), answer).cabs == set(range(rows))
+    assert read(BatchCursor(100), answer).cabs == set(range(rows))
 
 
 def test_a_total_of_each_page_alone_is_no_end_of_a_full_one() -> None:
     server = Server(250)
     reading = read(
-        BatchCursor(),
+        BatchCursor(100),
         lambda asked: page(server.at(asked.skip), None, len(server.at(asked.skip)), has_link_key=False),
     )
     assert reading.cabs == set(range(250))
@@ -137,7 +137,7 @@ def test_a_total_of_each_page_alone_is_no_end_of_a_full_one() -> None:
 
 def test_pages_that_are_shorter_than_asked_for_lose_no_row() -> None:
     server = Server(430, 50)
-    reading = read(BatchCursor(), lambda asked: page(server.at(asked.skip), None, 430, has_link_key=False))
+    reading = read(BatchCursor(100), lambda asked: page(server.at(asked.skip), None, 430, has_link_key=False))
     assert reading.cabs == set(range(430))
     assert len(reading.asked) == 9
 
@@ -156,7 +156,7 @@ def test_a_page_that_links_to_itself_is_told(link: str, requests: int) -> None:
         return page(range(100), link, 100)
 
     with pytest.raises(BadAnswer, match="before"):
-        read(BatchCursor(), answer)
+        read(BatchCursor(100), answer)
     assert len(asked) == requests
 
 
@@ -168,7 +168,7 @@ def test_a_batch_of_ever_new_links_to_known_cabs_is_told() -> None:
         return page(range(100), f"driver/cabdownloadbatch?token={len(asked)}")
 
     with pytest.raises(BadAnswer, match="nothing new"):
-        read(BatchCursor(), answer)
+        read(BatchCursor(100), answer)
     assert len(asked) < 30
 
 
@@ -177,7 +177,7 @@ def test_one_foreign_link_on_every_page_is_no_circle() -> None:
     server = Server(350)
     link = "https://evil.example/x"
     reading = read(
-        BatchCursor(), lambda asked: page(server.at(asked.skip), link if server.link_after(asked.skip) else None)
+        BatchCursor(100), lambda asked: page(server.at(asked.skip), link if server.link_after(asked.skip) else None)
     )
     assert reading.cabs == set(range(350))
 
@@ -189,7 +189,7 @@ def test_counting_that_repeated_rows_have_pushed_too_far_goes_on_until_nothing_c
         first = max(0, request.skip * 7 // 10)
         return page(server.rows[first : first + 10], None, 100, has_link_key=False)
 
-    assert read(BatchCursor(), answer).cabs == set(range(100))
+    assert read(BatchCursor(100), answer).cabs == set(range(100))
 
 
 def moving(cursor: BatchCursor, first: int, then: int, *, told: bool, linked: bool = True) -> BatchCursor:
@@ -207,16 +207,16 @@ def moving(cursor: BatchCursor, first: int, then: int, *, told: bool, linked: bo
 @pytest.mark.parametrize("linked", [True, False])
 def test_rows_that_go_away_meanwhile_are_noticed(linked: bool) -> None:
     """Each that goes away moves one behind it onto a page that was read before: that one would be missed."""
-    cursor = moving(BatchCursor(), 250, 249, told=True, linked=linked)
+    cursor = moving(BatchCursor(100), 250, 249, told=True, linked=linked)
     assert (cursor.may_have_moved, cursor.total) == (True, 250)
 
 
 def test_rows_that_went_away_since_an_earlier_run_are_noticed() -> None:
-    assert moving(BatchCursor(100, total=250), 249, 249, told=True).may_have_moved
-    assert not moving(BatchCursor(100, total=249), 249, 249, told=True).may_have_moved
+    assert moving(BatchCursor(100, 100, total=250), 249, 249, told=True).may_have_moved
+    assert not moving(BatchCursor(100, 100, total=249), 249, 249, told=True).may_have_moved
 
 
 @pytest.mark.parametrize("rows", [0, 100, 250])
 def test_without_a_total_rows_may_have_moved_wherever_there_was_more_than_one_page(rows: int) -> None:
-    assert moving(BatchCursor(), rows, rows, told=False).may_have_moved == (rows > 100)
-    assert not moving(BatchCursor(), rows, rows, told=True).may_have_moved
+    assert moving(BatchCursor(100), rows, rows, told=False).may_have_moved == (rows > 100)
+    assert not moving(BatchCursor(100), rows, rows, told=True).may_have_moved

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 import pytest
 
 from shared.core.errors import AgainLater, BadAnswer
-from shared.devcenter.batch import BatchPage
-from shared.devcenter.client import PAGE_ROWS
+from shared.devcenter.driver import PAGE_ROWS
+from shared.devcenter.pages import BatchPage
 from tests.support.loopback import Answer, LoopbackServer, Seen
 
 from .devcenter_client import FAILURE, batch_pages

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.core.errors import AgainLater
-from shared.devcenter.batch import BatchPage
+from shared.devcenter.pages import BatchPage
 from tests.support.loopback import Answer, LoopbackServer, Seen
 
 from .devcenter_client import batch_pages

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from shared.cabs.container import CabContainer, StoredCab
 from shared.cabs.labels import labels
 from shared.core.errors import BadAnswer
+from shared.core.facts import CabFacts
 from shared.core.failure import Failure
-from shared.devcenter.batch import BatchCab
-from shared.progress.cabs import CabFacts
+from shared.devcenter.pages import BatchCab
 from shared.storage.wire import StorageWire
 from tests.support.loopback import Answer, LoopbackServer, Seen, in_turn
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from shared.core.errors import AgainLater, BadAnswer, BadInput, CabferryError, NeedsPerson, Never
+from shared.devcenter.driver import batch_url
 from shared.devcenter.reports import ReportRun, Schedule
 from tests.support.loopback import Answer, LoopbackServer, Seen, in_turn
 
@@ -24,7 +25,7 @@ THROTTLED = b'{"statusCode":429,"message":"Rate limit is exceeded. Try again in 
 def fetch(base_url: str, identity: CountingIdentity | None = None) -> bytes:
     """Fetch the first page of a batch."""
     devcenter = dev_center(base_url, identity)
-    return devcenter.fetch_page(devcenter.batch_url(FAILURE, WINDOW, 0), "the page")
+    return devcenter.fetch_page(batch_url(devcenter, FAILURE, WINDOW, 0), "the page")
 
 
 def answered(*answers: Answer) -> tuple[bytes, list[Seen]]:

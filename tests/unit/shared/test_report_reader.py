@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from shared.core.errors import BadInput
+from shared.core.facts import CabFacts
 from shared.core.failure import Failure
-from shared.progress.cabs import CabFacts
 
 from .report_files import APPLICATION, CAB, FACTS, FAILURE, HASH, IHV_DRIVER, ROW, TOLD, read, text
 

@@ -6,7 +6,7 @@ from azure.core.credentials import AccessToken
 from shared.cabs.creation import CopyJob
 from shared.cabs.labels import CabLabels
 from shared.core.settings import Settings
-from shared.devcenter.batch import BatchCab
+from shared.devcenter.pages import BatchCab
 from shared.devcenter.reports import ReportRun
 from shared.identity import access_tokens
 from shared.identity.access_tokens import AccessTokens, FixedToken

@@ -1,0 +1,133 @@
+"""The family of drivers: reports name their failures, and each row of a failure's cab batch has its cabUrl."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shared.core.errors import BadInput
+from shared.core.failure import checked_cab_id
+from shared.core.json_text import JsonError
+from shared.core.redaction import excerpt
+from shared.core.shape import shape_of
+from shared.devcenter.fields import Fields, envelope_in
+from shared.devcenter.pages import BatchCab, BatchPage
+
+if TYPE_CHECKING:
+    import msgspec
+
+    from shared.core.failure import Failure, Window
+    from shared.devcenter.client import DevCenter
+    from shared.devcenter.cursor import PageRequest
+
+# The most that the API gives (docs/api.md).
+PAGE_ROWS = 100
+_NO = {"false", "no", "0"}
+
+
+class DriverFamily:
+    """Failures of drivers. Adding another family is a file beside this one, and a line in families.py."""
+
+    name = "driver"
+
+    def source(self, devcenter: DevCenter, failure: Failure, window: Window) -> CabBatch:
+        """Return where a failure's cabs come from."""
+        return CabBatch(devcenter, failure, window)
+
+
+class CabBatch:
+    """The batch of one failure and window.
+
+    Args:
+        devcenter: The API.
+        failure: Whose cabs.
+        window: Days of the cabs.
+    """
+
+    page_rows = PAGE_ROWS
+
+    def __init__(self, devcenter: DevCenter, failure: Failure, window: Window) -> None:
+        self._devcenter, self._failure, self._window = devcenter, failure, window
+
+    def page(self, request: PageRequest) -> BatchPage:
+        """Fetch a page. The URLs in it are fresh each time.
+
+        Args:
+            request: Which page.
+
+        Raises:
+            CabferryError: As `DevCenter.fetch_page`.
+        """
+        what = f"the cab batch of {self._failure} after {request.skip} rows"
+        url = self._devcenter.url_of(
+            request.link, batch_url(self._devcenter, self._failure, self._window, request.skip)
+        )
+        return page_in(self._devcenter.fetch_page(url, what, self._failure.application_id), what)
+
+    def url(self, cab: BatchCab) -> str:
+        """Return where a cab can be fetched from: its row tells.
+
+        Raises:
+            BadInput: Its row has no URL.
+        """
+        if cab.url is None:
+            raise BadInput(f"cab {cab.cab_id_hash}: its row of the batch has no cabUrl")
+        return cab.url
+
+
+def batch_url(devcenter: DevCenter, failure: Failure, window: Window, skip: int) -> str:
+    """Return the address of a page of the cab batch.
+
+    Args:
+        devcenter: The API.
+        failure: Whose cabs.
+        window: Days of the cabs.
+        skip: How many rows come before the page.
+    """
+    query = {
+        "applicationId": failure.application_id,
+        "failureHash": failure.failure_hash,
+        "startDate": window.start.isoformat(),
+        "endDate": window.end.isoformat(),
+        "top": str(PAGE_ROWS),
+        "skip": str(skip),
+    }
+    return devcenter.analytics_url("driver/cabdownloadbatch", query)
+
+
+def page_in(body: bytes, what: str) -> BatchPage:
+    """Read a page of the batch, each row on its own.
+
+    Args:
+        body: The answer.
+        what: Names it in errors.
+
+    Raises:
+        BadAnswer: It is no page.
+    """
+    page = envelope_in(body, what, PAGE_ROWS)
+    return BatchPage(len(page.rows), *_cabs(page.rows), page.link, page.has_link_key, page.total)
+
+
+def _cabs(rows: list[msgspec.Raw]) -> tuple[tuple[BatchCab, ...], tuple[str, ...]]:
+    """Return the readable rows, and what was wrong with each other."""
+    cabs: list[BatchCab] = []
+    unreadable: list[str] = []
+    for row in rows:
+        try:
+            cabs.append(_cab(bytes(row)))
+        except (JsonError, BadInput) as error:
+            why = "its cabIdHash is missing or none" if isinstance(error, BadInput) else excerpt(str(error), 120)
+            unreadable.append(f"{why}; its shape: {shape_of(bytes(row))}")
+    return tuple(cabs), tuple(unreadable)
+
+
+def _cab(row: bytes) -> BatchCab:
+    told = Fields(row)
+    return BatchCab(
+        cab_id_hash=checked_cab_id(told.quoted("cabidhash")),
+        url=told.quoted("caburl") or None,
+        submission_id=told.text("submissionid"),
+        date=told.text("date"),
+        expires=told.text("cabexpirationtime"),
+        downloadable=told.text("cabdownloadable").strip().lower() not in _NO,
+    )

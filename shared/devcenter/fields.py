@@ -1,0 +1,112 @@
+"""Answers of the Dev Center as they are: keys in any case, null for absent, and an envelope of several spellings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+from shared.core.errors import BadAnswer
+from shared.core.json_text import JsonError, decoded
+from shared.core.redaction import excerpt
+from shared.core.shape import shape_of
+
+# In the order in which they are believed; the first that is not null counts.
+_LINKS = ("@nextlink", "nextlink", "@odata.nextlink", "odata.nextlink")
+
+
+class Fields:
+    """The fields of an object, whose keys may be in any case; null is as if it were not there.
+
+    Raises:
+        JsonError: It is no object.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self._raw: dict[str, list[bytes]] = {}
+        for key, raw in decoded(content, dict[str, msgspec.Raw]).items():
+            self._raw.setdefault(key.replace("_", "").lower(), []).append(bytes(raw))
+
+    def has(self, *keys: str) -> bool:
+        """Tell whether any of the keys is there, be it null."""
+        return not self._raw.keys().isdisjoint(keys)
+
+    def values(self, *keys: str) -> list[bytes]:
+        """Return what the keys hold, in their order, as JSON."""
+        return [raw for key in keys for raw in self._raw.get(key, []) if raw != b"null"]
+
+    def quoted(self, key: str) -> str:
+        """Return a field that must be a text; empty where it is none."""
+        return next((text for raw in self.values(key) if (text := _unquoted(raw))), "")
+
+    def text(self, key: str) -> str:
+        """Return a field as a text, whatever it is; empty where it is an object or a list."""
+        raw = next(iter(self.values(key)), b"")
+        return _unquoted(raw) if raw[:1] in {b'"', b"{", b"["} else raw.decode()
+
+    def number(self, key: str) -> float:
+        """Return a field as a number, which may be a fraction; 0 where it is none."""
+        try:
+            found = float(self.text(key))
+        except ValueError:
+            return 0.0
+        return found if 0.0 <= found < float("inf") else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What every list of the analytics comes in.
+
+    Args:
+        rows: Its rows, each still to be read on its own.
+        link: Its next link, untrusted; empty where it has none.
+        has_link_key: Whether it has a key for one.
+        total: Its TotalCount; -1 where it tells none.
+    """
+
+    rows: list[msgspec.Raw] = field(repr=False)
+    link: str = field(repr=False)
+    has_link_key: bool
+    total: int
+
+
+def envelope_in(body: bytes, what: str, most: int) -> Envelope:
+    """Read the envelope, whose keys are documented in one spelling and seen in others.
+
+    Args:
+        body: The answer.
+        what: Names it in errors.
+        most: How many rows were asked for.
+
+    Raises:
+        BadAnswer: It is no page.
+    """
+    try:
+        page = Fields(body)
+        # Null stands for no rows; a page without the key is none, and decoding nothing says so.
+        rows = decoded(next(iter(page.values("value")), b"[]" if page.has("value") else b""), list[msgspec.Raw])
+        link = next((text for raw in page.values(*_LINKS) if (text := _unquoted(raw))), "")
+        if not link:
+            for raw in page.values(*_LINKS):
+                decoded(raw, str)  # One that is there and cannot be read must not end the batch.
+    except JsonError as error:
+        raise BadAnswer(
+            f"{what}: the answer is not a page ({excerpt(str(error))}); its shape: {shape_of(body)}"
+        ) from None
+    if len(rows) > most:
+        raise BadAnswer(f"{what}: the answer is not a page: it has {len(rows)} rows, {most} were asked for")
+    return Envelope(rows, link, page.has(*_LINKS), _total(next(iter(page.values("totalcount")), b"-1")))
+
+
+def _unquoted(raw: bytes) -> str:
+    try:
+        return decoded(raw, str)
+    except JsonError:
+        return ""
+
+
+def _total(raw: bytes) -> int:
+    try:
+        return decoded(raw, int, strict=False)
+    except JsonError:
+        return -1  # It only helps: what cannot be read must not cost the page.
