@@ -161,7 +161,7 @@ def test_a_poisoned_pull_and_a_poisoned_message_are_both_kept(playground: Playgr
     playground.simulator.publish()
     app = playground.start()
     keys = {"applicationId": failure.key.application_id, "failureHash": failure.key.failure_hash}
-    playground.stored.send(json.dumps(keys), POISON)
+    playground.stored.send(json.dumps({**keys, "startDate": "soon"}), POISON)
     playground.stored.send("not even JSON, with ?sv=1&sig=TOPSECRET", POISON)
     playground.ends(app, failure)
     playground.wait_for_empty_queue(POISON)

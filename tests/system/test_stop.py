@@ -74,7 +74,7 @@ def test_a_stop_in_mid_pull_hands_on(playground: Playground) -> None:
     wait_until(lambda: playground.stored.pull(failure.key).get("skip", 0) >= 10, "the first checkpoint")
     _terminate(app)
     assert app.wait() == 0
-    assert "handed on since the process ends" in app.log
+    assert "handed on, since the process ends" in app.log
     row, held = playground.stored.pull(failure.key), playground.stored.listed()
     assert (row["state"], row["owner"], row["attempts"]) == ("Queued", "", 0)
     assert 10 <= row["skip"] < 150
