@@ -12,7 +12,11 @@ from azure.data.tables import TableServiceClient
 from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.scenario import BatchForm, BlobHost
 from local.simulator.thread import SimulatorThread
-from shared.core.errors import AgainLater
+from shared.cabs.copy import CabCopy
+from shared.cabs.creation import Copied
+from shared.cabs.labels import CabLabels
+from shared.core import clock
+from shared.core.errors import AgainLater, OutOfTime
 from shared.core.failure import Failure
 from shared.progress.cabs import CabState
 from shared.progress.messages import PullMessage
@@ -267,3 +271,41 @@ def test_a_page_is_not_taken_for_an_empty_container(
     assert "no listing" in row.last_error
     assert set(app.states(failure).values()) == {CabState.COPIED}
     assert app.pull(failure).state is PullState.COMPLETED
+
+
+def test_a_copy_is_told_when_the_pulls_time_is_over(
+    app: App, simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One slow cab would hold its host until the platform ends it, and its neighbours with it."""
+    failure = simulator.builder.failure(2)
+    simulator.publish()
+    told, copy = list[float | None](), CabCopy.copy
+
+    def watched(copies: CabCopy, url: str, blob_name: str, labels: CabLabels, until: float | None = None) -> Copied:
+        told.append(until)
+        return copy(copies, url, blob_name, labels, until)
+
+    monkeypatch.setattr(CabCopy, "copy", watched)
+    budget = app.settings.pull_time_budget.total_seconds()
+    started = clock.monotonic()
+    assert app.pull(failure).state is PullState.COMPLETED
+    assert len(told) == 2
+    assert all(until and started + budget <= until <= clock.monotonic() + budget for until in told)
+
+
+def test_a_copy_that_ran_out_of_time_goes_on_by_a_new_message_and_is_no_failure(
+    app: App, simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failure = simulator.builder.failure(2)
+    simulator.publish()
+
+    def late(*_: object) -> Copied:
+        raise OutOfTime("the time is over after 7 of 9 bytes")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CabCopy, "copy", late)
+        row = app.pull(failure)
+    assert (row.state, row.attempts, row.last_error, row.counts.failed) == (PullState.QUEUED, 0, "", 0)
+    assert app.states(failure) == {}
+    app.work_off()
+    assert app.row(failure).counts.copied == 2

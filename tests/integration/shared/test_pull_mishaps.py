@@ -1,5 +1,6 @@
 """What the model of a pull (test_pull_model.py) has found, each as small as it can be told."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -98,3 +99,39 @@ def test_a_blob_that_was_taken_away_is_seen_to_by_the_next_pull(world: PullWorld
     check_promise(world)
     states = world.app.states(watched.failure)
     assert (states[old], states[young]) == (CabState.RETIRED, CabState.COPIED)
+
+
+def test_a_pull_that_is_killed_often_but_moves_on_completes(world: PullWorld) -> None:
+    """Nine hundred cabs on a platform that takes hosts away: five kills once made it Failed, in sight of its end."""
+    (watched,) = world.watched
+    world.arrive(watched, 6, CabForm())
+    host = world.hosts[0]
+    host.tools = replace(host.tools, settings=replace(host.tools.settings, pull_max_attempts=2))
+    kills = 0
+    while world.is_unfinished(watched):
+        before = len(world.app.states(watched.failure))
+        world.deliver(host, Mishap(MishapKind.KILLED_AFTER, 4, method="PUT"))
+        world.end_lease(watched)
+        check_promise(world)
+        if world.is_unfinished(watched):
+            kills += 1
+            assert len(world.app.states(watched.failure)) > before, (
+                "a kill in which nothing was written down tells nothing"
+            )
+    row = world.app.row(watched.failure)
+    assert kills >= 2
+    assert (row.state, row.counts.copied) == (PullState.COMPLETED, 12)
+
+
+def test_a_pull_that_ends_every_host_is_given_up_with_the_reason(world: PullWorld) -> None:
+    (watched,) = world.watched
+    host = world.hosts[0]
+    host.tools = replace(host.tools, settings=replace(host.tools.settings, pull_max_attempts=3))
+    for _ in range(4):
+        assert world.is_unfinished(watched)
+        world.deliver(host, Mishap(MishapKind.KILLED, 0, method="PUT"))
+        world.end_lease(watched)
+    row = world.app.row(watched.failure)
+    assert (row.state, row.attempts, row.stalled) == (PullState.FAILED, 3, 3)
+    assert "given up after 3 tries" in row.last_error
+    check_promise(world)
