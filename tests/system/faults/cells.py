@@ -101,9 +101,11 @@ class Cell:
         return f"{self.call}: {self.fault}, {'for good' if self.lasts else 'once'}"
 
 
-# Two shorthands for what is the same to most calls.
+# Shorthands for what is the same to most calls. Who is asked to wait does so, for hours before that counts as a try.
 _BROKEN = (Fault.RESET, Fault.NO_ANSWER, Fault.LOST)
-_BUSY = (Fault.S408, Fault.THROTTLED, Fault.THROTTLED_SILENT, Fault.S500, Fault.S503)
+ASK_FOR_TIME = (Fault.THROTTLED, Fault.S503)
+_SILENT = (Fault.S408, Fault.THROTTLED_SILENT, Fault.S500)
+_BUSY = (*_SILENT, *ASK_FOR_TIME)
 
 type Outcomes = tuple[Outcome, Outcome]  # once, and for good
 
@@ -142,19 +144,22 @@ EXPECTED: Mapping[Call, Mapping[Outcomes, Sequence[Fault]]] = {
     },
     Call.CAB_BATCH: {
         (Outcome.COMPLETE, Outcome.FAILED): (*_BROKEN, Fault.RESET_IN_BODY),
-        (Outcome.LATER, Outcome.FAILED): (Fault.REFUSED, *_BUSY, Fault.TRUNCATED, Fault.S409, Fault.S412, Fault.HTML),
+        (Outcome.LATER, Outcome.FAILED): (Fault.REFUSED, *_SILENT, Fault.TRUNCATED, Fault.S409, Fault.S412, Fault.HTML),
+        (Outcome.LATER, Outcome.WAITS): ASK_FOR_TIME,
         (Outcome.FAILED, Outcome.FAILED): (Fault.S400, Fault.S401, Fault.S403, Fault.S404),
         (Outcome.COMPLETE, Outcome.COMPLETE): (Fault.DRIP,),
     },
     Call.COPY: {
-        (Outcome.COMPLETE, Outcome.FAILED): (*_BROKEN, *_BUSY),
+        (Outcome.COMPLETE, Outcome.FAILED): (*_BROKEN, *_SILENT),
+        (Outcome.COMPLETE, Outcome.WAITS): ASK_FOR_TIME,
         (Outcome.LATER, Outcome.FAILED): (Fault.REFUSED, Fault.S409, Fault.S412, Fault.HTML),
         (Outcome.CAB_FAILED, Outcome.CAB_FAILED): (Fault.S400,),
         (Outcome.FAILED, Outcome.FAILED): (Fault.S401, Fault.S403, Fault.S404),
         (Outcome.COMPLETE, Outcome.COMPLETE): (Fault.DRIP,),
     },
     Call.READ_BACK: {
-        (Outcome.COMPLETE, Outcome.FAILED): (*_BROKEN, Fault.RESET_IN_BODY, Fault.TRUNCATED, *_BUSY),
+        (Outcome.COMPLETE, Outcome.FAILED): (*_BROKEN, Fault.RESET_IN_BODY, Fault.TRUNCATED, *_SILENT),
+        (Outcome.COMPLETE, Outcome.WAITS): ASK_FOR_TIME,
         (Outcome.LATER, Outcome.FAILED): (Fault.HTML,),
         (Outcome.FAILED, Outcome.FAILED): (*(Fault.S400, Fault.S401, Fault.S403, Fault.S404, Fault.S409, Fault.S412),),
         (Outcome.COMPLETE, Outcome.COMPLETE): (Fault.DRIP,),
@@ -174,14 +179,16 @@ EXPECTED: Mapping[Call, Mapping[Outcomes, Sequence[Fault]]] = {
         (Outcome.COMPLETE, Outcome.COMPLETE): (Fault.LOST, Fault.DRIP),
     },
     Call.CAB_ROWS: {
-        (Outcome.COMPLETE, Outcome.FAILED): (Fault.RESET, Fault.NO_ANSWER, *_BUSY),
+        (Outcome.COMPLETE, Outcome.FAILED): (Fault.RESET, Fault.NO_ANSWER, *_SILENT),
+        (Outcome.COMPLETE, Outcome.WAITS): ASK_FOR_TIME,
         (Outcome.COMPLETE, Outcome.LATER): (Fault.LOST, Fault.RESET_IN_BODY, Fault.TRUNCATED),
         (Outcome.LATER, Outcome.FAILED): (Fault.HTML,),
         (Outcome.FAILED, Outcome.FAILED): (*(Fault.S400, Fault.S401, Fault.S403, Fault.S404, Fault.S409, Fault.S412),),
         (Outcome.COMPLETE, Outcome.COMPLETE): (Fault.DRIP,),
     },
     Call.END: {
-        (Outcome.COMPLETE, Outcome.FAILED): (Fault.RESET, Fault.NO_ANSWER, *_BUSY, Fault.S404, Fault.S412),
+        (Outcome.COMPLETE, Outcome.FAILED): (Fault.RESET, Fault.NO_ANSWER, *_SILENT, Fault.S404, Fault.S412),
+        (Outcome.COMPLETE, Outcome.WAITS): ASK_FOR_TIME,
         (Outcome.LATER, Outcome.FAILED): (Fault.HTML,),
         (Outcome.FAILED, Outcome.FAILED): (Fault.S400, Fault.S401, Fault.S403, Fault.S409),
         (Outcome.COMPLETE, Outcome.COMPLETE): (Fault.LOST, Fault.DRIP),

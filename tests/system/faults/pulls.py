@@ -8,7 +8,7 @@ import requests
 
 from local.simulator.catalogue import Failure
 from local.simulator.faults import FaultKind
-from tests.system.faults.cells import KINDS, Call, Cell, Outcome
+from tests.system.faults.cells import ASK_FOR_TIME, KINDS, Call, Cell, Outcome
 from tests.system.faults.stage import SLOW_SECONDS, Observed, Seen, Stage
 from tests.system.faults.storage_proxy import StorageFault
 from tests.system.playground import ENDED, SMALL
@@ -21,6 +21,8 @@ _SECONDS = 90.0
 # A look reads the rows of all trials.
 _PAUSE = 1.0
 _KEPT = "its message is sent again"
+# PULL_MAX_ATTEMPTS of these apps: by then, what does not wait is Failed.
+_TRIES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,8 @@ def observe(stage: Stage, cells: Iterable[Cell]) -> Observed:
     seen = {cell: _refused(answer) for cell, answer in answers.items() if not answer.ok}
     seen |= _settled(stage, [trial for trial in trials if trial.cell not in seen])
     for trial in trials:
-        seen[trial.cell].calls = _calls(stage, trial)
+        if seen[trial.cell].outcome is not Outcome.WAITS:
+            seen[trial.cell].calls = _calls(stage, trial)
         stage.proxy.remove(trial.cell.call, trial.failure_hash)
     stage.playground.simulator.faults.clear()
     _ask_again(stage, [trial for trial in trials if seen[trial.cell].reason])
@@ -99,6 +102,8 @@ def _settled(stage: Stage, trials: Sequence[Trial]) -> dict[Cell, Seen]:
         log = stage.app.log.splitlines()
         for trial in trials:
             if trial.cell not in seen and (found := _outcome(trial, rows.get(trial.failure_hash, {}), log)):
+                # Who waits goes on to ask, ever more rarely, while others end.
+                found.calls = _calls(stage, trial)
                 seen[trial.cell] = found
         return len(seen) == len(trials)
 
@@ -113,6 +118,14 @@ def _settled(stage: Stage, trials: Sequence[Trial]) -> dict[Cell, Seen]:
 def _outcome(trial: Trial, row: Entity, log: Sequence[str]) -> Seen | None:
     if row.get("state") in ENDED:
         return Seen(_ended(trial, row), row["lastError"])
+    is_asked_to_wait = trial.cell.lasts and trial.cell.fault in ASK_FOR_TIME
+    if (
+        is_asked_to_wait
+        and row.get("state") == "Queued"
+        and row["attempts"] >= _TRIES
+        and "answered" in row["lastError"]
+    ):
+        return Seen(Outcome.WAITS, row["lastError"])
     if trial.cell.call is Call.LEASE:
         kept = [line for line in log if trial.failure_hash in line and _KEPT in line]
         return Seen(Outcome.WAITS, kept[0]) if kept else None
