@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared.cabs.identity import blob_name
@@ -25,7 +26,7 @@ from shared.core.errors import AgainLater, CabferryError, CabUnavailable, LeaseL
 from shared.core.failure import default_window
 from shared.progress.messages import PullMessage
 from shared.progress.pulls import PullRow
-from shared.pull import policy
+from shared.pull import endings, policy
 from shared.pull.ledger import CabLedger
 from shared.pull.state import AskPage, CabEnded, Checkpoint, PageCame, PageCameAgain, PageFailed
 from shared.storage.lease import HeldElsewhere
@@ -33,7 +34,6 @@ from shared.web.source_hosts import checked_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from datetime import timedelta
 
     from shared.cabs.container import CabContainer
     from shared.cabs.copy import CabCopy
@@ -45,11 +45,14 @@ if TYPE_CHECKING:
     from shared.progress.cabs import CabRows
     from shared.progress.pulls import PullRows
     from shared.progress.queue import PullQueue
+    from shared.pull.endings import Ending
     from shared.pull.pool import Threads
     from shared.pull.state import CopyCab, Order
     from shared.storage.lease import RowLease
 
 _log = logging.getLogger(__name__)
+# A message that finds another owner looks again after this, or when that owner's lease can have ended, if it is sooner.
+_LOOK_AGAIN = timedelta(seconds=15)
 # Without the table no try can be counted; this grows to about two minutes and stays there.
 _TRIES_WITHOUT_TABLE = 4
 # Rows that cannot be read are counted, and so many of a run told in the log: there may be any number.
@@ -112,7 +115,7 @@ def pull_failure(tools: PullTools, message: PullMessage) -> None:
         return
     if isinstance(lease, HeldElsewhere):
         _log.info("%s is being pulled by another owner; pull %s waits", message.failure, message.pull_id)
-        tools.queue.send(message, min(lease.remaining, policy.LOOK_AGAIN))
+        tools.queue.send(message, min(lease.remaining, _LOOK_AGAIN))
         return
     try:
         with lease, stopping.at_work():
@@ -148,7 +151,7 @@ class _Run:
     def make(self) -> None:
         """Pull as far as it goes, and record how that ended."""
         most_tries = self._tools.settings.pull_max_attempts
-        if ending := policy.given_up(self._pull.row, most_tries):
+        if ending := endings.given_up(self._pull.row, most_tries):
             self._record(ending)
             return
         error: Exception | None = None
@@ -157,19 +160,19 @@ class _Run:
             self._read_back()
         except LeaseLost:
             raise
-        except Exception as ended:  # noqa: BLE001 - `ending` decides by its kind
+        except Exception as ended:  # noqa: BLE001 - `endings` decides by its kind
             error = ended
         if error is None or isinstance(error, CabferryError):
             error = self._save_rows(error)
         try:
-            self._record(policy.ending(self._pull, error, most_tries, clock.now()))
+            self._record(endings.ending_of(self._pull, error, most_tries, clock.now()))
         except LeaseLost:
             raise
         except CabferryError as trouble:
             if error is not None:
                 raise
             # The row could not be told that all is well.
-            self._record(policy.ending(self._pull, trouble, most_tries, clock.now()))
+            self._record(endings.ending_of(self._pull, trouble, most_tries, clock.now()))
 
     def _work(self) -> None:
         """Page, copy and checkpoint until nothing is left to do, or nothing more may be begun."""
@@ -241,7 +244,7 @@ class _Run:
         """Write the rows of what was done since the last time, then the checkpoint."""
         self._lease.ensure()
         self._pull.ledger.write()
-        self._lease.write({"updatedAt": clock.now(), **policy.progress(self._pull)})
+        self._lease.write({"updatedAt": clock.now(), **endings.progress(self._pull)})
         self._pull.checkpoint_at = clock.monotonic() + policy.CHECKPOINT_SECONDS
 
     def _read_back(self) -> None:
@@ -264,11 +267,11 @@ class _Run:
         except CabferryError as trouble:
             row = self._pull.row
             _log.error("%s: the checkpoint stays where this run began: %s", row, trouble)
-            self._pull.safe = Checkpoint(row.skip, row.counts.already_held)
+            self._pull.safe = Checkpoint(row.skip, row.counts.already_held, row.without_cab)
             return trouble if error is None or isinstance(error, OutOfTime) else error
         return error
 
-    def _record(self, ending: policy.Ending) -> None:
+    def _record(self, ending: Ending) -> None:
         """Write how the run ends into its row, and send the message that goes on with it."""
         self._lease.release(ending.columns)
         if ending.again_in is not None:

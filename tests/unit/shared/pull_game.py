@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, cast
 from shared.cabs.creation import Copied
 from shared.core import clock
 from shared.core.settings import Settings
-from shared.devcenter.batch import BatchCab, BatchPage
+from shared.devcenter.pages import BatchCab, BatchPage
 from shared.progress.pulls import PullRow, queued
-from shared.pull import policy
+from shared.pull import endings, policy
 from shared.pull.ledger import CabLedger
 from shared.pull.state import AskPage, CabEnded, PageCame, PageCameAgain, PageFailed
 from shared.storage.table_rows import Row
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from shared.core.failure import Failure
     from shared.devcenter.cursor import PageRequest
     from shared.progress.cabs import CabRow, CabRows, CabState
-    from shared.pull.policy import Ending
+    from shared.pull.endings import Ending
     from shared.pull.state import CopyCab, Event, Order, Pull
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -125,12 +125,12 @@ class Game:
         self.columns |= {"startedAt": started_at, "state": "Running"}
         ledger = CabLedger(cast("CabRows", self.table), FAILURE, started_at, row.counts, cast("Executor", _Inline()))
         ledger.load()
-        pull = policy.begun(row, ledger, self.settings, self.seconds)
+        pull = policy.begun(row, ledger, self.settings, 100, self.seconds)
         self._play(pull)
         error = pull.end or pull.again
         assert error is None or isinstance(error, Exception)
         ledger.write()
-        ending = policy.ending(pull, error, self.settings.pull_max_attempts, self.moment)
+        ending = endings.ending_of(pull, error, self.settings.pull_max_attempts, self.moment)
         self.columns |= ending.columns
         return ending
 

@@ -25,7 +25,7 @@ from shared.core.errors import (
 )
 from shared.progress.cabs import CabRow, CabState
 from shared.progress.pulls import queued
-from shared.pull import policy
+from shared.pull import endings
 
 from .devcenter_client import WINDOW
 from .pull_game import LINK, NOW, SETTINGS, Game, batch, cab, page
@@ -33,8 +33,8 @@ from .pull_game import LINK, NOW, SETTINGS, Game, batch, cab, page
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from shared.devcenter.batch import BatchPage
     from shared.devcenter.cursor import PageRequest
+    from shared.devcenter.pages import BatchPage
     from shared.pull.state import CopyCab
 
 PAST, FUTURE = "2026-11-10 00:00:00", "2026-12-10 00:00:00"
@@ -108,6 +108,21 @@ class TestTheBatch:
         assert game.run().columns["state"] == "Completed"
         assert set(game.states) == {cab(number).cab_id_hash for number in range(250)}
         assert len(game.copied) == 250
+
+    def test_one_that_the_second_look_found_and_that_must_be_tried_again_is(self) -> None:
+        """The checkpoint stands behind it by then."""
+        cabs = [cab(number) for number in range(250)]
+
+        def leaving(request: PageRequest) -> BatchPage:
+            if request.skip == 100 and len(cabs) == 250:
+                del cabs[0]
+            return batch(cabs, told=False)(request)
+
+        game = Game(leaving, failing(AgainLater("busy"), 100))
+        assert game.run().columns["state"] == "Queued"
+        game.copy = failing(Never("no"), 999)
+        assert game.run().columns["state"] == "Completed"
+        assert game.row.counts.copied == 250
 
     def test_a_failed_cab_is_not_tried_again_by_the_second_look(self) -> None:
         tried: list[str] = []
@@ -469,8 +484,8 @@ class TestEndings:
 
     def test_a_pull_whose_hosts_died_too_often_without_a_new_cab_is_given_up(self) -> None:
         game = Game(batch([cab(0)]))
-        assert policy.given_up(replace(game.row, stalled=9), 10) is None
-        ending = policy.given_up(replace(game.row, stalled=10), 10)
+        assert endings.given_up(replace(game.row, stalled=9), 10) is None
+        ending = endings.given_up(replace(game.row, stalled=10), 10)
         assert ending is not None
         assert ending.is_failure
 

@@ -1,0 +1,206 @@
+"""How a run of a pull ends, by the kind of error (shared/core/errors.py draws the tree): functions without I/O.
+
+| error | ends |
+|---|---|
+| none | Completed; what failed of single cabs is told |
+| `OutOfTime` | Queued, and a message at once: the rest is handed on |
+| `CircuitOpen` | Queued, and a message for when the Dev Center is asked again; nobody was asked, so this is no try |
+| `AgainLater` | Queued, and a message for later; Failed after PULL_MAX_ATTEMPTS tries in a row without a new cab |
+| `NeedsPerson`, `Never` | Failed, with what to do |
+| any other | Queued, and raised for the host, which tries the message again; Failed after as many |
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from shared.core.backoff import growing_wait, spread
+from shared.core.errors import AgainLater, CircuitOpen, NeedsPerson, Never, OutOfTime
+from shared.core.redaction import redact
+from shared.progress.pulls import NO_MOMENT, ErrorKind, PullState, counted, ended_columns
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from shared.progress.pulls import CabCounts, PullRow
+    from shared.pull.state import Pull
+    from shared.storage.table_writes import Columns
+
+# When the circuit does not say when it is open for a probe.
+_LOOK_AGAIN = timedelta(seconds=15)
+# So long a wait that was asked for does not count as a try without progress; none grows beyond the second.
+_PATIENCE, _LONGEST_WAIT = timedelta(hours=3), timedelta(hours=1)
+
+
+class ProcessEnds(OutOfTime):
+    """The process was asked to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ends.
+
+    Args:
+        columns: What the pull's row becomes.
+        told: What the log says, and how loudly.
+        again_in: After how long a message goes on with it; None where none does.
+        error: What the host is to hear of, so that it tries the message itself again.
+    """
+
+    columns: Columns
+    told: str
+    level: int
+    again_in: timedelta | None = None
+    error: Exception | None = None
+
+    @property
+    def is_failure(self) -> bool:
+        """Tell whether the pull is given up until a person, or the reconcile, asks for it again."""
+        return self.columns["state"] == PullState.FAILED.value
+
+
+def ending_of(pull: Pull, error: Exception | None, most_tries: int, moment: datetime) -> Ending:
+    """Decide how a run ends.
+
+    Args:
+        pull: What is known.
+        error: What ended it; None where it came to its end.
+        most_tries: PULL_MAX_ATTEMPTS.
+        moment: The present.
+    """
+    match error:
+        case None:
+            return _completed(pull)
+        case OutOfTime():
+            return _handed_on(pull, error, most_tries, moment)
+        case CircuitOpen():
+            return _again(pull, error, spread(error.wait or _LOOK_AGAIN), {}, moment)
+        case AgainLater():
+            return _tried_again(pull, error, most_tries, moment)
+        case NeedsPerson() | Never():
+            kind = ErrorKind.NEVER if isinstance(error, Never) else ErrorKind.PERSON
+            return failed(progress(pull), str(error), kind)
+        case _:
+            return _unforeseen(pull, error, most_tries)
+
+
+def given_up(row: PullRow, most_tries: int) -> Ending | None:
+    """Return the ending of a pull whose hosts died over it too often, without a new cab in between; None to go on."""
+    if row.stalled < most_tries:
+        return None
+    told = f"the last: {row.last_error}" if row.last_error else "each time its host ended in the middle of it"
+    return failed({}, f"given up after {row.stalled} tries in a row without a new cab; {told}", ErrorKind.UNFORESEEN)
+
+
+def failed(columns: Columns, reason: str, kind: ErrorKind) -> Ending:
+    """Return the one ending that no message follows, though not all is well."""
+    return Ending({**columns, **ended_columns(PullState.FAILED, reason, kind)}, f"Failed: {reason}", logging.ERROR)
+
+
+def progress(pull: Pull) -> Columns:
+    """Return the checkpoint's columns: what is settled by now, and where a later try goes on."""
+    counts = _counts(pull)
+    tries: Columns = {"stalled": 0, "waitingSince": NO_MOMENT} if _has_moved_on(pull, counts) else {}
+    named = {"failureName": pull.told.failure_name, "driverName": pull.told.driver_name}
+    return {
+        "skip": pull.safe.skip,
+        "total": pull.total,
+        "withoutCab": pull.safe.without_cab,
+        **{name: text for name, text in named.items() if text},
+        **counted(counts),
+        **tries,
+    }
+
+
+def _counts(pull: Pull) -> CabCounts:
+    if pull.ledger.has_unwritten:
+        return pull.row.counts  # As the checkpoint: what the table does not have is found again by a later try.
+    # Held cabs beyond the checkpoint are seen again by a later try, and counted then.
+    now = pull.ledger.counts()
+    again = now.already_held - pull.safe.already_held
+    return replace(now, seen=now.seen - again, already_held=now.already_held - again)
+
+
+def _has_moved_on(pull: Pull, now: CabCounts) -> bool:
+    """Tell whether a cab that is new was settled. Rows that come again are no progress."""
+    before = pull.row.counts
+    return (
+        now.copied > before.copied
+        or now.already_held > before.already_held
+        or now.expired > before.expired
+        or now.unavailable > before.unavailable
+    )
+
+
+def _completed(pull: Pull) -> Ending:
+    """Every cab of the batch ended in a state; say what a person should know of those that failed."""
+    counts = pull.ledger.counts()
+    first = pull.ledger.first_error() or pull.unreadable
+    error = f"{counts.failed} cabs failed; the first: {first}"[:2000] if counts.failed else ""
+    level = logging.WARNING if error else logging.INFO
+    columns = {**progress(pull), **ended_columns(PullState.COMPLETED, error)}
+    return Ending(columns, f"Completed: {counts} {error}", level)
+
+
+def _handed_on(pull: Pull, why: OutOfTime, most_tries: int, moment: datetime) -> Ending:
+    """Let a new message do the rest. Where a whole time budget brought nothing, that is a try that failed."""
+    columns = progress(pull)
+    if not (isinstance(why, ProcessEnds) or pull.safe.skip > pull.row.skip or _has_moved_on(pull, _counts(pull))):
+        stalled = pull.row.stalled + 1
+        columns = {**columns, "stalled": stalled}
+        if stalled >= most_tries:
+            reason = f"PULL_TIME_BUDGET was used {stalled} times in a row without a new cab: raise it ({why})"
+            return failed(columns, reason, ErrorKind.LATER)
+    queued: Columns = {**columns, "state": PullState.QUEUED.value, "updatedAt": moment}
+    return Ending(queued, f"handed on, since {why}, at row {pull.safe.skip}", logging.INFO, timedelta())
+
+
+def _tried_again(pull: Pull, error: AgainLater, most_tries: int, moment: datetime) -> Ending:
+    """Try again after a while, or give up after too many tries in a row without a new cab.
+
+    A wait that was asked for is the least, grows as long as it does not help, and is no such try for some hours.
+    """
+    row, moved_on = pull.row, _has_moved_on(pull, _counts(pull))
+    stalled, since = (0, None) if moved_on else (row.stalled, row.waiting_since)
+    if error.wait is None:
+        stalled += 1
+        wait = growing_wait(stalled)
+    else:
+        since = since or moment
+        stalled += moment - since >= _PATIENCE
+        wait = spread(max(error.wait, min(moment - since, _LONGEST_WAIT)))
+    tries: Columns = {"attempts": row.attempts + 1, "stalled": stalled, "waitingSince": since or NO_MOMENT}
+    if stalled >= most_tries:
+        reason = f"{error} (given up after {stalled} tries in a row)"
+        return failed({**progress(pull), **tries}, reason, ErrorKind.LATER)
+    return _again(pull, error, wait, tries, moment)
+
+
+def _again(pull: Pull, error: AgainLater, wait: timedelta, tries: Columns, moment: datetime) -> Ending:
+    columns: Columns = {
+        **progress(pull),
+        **tries,
+        "state": PullState.QUEUED.value,
+        "lastError": str(error),
+        "lastErrorKind": ErrorKind.LATER.value,
+        "nextTryAt": moment + wait,
+        "updatedAt": moment,
+    }
+    return Ending(columns, f"goes on in {wait}: {error}", logging.WARNING, wait)
+
+
+def _unforeseen(pull: Pull, error: Exception, most_tries: int) -> Ending:
+    """Keep what was seen. The host tries the message again, and the row counts how often."""
+    tries: Columns = {"attempts": pull.row.attempts + 1, "stalled": pull.row.stalled + 1}
+    if pull.row.stalled + 1 >= most_tries:
+        return failed(tries, shown(error), ErrorKind.UNFORESEEN)
+    queued = {"state": PullState.QUEUED.value, "lastErrorKind": ErrorKind.UNFORESEEN.value}
+    return Ending({**tries, **queued, "lastError": shown(error)}, shown(error), logging.ERROR, error=error)
+
+
+def shown(error: Exception) -> str:
+    """Return an error that nobody foresaw as it is shown."""
+    return redact(f"{type(error).__name__}: {error}")[:2000]
