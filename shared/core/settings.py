@@ -5,11 +5,14 @@ that is missing or malformed is an error of the call that needs it, and names th
 indexing.
 """
 
+import json
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
+from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -101,6 +104,13 @@ SETTINGS: tuple[Setting, ...] = (
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 # What is secret within a connection string.
 _KEYS = re.compile(r"(?:AccountKey|SharedAccessSignature)=([^;]+)", re.IGNORECASE)
+# What the platform hands over in place of a value that it could not fetch.
+# https://learn.microsoft.com/azure/app-service/app-service-key-vault-references#troubleshooting-key-vault-references
+_UNRESOLVED = re.compile(r"@Microsoft\.(KeyVault|AppConfiguration)\(", re.IGNORECASE)
+# https://learn.microsoft.com/azure/azure-functions/functions-host-json#override-hostjson-values
+_TIMEOUT_NAME = "AzureFunctionsJobHost__functionTimeout"
+_TIMEOUT = re.compile(r"(?:(\d{1,5})\.)?(\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d{1,7})?)?")
+_HOST_JSON = Path(__file__).parents[2] / "host.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,12 +196,15 @@ class Settings:
             report_lookback=timedelta(days=read.whole("REPORT_LOOKBACK_DAYS", 1, 90)),
             cab_lookback=timedelta(days=read.whole("CAB_LOOKBACK_DAYS", 1, 365)),
             pull_concurrency=read.whole("PULL_CONCURRENCY", 1, 256),
-            pull_time_budget=timedelta(seconds=read.whole("PULL_TIME_BUDGET", 1, 86_400)),
+            pull_time_budget=read.time_budget(),
             pull_lease=timedelta(seconds=read.whole("PULL_LEASE_SECONDS", 1, 3_600)),
             pull_max_attempts=read.whole("PULL_MAX_ATTEMPTS", 1, 1_000),
             max_cabs_per_failure=read.whole("MAX_CABS_PER_FAILURE", 0, 1_000_000),
             retention=timedelta(days=read.whole("RETENTION_DAYS", 1, 3_650)),
         )
+        # Of these the host makes use, and nobody here.
+        for schedule in ("REPORT_POLL_SCHEDULE", "RECONCILE_SCHEDULE"):
+            read.text(schedule)
         read.raise_problems()
         return settings
 
@@ -248,12 +261,13 @@ def binding_expression(name: str) -> str:
     """Return what a trigger's binding says for a setting: `%NAME%` where it is set, else its default.
 
     The host refuses to index a function whose `%NAME%` it cannot resolve, and a default of ours is unknown to the host.
-    With this the app indexes, whatever is missing.
+    With this the app indexes, whatever is missing or could not be fetched.
 
     Args:
         name: The setting's name.
     """
-    return f"%{name}%" if os.environ.get(name) else default_of(name)
+    value = os.environ.get(name)
+    return f"%{name}%" if value and not _UNRESOLVED.match(value) else default_of(name)
 
 
 def default_of(name: str) -> str:
@@ -266,21 +280,33 @@ class _Reader:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
-        self._problems: list[str] = []
+        self._problems: dict[str, str] = {}
 
     def raise_problems(self) -> None:
         if self._problems:
-            raise SettingsError("; ".join(self._problems) + ". docs/operate.md lists every setting.")
+            raise SettingsError("; ".join(self._problems.values()) + ". docs/operate.md lists every setting.")
 
     def text(self, name: str) -> str:
-        value = self._environment.get(name, "").strip() or default_of(name)
+        value = self.set(name) or default_of(name)
         if _BY_NAME[name].secret:
             never_show(value, *_KEYS.findall(value))
         return value
 
+    def set(self, name: str) -> str:
+        """Return what is set, and nothing in place of a reference to a value that could not be fetched."""
+        value = self._environment.get(name, "").strip()
+        if not (reference := _UNRESOLVED.match(value)):
+            return value
+        where = "Key Vault" if reference[1].lower() == "keyvault" else "App Configuration"
+        self._problems[name] = (
+            f"{name} is a reference to {where} that the platform could not resolve: check that the secret is there and "
+            f"not disabled, and that the app's identity may read it (the app setting in the portal says why)"
+        )
+        return ""
+
     def matching(self, name: str, pattern: str, meaning: str) -> str:
         value = self.text(name)
-        self._check(re.fullmatch(pattern, value) is not None, f"{name} is {value!r}, which is not {meaning}")
+        self._check(name, re.fullmatch(pattern, value) is not None, f"{name} is {value!r}, which is not {meaning}")
         return value
 
     def container(self) -> str:
@@ -293,9 +319,22 @@ class _Reader:
     def whole(self, name: str, least: int, most: int) -> int:
         value = self.text(name)
         if not re.fullmatch(r"\d{1,9}", value) or not least <= int(value) <= most:
-            self._problems.append(f"{name} is {value!r}, which is not a whole number from {least} to {most}")
+            self._problem(name, f"{name} is {value!r}, which is not a whole number from {least} to {most}")
             return least
         return int(value)
+
+    def time_budget(self) -> timedelta:
+        """Read PULL_TIME_BUDGET, which must end a pull before the host ends its function, and the worker with it."""
+        name = "PULL_TIME_BUDGET"
+        budget, text = timedelta(seconds=self.whole(name, 1, 86_400)), self._environment.get(_TIMEOUT_NAME, "").strip()
+        where, timeout = (_TIMEOUT_NAME, _time_span(text)) if text else ("host.json", _timeout_of(_HOST_JSON))
+        self._check(
+            name,
+            timeout is None or budget < timeout,
+            f"{name} is {budget.total_seconds():.0f} seconds, which is not below the functionTimeout of {timeout} "
+            f"({where}): the host would end the worker in the middle of its pulls",
+        )
+        return budget
 
     def listed(self, name: str) -> tuple[str, ...]:
         return tuple(part.strip() for part in self.text(name).split(",") if part.strip())
@@ -304,6 +343,7 @@ class _Reader:
         ids = self.listed("REPORT_IDS")
         for report_id in ids:
             self._check(
+                "REPORT_IDS",
                 re.fullmatch(r"[A-Za-z0-9-]{1,64}", report_id) is not None,
                 f"REPORT_IDS holds {report_id!r}, which is not a report id",
             )
@@ -328,6 +368,7 @@ class _Reader:
         hosts = self.listed("CAB_SOURCE_HOSTS")
         for host in hosts:
             self._check(
+                "CAB_SOURCE_HOSTS",
                 re.fullmatch(r"\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*|::1", host) is not None,
                 f"CAB_SOURCE_HOSTS holds {host!r}, which is not a host or a suffix of one",
             )
@@ -344,12 +385,14 @@ class _Reader:
         )
         if not token:
             for name in ("DEVCENTER_TENANT_ID", "DEVCENTER_CLIENT_ID"):
-                self._check(bool(self.text(name)), f"{name} is missing")
+                self._check(name, bool(self.text(name)), f"{name} is missing")
             self._check(
+                "DEVCENTER_CLIENT_SECRET",
                 bool(secret or identity),
                 "DEVCENTER_CLIENT_SECRET is missing (or DEVCENTER_MANAGED_IDENTITY_CLIENT_ID in its place)",
             )
         self._check(
+            "DEVCENTER_CLIENT_SECRET",
             not (secret and identity),
             "DEVCENTER_CLIENT_SECRET and DEVCENTER_MANAGED_IDENTITY_CLIENT_ID are both set; keep one",
         )
@@ -365,21 +408,18 @@ class _Reader:
 
     def storage(self) -> CabStorage:
         connection_string = self.text("CAB_STORAGE") or None
-        client_id, credential = (
-            self._environment.get(f"CAB_STORAGE__{name}", "").strip() for name in ("clientId", "credential")
-        )
+        client_id, credential = (self.set(f"CAB_STORAGE__{name}") for name in ("clientId", "credential"))
         self._check(
+            "CAB_STORAGE__credential",
             credential.lower() in {"", "managedidentity"},
             f"CAB_STORAGE__credential is {credential!r}, which is not managedidentity",
         )
-        uris = {
-            kind: self._environment.get(f"CAB_STORAGE__{kind}ServiceUri", "").strip()
-            for kind in ("blob", "queue", "table")
-        }
+        uris = {kind: self.set(f"CAB_STORAGE__{kind}ServiceUri") for kind in ("blob", "queue", "table")}
         if connection_string is None and not any(uris.values()):
-            self._problems.append(
+            self._problem(
+                "CAB_STORAGE",
                 "CAB_STORAGE is missing (or CAB_STORAGE__blobServiceUri, CAB_STORAGE__queueServiceUri and "
-                "CAB_STORAGE__tableServiceUri in its place)"
+                "CAB_STORAGE__tableServiceUri in its place)",
             )
         elif connection_string is None:
             for kind, uri in uris.items():
@@ -401,13 +441,34 @@ class _Reader:
             good = (
                 parts.hostname is not None
                 and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname)))
-                and not (parts.query or parts.fragment or parts.username)
+                and not (parts.query or parts.fragment or "@" in parts.netloc)
             )
         except ValueError:
             good = False
-        self._check(good, f"{name} is {'missing' if not value else 'not an https URL without a query'}")
+        self._check(name, good, f"{name} is {'missing' if not value else 'not an https URL without a query or a user'}")
         return value.rstrip("/")
 
-    def _check(self, good: bool, problem: str) -> None:
+    def _check(self, name: str, good: bool, problem: str) -> None:
         if not good:
-            self._problems.append(problem)
+            self._problem(name, problem)
+
+    def _problem(self, name: str, problem: str) -> None:
+        """Keep the first problem of each setting: what follows from it needs no mending of its own."""
+        self._problems.setdefault(name, problem)
+
+
+def _time_span(text: str) -> timedelta | None:
+    """Read a length of time as .NET writes it; None for no limit, and where it is none, which the host refuses."""
+    if not (parts := _TIMEOUT.fullmatch(text)):
+        return None
+    days, hours, minutes, seconds = (int(part or 0) for part in parts.groups())
+    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+
+
+@cache
+def _timeout_of(host_json: Path) -> timedelta | None:
+    try:
+        timeout = json.loads(host_json.read_text(encoding="utf-8-sig")).get("functionTimeout")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return _time_span(timeout) if isinstance(timeout, str) else None

@@ -80,6 +80,8 @@ def test_values_are_taken_as_they_are_set() -> None:
         ("DEVCENTER_BASE_URL", "manage.devcenter.microsoft.com"),
         ("DEVCENTER_BASE_URL", "http://manage.devcenter.microsoft.com"),
         ("DEVCENTER_BASE_URL", "https://user@manage.devcenter.microsoft.com"),
+        ("DEVCENTER_BASE_URL", "https://:secret@manage.devcenter.microsoft.com"),
+        ("DEVCENTER_BASE_URL", "https://@manage.devcenter.microsoft.com"),
         ("DEVCENTER_BASE_URL", "https://manage.devcenter.microsoft.com?x=1"),
         ("DEVCENTER_BASE_URL", "https://manage.devcenter.microsoft.com#x"),
         ("DEVCENTER_BASE_URL", "https://[::1"),
@@ -132,6 +134,56 @@ def test_every_problem_is_told_at_once() -> None:
         assert name in told
 
 
+REFERENCES = [
+    "@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/devcenter)",
+    "@microsoft.keyvault(VaultName=kv;SecretName=devcenter)",
+    "@Microsoft.AppConfiguration(Endpoint=https://a.azconfig.io; Key=x)",
+]
+
+
+@pytest.mark.parametrize("reference", REFERENCES)
+@pytest.mark.parametrize("name", [*(setting.name for setting in SETTINGS), *URIS, "CAB_STORAGE__clientId"])
+def test_a_reference_that_the_platform_could_not_resolve_is_told_as_that(name: str, reference: str) -> None:
+    """As a secret it is refused by Entra in words that send a person to the wrong place."""
+    told = problems({**LEAST, **SIGNED_IN, **URIS, name: reference})
+    where = "App Configuration" if "AppConfig" in reference else "Key Vault"
+    assert told.startswith(f"{name} is a reference to {where} that the platform could not resolve")
+    assert told.count(name) == 1, "what follows from it needs no mending"
+    assert reference not in told
+
+
+@pytest.mark.parametrize(
+    ("budget", "timeout", "is_refused"),
+    [
+        ("1799", None, False),
+        ("1800", None, True),
+        ("1200", "00:10:00", True),
+        ("599", "00:10:00", False),
+        ("3000", "01:00:00", False),
+        ("80000", "1.00:00:00", False),
+        ("86400", "1.00:00:00.000", True),
+        ("86400", "-1", False),
+        ("1801", " ", True),
+    ],
+)
+def test_a_pull_must_hand_on_before_the_host_ends_it(budget: str, timeout: str | None, is_refused: bool) -> None:
+    """The host ends the worker with a function that overruns, and every other pull with it."""
+    set_by_hand = {} if timeout is None else {"AzureFunctionsJobHost__functionTimeout": timeout}
+    environment = {**LEAST, "PULL_TIME_BUDGET": budget, **set_by_hand}
+    if is_refused:
+        told = problems(environment)
+        assert f"PULL_TIME_BUDGET is {budget} seconds, which is not below the functionTimeout" in told
+        assert ("AzureFunctionsJobHost__functionTimeout" if (timeout or "").strip() else "host.json") in told
+    else:
+        assert Settings.from_environment(environment).pull_time_budget == timedelta(seconds=int(budget))
+
+
+def test_each_bad_setting_is_told_once() -> None:
+    told = problems({"CAB_SOURCE_HOSTS": "a b,c d,e f", "REPORT_IDS": "../1,../2", "DEVCENTER_TENANT_ID": ""})
+    for name in ("CAB_SOURCE_HOSTS", "REPORT_IDS", "DEVCENTER_TENANT_ID"):
+        assert told.count(name) == 1, told
+
+
 @pytest.mark.parametrize("missing", SIGNED_IN)
 def test_an_incomplete_sign_in_names_what_is_missing(missing: str) -> None:
     told = problems({**LEAST, **SIGNED_IN, "DEVCENTER_ACCESS_TOKEN": "", missing: ""})
@@ -163,7 +215,10 @@ def test_reports_are_fetched_in_the_same_tenant_unless_another_is_named() -> Non
     ("name", "value"),
     [
         ("DEVCENTER_BASE_URL", f"https://user:{SECRET}@host"),
+        ("DEVCENTER_BASE_URL", f"https://:{SECRET}@host"),
         ("DEVCENTER_BASE_URL", f"https://host/?sig={SECRET}"),
+        ("REPORT_IDS", f"DeviceId\\u003d{SECRET}"),
+        ("CAB_QUEUE", f"%73ig%3D{SECRET}"),
         ("CAB_STORAGE__blobServiceUri", f"https://cabs.blob.core.windows.net/?sv=1&sig={SECRET}"),
         ("CAB_SOURCE_HOSTS", f"https://cabs.blob.core.windows.net/?sv=1&sig={SECRET}"),
         ("REPORT_IDS", f"https://cabs.blob.core.windows.net/?sv=1&sig={SECRET}"),
@@ -248,6 +303,8 @@ def test_a_binding_names_a_setting_only_where_the_host_can_resolve_it(monkeypatc
     monkeypatch.delenv("CAB_QUEUE", raising=False)
     assert binding_expression("CAB_QUEUE") == "cab-pulls"
     monkeypatch.setenv("CAB_QUEUE", "")
+    assert binding_expression("CAB_QUEUE") == "cab-pulls"
+    monkeypatch.setenv("CAB_QUEUE", "@Microsoft.KeyVault(VaultName=kv;SecretName=queue)")
     assert binding_expression("CAB_QUEUE") == "cab-pulls"
     monkeypatch.setenv("CAB_QUEUE", "other")
     assert binding_expression("CAB_QUEUE") == "%CAB_QUEUE%"
