@@ -7,8 +7,17 @@ param email string
 var rules = [
   {
     name: 'cabferry-failures'
-    description: 'A pull was given up (abandon_pull ran), or a report check, a reconcile or a pull failed. See GET /api/pulls?state=Failed.'
-    query: 'AppRequests | where Name == "abandon_pull" or (Name in ("check_reports", "reconcile", "pull_failure") and Success == false)'
+    description: 'A report check, a reconcile or a pull failed in a way that nobody foresaw, or a check found runs that cannot be read. See GET /api/reports and the log.'
+    query: 'AppRequests | where Name in ("check_reports", "reconcile", "pull_failure", "abandon_pull") and Success == false'
+    operator: 'GreaterThan'
+    threshold: 0
+    windowSize: 'PT1H'
+  }
+  {
+    name: 'cabferry-given-up'
+    description: 'A pull is Failed, and its cabs expire unless a person acts; or a message was put aside. The lines say which and why. See GET /api/pulls?state=Failed.'
+    // A function that gives a pull up has succeeded, so that its message goes: only the line of the event tells.
+    query: 'AppTraces | where Message contains "pullFailed: " or Message contains "messageKept: "'
     operator: 'GreaterThan'
     threshold: 0
     windowSize: 'PT1H'

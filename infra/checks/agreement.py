@@ -34,6 +34,7 @@ _NOT_DEPLOYED = frozenset({"DEVCENTER_ACCESS_TOKEN"})
 _IDENTITY_BASED = "CAB_STORAGE"
 _IDENTITY_PARTS = ("blobServiceUri", "queueServiceUri", "tableServiceUri", "credential", "clientId")
 _QUOTED = re.compile(r'"(\w+)"')
+_LINE = re.compile(r'"(\w+: )"')
 
 
 def check(files: Mapping[str, BicepFile], root: Path) -> Iterator[Finding]:
@@ -147,9 +148,14 @@ def _alerts(alerts: BicepFile, root: Path) -> Iterator[Finding]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     }
+    logged = "".join(path.read_text(encoding="utf-8") for path in (root / "shared").rglob("*.py"))
     for node in walk(alerts.root):
         query = literal(properties(node).get("query"))
         if isinstance(query, str):
             for name in sorted(set(_QUOTED.findall(query)) - functions):
                 problem = f"the alert watches {name!r}, which no file in functions/ defines"
                 yield Finding(alerts.path, line_of(properties(node)["query"]), problem, "Use the function's name")
+            for line in _LINE.findall(query):
+                if f'"{line}' not in logged:
+                    problem = f"the alert looks for lines of the log with {line!r}, which no code in shared/ writes"
+                    yield Finding(alerts.path, line_of(properties(node)["query"]), problem, "Use the line's beginning")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from shared.core import clock
 from shared.core.errors import AgainLater, BadInput
+from shared.core.events import tell_pull_failed
 from shared.core.failure import DRIVER, Failure, Window
 from shared.core.redaction import excerpt
 from shared.devcenter.families import FAMILIES
@@ -314,9 +315,12 @@ class PullRows:
                 return HeldElsewhere(until - now, row)
             error = known.last_error if known and known.last_error else reason
             columns = ended_columns(PullState.FAILED, error, ErrorKind.UNFORESEEN)
-            if row and self._table.merge(row, columns):
-                return PullState.FAILED
-            if not row and self._table.insert(failure.application_id, failure.failure_hash, columns):
+            if (
+                self._table.merge(row, columns)
+                if row
+                else self._table.insert(failure.application_id, failure.failure_hash, columns)
+            ):
+                tell_pull_failed(failure, known.pull_id if known else "", ErrorKind.UNFORESEEN.value, error)
                 return PullState.FAILED
         raise AgainLater(f"the row of {failure} kept changing")
 

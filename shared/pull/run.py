@@ -23,6 +23,7 @@ from shared.cabs.labels import labels
 from shared.core import clock, stopping
 from shared.core.backoff import growing_wait, spread
 from shared.core.errors import AgainLater, CabferryError, CabUnavailable, LeaseLost, OutOfTime
+from shared.core.events import tell_pull_failed
 from shared.core.failure import default_window
 from shared.progress.messages import PullMessage
 from shared.progress.pulls import PullRow
@@ -276,7 +277,11 @@ class _Run:
         self._lease.release(ending.columns)
         if ending.again_in is not None:
             self._send(ending.again_in)
-        _log.log(ending.level, "%s: %s", self._pull.row, ending.told)
+        if ending.is_failure:
+            kind, reason = (str(ending.columns[name]) for name in ("lastErrorKind", "lastError"))
+            tell_pull_failed(self._failure, self._pull.row.pull_id, kind, reason)
+        else:
+            _log.log(ending.level, "%s: %s", self._pull.row, ending.told)
         if ending.error is not None:
             raise ending.error
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from shared.core import clock
 from shared.core.errors import BadInput
+from shared.core.events import tell_message_kept
 from shared.core.redaction import excerpt
 from shared.progress.messages import PullMessage, failure_named_in, unwrapped
 from shared.progress.pulls import PullRow, PullState
@@ -115,13 +116,12 @@ class PoisonMessages:
                 _log.warning("%s: a message of it failed; its pull is held, and looked at again after that", failure)
                 return
             if ended is PullState.FAILED:
-                _log.error("%s: its message failed; its row tells why", failure)
                 return
         self._keep(body, reason)
 
     def _keep(self, body: bytes, reason: str) -> None:
         self._health.keep_poison(_text(body), reason)
-        _log.error("a message is kept in the table health, since no pull can be made of it: %s", reason)
+        tell_message_kept(reason)
 
 
 def _text(body: bytes) -> str:

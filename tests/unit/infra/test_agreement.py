@@ -50,6 +50,8 @@ MAIN = "infra/main.bicep"
             "Python 3.12 is not that of .python-version",
         ),
         ("infra/app/alerts.bicep", '"check_reports"', '"check_report"', "the alert watches 'check_report'"),
+        ("infra/app/alerts.bicep", '"pullFailed: "', '"pullEnded: "', "looks for lines of the log with 'pullEnded: '"),
+        ("infra/app/alerts.bicep", '"reconcile: "', '"reconciled: "', "looks for lines of the log with 'reconciled: '"),
     ],
 )
 def test_a_disagreement_is_found(
