@@ -13,7 +13,7 @@ from shared.cabs.identity import cab_in
 from shared.core.clock import FIRST_MOMENT
 from shared.core.errors import BadAnswer
 from shared.core.headers import http_date, md5_in, whole_number
-from shared.core.redaction import excerpt
+from shared.core.shape import shape_of
 from shared.storage.refusals import storage_errors
 from shared.storage.wire import WireRequest
 
@@ -141,4 +141,4 @@ def _entries(body: bytes, what: str) -> Iterator[ElementTree.Element]:
     except ElementTree.ParseError:
         last = ""
     if last != "EnumerationResults":
-        raise BadAnswer(f"{what}: storage answered what is no listing: {excerpt(body.decode('utf-8', 'replace'))}")
+        raise BadAnswer(f"{what}: storage answered what is no listing; its shape: {shape_of(body)}")

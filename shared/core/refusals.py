@@ -28,6 +28,7 @@ from shared.core.errors import (
     Never,
 )
 from shared.core.redaction import excerpt
+from shared.core.shape import said_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -173,6 +174,7 @@ TABLE = (
     Rule(None,           "*",           "*",                                Meaning.ODD),
 )
 # fmt: on
+_OURS = {Where.STORAGE, Where.ROW, Where.TAGGED_BLOB, Where.TOKEN}
 _WIDER = {Where.ROW: Where.STORAGE, Where.TAGGED_BLOB: Where.STORAGE, Where.CAB_DOWNLOAD: Where.DEVCENTER}
 _QUOTA = re.compile(r"out of call volume quota|quota (?:\w+ )*exceeded|rate limit|too many requests", re.IGNORECASE)
 _CODE_IN_JSON = re.compile(r'"code" *: *"(?:\d+:)?(\w{1,100})"')
@@ -245,12 +247,18 @@ class Refusal:
         helps, rule = HELPS.get(self.meaning, Never), self._rule
         # What a busy or failing service of our own says besides its code helps nobody.
         is_told = self.where is not Where.STORAGE or not (self.status and helps is AgainLater)
-        seen = f": {excerpt(self.text)}" if is_told and self.text and self.code != self.text else ""
+        seen = f": {self._said}" if is_told and self.text and self.code != self.text else ""
         told = f"{what}: {self.where} answered {self} ({self.meaning}){seen}{self.ids}"
         message = f"{told}. {rule.to_do}" if rule.to_do else told
         if issubclass(helps, AgainLater):
             return helps(message, self.wait, outage=rule.outage)
         return helps(message, outage=rule.outage)
+
+    @property
+    def _said(self) -> str:
+        """Return what else it said: a sentence of our own services whole, since an SDK took it from its answer."""
+        is_sentence = self.where in _OURS and self.text[:1] not in "<{["
+        return excerpt(self.text) if is_sentence else said_in(self.text.encode())
 
     @cached_property
     def _rule(self) -> Rule:

@@ -7,12 +7,14 @@ knows.
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
 from shared.core.json_text import JsonError, decoded
+from shared.core.redaction import excerpt
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 # What a name looks like. Keys are shown, unless they could be data themselves: an id has digits, a secret is long.
 _NAME = re.compile(r"[@A-Za-z_][A-Za-z_.@ -]{0,39}")
@@ -20,6 +22,10 @@ _KEYS_SHOWN = 12
 # More is not decoded only to be described.
 _DESCRIBED = 1 << 20
 _OPENS_JSON = (b"{", b"[", b'"')
+# What errors have for people: of the Dev Center, Azure's gateways, Entra, RFC 9457, OData and storage.
+_FOR_PEOPLE = {"message", "error_description", "detail", "title", "data", "details", "value"}
+_SAID, _DEEPEST = 5, 3
+_MESSAGE_IN_XML = re.compile(rb"<(?:\w+:)?Message[^<>]*>([^<>]+)<", re.IGNORECASE)
 _SIMPLE = {bool: "true or false", int: "number", float: "number", type(None): "null"}
 
 
@@ -43,6 +49,34 @@ def shape_of(content: bytes) -> str:
         if start.startswith(_OPENS_JSON):
             return f"broken JSON of {length}"
     return f"{'text' if content.isascii() and b'\0' not in content else 'data'} of {length}"
+
+
+def said_in(content: bytes) -> str:
+    """Return what an error says to people, redacted and cut; of anything else its shape.
+
+    Args:
+        content: An answer or a part of one: an error of Entra, of the Dev Center or its gateway, or of storage.
+    """
+    if message := _MESSAGE_IN_XML.search(content[:_DESCRIBED]):
+        return excerpt(message[1].decode("utf-8", "replace"))
+    try:
+        sentences = _sentences(decoded(content[:_DESCRIBED], cast("type[object]", Any)))
+        return excerpt("; ".join(islice(sentences, _SAID))) or shape_of(content)
+    except JsonError:
+        return shape_of(content)
+
+
+def _sentences(value: object, name: str = "", depth: int = 0) -> Iterator[str]:
+    """Yield what is for people by its name, and reads like it."""
+    match value:
+        case str() if name.lower() in _FOR_PEOPLE and " " in value.strip():
+            yield value.strip()
+        case list():
+            for each in value[:_SAID]:
+                yield from _sentences(each, name, depth)
+        case dict() if depth < _DEEPEST:
+            for key, each in value.items():
+                yield from _sentences(each, key, depth + 1)
 
 
 def _described(value: object, *, is_whole: bool = False) -> str:

@@ -11,6 +11,7 @@ import msgspec
 from shared.core.errors import BadAnswer
 from shared.core.json_text import JsonError, decoded
 from shared.core.redaction import excerpt
+from shared.core.shape import said_in, shape_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ def _told(text: str) -> str:
 def _rows(body: bytes, what: str) -> list[msgspec.Raw]:
     envelope = _decoded(body, _Envelope, what)
     for error in envelope.errors or ():
-        raise BadAnswer(f"{what}: the answer holds an error: {excerpt(bytes(error).decode('utf-8', 'replace'))}")
+        raise BadAnswer(f"{what}: the answer holds an error: {said_in(bytes(error))}")
     return envelope.data or []
 
 
@@ -115,5 +116,6 @@ def _decoded[T](body: bytes, wanted: type[T], what: str) -> T:
     try:
         return decoded(body, wanted)
     except JsonError as error:
-        seen = excerpt(body.decode("utf-8", "replace"))
-        raise BadAnswer(f"{what}: the answer is not what it should be ({excerpt(str(error))}); seen: {seen}") from None
+        raise BadAnswer(
+            f"{what}: the answer is not what it should be ({excerpt(str(error))}); its shape: {shape_of(body)}"
+        ) from None

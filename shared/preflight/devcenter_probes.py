@@ -18,6 +18,7 @@ from shared.core.failure import Failure, Window
 from shared.core.json_text import JsonError, decoded
 from shared.core.redaction import excerpt
 from shared.core.refusals import Meaning, Where
+from shared.core.shape import said_in
 from shared.devcenter.client import DevCenter
 from shared.devcenter.driver import batch_url, page_in
 from shared.devcenter.families import APPLICATIONS
@@ -218,7 +219,7 @@ class _Answer:
         return self.status == HTTPStatus.OK and not self.is_page
 
     def __str__(self) -> str:
-        seen = "a page of HTML" if self.is_page else excerpt(self.body.decode("utf-8", "replace"))
+        seen = "a page of HTML" if self.is_page else said_in(self.body)
         return f"{self.status}: {seen}"
 
     @property

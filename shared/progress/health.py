@@ -113,9 +113,7 @@ class HealthRows:
         Raises:
             AgainLater: Others keep changing the row.
         """
-        # A table takes no control characters, and what is no pull message may be anything.
-        shown = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
-        shown, now = excerpt(shown, _TEXT_LENGTH), clock.now()
+        shown, now = excerpt(text, _TEXT_LENGTH), clock.now()
         key = hashlib.sha256(redact(text).encode()).hexdigest()[:32]
         for _ in range(_TRIES):
             row = self._table.get(_POISON, key)

@@ -12,7 +12,7 @@ import msgspec
 from shared.core.errors import BadInput
 from shared.core.failure import Failure, Window
 from shared.core.json_text import JsonError, decoded
-from shared.core.redaction import excerpt
+from shared.core.shape import shape_of
 from shared.devcenter.families import checked_family
 
 _PULL_ID = re.compile(r"[0-9A-Za-z-]{1,40}")
@@ -79,9 +79,9 @@ class PullMessage:
             wire = decoded(text, _Wire)
         except JsonError as error:
             why = str(error) if _is_utf8(text) else "its text is not UTF-8"
-            raise BadInput(f"this is no pull message: {why}; seen: {_shown(text)}") from None
+            raise BadInput(f"this is no pull message: {why}; its shape: {shape_of(text)}") from None
         if (wire.start_date is None) != (wire.end_date is None):
-            raise BadInput(f"a pull message has startDate and endDate, or neither; seen: {_shown(text)}")
+            raise BadInput(f"a pull message has startDate and endDate, or neither; its shape: {shape_of(text)}")
         window = Window(wire.start_date, wire.end_date) if wire.start_date and wire.end_date else None
         failure = Failure.spelled(wire.application_id, wire.failure_hash, checked_family(wire.family))
         # One of an older version has no id; what somebody else wrote there does not go into the log as it is.
@@ -111,7 +111,7 @@ def unwrapped(raw: bytes) -> bytes:
     try:
         return b64decode(b"".join(raw.split()), validate=True)
     except binascii.Error:
-        raise BadInput(f"this is no pull message: its text is not base64; seen: {_shown(raw)}") from None
+        raise BadInput(f"this is no pull message: its text is not base64; its shape: {shape_of(raw)}") from None
 
 
 def failure_named_in(text: bytes) -> Failure | None:
@@ -144,7 +144,3 @@ def _is_utf8(text: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _shown(text: bytes) -> str:
-    return excerpt(text.decode("utf-8", "replace"))

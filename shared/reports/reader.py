@@ -18,7 +18,8 @@ from typing import IO, TYPE_CHECKING
 from shared.core.errors import BadInput
 from shared.core.facts import CabFacts
 from shared.core.failure import DRIVER, GUID, Failure, checked_cab_id, normal_id
-from shared.core.redaction import excerpt, redact
+from shared.core.redaction import redact
+from shared.core.shape import shape_of
 from shared.reports.lines import ReportLines
 from shared.reports.records import MOST_FIELDS, Records
 
@@ -97,7 +98,7 @@ def read_report(
         first = first[1:]
     header = first[0].removesuffix("\r")
     if header.lstrip().startswith("<"):
-        raise BadInput(f"{name} is no report; a page came in its place: {excerpt(header)}")
+        raise BadInput(f"{name} is no report; a page came in its place, its first line {shape_of(header.encode())}")
     reading = _Reading(header, name, buffered)
     yield from reading.parts(chain([first[1:]], chunks))
     if reading.is_mostly_unreadable:

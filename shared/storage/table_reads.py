@@ -14,8 +14,8 @@ import msgspec
 
 from shared.core.errors import BadAnswer
 from shared.core.json_text import JsonError, decoded
-from shared.core.redaction import excerpt
 from shared.core.refusals import request_ids
+from shared.core.shape import shape_of
 from shared.storage.table_writes import version
 from shared.storage.wire import StorageWire, WireRequest
 
@@ -78,9 +78,9 @@ class TableReads:
         try:
             entities = [_entity(row, self._what) for row in decoded(answer.body, _Page).value]
         except (JsonError, KeyError, TypeError, ValueError):
-            seen = excerpt(answer.body.decode("utf-8", "replace"))
+            shape = shape_of(answer.body)
             raise BadAnswer(
-                f"{self._what}: storage answered what is no page of rows: {seen}{request_ids(answer.header)}"
+                f"{self._what}: storage answered what is no page of rows ({shape}){request_ids(answer.header)}"
             ) from None
         following = {name: key for name in _KEYS if (key := answer.header(_CONTINUATION + name))}
         return entities, following or None

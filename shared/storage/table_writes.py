@@ -16,8 +16,8 @@ from urllib.parse import quote
 import msgspec
 
 from shared.core.errors import BadAnswer
-from shared.core.redaction import excerpt
 from shared.core.refusals import Refusal, Where, request_ids
+from shared.core.shape import shape_of
 from shared.storage.refusals import RefusedError
 from shared.storage.wire import StorageWire, WireRequest
 
@@ -114,8 +114,10 @@ class TableWrites:
                 raise RefusedError(Refusal.of(Where.STORAGE, status, reply.header, answer.decode("utf-8", "replace")))
         etags = [etag.decode() for etag in _ETAG.findall(answer)]
         if len(etags) != sum(write.how != "delete" for write in writes):
-            seen = excerpt(answer.decode("utf-8", "replace"))
-            raise BadAnswer(f"{what}: the answer tells of {len(etags)} writes; seen: {seen}{request_ids(reply.header)}")
+            shape = shape_of(answer)
+            raise BadAnswer(
+                f"{what}: the answer tells of {len(etags)} writes; its shape: {shape}{request_ids(reply.header)}"
+            )
         return etags
 
     def _body(self, partition: str, writes: Sequence[Write]) -> bytes:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.core.shape import shape_of
+from shared.core.shape import said_in, shape_of
 
 SHAPES: dict[bytes, str] = {
     b"": "nothing",
@@ -47,3 +47,26 @@ def test_no_value_is_quoted(form: str) -> None:
 @given(st.binary(max_size=60) | st.text(st.sampled_from('{}[]:,"ab01 \\<'), max_size=40).map(str.encode))
 def test_anything_has_a_shape(content: bytes) -> None:
     assert shape_of(content)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'{"statusCode":403,"message":"Out of call volume quota."}', "Out of call volume quota."),
+        (b'{"code":"x","innererror":{"message":"User EC5 is no one"},"message":"No."}', "User EC5 is no one"),
+        (b'{"code":"x","innererror":{"data":["top is too large"]}}', "top is too large"),
+        (b'{"odata.error":{"message":{"lang":"en","value":"It is busy."}}}', "It is busy."),
+        (
+            b'{"error":"invalid_client","error_description":"AADSTS7000215: Invalid secret."}',
+            "AADSTS7000215: Invalid secret.",
+        ),
+        (b"<Error><Code>x</Code><Message>Not allowed.</Message></Error>", "Not allowed."),
+        (b'{"Value":[{"cabUrl":"https://a/b?sig=QZXJ","data":"QZXJQZXJ"}]}', "{Value: list of 1}"),
+        (b'{"message":"the row sig\\u003dQZXJ is bad"}', "the row sig=[redacted] is bad"),
+        (b"<html>QZXJ</html>", "markup of 17 bytes"),
+        (b"Bearer QZXJ is bad", "text of 18 bytes"),
+    ],
+)
+def test_only_the_sentence_of_an_error_is_quoted(content: bytes, said: str) -> None:
+    """A person has to know what the service wants; rows and pages are not made for reading, and hold keys."""
+    assert said_in(content) == said
