@@ -29,7 +29,7 @@ _MOST_PULLS = 1_000
 type ApplicationId = Annotated[
     str,
     Meta(
-        pattern=f"^(?:{APPLICATION_ID.pattern})$",
+        pattern=f"^(?:{APPLICATION_ID.pattern})$(?!\\n)",
         description="A decimal of 17 digits; a text, since it is above 2^53.",
         examples=["13984104677400476"],
     ),
@@ -37,7 +37,7 @@ type ApplicationId = Annotated[
 type FailureHash = Annotated[
     str,
     Meta(
-        pattern=f"^(?:{HASH.pattern})$",
+        pattern=f"^(?:{HASH.pattern})$(?!\\n)",
         description="Identifies the failure within the application.",
         examples=["1fd83f6d-9fe0-96ec-2c47-ef08b65ccbed"],
     ),
@@ -47,11 +47,11 @@ type NamedHash = Annotated[
     Meta(
         description="Identifies the failure within the application; a GUID in any spelling. NULL and such name none.",
         # Held by `PullRequest.decode`, whose error a person can read.
-        extra_json_schema={"pattern": f"^(?:{NAMED_HASH.pattern})$"},
+        extra_json_schema={"pattern": f"^(?:{NAMED_HASH.pattern})$(?!\\n)"},
         examples=["1fd83f6d-9fe0-96ec-2c47-ef08b65ccbed", "{1FD83F6D-9FE0-96EC-2C47-EF08B65CCBED}"],
     ),
 ]
-type CabIdHash = Annotated[str, Meta(pattern=f"^(?:{HASH.pattern})$", description="Identifies the cab.")]
+type CabIdHash = Annotated[str, Meta(pattern=f"^(?:{HASH.pattern})$(?!\\n)", description="Identifies the cab.")]
 type Moment = Annotated[str, Meta(description="In UTC, to the millisecond.", extra_json_schema={"format": "date-time"})]
 type Count = Annotated[int, Meta(ge=0)]
 type Bytes = Annotated[int, Meta(ge=0, extra_json_schema={"format": "int64"})]

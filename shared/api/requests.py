@@ -115,7 +115,7 @@ LIMIT = QueryParameter[int](
 )
 CONTINUATION = QueryParameter[str](
     "continuation",
-    Annotated[str, Meta(pattern="^[A-Za-z0-9_=-]{0,2048}$", description="what an earlier page returned")],
+    Annotated[str, Meta(pattern="^[A-Za-z0-9_=-]{0,2048}$(?!\\n)", description="what an earlier page returned")],
     "What the page before returned as its continuation.",
     "",
 )

@@ -69,6 +69,7 @@ MALFORMED: dict[str, tuple[bytes, str]] = {
     ),
     "half a surrogate pair": (b'{"applicationId":"1","failureHash":"\\ud800"}', "not a pull request"),
     "a control character": (b'{"applicationId":"1","failureHash":"a\\u0000"}', "failureHash"),
+    "a line break at the end of the applicationId": (b'{"applicationId":"1\\n","failureHash":"a"}', "applicationId"),
     "a line break at the end": (b'{"applicationId":"1","failureHash":"a\\n"}', "failureHash"),
     "half of UTF-16": (body().decode().encode("utf-16")[:-1], "it begins like UTF-16, and is not"),
     "a date with a time": (body(startDate="2026-11-01T00:00:00Z", endDate="2026-11-02"), "must be yyyy-mm-dd"),
