@@ -202,9 +202,8 @@ class Settings:
             max_cabs_per_failure=read.whole("MAX_CABS_PER_FAILURE", 0, 1_000_000),
             retention=timedelta(days=read.whole("RETENTION_DAYS", 1, 3_650)),
         )
-        # Of these the host makes use, and nobody here.
-        for schedule in ("REPORT_POLL_SCHEDULE", "RECONCILE_SCHEDULE"):
-            read.text(schedule)
+        for setting in SETTINGS:  # of schedules the host makes use, and nobody here
+            read.text(setting.name)
         read.raise_problems()
         return settings
 
@@ -355,10 +354,12 @@ class _Reader:
         found = dict.fromkeys((family, each) for family, name in names.items() for each in self.listed(name))
         for family, each in found:
             self._check(
+                names[family],
                 re.fullmatch(r"[0-9A-Za-z-]{1,64}", each) is not None,
                 f"{names[family]} holds {each!r}, which is not an application id",
             )
             self._check(
+                "STORE_APPLICATION_IDS",
                 family == "desktop" or ("desktop", each) not in found,
                 f"{each} is in DESKTOP_APPLICATION_IDS and in STORE_APPLICATION_IDS; keep one",
             )
