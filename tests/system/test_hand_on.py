@@ -11,21 +11,6 @@ def _runs(app: App) -> int:
     return app.log.count("Executed 'Functions.pull_failure' (Succeeded")
 
 
-def test_a_pull_over_its_time_hands_on_between_pages(playground: Playground) -> None:
-    """The platform ends a function that overruns, with all that it had in hand."""
-    failure = playground.long_failure(110, copied=30)
-    playground.simulator.form = BatchForm(largest_page=20)
-    playground.simulator.faults.add(Fault(call=Call.CAB_BATCH, kind=FaultKind.SLOW, delay=0.5, times=None))
-    app = playground.start({"PULL_TIME_BUDGET": "1"})
-    (pull,) = playground.pull(app, failure)
-    playground.wait_for_empty_queue()
-    assert (pull.state, pull.cabs, pull.attempts) == ("Completed", Counts(seen=110, copied=30, unavailable=80), 0)
-    assert _runs(app) >= 2
-    playground.assert_copied_once(failure)
-    # It goes on from the checkpoint: only the pages in hand when the time was over are asked for once more.
-    assert len(playground.api_requests(failure)) <= 6 + 3 * (_runs(app) - 1)
-
-
 def test_a_pull_over_its_time_hands_on_within_a_page(playground: Playground) -> None:
     """A page of large cabs alone can take longer than the budget: what is copied of it must count."""
     failure = playground.simulator.builder.failure(9, SMALL)

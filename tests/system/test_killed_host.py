@@ -1,9 +1,7 @@
 """A host that dies in mid-work: the next one goes on from what is written, and the end is the same."""
 
-from collections import Counter
 from datetime import UTC, datetime
 from functools import partial
-from math import ceil
 
 from local.simulator.builder import CabForm
 from local.simulator.catalogue import Failure
@@ -45,50 +43,6 @@ def test_a_pull_whose_hosts_die_again_and_again_completes(playground: Playground
 
 def _holds(playground: Playground, cabs: int) -> bool:
     return len(playground.stored.listed()) >= cabs
-
-
-def test_a_pull_goes_on_from_its_checkpoint(playground: Playground) -> None:
-    """An hour's pull must not start anew because a worker was moved."""
-    failure = playground.long_failure(CABS, copied=COPIED)
-    match = {"failureHash": failure.key.failure_hash, "skip": str(HANGING_AT)}
-    hangs = Fault(call=Call.CAB_BATCH, kind=FaultKind.SLOW, delay=HANGS_LONGER, times=None, match=match)
-    playground.simulator.faults.add(hangs)
-    app = playground.start(SETTINGS)
-    playground.ask(app, failure)
-    wait_until(lambda: playground.stored.pull(failure.key).get("skip", 0) >= 100, "the first checkpoint")
-    assert playground.simulator.ledger.answers(Call.CAB_BATCH) == HANGING_AT // 100, "the last page is still waited for"
-    app.kill()
-    row = playground.stored.pull(failure.key)
-    assert (row["state"], row["completedAt"] > row["queuedAt"]) == ("Running", False)
-    checkpoint, held = row["skip"], set(playground.stored.listed())
-    written = {row["blobName"] for row in playground.stored.cab_rows(failure.key).values() if row["blobName"]}
-    # What the rows say is true at every moment.
-    assert written <= held
-    before, asked = len(playground.storage_requests()), len(playground.api_requests(failure))
-    playground.simulator.faults.clear()
-
-    app = playground.start(SETTINGS)
-    looks = playground.stored.pull_looks
-    playground.wait_for_state(failure.key, {"Completed", "Failed"})
-    looks = playground.stored.pull_looks - looks
-    spent = [request for request in playground.storage_requests()[before:] if not request.is_queue_message]
-    pull = playground.told(app, failure)
-    assert (pull.state, pull.last_error) == ("Completed", None)
-    assert pull.cabs == Counts(seen=CABS, copied=COPIED, unavailable=CABS - COPIED)
-    assert pull.bytes == sum(cab.length for cab in playground.held(failure).values())
-    playground.wait_for_empty_queue()
-    _assert_whole(playground, failure)
-    states = Counter(row["state"] for row in playground.stored.cab_rows(failure.key).values())
-    assert states == {"copied": COPIED, "unavailable": CABS - COPIED}
-    # No page before the checkpoint is asked for again.
-    again = [int(request.query["skip"]) for request in playground.api_requests(failure)[asked:]]
-    assert min(again) >= checkpoint
-    # The dead host's own request is answered, to nobody, at some time.
-    assert len(again) <= len(range(checkpoint, CABS, 100)) + 1
-    # A cab that was copied, but not written down, may cost a second copy that is refused, and a look at it.
-    unwritten, pages, starting_and_waiting = len(held - written), CABS // 100, 15
-    budget = starting_and_waiting + 6 + 2 * pages + 1.05 * (COPIED - len(held)) + 2.05 * unwritten
-    assert len(spent) - looks <= ceil(budget)
 
 
 def test_a_page_that_was_half_copied_is_finished(playground: Playground) -> None:

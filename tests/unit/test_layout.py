@@ -3,7 +3,7 @@
 import ast
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from graphlib import TopologicalSorter
@@ -51,22 +51,24 @@ def imports_of(*places: str) -> list[Import]:
     return [each for path in files_of(*places) for each in imports_in(path)]
 
 
-def imports_in(path: Path) -> Iterator[Import]:
-    """Yield the imports of one file; of `from package import module` the module, where it is one of ours."""
+@cache
+def imports_in(path: Path) -> Sequence[Import]:
+    """Return the imports of one file; of `from package import module` the module, where it is one of ours."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
+    found: list[Import] = []
     at_start = set(nodes_at_start(tree))
     name = path.relative_to(ROOT).as_posix()
     package = path.relative_to(ROOT).with_suffix("").parts[:-1]
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield Import(name, alias.name, node in at_start)
+            found += [Import(name, alias.name, node in at_start) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             base = [*package[: len(package) - node.level + 1]] if node.level else []
             module = ".".join([*base, *([node.module] if node.module else [])])
             for alias in node.names:
                 inner = f"{module}.{alias.name}"
-                yield Import(name, inner if is_ours(inner) else module, node in at_start)
+                found.append(Import(name, inner if is_ours(inner) else module, node in at_start))
+    return found
 
 
 def nodes_at_start(tree: ast.Module) -> Iterator[ast.AST]:

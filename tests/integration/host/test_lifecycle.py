@@ -1,9 +1,6 @@
 """Starting and stopping: an app that cannot run says why, and a stop loses nothing."""
 
 import json
-import os
-import subprocess
-import sys
 import threading
 from http import HTTPStatus
 from pathlib import Path
@@ -26,48 +23,6 @@ def test_an_app_that_does_not_import_answers_with_the_reason(start: StartHost, a
     assert "Traceback" in host.log
     assert "function_app.py" in host.log
     assert host.stop() == 0
-
-
-@pytest.mark.parametrize(
-    ("added", "named"),
-    [
-        ('@app.blob_trigger("blob", "c/{n}", "S")\ndef b(blob: bytes) -> None: ...', "blobTrigger"),
-        (
-            '@app.timer_trigger("t", "%TICKS%")\n@app.queue_output("out", "q", "S")\n'
-            "def o(t: func.TimerRequest, out: func.Out[str]) -> None: ...",
-            "queue",
-        ),
-        (
-            '@app.timer_trigger("t", "%TICKS%")\n'
-            '@app.retry(strategy="fixed_delay", max_retry_count="3", delay_interval="00:00:05")\n'
-            "def r(t: func.TimerRequest) -> None: ...",
-            "retry policy",
-        ),
-    ],
-)
-def test_what_the_host_does_not_imitate_is_refused_by_name(start: StartHost, app: Path, added: str, named: str) -> None:
-    with (app / "function_app.py").open("a") as source:
-        source.write(f"\n{added}\n")
-    host = start()
-    assert host.process.wait(20) == 1
-    assert "The host cannot start" in host.log
-    assert named in host.log
-    assert "Traceback" not in host.log
-
-
-def test_a_taken_port_is_told(start: StartHost, app: Path) -> None:
-    host = start()
-    port = host.url.rsplit(":", 1)[1]
-    second = subprocess.run(
-        [sys.executable, "-m", "local.host", "--app", str(app), "--port", port],
-        cwd=Path(__file__).parents[3],
-        env={**os.environ, **host.settings},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert second.returncode == 1
-    assert f"Port {port} of 127.0.0.1 cannot be used" in second.stderr
 
 
 def test_a_stop_lets_running_functions_end(start: StartHost, jobs: QueueClient, app: Path) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from azure.storage.queue import QueueClient
 
-from tests.integration.host.busy_storage import BusyStorage
 from tests.integration.host.conftest import StartHost, write_host_json
 from tests.integration.host.running import wait_until
 from tests.support.azurite import StorageAccount
@@ -22,15 +21,6 @@ def poison_of(storage: StorageAccount, jobs: QueueClient) -> QueueClient:
     return QueueClient.from_connection_string(
         storage.connection_string, f"{jobs.queue_name}-poison", api_version="2025-05-05"
     )
-
-
-def test_a_message_that_succeeds_is_deleted(start: StartHost, jobs: QueueClient) -> None:
-    host = start()
-    jobs.send_message("tidy up")
-    host.wait_for("done tidy up")
-    wait_until(lambda: count(jobs) == 0, "an empty queue")
-    assert host.events == ["job 1 tidy up", "done tidy up"]
-    assert host.stop() == 0
 
 
 def test_a_message_that_fails_comes_back_and_ends_in_the_poison_queue(start: StartHost, jobs: QueueClient) -> None:
@@ -97,18 +87,6 @@ def test_bytes_that_are_no_utf8_fail_at_each_delivery_and_in_the_poison_queue_to
     assert host.events == []
 
 
-def test_a_plain_text_is_taken_where_host_json_says_none(
-    start: StartHost, storage: StorageAccount, jobs: QueueClient, app: Path
-) -> None:
-    write_host_json(app, messageEncoding="none")
-    host = start()
-    with QueueClient.from_connection_string(
-        storage.connection_string, jobs.queue_name, api_version="2025-05-05"
-    ) as raw:
-        raw.send_message("plain words")
-    host.wait_for("done plain words")
-
-
 def test_the_message_of_a_killed_host_comes_back_after_its_lease(start: StartHost, jobs: QueueClient) -> None:
     host = start()
     jobs.send_message("wait gate")
@@ -128,18 +106,6 @@ def test_a_message_taken_too_often_is_not_run_again(start: StartHost, jobs: Queu
     host = start()
     host.wait_for("bury 1 killed its host twice")
     assert not [event for event in host.events if event.startswith("job")]
-
-
-def test_a_message_that_someone_else_removed_is_no_error(start: StartHost, jobs: QueueClient) -> None:
-    host = start()
-    jobs.send_message("wait gate")
-    host.wait_for("job 1 wait gate")
-    jobs.clear_messages()
-    wait_until(lambda: "is lost: it was taken over or removed" in host.log, "a line about the lease")
-    (host.app / "gate").touch()
-    wait_until(lambda: "Unable to delete message" in host.log, "a line about the message")
-    jobs.send_message("next")
-    host.wait_for("done next")
 
 
 def test_a_long_function_keeps_its_message_beyond_the_lease(start: StartHost, jobs: QueueClient) -> None:
@@ -168,28 +134,3 @@ def test_as_many_run_at_once_as_batch_size_and_threshold_allow(start: StartHost,
     for number in range(5):
         (app / f"gate-{number}").touch()
     wait_until(lambda: count(jobs) == 0, "an empty queue")
-
-
-def test_a_queue_that_is_made_later_is_found(start: StartHost, storage: StorageAccount, jobs: QueueClient) -> None:
-    jobs.delete_queue()
-    host = start()
-    assert host.ask("GET", "/admin/host/status").status == 200
-    jobs.create_queue()
-    jobs.send_message("late")
-    host.wait_for("done late")
-    assert "does not answer" not in host.log
-    assert storage.key not in host.log
-
-
-def test_storage_that_is_away_is_told_once(start: StartHost) -> None:
-    with BusyStorage() as busy:
-        host = start(JOBS_STORAGE=busy.connection_string)
-        # Both queues of the app are there, so each of them is told of once.
-        wait_until(lambda: host.log.count("does not answer, trying on") == 2, "a line for each queue")
-        assert host.ask("GET", "/api/things/me/first").body == b"first of me"
-        busy.wait_for_more_requests()
-        busy.is_busy = False
-        wait_until(lambda: host.log.count("answers again") == 2, "a line for each queue")
-        assert host.log.count("does not answer") == 2
-        assert "c2VjcmV0" not in host.log
-        assert host.stop() == 0

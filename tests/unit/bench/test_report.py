@@ -1,24 +1,12 @@
 """Results that are written wrongly would be published wrongly."""
 
 from pathlib import Path
-from xml.parsers import expat
-
-import pytest
 
 from bench.long_report import long_report
 from bench.plan import named
-from bench.plots import Plot, Series, svg
+from bench.plots import Plot, Series
 from bench.report import Section, Table, at_least, at_most, save, saved, spread, write_results
 from shared.reports.reader import read_report
-
-
-def _texts(picture: str) -> list[str]:
-    texts: list[str] = []
-    parser = expat.ParserCreate()
-    parser.buffer_text = True
-    parser.CharacterDataHandler = texts.append
-    parser.Parse(picture, True)
-    return "".join(texts).splitlines()
 
 
 def section(name: str, measured: float) -> Section:
@@ -44,15 +32,6 @@ def test_a_section_that_runs_again_takes_the_place_of_its_old_figures_alone(tmp_
     assert "missed" not in text
     assert "moves no bytes" in text
     assert "![Cabs & more](throughput.svg)" in text
-
-
-@pytest.mark.parametrize("kind", ["bars", "lines", "course"])
-def test_plots_are_well_formed_and_hold_their_names(kind: str) -> None:
-    points: list[tuple[float | str, float]] = [(100, 1.5), (1_000, 1.2), (10_000, 1.1)]
-    picture = svg(Plot("cost", "ms a cab <64 KiB>", kind, [Series("pull & ceiling", points)], "a note"))
-    texts = _texts(picture)
-    assert "pull & ceiling" in texts
-    assert "ms a cab <64 KiB>" in texts
 
 
 def test_several_rounds_show_their_range() -> None:

@@ -6,35 +6,13 @@ import ssl
 import pytest
 from azure.core.exceptions import AzureError
 
-from local.host.connections import QueueConnection, resolve
+from local.host.connections import QueueConnection
 from local.host.errors import BindingError
 
 CONNECTION_STRING = (
     "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey=c2VjcmV0;"
     "QueueEndpoint=http://127.0.0.1:9/devstoreaccount1;"
 )
-
-
-def test_settings_are_put_in_wherever_they_stand() -> None:
-    environment = {"QUEUE": "pulls", "SUFFIX": "poison"}
-    assert resolve("cab-%QUEUE%-%SUFFIX%", environment) == "cab-pulls-poison"
-    assert resolve("0 */30 * * * *", environment) == "0 */30 * * * *"
-    assert resolve("", environment) == ""
-
-
-@pytest.mark.parametrize("environment", [{}, {"QUEUE": ""}])
-def test_a_missing_setting_is_named(environment: dict[str, str]) -> None:
-    with pytest.raises(BindingError, match="'%QUEUE%' does not resolve to a value"):
-        resolve("cab-%QUEUE%", environment)
-
-
-@pytest.mark.parametrize(("name", "setting"), [("CAB_STORAGE", "CAB_STORAGE"), ("", "AzureWebJobsStorage")])
-def test_a_connection_string_is_found_by_its_setting(name: str, setting: str) -> None:
-    async def queue_url() -> str:
-        async with QueueConnection.from_environment(name, {setting: CONNECTION_STRING}).queue("jobs") as queue:
-            return queue.url
-
-    assert asyncio.run(queue_url()) == "http://127.0.0.1:9/devstoreaccount1/jobs"
 
 
 def test_the_certificates_that_the_app_trusts_are_trusted_by_its_host() -> None:
@@ -81,11 +59,6 @@ def test_an_identity_is_used_where_only_a_service_uri_is_set(credential: dict[st
             return queue.url
 
     assert asyncio.run(queue_url()) == "https://account.queue.core.windows.net/jobs"
-
-
-def test_a_missing_connection_is_named() -> None:
-    with pytest.raises(BindingError, match="neither CAB_STORAGE nor CAB_STORAGE__queueServiceUri is set"):
-        QueueConnection.from_environment("CAB_STORAGE", {})
 
 
 def test_a_malformed_connection_string_is_not_shown() -> None:

@@ -38,14 +38,6 @@ def test_every_queue_setting_is_taken(tmp_path: Path) -> None:
     assert queues.message_encoding == "none"
 
 
-def test_minus_one_means_no_time_limit(tmp_path: Path) -> None:
-    assert read(tmp_path, '{"version": "2.0", "functionTimeout": "-1"}').function_timeout is None
-
-
-def test_a_byte_order_mark_is_no_error(tmp_path: Path) -> None:
-    assert read(tmp_path, '\ufeff{"version": "2.0"}').version == "2.0"
-
-
 @pytest.mark.parametrize(
     ("content", "named"),
     [
@@ -68,8 +60,3 @@ def test_what_is_wrong_is_named(tmp_path: Path, content: str, named: str) -> Non
     with pytest.raises(StartError, match=r"host\.json: ") as raised:
         read(tmp_path, content)
     assert named in str(raised.value)
-
-
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(StartError, match=r"host\.json"):
-        read_host_json(tmp_path / "host.json")

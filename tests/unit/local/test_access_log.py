@@ -19,19 +19,6 @@ def test_a_line_tells_what_was_asked_and_answered() -> None:
     )
 
 
-def test_the_service_itself_has_the_path_of_a_slash() -> None:
-    for target in ("/cabferry?restype=service&comp=properties", "/cabferry/?restype=service&comp=properties"):
-        assert parse("GET", target) == StorageRequest("GET", "cabferry", "/", "properties", "service", 200)
-
-
-def test_a_path_is_unquoted() -> None:
-    assert parse("GET", "/a/c/b%20c%2Fd").path == "/c/b c/d"
-
-
-def test_a_client_that_went_away_leaves_no_status() -> None:
-    assert parse("GET", "/a/c/b", "-").status is None
-
-
 @pytest.mark.parametrize(
     ("target", "polls"),
     [
@@ -44,13 +31,6 @@ def test_a_client_that_went_away_leaves_no_status() -> None:
 def test_queue_messages_are_told_apart(target: str, polls: bool) -> None:
     """Polling goes on all the time, and must not count as what a pull costs."""
     assert parse("GET", target).is_queue_message is polls
-
-
-@pytest.mark.parametrize(
-    "line", ["", "Azurite Blob service is successfully listening at http://127.0.0.1:1", "(node:1) x"]
-)
-def test_other_output_is_no_request(line: str) -> None:
-    assert StorageRequest.from_line(line) is None
 
 
 def test_only_what_makes_a_blob_counts_as_its_making() -> None:
