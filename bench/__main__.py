@@ -28,7 +28,6 @@ from local.paths import ROOT
 
 SECTIONS = {
     "throughput": throughput.run,
-    "counts": throughput.run_counts,
     "ways": ways.run,
     "growth": growth.run,
     "requests": requests_made.run,

@@ -27,13 +27,11 @@ class Times:
     """The times of one pull, as its row tells.
 
     Args:
-        queued: When it was asked for.
         started: When it first ran.
         completed: When it had ended.
         cabs: How many it copied.
     """
 
-    queued: datetime
     started: datetime
     completed: datetime
     cabs: int
@@ -168,7 +166,7 @@ class CabferryHost:
 
 
 def _times(row: Any) -> Times:
-    return Times(row["queuedAt"], row["startedAt"], row["completedAt"], _number(row["copied"]))
+    return Times(row["startedAt"], row["completedAt"], _number(row["copied"]))
 
 
 def _number(value: Any) -> int:

@@ -121,25 +121,17 @@ def cabferry_alone(stage: Stage) -> Contender:
     return Contender("Cabferry without host", "the same pull called in process, after one of a single cab", copy)
 
 
-def plain_script(stage: Stage, threads: int) -> Contender:
-    """Return the plain script.
-
-    Args:
-        stage: Where it copies.
-        threads: How many cabs at once.
-    """
+def plain_script(stage: Stage) -> Contender:
+    """Return the plain script."""
 
     def copy(sources: SourceSet, cabs: int) -> Sample:
         with _checked(stage, cabs) as container:
             connection = stage.settings["CAB_STORAGE"]
-            job = ScriptJob(connection, container, sources.url, list(sources.names[:cabs]), threads)
+            job = ScriptJob(connection, container, sources.url, list(sources.names[:cabs]), IN_FLIGHT)
             return _sample(stage, sources, cabs, lambda: run_program("plain_script", job, Measured))
 
-    if threads == 1:
-        return Contender("plain script, a loop", "requests.get, then upload_blob, one cab after the other", copy)
-    return Contender(
-        "plain script, threads", f"requests.get, then upload_blob, in a ThreadPoolExecutor of {threads}", copy
-    )
+    how = f"requests.get, then upload_blob, in a ThreadPoolExecutor of {IN_FLIGHT}"
+    return Contender("plain script", how, copy)
 
 
 def azcopy(stage: Stage) -> Contender:

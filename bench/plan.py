@@ -14,7 +14,6 @@ class Plan:
         rounds: How often each contender runs.
         repeats: How often the ceilings and Cabferry run in a round, where the other contenders run once.
         throughput: Cabs by size in bytes, for the contenders.
-        other_counts: Pairs of size in bytes and cabs, for the contenders too, once each.
         growth_cabs: Cabs of one failure, as the work grows.
         growth_sizes: Bytes of a cab for these.
         failures: Pairs of failures and cabs of each.
@@ -29,7 +28,6 @@ class Plan:
     rounds: int
     repeats: int
     throughput: Mapping[int, int]
-    other_counts: tuple[tuple[int, int], ...]
     growth_cabs: tuple[int, ...]
     growth_sizes: tuple[int, ...]
     failures: tuple[tuple[int, int], ...]
@@ -47,7 +45,6 @@ def full(say: Callable[[str], None]) -> Plan:
         rounds=3,
         repeats=3,
         throughput={64 * _KIB: 1_000, _MIB: 1_000, 64 * _MIB: 20},
-        other_counts=((64 * _KIB, 100), (64 * _KIB, 10_000), (_MIB, 100)),
         growth_cabs=(100, 1_000, 10_000),
         growth_sizes=(64 * _KIB, _MIB),
         failures=((200, 1), (100, 10), (3, 1_000)),
@@ -66,7 +63,6 @@ def quick(say: Callable[[str], None]) -> Plan:
         rounds=1,
         repeats=1,
         throughput={64 * _KIB: 200, _MIB: 100},
-        other_counts=((64 * _KIB, 50),),
         growth_cabs=(10, 100, 300),
         growth_sizes=(64 * _KIB,),
         failures=((20, 1), (10, 10)),

@@ -31,7 +31,7 @@ def run(plan: Plan, facts: Sequence[str]) -> Section:
         many = count.of(f"new: 1 failure, {held:,} cabs", lambda: host.pull([large], copied=held))
         again = count.of(f"again: {held:,} held cabs", lambda: host.pull([large]))
         exact = stage.sources(_SIZE, cabs)
-        others = [contenders.ceiling(stage), contenders.plain_script(stage, 32)]
+        others = [contenders.ceiling(stage), contenders.plain_script(stage)]
         others += [contenders.rclone(stage), contenders.azcopy(stage)]
         for each in others:
             if not each.missing:

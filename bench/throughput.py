@@ -20,10 +20,7 @@ _KIB64 = 65_536
 # Its clock moves in steps of two seconds, so it is given so many cabs at least, which makes these small.
 _AZCOPY_LEAST = {_KIB64: 4_000, MIB: 2_000}
 
-_ORDER = (
-    *("ceiling", "ceiling with labels", "Cabferry", "Cabferry without host", "AzCopy", "rclone"),
-    *("plain script, threads", "plain script, a loop"),
-)
+_ORDER = ("ceiling", "ceiling with labels", "Cabferry", "Cabferry without host", "AzCopy", "rclone", "plain script")
 
 
 @dataclass(slots=True)
@@ -42,7 +39,7 @@ def run(plan: Plan, facts: Sequence[str]) -> Section:
         plan: Sizes, cabs and rounds.
         facts: Of the machine.
     """
-    sizes = {size: _measured(plan, size, cabs, plan.rounds, plan.repeats) for size, cabs in plan.throughput.items()}
+    sizes = {size: _measured(plan, size, cabs) for size, cabs in plan.throughput.items()}
     return Section(
         name="throughput",
         title="Throughput beside the peers",
@@ -61,27 +58,6 @@ def run(plan: Plan, facts: Sequence[str]) -> Section:
     )
 
 
-def run_counts(plan: Plan, facts: Sequence[str]) -> Section:
-    """Measure the same with fewer and with more cabs.
-
-    Args:
-        plan: Sizes and cabs.
-        facts: Of the machine.
-    """
-    measured = {(size, cabs): _measured(plan, size, cabs, rounds=1, repeats=1) for size, cabs in plan.other_counts}
-    return Section(
-        name="counts",
-        title="Fewer and more cabs",
-        facts=list(facts),
-        text=[
-            "As above, each contender once for each count, so read them as an outline. Of large cabs there are few: "
-            "this Azurite holds them in memory, and every peer uploads them all.",
-            _contenders(list(measured.values())),
-        ],
-        tables=[_table(f"{cabs:,} cabs of {named(size)}", one) for (size, cabs), one in measured.items()],
-    )
-
-
 def _contenders(measured: Sequence[_OfOneSize]) -> str:
     """Return how each contender copies, and which are missing."""
     how = [f"- {name}: {text}" for name, text in measured[0].how.items()]
@@ -90,9 +66,9 @@ def _contenders(measured: Sequence[_OfOneSize]) -> str:
     return "\n".join([*how, *gaps])
 
 
-def _measured(plan: Plan, size: int, cabs: int, rounds: int, repeats: int) -> _OfOneSize:
+def _measured(plan: Plan, size: int, cabs: int) -> _OfOneSize:
     result = _OfOneSize()
-    for number in range(rounds):
+    for number in range(plan.rounds):
         with Stage() as stage, CabferryHost(stage.settings) as host:
             of_azcopy = max(cabs, _AZCOPY_LEAST.get(size, 0))
             sources, many = stage.sources(size, cabs), stage.sources(size, of_azcopy)
@@ -103,8 +79,8 @@ def _measured(plan: Plan, size: int, cabs: int, rounds: int, repeats: int) -> _O
                 contenders.ceiling(stage, labels=True),
                 contenders.cabferry_alone(stage),
             )
-            others = (contenders.plain_script(stage, 32), contenders.plain_script(stage, 1), contenders.rclone(stage))
-            runs = [(each, partial(each.copy, sources, cabs)) for each in (*others, *quick * repeats)]
+            others = (contenders.plain_script(stage), contenders.rclone(stage))
+            runs = [(each, partial(each.copy, sources, cabs)) for each in (*others, *quick * plan.repeats)]
             azcopy = contenders.azcopy(stage)
             runs.append((azcopy, partial(azcopy.copy, many, of_azcopy)))
             first = number % len(runs)
@@ -196,7 +172,7 @@ def _verdicts(size: int, one: _OfOneSize) -> list[Verdict]:
         "ceiling": {_KIB64: 0.9, MIB: 0.9},
         "AzCopy": {_KIB64: 3, MIB: 8},
         "rclone": {_KIB64: 1.7, MIB: 8},
-        "plain script, threads": {MIB: 5},
+        "plain script": {MIB: 5},
     }
     verdicts = []
     for name, target in targets.items():

@@ -22,7 +22,7 @@ class ScriptJob(msgspec.Struct, frozen=True):
         container: Its container.
         source: A blob's URL with its SAS; `{name}` in it stands for the name of each.
         names: The names, which the copies get too.
-        threads: How many at once; 1 works in a loop.
+        threads: How many at once.
     """
 
     destination: str
@@ -41,15 +41,11 @@ def _main() -> None:
         response.raise_for_status()
         container.upload_blob(name, response.content)
 
-    def in_a_loop() -> None:
-        for name in job.names:
-            copy(name)
-
     def in_threads() -> None:
         with ThreadPoolExecutor(job.threads) as threads:
             list(threads.map(copy, job.names))
 
-    tell(measured(in_a_loop if job.threads == 1 else in_threads))
+    tell(measured(in_threads))
 
 
 if __name__ == "__main__":
