@@ -99,6 +99,7 @@ class Services:
             reports=ReportRows(self._storage.table("reports")),
             requests=self.requests,
             cabs=self.pull_tools.cabs,
+            health=self.health,
             executor=self.pull_tools.pool.lane(),
         )
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from shared.preflight.last import LastPreflight
     from shared.preflight.probing import ProbeResult
     from shared.progress.circuit import Outage
-    from shared.progress.health import Reconciled
+    from shared.progress.health import CheckedReports, Reconciled
 
 
 class ProbeBody(Struct, frozen=True, rename="camel"):
@@ -100,12 +100,27 @@ class ReconcileBody(Struct, frozen=True, rename="camel"):
         )
 
 
+class ReportsBody(Struct, frozen=True):
+    """How the last check of the reports went."""
+
+    at: Annotated[Moment | None, Meta(description="When it ended.")]
+    runs: Annotated[Count, Meta(description="How many runs it looked at.")]
+    failed: Annotated[Count, Meta(description="How many of them failed.")]
+    error: Annotated[str | None, Meta(description="Why the first of them did, or what ended the check.")]
+
+    @classmethod
+    def of(cls, checked: CheckedReports) -> ReportsBody:
+        """Return how a check went as the API tells it."""
+        return cls(moment_text(checked.at), checked.runs, checked.failed, checked.error or None)
+
+
 class HealthBody(Struct, frozen=True):
     """Whether the app is well."""
 
     status: Annotated[Literal["ok", "degraded"], Meta(description="degraded: a person should look.")]
     circuit: Annotated[CircuitBody | None, Meta(description="What fails at the Dev Center; null where nothing does.")]
     reconcile: Annotated[ReconcileBody | None, Meta(description="null before its first run.")]
+    reports: Annotated[ReportsBody | None, Meta(description="null before the first check.")]
     storage: Annotated[str | None, Meta(description="Why the cab storage could not be asked for these.")]
 
     @classmethod
@@ -115,5 +130,6 @@ class HealthBody(Struct, frozen=True):
             status="degraded" if health.is_degraded else "ok",
             circuit=CircuitBody.of(health.outage) if health.outage else None,
             reconcile=ReconcileBody.of(health.reconciled) if health.reconciled else None,
+            reports=ReportsBody.of(health.checked) if health.checked else None,
             storage=health.storage or None,
         )

@@ -16,7 +16,7 @@ from shared.core import clock
 from shared.core.errors import BadInput
 from shared.core.redaction import excerpt
 from shared.core.refusals import Meaning, Refusal, Where
-from shared.devcenter.reports import ReportRun, Schedule, runs_in, schedules_in
+from shared.devcenter.reports import Listed, ReportRun, Schedule, runs_in, schedules_in
 from shared.web.http_source import HttpSource, at_once_again, body_of, refusal_in
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class DevCenter:
         self._base, self._tokens, self._source, self._guard = base_url, tokens, source, guard
         self._places = threading.BoundedSemaphore(calls_in_flight)
 
-    def schedules(self) -> list[Schedule]:
+    def schedules(self) -> Listed[Schedule]:
         """List the schedules of the account (`GET /analytics/driver/report`).
 
         Raises:
@@ -68,7 +68,7 @@ class DevCenter:
         what = "the list of report schedules"
         return schedules_in(self.fetch_page(self.schedules_url, what), what)
 
-    def report_runs(self, report_id: str, window: Window) -> list[ReportRun]:
+    def report_runs(self, report_id: str, window: Window) -> Listed[ReportRun]:
         """List the runs of a schedule that were made within the window (`GET /analytics/driver/reportdata/{reportId}`).
 
         Args:

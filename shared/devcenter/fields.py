@@ -31,18 +31,23 @@ class Fields:
         """Tell whether any of the keys is there, be it null."""
         return not self._raw.keys().isdisjoint(keys)
 
+    @property
+    def is_any_there(self) -> bool:
+        """Tell whether there is any field that is not null."""
+        return any(self.values(*self._raw))
+
     def values(self, *keys: str) -> list[bytes]:
         """Return what the keys hold, in their order, as JSON."""
         return [raw for key in keys for raw in self._raw.get(key, []) if raw != b"null"]
 
     def quoted(self, key: str) -> str:
         """Return a field that must be a text; empty where it is none."""
-        return next((text for raw in self.values(key) if (text := _unquoted(raw))), "")
+        return next((text for raw in self.values(key) if (text := unquoted(raw))), "")
 
     def text(self, key: str) -> str:
         """Return a field as a text, whatever it is; empty where it is an object or a list."""
         raw = next(iter(self.values(key)), b"")
-        return _unquoted(raw) if raw[:1] in {b'"', b"{", b"["} else raw.decode()
+        return unquoted(raw) if raw[:1] in {b'"', b"{", b"["} else raw.decode()
 
     def number(self, key: str) -> float:
         """Return a field as a number, which may be a fraction; 0 where it is none."""
@@ -85,7 +90,7 @@ def envelope_in(body: bytes, what: str, most: int) -> Envelope:
         page = Fields(body)
         # Null stands for no rows; a page without the key is none, and decoding nothing says so.
         rows = decoded(next(iter(page.values("value")), b"[]" if page.has("value") else b""), list[msgspec.Raw])
-        link = next((text for raw in page.values(*_LINKS) if (text := _unquoted(raw))), "")
+        link = next((text for raw in page.values(*_LINKS) if (text := unquoted(raw))), "")
         if not link:
             for raw in page.values(*_LINKS):
                 decoded(raw, str)  # One that is there and cannot be read must not end the batch.
@@ -98,7 +103,8 @@ def envelope_in(body: bytes, what: str, most: int) -> Envelope:
     return Envelope(rows, link, page.has(*_LINKS), _total(next(iter(page.values("totalcount")), b"-1")))
 
 
-def _unquoted(raw: bytes) -> str:
+def unquoted(raw: bytes) -> str:
+    """Return a JSON text; empty where it is none."""
     try:
         return decoded(raw, str)
     except JsonError:

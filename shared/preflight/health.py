@@ -13,7 +13,7 @@ from shared.services import services
 
 if TYPE_CHECKING:
     from shared.progress.circuit import Outage
-    from shared.progress.health import Reconciled
+    from shared.progress.health import CheckedReports, Reconciled
 
 _SECONDS = 5.0
 
@@ -25,20 +25,23 @@ class Health:
     Args:
         outage: What keeps the Dev Center's circuit open, or counts towards it; None where all is well.
         reconciled: What the last run of the reconcile found; None before the first.
+        checked: How the last check of the reports went; None before the first.
         storage: Why the cab storage could not tell these; empty where it could.
     """
 
     outage: Outage | None
     reconciled: Reconciled | None
+    checked: CheckedReports | None = None
     storage: str = ""
 
     @property
     def is_degraded(self) -> bool:
-        """Tell whether a person should look: nothing can be pulled, or cabs are lost or soon will be."""
+        """Tell whether a person should look: nothing can be pulled, a report fails, or cabs are or will be lost."""
         is_open = self.outage is not None and self.outage.since is not None
         found = self.reconciled
         loses = found is not None and bool(found.expiring_within_48_hours or found.lost)
-        return is_open or loses or bool(self.storage)
+        fails = self.checked is not None and bool(self.checked.error)
+        return is_open or loses or fails or bool(self.storage)
 
 
 def look() -> Health:
@@ -51,14 +54,14 @@ def look() -> Health:
     try:
         return _looker().submit(_read).result(_SECONDS)
     except TimeoutError:
-        return Health(None, None, f"the cab storage has not answered within {_SECONDS:.0f} seconds")
+        return Health(None, None, storage=f"the cab storage has not answered within {_SECONDS:.0f} seconds")
     except CabferryError as error:
-        return Health(None, None, str(error))
+        return Health(None, None, storage=str(error))
 
 
 def _read() -> Health:
     parts = services()
-    return Health(parts.circuit.known().worst, parts.health.reconciled())
+    return Health(parts.circuit.known().worst, parts.health.reconciled(), parts.health.checked())
 
 
 @cache

@@ -1,4 +1,4 @@
-"""The table `health`: what the last reconcile found, and the messages that no pull could be made of.
+"""The table `health`: what the last reconcile and check of the reports found, and messages that are no pull.
 
 The circuit breaker has a row of its own there (shared/progress/circuit.py).
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from shared.storage.table_rows import Row, TableRows
     from shared.storage.table_writes import Columns
 
-_RECONCILE, _LATEST, _POISON = "reconcile", "latest", "poison"
+_RECONCILE, _REPORTS, _LATEST, _POISON = "reconcile", "reports", "latest", "poison"
 _TEXT_LENGTH = 2_000
 _TRIES = 5
 
@@ -77,6 +77,23 @@ class Reconciled:
         return "reconcile: " + " ".join(f"{name}={value}" for name, value in told.items())
 
 
+@dataclass(frozen=True, slots=True)
+class CheckedReports:
+    """How the last check of the reports went.
+
+    Args:
+        at: When it ended.
+        runs: How many runs it looked at, and odd items.
+        failed: How many of them failed.
+        error: What was wrong with the first of them, or what ended the check; empty where all is well.
+    """
+
+    at: datetime
+    runs: int
+    failed: int
+    error: str
+
+
 class HealthRows:
     """Read and write these rows.
 
@@ -102,6 +119,18 @@ class HealthRows:
             field.name: row.number(_column(field.name)) for field in fields(Reconciled) if field.name not in _TOLD
         }
         return Reconciled(at=at, error=row.text("error"), **counts)
+
+    def write_checked(self, checked: CheckedReports) -> None:
+        """Put how a check of the reports went in the place of the one before it."""
+        self._table.write_all(
+            _REPORTS, [Write(_LATEST, {**asdict(checked), "error": checked.error[:_TEXT_LENGTH]}, "upsert")]
+        )
+
+    def checked(self) -> CheckedReports | None:
+        """Return how the last check of the reports went; None before the first: one request."""
+        row = self._table.get(_REPORTS, _LATEST)
+        at = row.moment("at") if row else None
+        return CheckedReports(at, row.number("runs"), row.number("failed"), row.text("error")) if row and at else None
 
     def keep_poison(self, text: str, reason: str) -> None:
         """Keep a message that no pull can be made of; one that comes again is counted in its row.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,8 +10,11 @@ from typing import TYPE_CHECKING, Literal
 
 from shared.core import clock
 from shared.storage.lease import HeldElsewhere, RowLease
+from shared.storage.table_writes import Write
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from shared.devcenter.reports import ReportRun
     from shared.storage.table_rows import Row, TableRows
     from shared.storage.table_writes import Columns
@@ -18,6 +22,8 @@ if TYPE_CHECKING:
 _READING = timedelta(seconds=60)
 # What a RowKey may not hold: https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model
 _NO_KEY = re.compile(r"[/\\#?%\x00-\x1f\x7f-\x9f]")
+# What an error tells anew each time: a request, a time.
+_NUMBER = re.compile(r"[0-9A-Fa-f-]*[0-9][0-9A-Fa-f:.-]*")
 type CheckState = Literal["Queued", "Running", "Completed", "Failed"]
 type Outcome = Literal["ingested", "known", "pending", "busy", "failed"]
 
@@ -34,6 +40,7 @@ class ReportRow:
         cabs: How many cabs it lists, counted once a part; 0 until it is ingested.
         ingested_at: When its last message was sent; None until then.
         error: Why it could not be ingested, or what of it could not be read; empty where all is well.
+        file: What its file is known by; empty until it has one.
     """
 
     report_id: str
@@ -43,6 +50,35 @@ class ReportRow:
     cabs: int
     ingested_at: datetime | None
     error: str
+    file: str
+
+
+class KnownRuns:
+    """What is known of the runs of one schedule.
+
+    Args:
+        rows: By their RowKey.
+    """
+
+    def __init__(self, rows: dict[str, ReportRow]) -> None:
+        self.rows = rows
+
+    def key_of(self, run: ReportRun, others: Sequence[ReportRun]) -> str:
+        """Return the RowKey of a run: its time, and where that is no name for it alone, its file's as well.
+
+        A row of an earlier version tells no file. Where one of two runs is in it, both are read (again): a pull that
+        is made twice copies nothing twice.
+
+        Args:
+            run: A run of the schedule.
+            others: The runs that were listed together with it.
+        """
+        plain = _NO_KEY.sub("_", run.report_datetime)
+        known = self.rows.get(plain)
+        shares = any(each.report_datetime == run.report_datetime and each is not run for each in others)
+        if plain and (not shares or (known and known.file == file_of(run))):
+            return plain
+        return f"{plain}_{file_of(run)}"
 
 
 class ReportRows:
@@ -55,10 +91,10 @@ class ReportRows:
     def __init__(self, table: TableRows) -> None:
         self._table = table
 
-    def of(self, report_id: str) -> dict[str, ReportRow]:
-        """Return what is known of a schedule's runs, by ReportDatetime: one query."""
+    def of(self, report_id: str) -> KnownRuns:
+        """Return what is known of a schedule's runs: one query."""
         rows = self._table.query("PartitionKey eq @report", {"report": report_id})
-        return {row.text("reportDatetime"): _decoded(row) for row in rows}
+        return KnownRuns({row.key: _decoded(row) for row in rows})
 
     def page(self, limit: int, after: dict[str, str] | None) -> tuple[list[ReportRow], dict[str, str] | None]:
         """Return a page of runs in the order of their reports and dates, and what continues after it.
@@ -70,15 +106,47 @@ class ReportRows:
         rows, following = self._table.page("", {}, limit, after)
         return [_decoded(row) for row in rows], following
 
-    def note(self, run: ReportRun) -> None:
-        """Record the status of a run that cannot be ingested yet."""
-        lease = self.take(run)
+    def note(self, run: ReportRun, key: str) -> None:
+        """Record the status of a run that cannot be ingested yet.
+
+        Args:
+            run: The run.
+            key: Its RowKey.
+        """
+        lease = self.take(run, key)
         if isinstance(lease, RowLease):
             lease.release(_seen(run))
 
-    def take(self, run: ReportRun) -> RowLease | HeldElsewhere:
-        """Take the lease on a run, so that a timer and a call of the API do not both read it."""
-        return RowLease.take(self._table, run.report_id, _key(run), _READING, lambda _: _seen(run))
+    def take(self, run: ReportRun, key: str) -> RowLease | HeldElsewhere:
+        """Take the lease on a run, so that a timer and a call of the API do not both read it.
+
+        Args:
+            run: The run.
+            key: Its RowKey.
+        """
+        return RowLease.take(self._table, run.report_id, key, _READING, lambda _: _seen(run))
+
+    def tell(self, report_id: str, key: str, error: str) -> None:
+        """Record what is wrong with a report, or with something in a list that is no run.
+
+        Args:
+            report_id: Whose; `schedules` where that is not known.
+            key: The RowKey, which no run has: `report`, or `odd_key`.
+            error: What is wrong; empty where nothing is any more.
+        """
+        columns: Columns = {"reportDatetime": "", "status": "", "error": error, "updatedAt": clock.now()}
+        self._table.write_all(report_id, [Write(key, columns, "upsert")])
+
+
+def odd_key(what: str) -> str:
+    """Return the RowKey of something odd: the same as long as it is odd in the same way, whatever numbers it tells."""
+    return f"odd_{hashlib.sha256(_NUMBER.sub('', what).encode()).hexdigest()[:16]}"
+
+
+def file_of(run: ReportRun) -> str:
+    """Return what a run's file is known by: its signature is another each time; empty where it has none."""
+    path = run.location.partition("?")[0]
+    return hashlib.sha256(path.encode()).hexdigest()[:16] if path else ""
 
 
 def ingested(failures: int, cabs: int, error: str) -> Columns:
@@ -87,11 +155,8 @@ def ingested(failures: int, cabs: int, error: str) -> Columns:
 
 
 def _seen(run: ReportRun) -> Columns:
-    return {"reportDatetime": run.report_datetime, "status": run.status, "updatedAt": clock.now()}
-
-
-def _key(run: ReportRun) -> str:
-    return _NO_KEY.sub("_", run.report_datetime)
+    seen: Columns = {"reportDatetime": run.report_datetime, "status": run.status, "updatedAt": clock.now()}
+    return {**seen, "file": file_of(run)} if run.location else seen
 
 
 def _decoded(row: Row) -> ReportRow:
@@ -103,4 +168,5 @@ def _decoded(row: Row) -> ReportRow:
         cabs=row.number("cabs"),
         ingested_at=row.moment("ingestedAt"),
         error=row.text("error"),
+        file=row.text("file"),
     )

@@ -46,7 +46,7 @@ class PullRequests:
         )
         return list(chain.from_iterable(together))
 
-    def make(self, failures: Iterable[Failure], window: Window, requested_by: str) -> str:
+    def make(self, failures: Iterable[Failure], window: Window, requested_by: str, pull_id: str = "") -> str:
         """Queue a pull for each failure.
 
         A crash between the rows and the messages leaves rows that say Queued without a message. Whoever asked asks
@@ -56,6 +56,7 @@ class PullRequests:
             failures: What to pull; each is queued once.
             window: The days to ask for.
             requested_by: What asks.
+            pull_id: What more pulls of the same request are found by in the log; empty for the first ones.
 
         Returns:
             What these pulls are found by in the log.
@@ -63,7 +64,7 @@ class PullRequests:
         Raises:
             CabferryError: Sorted by what helps.
         """
-        pull_id = new_pull_id()
+        pull_id = pull_id or new_pull_id()
         versions = self._pulls.queue(failures, window, requested_by)
 
         def send(failure: Failure) -> None:

@@ -17,7 +17,7 @@ from shared.core import clock
 from shared.core.errors import BadInput, CabferryError
 from shared.core.json_text import JsonError, decoded
 from shared.progress.messages import unwrapped
-from shared.reports.check import RunOutcome, check_reports
+from shared.reports.check import RunOutcome, check_reports, unforeseen
 from shared.storage.table_writes import Write
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class AskedChecks:
             self._end(asked_at, (), str(error))
         except Exception as error:  # noqa: BLE001 - it is logged whole, and told; the timer checks again
             _log.exception("the check that was asked for failed in a way that nobody foresaw")
-            self._end(asked_at, (), f"an unexpected error ({type(error).__name__}); the app's log has it")
+            self._end(asked_at, (), unforeseen(error))
         else:
             self._end(asked_at, outcomes, "")
 

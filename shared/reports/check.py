@@ -7,16 +7,18 @@ again: cabs are listed only once, and a failure that is queued twice is pulled t
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import batched
 from typing import TYPE_CHECKING
 
 from shared.core import clock
-from shared.core.errors import AgainLater, CabferryError, NeedsPerson
-from shared.core.failure import Failure, Window, default_window
+from shared.core.errors import AgainLater, BadInput, CabferryError, NeedsPerson
+from shared.core.failure import Window, default_window
 from shared.devcenter.reports import ReportRun
-from shared.progress.reports import ingested
+from shared.progress.health import CheckedReports
+from shared.progress.reports import ingested, odd_key
+from shared.reports.distinct import DistinctFailures
 from shared.reports.reader import read_report
 from shared.storage.lease import HeldElsewhere
 from shared.web.http_source import at_once_again
@@ -28,7 +30,8 @@ if TYPE_CHECKING:
     from shared.core.settings import Settings
     from shared.devcenter.client import DevCenter
     from shared.progress.cabs import CabRows
-    from shared.progress.reports import Outcome, ReportRow, ReportRows
+    from shared.progress.health import HealthRows
+    from shared.progress.reports import KnownRuns, Outcome, ReportRow, ReportRows
     from shared.progress.requests import PullRequests
     from shared.reports.file import ReportFiles
     from shared.storage.lease import RowLease
@@ -36,6 +39,10 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 # Failures whose cabs are listed at once; each is a request of its own.
 _AT_ONCE = 64
+# Failures whose pulls are queued together: rows of some megabytes.
+_QUEUED_AT_ONCE = 2_000
+# Keys of rows that stand for no run: of a report as a whole, and of a schedule that names no report.
+_REPORT, _SCHEDULES = "report", "schedules"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,7 @@ class ReportTools:
     reports: ReportRows
     requests: PullRequests
     cabs: CabRows
+    health: HealthRows
     executor: Executor
 
 
@@ -75,66 +83,124 @@ class RunOutcome:
 
 
 def check_reports(tools: ReportTools) -> list[RunOutcome]:
-    """Check every report once.
+    """Check every report once, and record in the table `health` how that went.
 
     Args:
         tools: What to work with.
 
     Returns:
-        One outcome for each run that the API lists within REPORT_LOOKBACK_DAYS, and one for a report whose runs it does
-        not list. One that fails stops no other.
+        One outcome for each run that the API lists within REPORT_LOOKBACK_DAYS, and one for each report whose runs it
+        does not list and each item of a list that is odd. One that fails stops no other.
 
     Raises:
-        CabferryError: The schedules could not be listed, a person is needed at the Dev Center, or it asked to be left
-            alone for a while: asking on would only be refused again.
+        CabferryError: The Dev Center did not list the schedules, needs a person, or asked to be left alone for a while:
+            asking on would only be refused again. What storage or a file's host say ends no check.
     """
     if not tools.settings.checks_reports:
         return []
-    ids = tools.settings.report_ids or tuple(each.report_id for each in tools.devcenter.schedules() if each.is_active)
+    outcomes, error = list[RunOutcome](), "an unexpected error; the app's log has it"
+    try:
+        outcomes.extend(_checked(tools))
+        error = ""
+    except CabferryError as ended:
+        error = str(ended)
+        raise
+    finally:
+        _record(tools, outcomes, error)
+    return outcomes
+
+
+def _record(tools: ReportTools, outcomes: list[RunOutcome], error: str) -> None:
+    failed = [each for each in outcomes if each.outcome == "failed"]
+    error = error or (f"{_named(failed[0])}: {failed[0].error or failed[0].status}" if failed else "")
+    try:
+        tools.health.write_checked(CheckedReports(clock.now(), len(outcomes), len(failed), error))
+    except CabferryError as refused:  # what storage refuses here, it refuses health as well, which tells it
+        _log.warning("how the check of the reports went could not be recorded: %s", refused)
+
+
+def _checked(tools: ReportTools) -> Iterator[RunOutcome]:
+    ids = tools.settings.report_ids
+    if not ids:
+        schedules = tools.devcenter.schedules()
+        yield from _odd(tools, "", schedules.odd, tools.reports.of(_SCHEDULES) if schedules.odd else None)
+        ids = tuple(dict.fromkeys(each.report_id for each in schedules.items if each.is_active))
     if not ids:
         _log.warning("the Dev Center lists no active report schedule, and REPORT_IDS is empty: nothing can be pulled")
     window = _recent(tools.settings.report_lookback)
-    return [outcome for report_id in ids for outcome in _check_report(tools, report_id, window)]
+    for report_id in ids:
+        yield from _check_report(tools, report_id, window)
 
 
 def _check_report(tools: ReportTools, report_id: str, window: Window) -> Iterator[RunOutcome]:
+    whole = ReportRun(report_id, "", "", "")
     try:
-        runs, known = tools.devcenter.report_runs(report_id, window), tools.reports.of(report_id)
+        runs = tools.devcenter.report_runs(report_id, window)
     except NeedsPerson:
         raise
     except CabferryError as error:
-        _raise_if_asked_to_wait(error)
-        yield _failed(ReportRun(report_id, "", "", ""), error)
+        if isinstance(error, AgainLater) and error.wait is not None:
+            raise
+        yield _failed(whole, str(error))
+        _tell(tools, report_id, str(error))
         return
-    for run in runs:
+    try:
+        known = tools.reports.of(report_id)
+    except CabferryError as error:
+        yield _failed(whole, str(error))
+        return
+    if (listing := known.rows.get(_REPORT)) and listing.error:
+        _tell(tools, report_id, "")
+    yield from _odd(tools, report_id, runs.odd, known)
+    for run in dict.fromkeys(runs.items):
         try:
-            yield _check_run(tools, run, known.get(run.report_datetime))
+            key = known.key_of(run, runs.items)
+            yield _check_run(tools, run, key, known.rows.get(key))
         except CabferryError as error:
-            _raise_if_asked_to_wait(error)
-            yield _failed(run, error)
+            yield _failed(run, str(error))
+        except Exception as error:  # noqa: BLE001 - it is logged whole, and told; the next check tries again
+            _log.exception("%s failed in a way that nobody foresaw", run)
+            yield _failed(run, unforeseen(error))
 
 
-def _raise_if_asked_to_wait(error: CabferryError) -> None:
-    if isinstance(error, AgainLater) and error.wait is not None:
-        raise error
+def _odd(tools: ReportTools, report_id: str, odd: list[str], known: KnownRuns | None) -> Iterator[RunOutcome]:
+    """Tell what is odd about the items of a list, each in a row of its own."""
+    for what in dict.fromkeys(odd):
+        outcome = _failed(ReportRun(report_id, "", "", ""), what)
+        if known and odd_key(what) not in known.rows:
+            _tell(tools, report_id or _SCHEDULES, what, odd_key(what))
+        yield outcome
 
 
-def _failed(run: ReportRun, error: CabferryError) -> RunOutcome:
-    _log.error("report %s %s: %s", run.report_id, run.report_datetime, error)
-    return RunOutcome(run.report_id, run.report_datetime, run.status, "failed", error=str(error))
+def _tell(tools: ReportTools, report_id: str, error: str, key: str = _REPORT) -> None:
+    try:
+        tools.reports.tell(report_id, key, error)
+    except CabferryError as refused:  # the outcome and the log tell it as well
+        _log.warning("report %s: %s", report_id, refused)
 
 
-def _check_run(tools: ReportTools, run: ReportRun, known: ReportRow | None) -> RunOutcome:
-    def told(outcome: Outcome) -> RunOutcome:
-        return RunOutcome(run.report_id, run.report_datetime, run.status, outcome)
+def _failed(run: ReportRun, error: str) -> RunOutcome:
+    outcome = RunOutcome(run.report_id, run.report_datetime, run.status, "failed", error=error)
+    _log.error("%s: %s", _named(outcome), error)
+    return outcome
+
+
+def _named(outcome: RunOutcome) -> str:
+    names = (f"report {outcome.report_id}" if outcome.report_id else "", outcome.report_datetime)
+    return " ".join(filter(None, names)) or "the list of reports"
+
+
+def _check_run(tools: ReportTools, run: ReportRun, key: str, known: ReportRow | None) -> RunOutcome:
+    def told(outcome: Outcome, error: str = "") -> RunOutcome:
+        return RunOutcome(run.report_id, run.report_datetime, run.status, outcome, error=error)
 
     if known and known.ingested_at:
         return told("known")
     if not run.is_finished:
         if known is None or known.status != run.status:
-            tools.reports.note(run)
+            tools.reports.note(run, key)
         return told("failed" if run.status.lower() == "failed" else "pending")
-    lease = tools.reports.take(run)
+    lease = tools.reports.take(run, key)
     if isinstance(lease, HeldElsewhere):
         return told("busy")
     with lease:
@@ -146,32 +212,77 @@ def _check_run(tools: ReportTools, run: ReportRun, known: ReportRow | None) -> R
         except CabferryError as error:
             lease.release({"error": str(error)})
             raise
+        except Exception as error:
+            lease.release({"error": unforeseen(error)})
+            raise
+
+
+def unforeseen(error: Exception) -> str:
+    """Return what can be told of an error that is none of ours: its text may quote anything."""
+    return f"an unexpected error ({type(error).__name__}); the app's log has it"
 
 
 def _ingest(tools: ReportTools, run: ReportRun, lease: RowLease) -> RunOutcome:
-    failures, cabs, problem = at_once_again(lambda: _list_cabs(tools, run))
-    window = default_window(tools.settings.cab_lookback)
-    requested_by = f"report {run.report_id} {run.report_datetime}"
-    pull_id = tools.requests.make(failures, window, requested_by)
-    lease.release(ingested(len(failures), cabs, problem))
-    seen = f"; {problem}" if problem else ""
-    _log.info("%s: %d failures queued (pull %s), %d cabs listed%s", run, len(failures), pull_id, cabs, seen)
-    return RunOutcome(run.report_id, run.report_datetime, run.status, "ingested", len(failures), cabs, problem)
+    with DistinctFailures() as failures:
+        found = at_once_again(lambda: _list_cabs(tools, run, failures))
+        # A file that cannot be read to its end is as it is: what it names is pulled, but not at every check again.
+        queued = 0 if found.broken and len(failures) == lease.row.number("failures") else len(failures)
+        pull_id = ""
+        if queued:
+            window = default_window(tools.settings.cab_lookback)
+            for some in failures.batches(_QUEUED_AT_ONCE):
+                pull_id = tools.requests.make(some, window, f"report {run.report_id} {run.report_datetime}", pull_id)
+        seen, problem = found.problem(run), f"; {found.problem(run)}" if found.problem(run) else ""
+        _log.info("%s: %d failures queued (pull %s), %d cabs listed%s", run, queued, pull_id, found.cabs, problem)
+        if found.broken:
+            lease.release({"failures": len(failures), "cabs": found.cabs, "error": str(found.broken)})
+            return replace(_failed(run, str(found.broken)), failures=queued, cabs=found.cabs)
+        lease.release(ingested(len(failures), found.cabs, seen))
+        return RunOutcome(run.report_id, run.report_datetime, run.status, "ingested", queued, found.cabs, seen)
 
 
-def _list_cabs(tools: ReportTools, run: ReportRun) -> tuple[set[Failure], int, str]:
-    """Stream the file, write `listed` rows, and return the distinct failures, how many cabs, and what is unreadable."""
-    failures, cabs, unreadable, why = set[Failure](), 0, 0, ""
-    with tools.files.opened(run) as stream:
-        for part in read_report(stream, str(run)):
-            stored = dict(zip(part.cabs, tools.requests.as_stored(part.cabs), strict=True))
-            listed = [(stored[failure], told) for failure, told in part.cabs.items() if told]
-            for some in batched(listed, _AT_ONCE, strict=False):
-                list(tools.executor.map(lambda pair: tools.cabs.list_new(*pair), some))
-            failures.update(stored.values())
-            cabs += sum(len(told) for _, told in listed)
-            unreadable, why = unreadable + part.unreadable, why or part.why_unreadable
-    return failures, cabs, f"{unreadable} rows, failures or cabs cannot be read; the first: {why}" if unreadable else ""
+@dataclass(slots=True)
+class _Found:
+    """What was read of a file.
+
+    Args:
+        cabs: How many cabs it lists, counted once a part.
+        unreadable: How many rows, failures or cabs cannot be read.
+        why: What was wrong with the first of them.
+        note: What else a person should know of the file.
+        broken: Why it could not be read to its end, or not be believed.
+    """
+
+    cabs: int = 0
+    unreadable: int = 0
+    why: str = ""
+    note: str = ""
+    broken: BadInput | None = None
+
+    def problem(self, run: ReportRun) -> str:
+        """Return what of a file that was read to its end a person should know."""
+        unreadable = f"{self.unreadable} rows, failures or cabs cannot be read; the first: {self.why}"
+        told = (unreadable if self.unreadable else "", self.note, "" if run.report_datetime else "it names no time")
+        return "; ".join(filter(None, told))
+
+
+def _list_cabs(tools: ReportTools, run: ReportRun, failures: DistinctFailures) -> _Found:
+    """Stream the file, write `listed` rows, and gather the failures."""
+    found = _Found()
+    try:
+        with tools.files.opened(run) as file:
+            for part in read_report(file.stream, str(run), is_length_told=file.is_length_told):
+                stored = dict(zip(part.cabs, tools.requests.as_stored(part.cabs), strict=True))
+                listed = [(stored[failure], told) for failure, told in part.cabs.items() if told]
+                for some in batched(listed, _AT_ONCE, strict=False):
+                    list(tools.executor.map(lambda pair: tools.cabs.list_new(*pair), some))
+                failures.add(stored.values())
+                found.cabs += sum(len(told) for _, told in listed)
+                found.unreadable += part.unreadable
+                found.why, found.note = found.why or part.why_unreadable, found.note or part.note
+    except BadInput as error:
+        found.broken = error
+    return found
 
 
 def _recent(lookback: timedelta) -> Window:

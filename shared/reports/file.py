@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import IO, TYPE_CHECKING, cast
 
@@ -23,6 +24,19 @@ if TYPE_CHECKING:
 _STORAGE_VERSION = "2020-10-02"
 
 
+@dataclass(frozen=True, slots=True)
+class OpenedFile:
+    """A file that can be read, once.
+
+    Args:
+        stream: Its bytes.
+        is_length_told: Whether the stream breaks off with an error where it is cut.
+    """
+
+    stream: IO[bytes]
+    is_length_told: bool
+
+
 class ReportFiles:
     """Open report files.
 
@@ -35,8 +49,8 @@ class ReportFiles:
         self._source, self._tokens = source, tokens
 
     @contextmanager
-    def opened(self, run: ReportRun) -> Iterator[IO[bytes]]:
-        """Open a run's file as a stream of its bytes.
+    def opened(self, run: ReportRun) -> Iterator[OpenedFile]:
+        """Open a run's file.
 
         Args:
             run: A finished run, fresh from the API: a SAS in its location lives 12 hours.
@@ -50,7 +64,11 @@ class ReportFiles:
         with self._source.get(run.location, {} if has_sas else self._authorization(), what) as response:
             if response.status_code == HTTPStatus.OK:
                 try:
-                    yield cast("IO[bytes]", PacedBody(response, what))
+                    # As chunks, or by its length: else its end looks like that of a connection that broke.
+                    is_length_told = {"content-length", "transfer-encoding"} & {
+                        name.lower() for name in response.headers
+                    }
+                    yield OpenedFile(cast("IO[bytes]", PacedBody(response, what)), bool(is_length_told))
                 except BadInput as error:  # which quotes what came in place of a report
                     raise BadInput(without_signature(str(error), response.request.url)) from None
                 return

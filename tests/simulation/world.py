@@ -148,6 +148,7 @@ class Host(Process):
             reports=ReportRows(table("reports")),
             requests=self.requests,
             cabs=self.pull_tools.cabs,
+            health=self.health,
             executor=self.pull_tools.pool.lane(),
         )
         self.reconcile_tools = ReconcileTools(

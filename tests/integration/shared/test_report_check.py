@@ -1,8 +1,14 @@
 """A report is ingested once, and rather twice than not at all; one that is broken stops no other."""
 
+import gzip
+import io
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from azure.data.tables import TableClient, UpdateMode
@@ -15,11 +21,16 @@ from local.simulator.scenario import Location, ReportForm
 from local.simulator.thread import SimulatorThread
 from local.simulator.token_endpoint import TokenEndpoint
 from local.simulator.tokens import DEV_CENTER, STORAGE
-from shared.core.errors import NeedsPerson
+from shared.core.errors import AgainLater, NeedsPerson
+from shared.core.failure import Window
 from shared.core.settings import Settings
+from shared.devcenter.client import DevCenter
+from shared.devcenter.reports import Listed, ReportRun, Schedule
 from shared.progress.cabs import CabState
 from shared.progress.pulls import PullState
 from shared.progress.reports import ReportRow
+from shared.reports.check import RunOutcome, check_reports
+from shared.reports.file import OpenedFile, ReportFiles
 from shared.storage.lease import RowLease
 from tests.support.azurite import SOURCES, StorageAccount
 
@@ -28,7 +39,7 @@ from .conftest import MakeApp
 
 
 def rows_of(app: App, report: Report) -> list[ReportRow]:
-    return list(app.services.report_tools.reports.of(str(report.report_id)).values())
+    return list(app.services.report_tools.reports.of(str(report.report_id)).rows.values())
 
 
 def reports_table(app: App) -> TableClient:
@@ -129,7 +140,7 @@ def test_a_run_that_has_no_file_is_noted(app: App, simulator: SimulatorThread, s
     assert [(row.status, row.ingested_at) for row in rows_of(app, report)] == [(status, None)]
     assert app.waiting_messages() == 0
     asked = app.asked(app.check)
-    assert not [each for each in asked if each.method != "GET"], "what is known is not written again"
+    assert len([each for each in asked if each.method != "GET"]) == 1, "how the check went, and nothing that is known"
 
 
 @pytest.mark.parametrize("status", ["Completed", "Success"])
@@ -217,8 +228,8 @@ def test_a_run_that_another_check_reads_is_left_to_it(app: App, simulator: Simul
     report = simulator.builder.report([simulator.builder.failure(1)])
     simulator.publish()
     tools = app.services.report_tools
-    (run,) = tools.devcenter.report_runs(str(report.report_id), app.window)
-    lease = tools.reports.take(run)
+    (run,) = tools.devcenter.report_runs(str(report.report_id), app.window).items
+    lease = tools.reports.take(run, run.report_datetime)
     assert isinstance(lease, RowLease)
     assert [each.outcome for each in app.check()] == ["busy"]
     lease.release({})
@@ -293,3 +304,190 @@ def test_a_secret_that_was_rotated_away_is_told(
     with pytest.raises(NeedsPerson, match="AADSTS7000215") as refused:
         app.check()
     assert kept not in str(refused.value)
+
+
+class OddCenter:
+    """A Dev Center whose lists hold what they should not, beside what it really lists."""
+
+    def __init__(self, real: DevCenter, runs: Listed[ReportRun], schedules: list[str]) -> None:
+        self._real, self._runs, self._schedules = real, runs, schedules
+
+    def schedules(self) -> Listed[Schedule]:
+        """List the real ones, and what is odd."""
+        return Listed(self._real.schedules().items, self._schedules)
+
+    def report_runs(self, report_id: str, window: Window) -> Listed[ReportRun]:
+        """List the odd ones before the real ones."""
+        listed = self._real.report_runs(report_id, window)
+        return Listed([*self._runs.items, *listed.items], self._runs.odd)
+
+
+def check_with(
+    app: App, odd_runs: Sequence[ReportRun] = (), odd: Sequence[str] = (), schedules: Sequence[str] = ()
+) -> list[RunOutcome]:
+    """Check the reports of a Dev Center that lists these as well."""
+    tools = app.services.report_tools
+    center = OddCenter(tools.devcenter, Listed(list(odd_runs), list(odd)), list(schedules))
+    return check_reports(replace(tools, devcenter=cast("DevCenter", center)))
+
+
+def test_what_is_odd_about_a_list_is_told_once_and_costs_no_run(app: App, simulator: SimulatorThread) -> None:
+    report = simulator.builder.report([simulator.builder.failure(1)])
+    simulator.publish()
+    for again in (False, True):
+        outcomes = check_with(app, odd=["a run without a time"], schedules=["a schedule without an id"])
+        assert [(each.outcome, each.error) for each in outcomes] == [
+            ("failed", "a schedule without an id"),
+            ("failed", "a run without a time"),
+            ("known" if again else "ingested", ""),
+        ]
+    assert sorted(row.error for row in rows_of(app, report)) == ["", "a run without a time"]
+    with reports_table(app) as table:
+        assert [each["error"] for each in table.query_entities("PartitionKey eq 'schedules'")] == [
+            "a schedule without an id"
+        ]
+
+
+@pytest.mark.parametrize("location", ["https://[/x", "http://evil.com/x", "https://a.blob.core.windows.net:99999999/x"])
+def test_a_run_whose_location_is_nonsense_stops_no_other(app: App, simulator: SimulatorThread, location: str) -> None:
+    report = simulator.builder.report([simulator.builder.failure(1)])
+    simulator.publish()
+    odd = ReportRun(str(report.report_id), "2026-11-20T05:35:32", "Completed", location)
+    assert [each.outcome for each in check_with(app, [odd])] == ["failed", "ingested"]
+    assert {bool(row.error) for row in rows_of(app, report)} == {True, False}
+
+
+def test_a_file_whose_host_asks_to_wait_stops_no_other_report_and_is_told(app: App, simulator: SimulatorThread) -> None:
+    """Only the Dev Center may end a check: it would refuse the next call as well."""
+    first = simulator.builder.report([simulator.builder.failure(1)], ReportForm(location=Location.FRONT_SAS))
+    simulator.builder.report([simulator.builder.failure(1)])
+    simulator.publish()
+    simulator.faults.add(Fault(call=Call.BLOB, kind=FaultKind.THROTTLED, retry_after=7, times=1))
+    assert Counter(each.outcome for each in app.check()) == {"failed": 1, "ingested": 1}
+    (row,) = rows_of(app, first)
+    assert "429" in row.error
+    checked = app.services.health.checked()
+    assert checked is not None
+    assert (checked.runs, checked.failed) == (2, 1)
+    assert f"report {first.report_id}" in checked.error
+    assert "429" in checked.error
+    assert Counter(each.outcome for each in app.check()) == {"ingested": 1, "known": 1}
+    checked = app.services.health.checked()
+    assert checked is not None
+    assert (checked.failed, checked.error) == (0, "")
+
+
+def test_a_check_that_the_dev_center_ends_is_told_by_health(app: App, simulator: SimulatorThread) -> None:
+    simulator.builder.report([simulator.builder.failure(1)])
+    simulator.publish()
+    simulator.faults.add(Fault(call=Call.REPORT_DATA, kind=FaultKind.THROTTLED, retry_after=7, times=None))
+    with pytest.raises(AgainLater):
+        app.check()
+    checked = app.services.health.checked()
+    assert checked is not None
+    assert "429" in checked.error
+
+
+def test_what_nobody_foresaw_about_a_run_is_told_and_stops_no_other(app: App, simulator: SimulatorThread) -> None:
+    first = simulator.builder.report([simulator.builder.failure(1)])
+    simulator.builder.report([simulator.builder.failure(1)])
+    simulator.publish()
+    tools = app.services.report_tools
+
+    def opened(run: ReportRun) -> AbstractContextManager[OpenedFile]:
+        if run.report_id == str(first.report_id):
+            raise ValueError("https://a/b?sig=QZXJ")
+        return tools.files.opened(run)
+
+    outcomes = check_reports(replace(tools, files=cast("ReportFiles", SimpleNamespace(opened=opened))))
+    assert Counter(each.outcome for each in outcomes) == {"failed": 1, "ingested": 1}
+    (row,) = rows_of(app, first)
+    assert "ValueError" in row.error
+    assert "QZXJ" not in row.error
+
+
+def test_a_report_that_cannot_be_listed_is_told_in_its_row_until_it_can(app: App, simulator: SimulatorThread) -> None:
+    report = simulator.builder.report([simulator.builder.failure(1)])
+    simulator.publish()
+    simulator.faults.add(Fault(call=Call.REPORT_DATA, kind=FaultKind.WRONG_TYPE, times=1))
+    assert [each.outcome for each in app.check()] == ["failed"]
+    assert [bool(row.error) for row in rows_of(app, report)] == [True]
+    assert [each.outcome for each in app.check()] == ["ingested"]
+    assert [bool(row.error) for row in rows_of(app, report)] == [False, False]
+
+
+def test_two_runs_of_one_time_are_told_apart_by_their_files(app: App, simulator: SimulatorThread) -> None:
+    first, second, third = (simulator.builder.failure(1) for _ in range(3))
+    report = simulator.builder.report([first])
+    at = simulator.world.waiting_runs[0][1].at
+    simulator.publish()
+    assert [each.outcome for each in app.check()] == ["ingested"]
+    simulator.builder.run(report, [second], at=at)
+    simulator.builder.run(report, [third], at=at)
+    simulator.publish()
+    assert Counter(each.outcome for each in app.check()) == {"known": 1, "ingested": 2}
+    assert {app.row(each).state for each in (first, second, third)} == {PullState.QUEUED}
+    assert len(rows_of(app, report)) == 3
+    assert [each.outcome for each in app.check()] == ["known"] * 3
+
+
+def test_of_two_runs_of_one_time_the_one_that_an_earlier_version_read_is_unknown(
+    app: App, simulator: SimulatorThread
+) -> None:
+    """Its row names no file, so both are read: a pull that is made twice copies nothing twice."""
+    first, second = (simulator.builder.failure(1) for _ in range(2))
+    report = simulator.builder.report([first])
+    at = simulator.world.waiting_runs[0][1].at
+    simulator.publish()
+    app.check()
+    with reports_table(app) as table:
+        (entity,) = table.list_entities()
+        del entity["file"]
+        table.update_entity(entity, mode=UpdateMode.REPLACE)
+    assert [each.outcome for each in app.check()] == ["known"], "alone it is what its time says"
+    simulator.builder.run(report, [second], at=at)
+    simulator.publish()
+    assert Counter(each.outcome for each in app.check()) == {"ingested": 2}
+    assert [each.outcome for each in app.check()] == ["known"] * 2
+
+
+def test_a_run_without_a_time_is_read_and_told(app: App, simulator: SimulatorThread) -> None:
+    failure = simulator.builder.failure(2)
+    report = simulator.builder.report([failure])
+    simulator.publish()
+    tools = app.services.report_tools
+    (run,) = tools.devcenter.report_runs(str(report.report_id), app.window).items
+    listed = Listed([replace(run, report_datetime="")], [])
+    center = SimpleNamespace(schedules=tools.devcenter.schedules, report_runs=lambda *_: listed)
+    odd = replace(tools, devcenter=cast("DevCenter", center))
+    assert [(each.outcome, each.error) for each in check_reports(odd)] == [("ingested", "it names no time")]
+    assert [each.outcome for each in check_reports(odd)] == ["known"]
+    assert app.row(failure).state is PullState.QUEUED
+
+
+@pytest.mark.parametrize("damage", ["cut", "moved"])
+def test_what_a_broken_file_names_is_pulled_once_and_the_run_stays_failed(
+    app: App, simulator: SimulatorThread, damage: str
+) -> None:
+    """What could be read is somebody's cabs; what could not must not be forgotten."""
+    failure = simulator.builder.failure(3)
+    report = simulator.builder.report([failure])
+    simulator.publish()
+    tools = app.services.report_tools
+
+    @contextmanager
+    def opened(run: ReportRun) -> Iterator[OpenedFile]:
+        with tools.files.opened(run) as file:
+            content = gzip.decompress(whole) if (whole := file.stream.read()).startswith(b"\x1f\x8b") else whole
+            more = b"1\t2\r\n" * 1_000 if damage == "moved" else b"1\t2"
+            yield OpenedFile(io.BytesIO(content + more), True)
+
+    broken = replace(tools, files=cast("ReportFiles", SimpleNamespace(opened=opened)))
+    for queued in (1, 0):
+        (outcome,) = check_reports(broken)
+        assert (outcome.outcome, outcome.failures, outcome.cabs) == ("failed", queued, 3)
+        assert ("is cut" if damage == "cut" else "mostly unreadable") in outcome.error
+        (row,) = rows_of(app, report)
+        assert (row.ingested_at, row.error, row.failures) == (None, outcome.error, 1)
+        assert app.waiting_messages() == 1
+    assert [(each.outcome, each.failures) for each in app.check()] == [("ingested", 1)], "a file may be mended"

@@ -136,10 +136,9 @@ EXPECTED: Mapping[Call, Mapping[Outcomes, Sequence[Fault]]] = {
     Call.REPORT_FILE: {
         (Outcome.COMPLETE, Outcome.TOLD): (*_BROKEN, Fault.RESET_IN_BODY, Fault.TRUNCATED),
         (Outcome.TOLD, Outcome.TOLD): (
-            *(Fault.REFUSED, Fault.S400, Fault.S401, Fault.S403, Fault.S404, Fault.S408, Fault.S409, Fault.S412),
-            *(Fault.THROTTLED_SILENT, Fault.S500, Fault.HTML),
+            *(Fault.REFUSED, Fault.S400, Fault.S401, Fault.S403, Fault.S404, Fault.S409, Fault.S412),
+            *(*_BUSY, Fault.HTML),
         ),
-        (Outcome.REFUSED, Outcome.REFUSED): (Fault.THROTTLED, Fault.S503),
         (Outcome.COMPLETE, Outcome.COMPLETE): (Fault.DRIP,),
     },
     Call.CAB_BATCH: {
@@ -214,6 +213,7 @@ _IN_A_CONNECTION = {*_BROKEN, Fault.RESET_IN_BODY, Fault.TRUNCATED}
 # What the reason must tell, where it is not the status, nor that the connection is at fault.
 _SAYS: Mapping[tuple[Call, Fault], str] = {
     (Call.REPORT_DATA, Fault.TRUNCATED): "truncated",
+    (Call.REPORT_DATA, Fault.HTML): "markup",
     (Call.CAB_BATCH, Fault.TRUNCATED): "truncated",
     (Call.REPORT_FILE, Fault.HTML): "a page came in its place",
     (Call.COPY, Fault.S409): "was there, and is not any more",

@@ -11,7 +11,7 @@ from tests.system.faults.stage import SLOW_SECONDS, Observed, Seen, Stage
 from tests.system.playground import SMALL
 
 _CABS = 1
-# A refused token, and a wait that was asked for, concern every report: asking on would only be refused again.
+# A token that the Dev Center refuses, and a wait that it asks for, concern every report: it would only refuse again.
 _END_A_CHECK = {Fault.S401, Fault.S403, Fault.THROTTLED, Fault.S503}
 _DONE = {"ingested", "known"}
 
@@ -30,7 +30,7 @@ def observe(stage: Stage, cells: Iterable[Cell]) -> Observed:
     stage.playground.simulator.publish()
     for cell, report in reports.items():
         _inject(stage, cell, report)
-    alone = [cell for cell in reports if cell.fault in _END_A_CHECK]
+    alone = [cell for cell in reports if cell.call is Call.REPORT_DATA and cell.fault in _END_A_CHECK]
     seen = _checked(stage, {cell: report for cell, report in reports.items() if cell not in alone})
     for cell in alone:
         seen |= _checked(stage, {cell: reports[cell]})

@@ -88,7 +88,7 @@ def test_a_run_is_told_with_what_was_done() -> None:
 
 def test_a_run_that_was_seen_is_told_with_what_it_named() -> None:
     at = datetime(2026, 11, 21, 12, 0, 0, 123_456, tzinfo=UTC)
-    row = ReportRow("43000", "2026-11-20T05:35:32", "Completed", 3, 7, at, "2 rows cannot be read")
+    row = ReportRow("43000", "2026-11-20T05:35:32", "Completed", 3, 7, at, "2 rows cannot be read", "")
     assert told(RunBody.of(row)) == {
         "reportId": "43000",
         "reportDatetime": "2026-11-20T05:35:32",

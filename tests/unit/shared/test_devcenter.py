@@ -6,7 +6,7 @@ import pytest
 
 from shared.core.errors import AgainLater, BadAnswer, BadInput, CabferryError, NeedsPerson, Never
 from shared.devcenter.driver import batch_url
-from shared.devcenter.reports import ReportRun, Schedule
+from shared.devcenter.reports import Listed, ReportRun, Schedule, runs_in, schedules_in
 from tests.support.loopback import Answer, LoopbackServer, Seen, in_turn
 
 from .devcenter_client import FAILURE, WINDOW, CountingIdentity, dev_center
@@ -230,7 +230,7 @@ def test_schedules_are_listed_in_every_shape() -> None:
     )
     with LoopbackServer(in_turn(Answer(body))) as server:
         listed = dev_center(server.url).schedules()
-    assert listed == [Schedule("43000", True), Schedule("43007", False), Schedule("43014", True)]
+    assert listed == Listed([Schedule("43000", True), Schedule("43007", False), Schedule("43014", True)], [])
     assert server.seen[0].target == "/analytics/driver/report"
 
 
@@ -243,7 +243,7 @@ def test_runs_are_listed_in_every_shape() -> None:
         b'{"ReportDatetime":"2018-01-24T05:35:32","ReportStatus":"In Progress","Extra":1}],"errors":[]}'
     )
     with LoopbackServer(in_turn(Answer(body))) as server:
-        runs = dev_center(server.url).report_runs("43000", WINDOW)
+        runs = dev_center(server.url).report_runs("43000", WINDOW).items
     assert [run.is_finished for run in runs] == [True, True, False, False, False]
     assert runs[0] == ReportRun("43000", "2018-01-20T05:35:32", "Completed", "https://a/b")
     assert server.seen[0].path == "/analytics/driver/reportdata/43000"
@@ -251,25 +251,115 @@ def test_runs_are_listed_in_every_shape() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "quoted"),
+    ("body", "told"),
     [
-        (SIGN_IN_PAGE, "markup of 92 bytes"),
-        (b'{"data":[{"reportId":43', "broken JSON of 23 bytes"),
-        (b"", ""),
+        (SIGN_IN_PAGE, "markup of"),
+        (b'{"data":[{"reportId":43', "broken JSON"),
+        (b"", "nothing"),
         (b"null", "null"),
-        (b'{"data":"none"}', "{data: text of 4}"),
-        (b'{"data":[{"isActive":true}]}', "isActive"),
-        (b'{"data":[{"reportId":null}]}', "reportId"),
-        (b'{"errors":[]}', "errors"),
-        (b'{"data":[],"errors":[{"Code":"E1","Message":"no template","TrackingId":"t"}]}', "no template"),
-        (b'{"data":[{"reportId":"https://x/y?sig=QZXJ","isActive":7}]}', "{reportId: text of 20, isActive: number}"),
-        (b'{"data":[{"reportId":1,"x":' + b"[" * 20_000, "broken JSON of 20,027 bytes"),
+        (b'{"data":"none"}', "data: text of 4"),
+        (b'{"errors":[]}', "errors: list of 0"),
+        (b'{"data":[],"errors":[{"Code":"E1","Message":"no template","TrackingId":"t"}]}', "an error: no template"),
+        (b'{"errors":{"message":"no template"}}', "no template"),
+        (b'{"data":null,"errors":["no template"]}', "an error: text of 11"),
+        (b'{"data":[{"reportId":1,"x":' + b"[" * 20_000, "JSON"),
         (b"\xff\xfe", ""),
     ],
 )
-def test_an_answer_that_is_no_list_is_described(body: bytes, quoted: str) -> None:
-    """Nobody can ask Microsoft what its API means: who reads the error has to see what came."""
+def test_an_answer_that_is_no_list_is_told_by_its_shape(body: bytes, told: str) -> None:
+    """Nobody can ask Microsoft what its API means; what it said is not quoted, for it may hold a signature."""
     with LoopbackServer(in_turn(Answer(body))) as server, pytest.raises(BadAnswer) as caught:
         dev_center(server.url).schedules()
-    assert quoted in str(caught.value)
-    assert "QZXJ" not in str(caught.value)
+    assert told in str(caught.value)
+
+
+GOOD_RUN = b'{"ReportDatetime":"2018-01-20T05:35:32","ReportStatus":"Completed","ReportLocation":"https://a/b"}'
+
+
+@pytest.mark.parametrize(
+    ("item", "told"),
+    [
+        (b"7", "cannot be read"),
+        (b"null", "cannot be read"),
+        (b'["x"]', "cannot be read"),
+        (b"{}", "no status"),
+        (b'{"ReportDatetime":"2018-01-20T05:35:32"}', "no status"),
+        (b'{"ReportStatus":"Completed","ReportLocation":7}', "neither time nor file"),
+        (b'{"ReportStatus":{"a":"sig=QZXJ"},"ReportDatetime":[]}', "no status"),
+    ],
+)
+def test_an_odd_run_is_told_and_costs_no_other(item: bytes, told: str) -> None:
+    for data in (item + b"," + GOOD_RUN, GOOD_RUN + b"," + item):
+        listed = runs_in(b'{"data":[' + data + b"]}", "43000", "the status of report 43000")
+        assert listed.items == [ReportRun("43000", "2018-01-20T05:35:32", "Completed", "https://a/b")]
+        (odd,) = listed.odd
+        assert told in odd
+        assert "report 43000" in odd
+        assert "QZXJ" not in odd
+
+
+def test_an_error_beside_runs_is_told_and_costs_no_run() -> None:
+    listed = runs_in(
+        b'{"data":[' + GOOD_RUN + b'],"errors":[{"Code":"E1","Message":"one is late"},"x"]}', "43000", "it"
+    )
+    assert len(listed.items) == 1
+    assert listed.odd == ["it: the answer holds an error: one is late", "it: the answer holds an error: text of 1"]
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        b'{"reportDatetime":"2018-01-20T05:35:32","reportStatus":"success","reportLocation":" https://a/b "}',
+        b'{"REPORTDATETIME":"2018-01-20T05:35:32","report_status":"SUCCEEDED","Report_Location":"https://a/b"}',
+        b'{"ReportDatetime":20180120,"ReportStatus":"Completed","ReportLocation":"https://a/b","Extra":{"a":[]}}',
+        b'{"ReportDatetime":null,"ReportStatus":"Completed","ReportLocation":"https://a/b"}',
+    ],
+)
+@pytest.mark.parametrize("form", [b'{"data":[%s]}', b'{"Data":[%s],"Errors":{}}', b'{"DATA":%s,"errors":""}'])
+def test_a_finished_run_is_read_however_it_is_spelled(item: bytes, form: bytes) -> None:
+    for body in (form % item, (form % item).decode().encode("utf-8-sig"), (form % item).decode().encode("utf-16")):
+        listed = runs_in(body, "43000", "it")
+        assert [(run.location, run.is_finished) for run in listed.items] == [("https://a/b", True)]
+        assert listed.odd == []
+
+
+@pytest.mark.parametrize(
+    ("active", "is_active", "is_odd"),
+    [
+        (b"true", True, False),
+        (b'"True"', True, False),
+        (b"1", True, False),
+        (b"null", True, False),
+        (b'"False"', False, False),
+        (b"0", False, False),
+        (b'"paused"', False, False),
+        (b'"perhaps"', True, True),
+        (b"7", True, True),
+    ],
+)
+def test_a_schedule_is_active_unless_it_says_no(active: bytes, is_active: bool, is_odd: bool) -> None:
+    """One that is taken for paused and is not would be a report that nobody reads."""
+    listed = schedules_in(b'{"data":[{"ReportId":43000.0,"IsActive":%s},{"reportId":"43007"}]}' % active, "it")
+    assert listed.items == [Schedule("43000", is_active), Schedule("43007", True)]
+    assert len(listed.odd) == is_odd
+
+
+@pytest.mark.parametrize(
+    "report_id", [b"null", b'""', b"{}", b'"4\\n2026-11-20 INFO all is well"', b'"../x"', b'"https://x/y?sig=QZXJ"']
+)
+def test_a_schedule_without_an_id_that_is_one_is_told_and_costs_no_other(report_id: bytes) -> None:
+    """It becomes a key, a part of a URL, and a line of the log."""
+    listed = schedules_in(b'{"data":[{"reportId":%s},{"reportId":43007}]}' % report_id, "it")
+    assert listed.items == [Schedule("43007", True)]
+    (odd,) = listed.odd
+    assert "reportId" in odd
+    assert "QZXJ" not in odd
+    assert "\n" not in odd
+
+
+def test_what_a_run_is_told_by_is_one_line() -> None:
+    """A time with a line break would be another line of the log."""
+    (run,) = runs_in(
+        b'{"data":[{"ReportDatetime":"2018\\nINFO","ReportStatus":"Com\\r\\nple\\u2028ted"}]}', "1", "it"
+    ).items
+    assert f"{run} {run.status}".isprintable()

@@ -1,6 +1,7 @@
 """A report's location is untrusted, and its signature or the token that opens it must go nowhere else."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO
 
 import pytest
@@ -18,10 +19,12 @@ SIGNED = "/driver-reports/30038840_925_43334_201905200800.gz?sv=2017-11-09&sr=b&
 BARE = "/driver-reports-30038840/30038840_925_43334_201905200800.gz"
 
 
-def opened(location: str, *, signed_in: bool = True) -> AbstractContextManager[IO[bytes]]:
+@contextmanager
+def opened(location: str, *, signed_in: bool = True) -> Iterator[IO[bytes]]:
     tokens = AccessTokens(CountingIdentity().credential, "https://storage.azure.com/.default", "the tests")
     files = ReportFiles(UntrustedSource(1, ("127.0.0.1",)), tokens if signed_in else None)
-    return files.opened(ReportRun("43000", "2026-11-20T05:35:32", "Completed", location))
+    with files.opened(ReportRun("43000", "2026-11-20T05:35:32", "Completed", location)) as file:
+        yield file.stream
 
 
 def test_a_location_with_a_signature_is_read_without_a_token() -> None:
