@@ -34,6 +34,9 @@ _ID_CHARACTERS, _USUAL_CHARACTERS = 300, 500
 # As many failures and cabs are gathered before they are handed on: enough that most failures come in one piece, and
 # some megabytes of memory.
 _BUFFERED = 16_000
+# So many rows that are not as the header says are looked at before a file is given up that is mostly such; and so many
+# headers may a file have that was put together.
+_MISSHAPEN_AT_FIRST, _MOST_HEADERS = 100_000, 10_000
 # Failures, and what is told of their cabs, come back in row after row: so many are remembered instead of made anew.
 _REMEMBERED = 8_192
 # What a column's name looks like, and no device's id does: those have digits.
@@ -173,7 +176,7 @@ class _Reading:
         self._records = Records(header, self._is_row)
         self._columns = _Columns(self._records.header, name)
         self._has_numbers = self._has_guids = self._has_cab_guids = False
-        self.rows = self.misshapen = self._silent = 0
+        self.rows = self.misshapen = self._silent = self._misfit = 0
         self.ends_misshapen = False
 
     @property
@@ -187,14 +190,17 @@ class _Reading:
         Args:
             chunks: The lines after the header.
         """
-        records, header = self._records.of(chunks), True
-        while header:
-            header = yield from self._parts_under_one_header(records)
+        records = self._records.of(chunks)
+        for _ in range(_MOST_HEADERS):
+            if not (yield from self._parts_under_one_header(records)):
+                return
+        raise BadInput(f"{self._name} has more than {_MOST_HEADERS} headers")
 
     def _parts_under_one_header(self, records: Iterator[list[str]]) -> Generator[ReportPart, None, bool]:
         """Yield what the rows name, until the header of a further file comes, of which this one was put together."""
         part, pairs, held = ReportPart(), dict[tuple[str, str], dict[str, CabFacts]](), 0
-        columns, misfit, number, is_header = self._columns, 0, 0, False
+        columns, number, is_header = self._columns, 0, False
+        self._misfit = 0
         # A million rows pass through here: what can wait until a failure or a cab turns out to be new, waits.
         count, pair_of, cab_place = columns.count, columns.pair, columns.cab
         for number, row in enumerate(records, 1):
@@ -205,9 +211,9 @@ class _Reading:
                 if (failure is None or _is_word(failure.application_id)) and (is_header := _is_header(row)):
                     break
                 if failure is None or pair is None:
-                    self._note_odd(part, row, pair)
-                    misfit = misfit if pair else number
-                    continue
+                    if self._goes_on_after(part, row, pair, number):
+                        continue
+                    break
                 cabs = pairs[pair] = part.cabs.setdefault(failure, {})
                 held += 1
             cab = row[cab_place] if cab_place is not None else ""
@@ -221,9 +227,8 @@ class _Reading:
                 yield self._checked(part)
                 part, pairs, held = ReportPart(), {}, 0
         self.rows += number - is_header
-        self.ends_misshapen = 0 < misfit == number
-        if part.cabs or part.unreadable:
-            yield self._checked(part)
+        self.ends_misshapen = 0 < self._misfit == number
+        yield self._checked(part)
         if is_header:
             self._columns = _Columns(row, self._name)
         return is_header
@@ -231,12 +236,16 @@ class _Reading:
     def _is_row(self, row: Sequence[str]) -> bool:
         return self._columns.fits(row) and _failure_of(self._columns.pair(row)) is not None
 
-    def _note_odd(self, part: ReportPart, row: list[str], pair: tuple[str, str] | None) -> None:
+    def _goes_on_after(self, part: ReportPart, row: list[str], pair: tuple[str, str] | None, number: int) -> bool:
+        """Note a row that names no failure; tell whether the file is worth going on with.
+
+        A megabyte of gzip can hold a gigabyte of rows that are none.
+        """
         # Its values are not shown: where fields have moved, one may be a device's id.
         if not pair and not any(map(str.strip, row)):
             self._silent += 1
         elif not pair:
-            self.misshapen += 1
+            self.misshapen, self._misfit = self.misshapen + 1, number
             part.note_unreadable(f"a row has {len(row)} fields, the header {self._columns.count}")
         elif all(map(_bare, pair)):
             self.misshapen += 1
@@ -244,6 +253,7 @@ class _Reading:
         else:
             self._silent += 1
             part.note_unreadable("an ApplicationId or FailureHash is missing")
+        return self.misshapen <= _MISSHAPEN_AT_FIRST or self.misshapen * 2 <= self.rows + number - self._silent
 
     def _checked(self, part: ReportPart) -> ReportPart:
         """Return the part with its cabs under their normal ids, and nothing in it that is no id."""

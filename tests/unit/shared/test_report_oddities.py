@@ -216,6 +216,19 @@ def test_a_report_that_is_mostly_unreadable_gives_what_it_has_and_fails() -> Non
         list(parts)
 
 
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [(b"no row", "100001 of 100001"), (b"ApplicationId\tFailureHash", "headers")],
+    ids=["rows", "headers"],
+)
+def test_a_file_that_would_only_go_on_like_this_is_given_up(row: bytes, why: str) -> None:
+    """A megabyte of gzip can hold a gigabyte of lines, and other reports wait behind this one."""
+    stream = io.BytesIO(b"ApplicationId\tFailureHash\n" + (row + b"\n") * 300_000)
+    with pytest.raises(BadInput, match=why):
+        list(read_report(stream, "report 43000"))
+    assert stream.tell() < len(stream.getvalue())
+
+
 @pytest.mark.parametrize("cut", [1, 2, 30, 100])
 def test_a_text_that_is_cut_within_a_row_fails(cut: int) -> None:
     """In the last field it may be cut as well, which nobody can see where the length was told."""
