@@ -23,7 +23,7 @@ _READING = timedelta(seconds=60)
 # What a RowKey may not hold: https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model
 _NO_KEY = re.compile(r"[/\\#?%\x00-\x1f\x7f-\x9f]")
 # What an error tells anew each time: a request, a time.
-_NUMBER = re.compile(r"[0-9A-Fa-f-]*[0-9][0-9A-Fa-f:.-]*")
+_TOLD_ANEW = re.compile(r"[0-9A-Fa-f-]{16,}|[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.]+")
 type CheckState = Literal["Queued", "Running", "Completed", "Failed"]
 type Outcome = Literal["ingested", "known", "pending", "busy", "failed"]
 
@@ -139,8 +139,8 @@ class ReportRows:
 
 
 def odd_key(what: str) -> str:
-    """Return the RowKey of something odd: the same as long as it is odd in the same way, whatever numbers it tells."""
-    return f"odd_{hashlib.sha256(_NUMBER.sub('', what).encode()).hexdigest()[:16]}"
+    """Return the RowKey of something odd: the same as long as it is odd in the same way, whatever it names."""
+    return f"odd_{hashlib.sha256(_TOLD_ANEW.sub('', what).encode()).hexdigest()[:16]}"
 
 
 def file_of(run: ReportRun) -> str:

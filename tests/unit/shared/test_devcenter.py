@@ -7,6 +7,7 @@ import pytest
 from shared.core.errors import AgainLater, BadAnswer, BadInput, CabferryError, NeedsPerson, Never
 from shared.devcenter.driver import batch_url
 from shared.devcenter.reports import Listed, ReportRun, Schedule, runs_in, schedules_in
+from shared.progress.reports import odd_key
 from tests.support.loopback import Answer, LoopbackServer, Seen, in_turn
 
 from .devcenter_client import FAILURE, WINDOW, CountingIdentity, dev_center
@@ -363,3 +364,11 @@ def test_what_a_run_is_told_by_is_one_line() -> None:
         b'{"data":[{"ReportDatetime":"2018\\nINFO","ReportStatus":"Com\\r\\nple\\u2028ted"}]}', "1", "it"
     ).items
     assert f"{run} {run.status}".isprintable()
+
+
+def test_what_is_odd_has_one_row_however_often_it_is_told() -> None:
+    """An error names a request and a time, which are others at each check."""
+    first = odd_key("report 43000: an error: late (5f0c2a52-1f0e-4c3e-9f3e-0a1b2c3d4e5f at 2026-11-20T05:35:32.1Z)")
+    again = odd_key("report 43000: an error: late (6a0c2a52-1f0e-4c3e-9f3e-0a1b2c3d4e50 at 2026-11-21T06:00:00Z)")
+    other = odd_key("report 43007: an error: late (5f0c2a52-1f0e-4c3e-9f3e-0a1b2c3d4e5f at 2026-11-20T05:35:32.1Z)")
+    assert first == again != other
