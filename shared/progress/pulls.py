@@ -59,6 +59,7 @@ class CabCounts:
         unavailable: Cabs that Microsoft lists but does not let go, or no longer has.
         failed: Cabs, or unreadable rows, that could not be copied for another reason.
         bytes: Length of the copied cabs together; known when the pull has read the container back.
+        unreadable: How many of `failed` are rows of the batch that could not be read, which have no row of a cab.
     """
 
     seen: int = 0
@@ -68,6 +69,7 @@ class CabCounts:
     unavailable: int = 0
     failed: int = 0
     bytes: int = 0
+    unreadable: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ class CabLedger:
         self._bytes = 0
         self._already_held, self._held_before = before.already_held, 0
         self._passed_over = before.seen - _settled(before)
-        self._unreadable = 0
+        self._unreadable = before.unreadable
         self._loaded = False
 
     @property
@@ -84,7 +84,6 @@ class CabLedger:
         mine = [row for row in self._cabs.values() if self._is_mine(row)]
         self._tally = Counter(row.state for row in mine)
         self._bytes = sum(row.length or 0 for row in mine if row.state is CabState.COPIED)
-        self._unreadable = max(0, self._before.failed - self._tally[CabState.FAILED])
         self._held_before = sum(self._was_held(row) for row in self._cabs.values())
         self._loaded = True
 
@@ -191,6 +190,7 @@ class CabLedger:
             unavailable=self._tally[CabState.UNAVAILABLE],
             failed=self._tally[CabState.FAILED] + self._unreadable,
             bytes=self._bytes,
+            unreadable=self._unreadable,
         )
         return replace(counts, seen=_settled(counts) + self._passed_over)
 

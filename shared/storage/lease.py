@@ -162,7 +162,7 @@ class RowLease:
             # Either another owner took the row, or an answer to a write of our own was lost on its way: to this one,
             # which was then sent again and found itself done, or to the one before.
             seen = self._table.get(self._row.partition, self._row.key)
-            if seen is not None and seen.holds(columns):
+            if seen is not None and seen.holds({"owner": self._owner, **columns}):
                 self._row = seen
                 return
             name = f"{self._row.partition} {self._row.key}"

@@ -7,6 +7,7 @@ request and lives for a while.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from shared.core import clock
 from shared.core.failure import Failure
+
+from .container import md5_of
 
 if TYPE_CHECKING:
     from urllib.parse import SplitResult
@@ -161,7 +164,8 @@ class DevCenter:
         cab = self.cabs.get(name)
         if cab is None or not cab.is_there:
             return Reply(404, b"", {"x-ms-error-code": "BlobNotFound"})
-        return Reply(200, cab.content)
+        md5 = base64.b64encode(md5_of(cab.content)).decode()
+        return Reply(200, cab.content, {"Content-MD5": md5, "ETag": f'"{cab.name}"'})
 
     def _batch(self, parts: SplitResult) -> Reply:
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}

@@ -226,12 +226,12 @@ class Game:
         kind = self._drawn.choice(_STORMY)
         lasting = [each for each in BEFALLS[kind] if each not in _ONCE]
         mishap = self._drawn.choice(lasting)
-        until = self.world.tasks.seconds + self._drawn.choice((5, 60, 600, 4 * 3600))
+        lasts = self._drawn.choice((5, 60, 600, 4 * 3600))
         self.world.chance.mishaps += 1
         if self.world.chance.mishaps not in self.world.chance.left_out:
             self.world.chance.happened.append(self.world.chance.mishaps)
-            self.world.storms.append(Storm(frozenset({kind}), mishap, until))
-            self.world.tell("", f"every {kind} is now {mishap.upper()} for {until - self.world.tasks.seconds:.0f} s")
+            self.world.storms.append(Storm(frozenset({kind}), mishap, self.world.tasks.seconds + lasts, lasts))
+            self.world.tell("", f"every {kind} is now {mishap.upper()} for {lasts} s")
 
     def take_blob(self) -> None:
         """Let somebody delete a blob."""

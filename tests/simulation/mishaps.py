@@ -87,7 +87,7 @@ class HostLine:
         """Let others run, then do it, unless something happens."""
         world, tasks = self._world, self._tasks
         tasks.sleep(world.chance.drawn.choice(_TAKES))
-        mishap = world.storm_of(kind) or world.expected(self._host, kind, what) or world.chance.befalls(kind)
+        mishap = world.befalls(kind, what)
         if mishap in {"frozen", "slow"}:
             self._wait(mishap)
         if mishap:

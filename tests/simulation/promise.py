@@ -15,12 +15,14 @@ from shared.progress.pulls import PullRow, PullState
 from .center import TOKEN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from .center import Cab
     from .world import World
 
 _MISSED = {CabState.EXPIRED, CabState.UNAVAILABLE, CabState.FAILED}
+# What anybody may write into a row that somebody works on.
+_NOTES = {"askedAgain"}
 _UNFINISHED = {PullState.QUEUED, PullState.RUNNING}
 # A pull that was queued by a process that died before it sent the message gets one from the reconcile, which runs every
 # six hours and waits for an hour to be sure; in bad weather some of its runs fail.
@@ -56,6 +58,7 @@ class Promise:
     odd_at: dict[str, datetime] = field(default_factory=dict)
     _broken: BaseException | None = None
     _is_dirty: bool = False
+    _owners: dict[str, str] = field(default_factory=dict)
     _completed_at: dict[Failure, datetime | None] = field(default_factory=dict)
     _alone_since: dict[Failure, datetime] = field(default_factory=dict)
 
@@ -66,17 +69,21 @@ class Promise:
             self.world.tell("PROMISE", what)
             self._broken = BrokenPromise(f"{what}\n{where}" if where else what)
 
-    def watching(self, table: str) -> Callable[[str, str], None]:
-        """Return what is to be called with the keys of each row that is written."""
-        look = {"pulls": self._pull_written, "cabs": self._cab_written}.get(table)
+    def watching(self, table: str) -> Callable[[str, str, Mapping[str, Any]], None]:
+        """Return what is to be called with the keys of each row that is written, and its columns before."""
 
-        def written(partition: str, key: str) -> None:
+        def written(partition: str, key: str, before: Mapping[str, Any]) -> None:
             self._is_dirty = True
-            if look and (partition, key) in self.world.tables[table].rows:
-                try:
-                    look(partition, key)
-                except AssertionError as broken:
-                    self.break_with(str(broken))
+            if (partition, key) not in self.world.tables[table].rows:
+                return
+            try:
+                if table == "pulls":
+                    self._check_owner(partition, key, before)
+                    self._pull_written(partition, key)
+                elif table == "cabs":
+                    self._cab_written(partition, key)
+            except AssertionError as broken:
+                self.break_with(str(broken))
 
         return written
 
@@ -151,6 +158,20 @@ class Promise:
         name = f"{cab.failure.prefix}{cab.name}.ext.zip"
         return name if name in self.world.container.blobs else ""
 
+    def _check_owner(self, partition: str, key: str, before: Mapping[str, Any]) -> None:
+        """Nobody writes into a row that another process holds, but for a note that it is asked for again."""
+        task, row = self.world.tasks.current, self.world.tables["pulls"].row(partition, key)
+        assert row is not None
+        process, now = task.process.name if task else "nobody", self.world.tasks.now()
+        holder = self._owners.get(before.get("owner", ""), process)
+        is_held = before.get("leaseUntil", now) > now
+        changed = {name for name, value in row.columns.items() if before.get(name) != value}
+        assert changed <= _NOTES or not is_held or holder == process, (
+            f"{process} writes {', '.join(sorted(changed))} of the pull {key}, which {holder} holds"
+        )
+        if owner := row.text("owner"):
+            self._owners.setdefault(owner, process)
+
     def _pull_written(self, partition: str, key: str) -> None:
         failure = Failure(partition, key)
         pull = self.pull_row(failure)
@@ -165,9 +186,9 @@ class Promise:
     def _check_completed(self, failure: Failure, pull: PullRow) -> None:
         """A pull that is Completed has left nothing out."""
         started, rows = pull.started_at, self.cab_rows(failure)
-        assert started, f"the pull of {failure} is Completed and never began"
         assert pull.window, f"the pull of {failure} is Completed without days"
-        if self._was_disturbed(failure, started):
+        # It may have been asked for again while its owner stood still: then its new message makes it once more.
+        if started is None or self._was_disturbed(failure, started):
             return
         for cab in self.world.center.batches.get(failure, []):
             is_owed = cab.arrived_at < started and pull.window.start <= cab.dated.date() <= pull.window.end
@@ -216,15 +237,15 @@ class Promise:
         texts = [message.text for queue in (self.world.queue, self.world.poison) for message in queue.messages]
         assert len(texts) < _MOST_MESSAGES, f"{len(texts)} messages wait for {len(self.world.center.batches)} failures"
         now = self.world.tasks.now()
+        before, self._alone_since = self._alone_since, {}
         for (partition, key), (columns, _) in self.world.tables["pulls"].rows.items():
             failure = Failure(partition, key)
             if columns.get("state") not in _UNFINISHED or any(f'"{key}"' in text for text in texts):
-                self._alone_since.pop(failure, None)
                 continue
             pull = self.pull_row(failure)
             assert pull is not None
             assert not pull.started_at, f"the pull of {failure} is {pull.state}, and no message makes it go on"
-            self._alone_since.setdefault(failure, now)
+            self._alone_since[failure] = before.get(failure, now)
 
     def _check_settled(self, failure: Failure) -> None:
         """Nothing is still to come: what can be had is there, what cannot says why."""

@@ -43,12 +43,12 @@ class Table:
     Args:
         name: Its name.
         rows: Columns and etag by PartitionKey and RowKey.
-        written: Called with the keys of each row that was written or removed.
+        written: Called with the keys of each row that was written or removed, and its columns before.
     """
 
     name: str
     rows: dict[tuple[str, str], tuple[dict[str, Any], str]] = field(default_factory=dict)
-    written: Callable[[str, str], None] = lambda _partition, _key: None
+    written: Callable[[str, str, Mapping[str, Any]], None] = lambda _partition, _key, _before: None
     _etags: int = 0
 
     def row(self, partition: str, key: str) -> Row | None:
@@ -65,9 +65,10 @@ class Table:
             self._check(partition, write)
         if not all(self._fits(partition, write) for write in writes):
             return None
+        before = {write.key: self.rows.get((partition, write.key), ({}, ""))[0] for write in writes}
         etags = [etag for write in writes if (etag := self._done(partition, write))]
-        for write in writes:
-            self.written(partition, write.key)
+        for key, columns in before.items():
+            self.written(partition, key, columns)
         return etags
 
     def fitting(

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import random
+import secrets
 import sys
 import threading
 import time
@@ -184,8 +185,12 @@ def in_place(tasks: Tasks, seed: int) -> Iterator[None]:
     """
     global _tasks  # noqa: PLW0603 - the app asks for threads as it does of the process
     drawn = random.Random(seed)  # noqa: S311 - a game
-    ids = SimpleNamespace(uuid4=lambda: uuid.UUID(int=drawn.getrandbits(128), version=4))
-    instead: dict[int, object] = {id(real): ours for real, ours in _INSTEAD} | {id(random): drawn, id(uuid): ids}
+    drawing: dict[object, object] = {
+        random: drawn,
+        uuid: SimpleNamespace(uuid4=lambda: uuid.UUID(int=drawn.getrandbits(128), version=4)),
+        secrets: SimpleNamespace(token_hex=lambda size=32: drawn.randbytes(size).hex()),
+    }
+    instead: dict[int, object] = {id(real): ours for real, ours in [*_INSTEAD, *drawing.items()]}
     replaced: list[tuple[dict[str, object], str, object]] = []
     before, _tasks = _tasks, tasks
     for name, module in list(sys.modules.items()):

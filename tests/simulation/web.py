@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -14,7 +13,6 @@ from shared.web.http_source import HttpSource
 from shared.web.untrusted_source import UntrustedSource
 
 from .center import REPORTS_HOST
-from .container import md5_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -66,7 +64,7 @@ class MemorySources(UntrustedSource):
 
 def response_of(reply: Reply, url: str, *, has_body: bool = True) -> requests.Response:
     """Return an answer as `requests` gives it."""
-    length = {"Content-Length": str(len(reply.body)), "Content-MD5": base64.b64encode(md5_of(reply.body)).decode()}
+    length = {"Content-Length": str(len(reply.body))}
     response = requests.Response()
     response.status_code, response.url = reply.status, url
     response.headers.update({**length, **reply.headers})

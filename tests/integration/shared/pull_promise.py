@@ -63,18 +63,6 @@ def check_promise(world: PullWorld) -> None:
         _check_text(world, watched, repr(standing))
 
 
-def check_secrets(world: PullWorld) -> None:
-    """Check every column of every watched row, also those that the app does not read."""
-    for watched in world.watched:
-        key = failure_of(watched.failure)
-        pulls = f"PartitionKey eq '{key.application_id}' and RowKey eq '{key.failure_hash}'"
-        rows = [
-            *world.pulls.query_entities(pulls),
-            *world.cabs.query_entities(f"PartitionKey eq '{key.cabs_partition}'"),
-        ]
-        _check_text(world, watched, "\n".join(repr(dict(row)) for row in rows))
-
-
 def _check_blobs(world: PullWorld, watched: Watched, standing: Standing) -> None:
     """Each blob is a cab, byte for byte, and was copied once."""
     for cab, blob in standing.blobs.items():

@@ -1,12 +1,10 @@
-"""A world for the model of a pull: two hosts, a Dev Center, and what each failure is owed."""
+"""A world for the mishaps of a pull: two hosts, a Dev Center, and what each failure is owed."""
 
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import TYPE_CHECKING
 
 from azure.data.tables import TableClient, UpdateMode
@@ -19,7 +17,6 @@ from shared.progress.pulls import PullState
 from shared.progress.queue import PullQueue
 from shared.pull.run import pull_failure
 from shared.reconcile.poison import PoisonMessages
-from shared.reports.check import check_reports
 
 from .app import failure_of
 from .mishaps import HostDied, HostWire
@@ -28,10 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from local.simulator.builder import CabForm
-    from local.simulator.catalogue import Cab, Failure, Held, Report
+    from local.simulator.catalogue import Cab, Failure, Held
     from local.simulator.thread import SimulatorThread
     from shared.pull.run import PullTools
-    from shared.reports.check import ReportTools, RunOutcome
 
     from .app import App
     from .mishaps import Mishap, Wires
@@ -130,8 +126,6 @@ class PullWorld:
         self.completed: list[Watched] = []
         # Whether storage may hold something else since somebody looked.
         self.is_changed = False
-        self._report: Report | None = None
-        self._runs = 0
         self.pulls = TableClient.from_connection_string(self.app.storage.connection_string, "pulls")
         self.cabs = TableClient.from_connection_string(self.app.storage.connection_string, "cabs")
 
@@ -141,7 +135,6 @@ class PullWorld:
         self.app.queue.clear_messages()
         self.watched = [Watched(self.simulator.builder.failure()) for _ in range(failures)]
         self.completed = []
-        self._report = None
 
     def arrive(self, watched: Watched, count: int, form: CabForm) -> None:
         """Let cabs come to the Dev Center."""
@@ -177,30 +170,6 @@ class PullWorld:
         self.app.delete_blob(watched.cabs[cab])
         watched.missing.add(cab)
         watched.taken_away[cab] = watched.taken_away.get(cab, 0) + 1
-
-    def report(self, host: Host, mishap: Mishap | None) -> str:
-        """Let a report name every failure, and the timer check it; where something happens to that check, once more.
-
-        Returns:
-            How the first check ended.
-        """
-        self.is_changed = True
-        self._publish_run()
-        assert self._report is not None
-        tools = host.app.services.report_tools
-        check = replace(tools, settings=replace(tools.settings, report_ids=(str(self._report.report_id),)))
-        ended: list[str] = []
-        for each in (mishap, None):
-            outcomes: list[RunOutcome] = []
-            host.wire.expect(each)
-            error = self._wires.run(host.wire, partial(_checked, check, outcomes))
-            host.wire.expect(None)
-            raise_unless_foreseen(error, each)
-            ended.append(type(error).__name__ if error else ", ".join(run.outcome for run in outcomes))
-            if error is None and {run.outcome for run in outcomes} <= {"ingested", "known"}:
-                return ended[0]
-            self._free_reports()
-        raise AssertionError(f"checks ended with {ended}, though nothing happened to the last")
 
     def deliver(self, host: Host, mishap: Mishap | None, intruder: Host | None = None) -> str:
         """Give a host the next message, as the Functions host would.
@@ -259,11 +228,6 @@ class PullWorld:
         told = f"{row.state} at {row.skip} {row.last_error}" if row else "no row"
         return f"{type(error).__name__}, {told}" if error else told
 
-    def deliver_to_all(self, mishaps: Sequence[Mishap | None]) -> list[str]:
-        """Give each host a message at the same time."""
-        with ThreadPoolExecutor(len(self.hosts)) as threads:
-            return list(threads.map(self.deliver, self.hosts, mishaps))
-
     def work_off(self) -> None:
         """Let nothing happen any more, and deliver until the queue is empty."""
         self.simulator.faults.clear()
@@ -293,28 +257,6 @@ class PullWorld:
         until = self.pulls.get_entity(key.application_id, key.failure_hash).get("leaseUntil")
         if until:
             time.sleep(max(0.0, (until - datetime.now(UTC)).total_seconds()) + 0.05)
-
-    def _publish_run(self) -> None:
-        builder, failures = self.simulator.builder, [each.failure for each in self.watched]
-        # The API tells a run's second, which is its identity.
-        self._runs += 1
-        at = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1) + timedelta(seconds=self._runs)
-        if self._report is None:
-            self._report = builder.report(failures, at=at)
-        else:
-            builder.run(self._report, failures, at=at)
-        self.simulator.publish()
-
-    def _free_reports(self) -> None:
-        assert self._report is not None
-        with TableClient.from_connection_string(self.app.storage.connection_string, "reports") as table:
-            partition = f"PartitionKey eq '{self._report.report_id}'"
-            for row in table.query_entities(partition, select=["PartitionKey", "RowKey"]):
-                table.update_entity({**row, "leaseUntil": datetime.now(UTC)}, mode=UpdateMode.MERGE)
-
-
-def _checked(tools: ReportTools, outcomes: list[RunOutcome]) -> None:
-    outcomes += check_reports(tools)
 
 
 def raise_unless_foreseen(error: BaseException | None, mishap: Mishap | None) -> None:

@@ -1,4 +1,4 @@
-"""What the model of a pull (test_pull_model.py) has found, each as small as it can be told."""
+"""What can befall a host at its requests, with the real clients on real storage; `tests/simulation` plays the rest."""
 
 from dataclasses import replace
 from datetime import timedelta
