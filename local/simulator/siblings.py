@@ -215,6 +215,7 @@ def _without_cab(failure: Failure, number: int) -> Row:
         "cabExpirationTime": None,
         "cabDownloadable": False,
         "market": "US",
+        "osBuild": f"10.0.26100.{1_000 + number}",
         "deviceType": "PC",
         **_version(failure),
     }

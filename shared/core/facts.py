@@ -1,6 +1,17 @@
 """What is told of a cab beside its ids: by a report's row, or by a row of the analytics."""
 
+import re
 from dataclasses import dataclass
+from functools import lru_cache
+from sys import intern
+
+from shared.core.redaction import redact
+
+# A text column of a table holds 32 Ki characters, and blob metadata 8 KiB in all.
+_CHARACTERS = 1_000
+# Names and versions come back in row after row: so many of the usual length are remembered.
+_REMEMBERED, _USUAL_CHARACTERS = 8_192, 200
+CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +38,21 @@ class CabFacts:
 
 
 NO_FACTS = CabFacts()
+
+
+def fact(told: str) -> str:
+    """Return what a row tells as it can be kept: without secrets and control characters, and not too long.
+
+    The same names come back in many rows; interned, they are kept once.
+
+    Args:
+        told: As it came.
+    """
+    return _remembered(told) if len(told) <= _USUAL_CHARACTERS else _fact(told)
+
+
+def _fact(told: str) -> str:
+    return intern(redact(" ".join(CONTROLS.sub(" ", told).split()))[:_CHARACTERS])
+
+
+_remembered = lru_cache(_REMEMBERED)(_fact)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from shared.core.clock import moment_of
 from shared.core.errors import BadInput
-from shared.core.facts import CabFacts
+from shared.core.facts import CabFacts, fact
 from shared.core.failure import Failure, checked_cab_id, normal_id
 from shared.core.json_text import JsonError
 from shared.core.redaction import excerpt
@@ -21,7 +21,10 @@ from shared.devcenter.fields import Fields, envelope_in
 from shared.devcenter.pages import BatchCab, BatchPage
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import date
+
+    import msgspec
 
     from shared.core.failure import Window
     from shared.devcenter.client import DevCenter
@@ -153,8 +156,7 @@ class ApplicationFamily:
                 hits.append(self._hit(application_id, Fields(bytes(row))))
             except (JsonError, BadInput) as error:
                 unreadable.append(f"{excerpt(str(error), 120)}; its shape: {shape_of(bytes(row))}")
-        whole = hashlib.md5(b"".join(bytes(row) for row in page.rows), usedforsecurity=False).hexdigest()
-        keys = (whole,) if page.rows else ()
+        keys = (_mark(page.rows),) if page.rows else ()
         return HitsPage(keys, len(page.rows), tuple(hits), tuple(unreadable), page.link, page.has_link_key, page.total)
 
     def _hit(self, application_id: str, told: Fields) -> FailureHit:
@@ -163,10 +165,10 @@ class ApplicationFamily:
             failure=Failure.named(application_id, told.text("failurehash"), self.name),
             day=moment.date() if moment else None,
             events=told.number("eventcount"),
-            name=told.text("failurename"),
-            product=told.text("productname") or told.text("appname") or told.text("applicationname"),
-            file=told.text(self.file_key),
-            version=told.text(self.version_key),
+            name=fact(told.text("failurename")),
+            product=fact(told.text("productname") or told.text("appname") or told.text("applicationname")),
+            file=fact(told.text(self.file_key)),
+            version=fact(told.text(self.version_key)),
         )
 
 
@@ -179,6 +181,8 @@ class ApplicationCabs:
         failure: Whose cabs.
         window: Days of the cabs.
     """
+
+    calls_for_urls = True
 
     def __init__(self, family: ApplicationFamily, devcenter: DevCenter, failure: Failure, window: Window) -> None:
         self._family, self._devcenter, self._failure, self._window = family, devcenter, failure, window
@@ -207,19 +211,20 @@ class ApplicationCabs:
         page = envelope_in(self._devcenter.fetch_page(url, what, self._failure.application_id), what, self.page_rows)
         cabs: list[BatchCab] = []
         unreadable: list[str] = []
-        without_cab = 0
+        without_cab: list[msgspec.Raw] = []
         for row in page.rows:
             try:
                 told = Fields(bytes(row))
                 # A number, where the API writes it as one, is an id all the same.
                 if not (named := told.text(self._family.cab_key.lower())) or not normal_id(named):
-                    without_cab += 1
+                    without_cab.append(row)
                 else:
                     cabs.append(self._cab(named, told))
             except (JsonError, BadInput) as error:
                 unreadable.append(f"{excerpt(str(error), 120)}; its shape: {shape_of(bytes(row))}")
         read = (tuple(cabs), tuple(unreadable))
-        return BatchPage(len(page.rows), *read, page.link, page.has_link_key, page.total, without_cab)
+        mark = _mark(without_cab) if without_cab else ""
+        return BatchPage(len(page.rows), *read, page.link, page.has_link_key, page.total, len(without_cab), mark)
 
     def url(self, cab: BatchCab) -> str:
         """Ask for a cab: the answer is a redirect to its SAS, minted now.
@@ -241,11 +246,19 @@ class ApplicationCabs:
             expires=told.text("cabexpirationtime"),
             downloadable=told.text("cabdownloadable").strip().lower() not in _NO,
             facts=CabFacts(
-                failure_name=told.text("failurename"),
-                driver_name=told.text(self._family.file_key),
-                driver_version=told.text(self._family.version_key),
-                os_version=told.text("osbuild") or told.text("osversion"),
-                architecture=told.text("osarchitecture"),
-                market=told.text("market"),
+                failure_name=fact(told.text("failurename")),
+                driver_name=fact(told.text(self._family.file_key)),
+                driver_version=fact(told.text(self._family.version_key)),
+                os_version=fact(told.text("osbuild") or told.text("osversion")),
+                architecture=fact(told.text("osarchitecture")),
+                market=fact(told.text("market")),
             ),
         )
+
+
+def _mark(rows: Iterable[msgspec.Raw]) -> str:
+    """Return what tells rows that name no cab from those of another page."""
+    digest = hashlib.md5(usedforsecurity=False)
+    for row in rows:
+        digest.update(bytes(row))
+    return digest.hexdigest()

@@ -166,11 +166,14 @@ class DevCenter:
 
         Raises:
             CabUnavailable: It is gone (404, 410), or may not be downloaded (403).
+            BadInput: It leads to what is no URL.
             CabferryError: As `fetch_page`.
         """
         location = self._answered(url, what, application, Where.CAB_DOWNLOAD).location
-        # What the URL standard calls an address relative to the one that was asked.
-        return urljoin(url, location)
+        try:
+            return urljoin(url, location)  # A location may be relative to what was asked (RFC 9110, section 10.2.2).
+        except ValueError:
+            raise BadInput(f"{what}: its redirect leads to what is no URL: {excerpt(location)}") from None
 
     def _answered(self, url: str, what: str, application: str, where: Where) -> _Answer:
         if not self._is_ours(url):

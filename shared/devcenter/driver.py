@@ -44,6 +44,7 @@ class CabBatch:
     """
 
     page_rows = PAGE_ROWS
+    calls_for_urls = False
 
     def __init__(self, devcenter: DevCenter, failure: Failure, window: Window) -> None:
         self._devcenter, self._failure, self._window = devcenter, failure, window

@@ -22,6 +22,8 @@ class CabSource(Protocol):
     """The cabs of one failure, in one window. Both calls may take a minute, and are made in threads of the pool."""
 
     page_rows: int
+    # Whether each cab's URL costs a call of the API, so that what is held must be known before.
+    calls_for_urls: bool
 
     def page(self, request: PageRequest) -> BatchPage:
         """Fetch a page of the cabs. The same page is asked for again, once, where a URL that came with it has expired.

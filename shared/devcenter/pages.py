@@ -80,6 +80,7 @@ class BatchPage:
         has_link_key: Whether it has a key for one.
         total: Its TotalCount; -1 where it tells none.
         without_cab: How many rows tell of a crash that left no cab.
+        mark: What tells these from those of another page; empty where there are none.
     """
 
     rows: int
@@ -89,8 +90,9 @@ class BatchPage:
     has_link_key: bool
     total: int
     without_cab: int = 0
+    mark: str = ""
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Its cabs' ids."""
-        return tuple(cab.cab_id_hash for cab in self.cabs)
+        """Its cabs' ids, and the mark of the rows that have none: a page of nothing else is news as well."""
+        return (*(cab.cab_id_hash for cab in self.cabs), *((self.mark,) if self.mark else ()))

@@ -302,8 +302,9 @@ class Circuit:
                 def kept(known: Known) -> Known:
                     return replace(known, throttled_until=max(known.throttled_until, until))
 
-                if not self._change(kept, "keep a wait"):
-                    self._known = kept(self._known)
+                # At once for this process: its other calls do not wait until it is written.
+                self._known = kept(self._known)
+                self._change(kept, "keep a wait")
             return max(self._known.throttled_until - now, asked)
 
     def _note_success(self, application: str) -> None:

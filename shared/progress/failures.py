@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from shared.core.clock import moment_of
 from shared.core.failure import Failure
 from shared.core.json_text import JsonError, decoded
 from shared.storage.table_writes import TRANSACTION_ROWS, Write
@@ -56,7 +57,6 @@ class SeenFailure:
             days = decoded(row.text("days").encode() or b"{}", dict[date, float])
         except JsonError:
             days = {}  # Somebody wrote it by hand: what comes is news then.
-        first = row.text("firstDate")
         return cls(
             failure=Failure(row.partition, row.key, row.text("family")),
             name=row.text("failureName"),
@@ -65,7 +65,7 @@ class SeenFailure:
             version=row.text("version"),
             days=days,
             earlier=float(row.columns.get("earlier", 0.0)),
-            first_date=date.fromisoformat(first) if first else None,
+            first_date=_day(row.text("firstDate")),
         )
 
     @property
@@ -79,10 +79,10 @@ class SeenFailure:
         Args:
             known: How it was last seen; None where it never was.
         """
-        if known is None:
-            return True
-        oldest = min(known.days, default=date.min)
-        return any(events > known.days.get(day, 0.0) + 1e-9 for day, events in self.days.items() if day >= oldest)
+        # A day is told late at times; those that were dropped lie farther back than the API tells of.
+        return known is None or any(
+            day not in known.days or events > known.days[day] + 1e-9 for day, events in self.days.items()
+        )
 
     def joined(self, known: SeenFailure | None) -> SeenFailure:
         """Return both together: each day as it was seen last."""
@@ -194,12 +194,17 @@ class FailureRows:
         self._health.write_all(_CHECKS, [Write(check.application_id, columns, "upsert")])
 
 
+def _day(text: str) -> date | None:
+    """Read a day; what is none was written by hand, and is as if it were not there."""
+    moment = moment_of(text)
+    return moment.date() if moment else None
+
+
 def _check(row: Row, family: str) -> ApplicationCheck:
-    covered = row.text("coveredTo")
     return ApplicationCheck(
         family,
         row.key,
-        date.fromisoformat(covered) if covered else None,
+        _day(row.text("coveredTo")),
         row.moment("checkedAt"),
         row.number("failures"),
         row.number("queued"),

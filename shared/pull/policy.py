@@ -63,6 +63,8 @@ CHECKPOINT_SECONDS = 5.0
 _LOOK_SECONDS = 1.0
 # As many pages are copied at once: while the slowest cabs of one end, those of the next keep the threads busy.
 _PAGES_COPYING = 8
+# And no further page where so many cabs are under way: one of the analytics may have 10,000 rows.
+_CABS_COPYING = 800
 # After so many cabs that must be tried again, and none in between that was settled, no more are tried.
 _NOTHING_WORKS = 20
 # How often a batch is read where rows go away meanwhile; what is missed then is found by the next pull.
@@ -91,7 +93,8 @@ def begun(row: PullRow, ledger: CabLedger, settings: Settings, page_rows: int, n
 
 def orders(pull: Pull, moment: datetime) -> Iterator[Order]:
     """Yield what to begin now: a page is asked for ahead, and copied as soon as there is room."""
-    if pull.ahead and not pull.is_cut_short and len(pull.pages) < _PAGES_COPYING:
+    has_room = len(pull.pages) < _PAGES_COPYING and pull.copying < _CABS_COPYING
+    if pull.ahead and not pull.is_cut_short and has_room:
         came, pull.ahead = pull.ahead, None
         yield from _begin(pull, came, moment)
         _move_on(pull)
@@ -253,9 +256,11 @@ def _judge(pull: Pull, ended: CabEnded, moment: datetime) -> Iterator[Order]:
         pull.ledger.record_copied(cab, *error)
         return
     may_be_had = isinstance(error, FreshUrl) or (isinstance(error, CabUnavailable) and cab.has_expired(moment))
+    # A URL that is asked for by itself, right before the copy, is fresh: only its SAS may have ended meanwhile.
+    is_fresh = ended.is_fresh or (cab.url is None and not isinstance(error, FreshUrl))
     if not may_be_had:
         _record(pull, page, cab, error)
-    elif ended.is_fresh:
+    elif is_fresh:
         stays_refused = AgainLater(f"{error}, although its URL is fresh")
         _record(pull, page, cab, _expired(cab, error) if cab.has_expired(moment) else stays_refused)
     elif cab.url is None and not pull.is_cut_short:

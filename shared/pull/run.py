@@ -34,9 +34,9 @@ from shared.storage.lease import HeldElsewhere
 from shared.web.source_hosts import checked_source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
-    from shared.cabs.container import CabContainer
+    from shared.cabs.container import CabContainer, StoredCab
     from shared.cabs.copy import CabCopy
     from shared.cabs.creation import Copied
     from shared.core.failure import Failure, Window
@@ -101,6 +101,9 @@ def pull_failure(tools: PullTools, message: PullMessage) -> None:
             message again and at last moves it to the poison queue, where `abandon_pull` finds it.
     """
     window = message.window or default_window(tools.settings.cab_lookback)
+    failure = message.failure
+    family = failure.family or tools.settings.family_of(failure.application_id)
+    message = replace(message, failure=replace(failure, family=family))
     try:
         message = _as_stored(tools.pulls, message)
         lease = tools.pulls.take(message, window)
@@ -181,6 +184,9 @@ class _Run:
         self._begin(policy.orders(pull, clock.true_now()))
         try:
             pull.ledger.load()
+            if self._source.calls_for_urls and pull.row.stalled:
+                # A host that died may have copied what no row tells of, and each URL would cost a call.
+                pull.ledger.read_back(self._stored(), self._tools.settings.retention)
             while not policy.is_over(pull):
                 event = self._inbox.get(policy.wait_seconds(pull, clock.monotonic()))
                 now, moment = clock.monotonic(), clock.true_now()
@@ -253,12 +259,14 @@ class _Run:
         pull = self._pull
         if pull.end:
             raise pull.end
-        stored = self._tools.container.stored(self._failure.prefix)
-        if missing := pull.ledger.read_back(stored, self._tools.settings.retention):
+        if missing := pull.ledger.read_back(self._stored(), self._tools.settings.retention):
             pull.safe = Checkpoint(0, 0)
             raise AgainLater(f"{len(missing)} cabs must be copied again; the first: {missing[0]}")
         if pull.again:
             raise pull.again
+
+    def _stored(self) -> Iterator[StoredCab]:
+        return self._tools.container.stored(self._failure.prefix)
 
     def _save_rows(self, error: CabferryError | None) -> CabferryError | None:
         """Write the cab rows. Where that fails too, the pull goes on from where this run began, and says so."""

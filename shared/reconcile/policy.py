@@ -72,7 +72,7 @@ _ROWS_LIVE = timedelta(days=90)
 _REPORTS_LOOK_BACK = timedelta(days=90)
 _COULD_BE_HAD = {CabState.LISTED, CabState.FAILED, CabState.UNAVAILABLE}
 _UNFINISHED = {PullState.QUEUED, PullState.RUNNING}
-_MACHINES = ("report ", "reconcile")
+_MACHINES = ("report ", "check of ", "reconcile")
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 _LATEST = datetime(9999, 1, 1, tzinfo=UTC)
 

@@ -12,13 +12,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
 from operator import itemgetter
-from sys import intern
 from typing import IO, TYPE_CHECKING
 
 from shared.core.errors import BadInput
-from shared.core.facts import CabFacts
+from shared.core.facts import CONTROLS, CabFacts, fact
 from shared.core.failure import DRIVER, GUID, Failure, checked_cab_id, normal_id
-from shared.core.redaction import redact
 from shared.core.shape import shape_of
 from shared.reports.lines import ReportLines
 from shared.reports.records import MOST_FIELDS, Records
@@ -26,7 +24,7 @@ from shared.reports.records import MOST_FIELDS, Records
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
-# A text column of a table holds 32 Ki characters, and blob metadata 8 KiB in all.
+# What is kept of a fact at most (shared/core/facts.py).
 _FACT_CHARACTERS = 1_000
 # A longer id is none, whatever is blank in it; and what is told of a cab is rarely longer. Whatever is remembered or
 # gathered is bounded by these too.
@@ -41,7 +39,6 @@ _MISSHAPEN_AT_FIRST, _MOST_HEADERS = 100_000, 10_000
 _REMEMBERED = 8_192
 # What a column's name looks like, and no device's id does: those have digits.
 _NAME = re.compile(r"[A-Za-z _]{0,60}")
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 # What nearly every id is, in the form that all are brought into.
 _USUAL_ID = re.compile(r"(?!00000000-0000-0000-0000-000000000000)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _DIGIT = re.compile(r"[0-9]")
@@ -151,9 +148,7 @@ class _Columns:
         return self._facts_of(told), 1 + min(characters, _FACT_CHARACTERS * len(told)) // _USUAL_CHARACTERS
 
     def _facts_of(self, told: tuple[str, ...]) -> CabFacts:
-        # The same names come back in many failures; interned, they are kept once.
-        values = (intern(redact(" ".join(_CONTROLS.sub(" ", value).split()))[:_FACT_CHARACTERS]) for value in told)
-        return CabFacts(**dict(zip(self._fact_fields, values, strict=True)))
+        return CabFacts(**dict(zip(self._fact_fields, map(fact, told), strict=True)))
 
     def fits(self, row: Sequence[str]) -> bool:
         """Tell whether a row is as wide as the header, but for empty fields where the header ends in a delimiter."""
@@ -300,7 +295,7 @@ def _failure(application_id: str, failure_hash: str) -> Failure | None:
 def _bare(text: str) -> str:
     """Return the normal form of an id, without what nobody sees; empty where it stands for none."""
     if '"' in text or not text.isprintable():
-        text = _CONTROLS.sub("", text).strip().strip('"')
+        text = CONTROLS.sub("", text).strip().strip('"')
     return normal_id(text)
 
 
@@ -314,4 +309,4 @@ def _is_header(row: Sequence[str]) -> bool:
 
 
 def _heading(column: str) -> str:
-    return _CONTROLS.sub("", column).strip().strip('"').strip().lower()
+    return CONTROLS.sub("", column).strip().strip('"').strip().lower()

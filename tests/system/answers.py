@@ -30,11 +30,15 @@ class Counts(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=
 class Pull(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """`GET /api/pulls/{applicationId}/{failureHash}`."""
 
+    family: Literal["driver", "desktop", "app"]
     application_id: str
     failure_hash: str
+    failure_name: str | None
+    driver_name: str | None
     state: Literal["Queued", "Running", "Completed", "Failed"]
     window: Window | None
     cabs: Counts
+    without_cab: int
     bytes: int
     attempts: int
     last_error: str | None
@@ -69,6 +73,7 @@ class Cab(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=Tru
     os_version: str | None
     architecture: str | None
     cab_type: str | None
+    market: str | None
 
 
 class Cabs(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -118,6 +123,24 @@ class ReportCheck(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fi
     error: str | None
     runs: list[Run]
     left_out: int
+
+
+class Application(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """How far the failures of an application were looked for."""
+
+    family: Literal["desktop", "app"]
+    application_id: str
+    covered_to: date | None
+    checked_at: datetime
+    failures: int
+    queued: int
+    error: str | None
+
+
+class FailureCheck(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """`GET /api/failures/check`."""
+
+    applications: list[Application]
 
 
 class Check(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):

@@ -16,7 +16,9 @@ from local.azurite.server import Azurite
 from local.simulator import catalogue
 from shared.core.failure import Failure, Window, default_window
 from shared.core.settings import Settings
+from shared.failures.check import check_failures
 from shared.progress.cabs import CabRow, CabState
+from shared.progress.failures import ApplicationCheck
 from shared.progress.health import Reconciled
 from shared.progress.messages import PullMessage
 from shared.progress.pulls import PullRow
@@ -86,6 +88,10 @@ class App:
     def check(self) -> list[RunOutcome]:
         """Do what the timer does."""
         return check_reports(self.services.report_tools)
+
+    def check_failures(self) -> list[ApplicationCheck]:
+        """Do what the timer of the applications does."""
+        return check_failures(self.services.failure_tools)
 
     def reconcile(self) -> Reconciled:
         """Do what the other timer does, and fail where a failure could not be looked after."""
@@ -211,4 +217,5 @@ class App:
 
 def failure_of(failure: catalogue.Failure) -> Failure:
     """Return a failure of the simulator as the app knows it."""
-    return Failure(failure.key.application_id, failure.key.failure_hash)
+    family = "" if failure.family is catalogue.Family.DRIVER else failure.family.value
+    return Failure(failure.key.application_id, failure.key.failure_hash, family)
