@@ -155,7 +155,7 @@ class ApplicationFamily:
             try:
                 hits.append(self._hit(application_id, Fields(bytes(row))))
             except (JsonError, BadInput) as error:
-                unreadable.append(f"{excerpt(str(error), 120)}; its shape: {shape_of(bytes(row))}")
+                unreadable.append(_told(error, "failureHash", row))
         keys = (_mark(page.rows),) if page.rows else ()
         return HitsPage(keys, len(page.rows), tuple(hits), tuple(unreadable), page.link, page.has_link_key, page.total)
 
@@ -221,7 +221,7 @@ class ApplicationCabs:
                 else:
                     cabs.append(self._cab(named, told))
             except (JsonError, BadInput) as error:
-                unreadable.append(f"{excerpt(str(error), 120)}; its shape: {shape_of(bytes(row))}")
+                unreadable.append(_told(error, self._family.cab_key, row))
         read = (tuple(cabs), tuple(unreadable))
         mark = _mark(without_cab) if without_cab else ""
         return BatchPage(len(page.rows), *read, page.link, page.has_link_key, page.total, len(without_cab), mark)
@@ -254,6 +254,12 @@ class ApplicationCabs:
                 market=fact(told.text("market")),
             ),
         )
+
+
+def _told(error: JsonError | BadInput, key: str, row: msgspec.Raw) -> str:
+    """Return what is wrong with a row, without what it says."""
+    why = f"its {key} is missing or none" if isinstance(error, BadInput) else excerpt(str(error), 120)
+    return f"{why}; its shape: {shape_of(bytes(row))}"
 
 
 def _mark(rows: Iterable[msgspec.Raw]) -> str:
