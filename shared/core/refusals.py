@@ -178,6 +178,7 @@ _OURS = {Where.STORAGE, Where.ROW, Where.TAGGED_BLOB, Where.TOKEN}
 _WIDER = {Where.ROW: Where.STORAGE, Where.TAGGED_BLOB: Where.STORAGE, Where.CAB_DOWNLOAD: Where.DEVCENTER}
 _QUOTA = re.compile(r"out of call volume quota|quota (?:\w+ )*exceeded|rate limit|too many requests", re.IGNORECASE)
 _CODE_IN_JSON = re.compile(r'"code" *: *"(?:\d+:)?(\w{1,100})"')
+_CODE = re.compile(r"\w{1,100}", re.ASCII)
 _IDS = ("x-ms-request-id", "x-ms-correlation-id", "x-ms-client-request-id", "ms-requestid", "ms-correlationid")
 _ID = re.compile(r"[\w.:|-]{1,80}")
 
@@ -213,7 +214,7 @@ class Refusal:
             text: Its body.
         """
         quota = "OutOfQuota" if where is not Where.STORAGE and _QUOTA.search(text) else ""
-        code = header("x-ms-error-code") or quota or code_in(text)
+        code = code_named(header("x-ms-error-code")) or quota or code_in(text)
         wait = wait_asked({"Retry-After": header("Retry-After") or ""}, text)
         return cls(where, status, code, text, wait, request_ids(header))
 
@@ -279,6 +280,15 @@ def rule_for(where: Where, status: int, code: str, *, is_wait: bool = False) -> 
         if rule.where in places and _fits(rule.status, str(status)) and any(_fits(rule.code, each) for each in codes):
             return rule
     raise AssertionError("the last line fits everything")
+
+
+def code_named(header: str | None) -> str:
+    """Return the code that a header names; empty where it is none, but whatever a server may quote.
+
+    Args:
+        header: Its value; None where it is missing.
+    """
+    return header if header and _CODE.fullmatch(header) else ""
 
 
 def code_in(text: str) -> str:

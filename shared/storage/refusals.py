@@ -8,7 +8,7 @@ from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpRes
 from shared.core.backoff import wait_asked
 from shared.core.errors import AgainLater
 from shared.core.redaction import excerpt
-from shared.core.refusals import Refusal, Where, request_ids
+from shared.core.refusals import Refusal, Where, code_named, request_ids
 
 
 class RefusedError(Exception):
@@ -30,7 +30,7 @@ def refusal_of(error: HttpResponseError | RefusedError) -> Refusal:
     return Refusal(
         where=Where.STORAGE,
         status=error.status_code or 0,
-        code=headers.get("x-ms-error-code") or str(getattr(own, "value", own) or unknown),
+        code=code_named(headers.get("x-ms-error-code")) or str(getattr(own, "value", own) or unknown),
         text=error.message,
         wait=wait_asked(headers, ""),
         ids=request_ids(headers.get),

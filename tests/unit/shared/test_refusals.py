@@ -93,3 +93,10 @@ def test_no_line_of_the_table_hides_behind_another() -> None:
         code = rule.code.split(" ")[0].replace("*", "")
         where = rule.where or Where.DEVCENTER
         assert rule_for(where, status, code, is_wait=code == "(wait)") is rule
+
+
+@pytest.mark.parametrize("where", Where)
+@pytest.mark.parametrize("code", ["sig=QZXJ", "QZXJ is bad", "QZXJ\nINFO all is well", "QZXJ/QZXJ+QZXJ=", "QZXJ" * 30])
+def test_a_code_that_is_none_is_not_shown(where: Where, code: str) -> None:
+    """A server that quotes its request may do so in any header."""
+    assert "QZXJ" not in str(Refusal.of(where, 400, {"x-ms-error-code": code}.get, "").as_error("the page"))
