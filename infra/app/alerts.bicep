@@ -7,8 +7,8 @@ param email string
 var rules = [
   {
     name: 'cabferry-failures'
-    description: 'A report check, a reconcile or a pull failed in a way that nobody foresaw, or a check found runs that cannot be read. See GET /api/reports and the log.'
-    query: 'AppRequests | where Name in ("check_reports", "reconcile", "pull_failure", "abandon_pull") and Success == false'
+    description: 'A check, a reconcile or a pull failed in a way that nobody foresaw, or a check found runs or applications that cannot be read. See GET /api/reports, GET /api/failures/check and the log.'
+    query: 'AppRequests | where Name in ("check_reports", "check_failures", "reconcile", "pull_failure", "abandon_pull") and Success == false'
     operator: 'GreaterThan'
     threshold: 0
     windowSize: 'PT1H'
@@ -26,6 +26,14 @@ var rules = [
     name: 'cabferry-silence'
     description: 'No report check succeeded for a day. Nothing new is ferried.'
     query: 'AppRequests | where Name == "check_reports" and Success == true'
+    operator: 'LessThan'
+    threshold: 1
+    windowSize: 'P1D'
+  }
+  {
+    name: 'cabferry-unlooked'
+    description: 'No check of the failures of applications succeeded for a day. Nothing new of the configured ones is ferried. See GET /api/failures/check.'
+    query: 'AppRequests | where Name == "check_failures" and Success == true'
     operator: 'LessThan'
     threshold: 1
     windowSize: 'P1D'

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from shared.api.models import Count, Moment, moment_text
+from shared.api.models import ApplicationBody, Count, Moment, moment_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -122,6 +122,10 @@ class HealthBody(Struct, frozen=True):
     reconcile: Annotated[ReconcileBody | None, Meta(description="null before its first run.")]
     reports: Annotated[ReportsBody | None, Meta(description="null before the first check.")]
     storage: Annotated[str | None, Meta(description="Why the cab storage could not be asked for these.")]
+    applications: Annotated[
+        list[ApplicationBody],
+        Meta(description="Configured applications whose failures were not looked for as a whole, and why."),
+    ]
 
     @classmethod
     def of(cls, health: Health) -> HealthBody:
@@ -132,4 +136,5 @@ class HealthBody(Struct, frozen=True):
             reconcile=ReconcileBody.of(health.reconciled) if health.reconciled else None,
             reports=ReportsBody.of(health.checked) if health.checked else None,
             storage=health.storage or None,
+            applications=[ApplicationBody.of(each) for each in health.unchecked],
         )

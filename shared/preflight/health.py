@@ -13,6 +13,7 @@ from shared.services import services
 
 if TYPE_CHECKING:
     from shared.progress.circuit import Outage
+    from shared.progress.failures import ApplicationCheck
     from shared.progress.health import CheckedReports, Reconciled
 
 _SECONDS = 5.0
@@ -27,20 +28,22 @@ class Health:
         reconciled: What the last run of the reconcile found; None before the first.
         checked: How the last check of the reports went; None before the first.
         storage: Why the cab storage could not tell these; empty where it could.
+        unchecked: Configured applications whose last check was not complete.
     """
 
     outage: Outage | None
     reconciled: Reconciled | None
     checked: CheckedReports | None = None
     storage: str = ""
+    unchecked: tuple[ApplicationCheck, ...] = ()
 
     @property
     def is_degraded(self) -> bool:
-        """Tell whether a person should look: nothing can be pulled, a report fails, or cabs are or will be lost."""
+        """Tell whether a person should look: nothing can be pulled, a check fails, or cabs are or will be lost."""
         is_open = self.outage is not None and self.outage.since is not None
         found = self.reconciled
         loses = found is not None and bool(found.expiring_within_48_hours or found.lost)
-        fails = self.checked is not None and bool(self.checked.error)
+        fails = bool(self.unchecked) or (self.checked is not None and bool(self.checked.error))
         return is_open or loses or fails or bool(self.storage)
 
 
@@ -61,7 +64,10 @@ def look() -> Health:
 
 def _read() -> Health:
     parts = services()
-    return Health(parts.circuit.known().worst, parts.health.reconciled(), parts.health.checked())
+    applications = parts.settings.applications
+    checks = parts.failure_tools.failures.checks() if applications else ()
+    unchecked = tuple(each for each in checks if each.error and (each.family, each.application_id) in applications)
+    return Health(parts.circuit.known().worst, parts.health.reconciled(), parts.health.checked(), unchecked=unchecked)
 
 
 @cache

@@ -64,7 +64,7 @@ class Stored:
         self._blobs.create_container()
         for queue in self._queues.values():
             queue.create_queue()
-        for name in ("reports", "pulls", "cabs", "health"):
+        for name in ("reports", "pulls", "cabs", "failures", "health"):
             self._tables.create_table(name)
 
     def listed(self) -> dict[str, Held]:

@@ -42,10 +42,10 @@ class _Credential:
         return AccessToken(self._token, 2**40)
 
 
-def dev_center(base_url: str, identity: CountingIdentity | None = None) -> DevCenter:
+def dev_center(base_url: str, identity: CountingIdentity | None = None, calls_in_flight: int = 4) -> DevCenter:
     """Return a client of one server."""
     tokens = AccessTokens((identity or CountingIdentity()).credential, "https://x/.default", "the tests")
-    return DevCenter(base_url, tokens, HttpSource(4))
+    return DevCenter(base_url, tokens, HttpSource(4), calls_in_flight=calls_in_flight)
 
 
 def batch_pages(base_url: str, skip: int = 0) -> list[BatchPage]:
