@@ -3,6 +3,7 @@
 import os
 import secrets
 from collections.abc import Iterator
+from itertools import islice, zip_longest
 from zlib import crc32
 
 import hypothesis
@@ -22,11 +23,29 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("cabferry")
 
+# A test of these takes a minute.
+_LONG = ("system/faults/test_faults.py", "system/test_kills.py")
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Install Azurite, where `dev.py` has not, before pytest-xdist's workers would all begin to."""
     if getattr(config.option, "numprocesses", None):
         azurite_command()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Deal the longest tests out to where the workers of pytest-xdist begin: what begins last is waited for alone."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    files = [[item for item in items if item.nodeid.partition("::")[0].endswith(name)] for name in _LONG]
+    # One of each file after the other: those of one file ask for the same of the machine.
+    long = [item for some in zip_longest(*files) for item in some if item is not None]
+    others = iter([item for item in items if not item.nodeid.partition("::")[0].endswith(_LONG)])
+    dealt: list[pytest.Item] = []
+    for worker in range(workers):
+        share = (len(items) - len(dealt)) // (workers - worker)
+        mine = long[worker::workers]
+        dealt += [*mine, *islice(others, max(0, share - len(mine)))]
+    items[:] = dealt
 
 
 @pytest.fixture(scope="session")
