@@ -107,10 +107,6 @@ class Ledger:
         """
         return sum(count for (of, was), count in self._answers.items() if of is call and status in {None, was})
 
-    def times_served(self, cab: Cab) -> int:
-        """Return how many URLs were given for a cab."""
-        return self._cabs[cab.cab_id_hash]
-
     def served(self, world: World, faults_waiting: int) -> Served:
         """Return everything, to be shown.
 

@@ -1,17 +1,14 @@
 """A playground for each test, or for a module whose tests do not disturb each other."""
 
-import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from zlib import crc32
 
 import pytest
 
 from local.azurite.server import Azurite
 from local.simulator.thread import SimulatorThread
-from tests.support.azurite import SOURCES, StorageAccount
-from tests.system.playground import Playground
+from tests.support.azurite import StorageAccount
+from tests.system.playground import Playground, simulated
 
 
 @pytest.fixture
@@ -38,12 +35,3 @@ def shared_playground(
         made = Playground(azurite, storage, simulator, token, tmp_path_factory.mktemp("apps"))
         yield made
         made.close()
-
-
-@contextmanager
-def simulated(azurite: Azurite, seed: str) -> Iterator[tuple[SimulatorThread, str]]:
-    """Run a Dev Center with a token of its own; an unexpected error in it fails the test."""
-    sources, token = {name: azurite.connection_string(name) for name in SOURCES}, secrets.token_urlsafe(24)
-    with SimulatorThread(sources, token, seed=crc32(seed.encode())) as simulator:
-        yield simulator, token
-    assert not simulator.ledger.problems

@@ -1,9 +1,12 @@
 """A storage account, a Dev Center and the app between them."""
 
+import secrets
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from zlib import crc32
 
 from local.azurite.access_log import StorageRequest
 from local.azurite.server import Azurite
@@ -12,7 +15,7 @@ from local.simulator.catalogue import Cab, Failure, FailureKey, Held
 from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.ledger import SeenRequest
 from local.simulator.thread import SimulatorThread
-from tests.support.azurite import StorageAccount
+from tests.support.azurite import SOURCES, StorageAccount
 from tests.system.answers import Pull, ReportCheck, Run, decoded
 from tests.system.app import ROOT, App
 from tests.system.stored import QUEUE, Stored, creations
@@ -221,3 +224,12 @@ class Playground:
 def blob_name(cab: Cab) -> str:
     """Return where a cab must stand in the container."""
     return f"{cab.failure.application_id}/{cab.failure.failure_hash}/{cab.place.name}"
+
+
+@contextmanager
+def simulated(azurite: Azurite, seed: str) -> Iterator[tuple[SimulatorThread, str]]:
+    """Run a Dev Center with a token of its own; an unexpected error in it fails the test."""
+    sources, token = {name: azurite.connection_string(name) for name in SOURCES}, secrets.token_urlsafe(24)
+    with SimulatorThread(sources, token, seed=crc32(seed.encode())) as simulator:
+        yield simulator, token
+    assert not simulator.ledger.problems

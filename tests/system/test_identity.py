@@ -94,16 +94,6 @@ def test_a_wrong_secret_says_what_to_do_and_a_right_one_mends_it(
     assert playground.pull(app, failure)[0].state == "Completed"
 
 
-def test_an_unknown_tenant_is_told(
-    playground: Playground, failure: Failure, token_endpoint: TokenEndpoint, with_secret: Mapping[str, str]
-) -> None:
-    """The wrong id in the wrong setting is the commonest mistake of a first deployment."""
-    app = playground.start({**with_secret, "DEVCENTER_TENANT_ID": token_endpoint.client_id})
-    (pull,) = playground.pull(app, failure)
-    assert pull.state == "Failed"
-    assert "DEVCENTER_TENANT_ID" in (pull.last_error or "")
-
-
 def test_a_managed_identity_stands_in_for_the_secret(
     playground: Playground, failure: Failure, token_endpoint: TokenEndpoint
 ) -> None:
@@ -159,34 +149,6 @@ def test_a_token_that_is_refused_is_renewed_once(
     assert token_endpoint.requests["secret"] == 3
 
 
-def test_a_report_without_a_signature_is_read_with_a_storage_token(
-    playground: Playground, failure: Failure, token_endpoint: TokenEndpoint, with_secret: Mapping[str, str]
-) -> None:
-    """Real reports came without a SAS: without a token of the other audience they cannot be read."""
-    bare = playground.simulator.builder.report([failure], ReportForm(location=Location.BARE))
-    playground.simulator.publish()
-    app = playground.start(with_secret)
-    run = playground.check(app)[str(bare.report_id)]
-    assert (run.outcome, run.failures, run.cabs) == ("ingested", 1, 2)
-    assert playground.ends(app, failure)[0].state == "Completed"
-    assert token_endpoint.requests["secret"] == 2
-    playground.assert_copied_once(failure)
-
-
-def test_a_report_with_a_signature_gets_no_token(
-    playground: Playground, failure: Failure, with_secret: Mapping[str, str]
-) -> None:
-    """A token that is sent along to a signed URL goes to whoever the URL names; storage refuses both at once."""
-    form = ReportForm(location=Location.FRONT_SAS)
-    signed = playground.simulator.builder.report([failure], form)
-    playground.simulator.publish()
-    app = playground.start(with_secret)
-    assert playground.check(app)[str(signed.report_id)].outcome == "ingested"
-    playground.ends(app, failure)
-    blobs = [request for request in playground.simulator.ledger.requests if request.call is Call.BLOB]
-    assert [request.bearer for request in blobs] == [False]
-
-
 def test_a_storage_token_that_is_refused_is_told(
     playground: Playground, failure: Failure, token_endpoint: TokenEndpoint, with_secret: Mapping[str, str]
 ) -> None:
@@ -199,16 +161,3 @@ def test_a_storage_token_that_is_refused_is_told(
         assert run.outcome == "failed"
         assert "DEVCENTER_STORAGE_TENANT_ID" in (run.error or "")
     assert playground.stored.rows("pulls") == []
-
-
-def test_a_fixed_token_goes_to_the_dev_center_alone(playground: Playground, token_endpoint: TokenEndpoint) -> None:
-    """A token of the Dev Center that is shown to a storage host is a token that is lost."""
-    failure = playground.simulator.builder.failure(1)
-    bare = playground.simulator.builder.report([failure], ReportForm(location=Location.BARE))
-    playground.simulator.publish()
-    token = token_endpoint.tokens.issue(DEV_CENTER, token_endpoint.client_id)
-    app = playground.start({"DEVCENTER_ACCESS_TOKEN": token})
-    assert playground.check(app)[str(bare.report_id)].outcome == "failed"
-    blobs = [request for request in playground.simulator.ledger.requests if request.call is Call.BLOB]
-    assert [(request.bearer, request.status) for request in blobs] == [(False, 401)]
-    assert playground.pull(app, failure)[0].state == "Completed"

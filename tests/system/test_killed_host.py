@@ -15,9 +15,6 @@ from tests.system.waiting import wait_until
 # The dead host's message and lease come back after this.
 SETTINGS = {"PULL_LEASE_SECONDS": "2", "LOCAL_MESSAGE_LEASE_SECONDS": "2"}
 HANGS = 5.0
-# Longer than a pull takes to write down what it has.
-HANGS_LONGER = 20.0
-CABS, COPIED, HANGING_AT = 700, 60, 600
 
 
 def test_a_pull_whose_hosts_die_again_and_again_completes(playground: Playground) -> None:

@@ -11,7 +11,7 @@ from local.simulator.faults import FaultKind
 from tests.system.app import App, environment
 from tests.system.playground import Playground
 
-_SECONDS = 20
+_SECONDS = 12
 # Left out, each for what the Functions host is, or a schema cannot say: keys are checked in Azure and not by the local
 # host; an unknown method is 404 there and here, never 405; days can be in the wrong order, and a continuation one
 # that no page ever returned.

@@ -107,14 +107,3 @@ def test_a_pull_whose_last_host_died_ends_as_failed_once_its_lease_is_over(playg
     assert playground.ends(app, failure)[0].state == "Failed"
     assert datetime.now(UTC) >= until
     playground.wait_for_empty_queue(POISON)
-
-
-def test_a_failed_message_is_pulled_again_when_it_is_asked_for(playground: Playground) -> None:
-    """Failed is no dead end: who mended the cause asks again."""
-    failure = playground.simulator.builder.failure(2)
-    playground.simulator.publish()
-    app = playground.start()
-    playground.stored.send(message(failure, startDate="soon"))
-    assert playground.ends(app, failure)[0].state == "Failed"
-    (pull,) = playground.pull(app, failure)
-    assert (pull.state, pull.last_error, pull.cabs.copied) == ("Completed", None, 2)

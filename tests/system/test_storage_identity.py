@@ -102,15 +102,14 @@ def user_assigned(token_endpoint: TokenEndpoint) -> Mapping[str, str]:
     return {"CAB_STORAGE__credential": "managedidentity", "CAB_STORAGE__clientId": token_endpoint.identity_client_id}
 
 
-@pytest.mark.parametrize("named", [False, True])
 def test_an_identity_serves_in_the_place_of_every_key(
-    playground: Playground, token_endpoint: TokenEndpoint, with_identity: Mapping[str, str], named: bool
+    playground: Playground, token_endpoint: TokenEndpoint, with_identity: Mapping[str, str]
 ) -> None:
     """From a report to the last cab: queue, tables, container and the server-side copy, with tokens alone."""
     failures = [playground.simulator.builder.failure(cabs) for cabs in (130, 2)]
     playground.simulator.builder.report(failures, ReportForm(location=Location.BARE))
     playground.simulator.publish()
-    app = playground.start({**with_identity, **(user_assigned(token_endpoint) if named else {})})
+    app = playground.start({**with_identity, **user_assigned(token_endpoint)})
     assert {run.outcome for run in playground.check(app).values()} == {"ingested"}
     pulls = playground.ends(app, *failures)
     assert {(pull.state, pull.attempts) for pull in pulls} == {("Completed", 0)}
@@ -153,9 +152,8 @@ def test_a_token_that_ends_in_the_middle_of_a_pull_is_renewed(
     playground.assert_copied_once(failure)
 
 
-@pytest.mark.parametrize("with_a_secret", [False, True])
 def test_a_report_is_read_from_storage_with_a_token_of_its_tenant(
-    playground: Playground, token_endpoint: TokenEndpoint, with_identity: Mapping[str, str], with_a_secret: bool
+    playground: Playground, token_endpoint: TokenEndpoint, with_identity: Mapping[str, str]
 ) -> None:
     """Microsoft's sample reads a location without a signature so; storage itself decides whether the token is good."""
     of_storage = "9d1f0e4e-0000-4000-8000-000000000000"
@@ -163,26 +161,13 @@ def test_a_report_is_read_from_storage_with_a_token_of_its_tenant(
     failure = playground.simulator.builder.failure(2)
     report = playground.simulator.builder.report([failure], ReportForm(location=Location.STORAGE))
     playground.simulator.publish()
-    secret = {"DEVCENTER_MANAGED_IDENTITY_CLIENT_ID": "", "DEVCENTER_CLIENT_SECRET": token_endpoint.secret}
-    settings = {**with_identity, "DEVCENTER_STORAGE_TENANT_ID": of_storage, **(secret if with_a_secret else {})}
-    app = playground.start(settings)
+    app = playground.start({**with_identity, "DEVCENTER_STORAGE_TENANT_ID": of_storage})
     run = playground.check(app)[str(report.report_id)]
     assert (run.outcome, run.failures, run.cabs) == ("ingested", 1, 2)
     assert playground.ends(app, failure)[0].state == "Completed"
     # One for the Dev Center and one for its storage.
-    assert token_endpoint.requests["secret" if with_a_secret else "assertion"] == 2
+    assert token_endpoint.requests["assertion"] == 2
     playground.assert_copied_once(failure)
-
-
-def test_a_preflight_is_green_with_an_identity(
-    playground: Playground, token_endpoint: TokenEndpoint, with_identity: Mapping[str, str]
-) -> None:
-    """The copy comes from a SAS that the identity signs: there is no key that could."""
-    app = playground.start({**with_identity, **user_assigned(token_endpoint)})
-    told = decoded(app.post("/api/preflight"), Preflight)
-    assert told.ready, told
-    assert next(check.answered for check in told.checks if check.name == "copy").startswith("copied")
-    assert playground.stored.listed() == {}
 
 
 def test_an_identity_that_is_not_there_is_told(

@@ -47,7 +47,6 @@ def start(app: Path, storage: StorageAccount, jobs: QueueClient) -> Iterator[Sta
             "EVENTS": str(app / "events.txt"),
             "JOBS": jobs.queue_name,
             "JOBS_STORAGE": storage.connection_string,
-            "TICKS": "0 0 0 1 1 *",
             "LOCAL_MESSAGE_LEASE_SECONDS": "2",
         }
         hosts.append(RunningHost(app, {**needed, **settings}))

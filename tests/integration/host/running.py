@@ -1,6 +1,5 @@
 """A host under test: started as its own process, watched through its log, its HTTP and its app's events."""
 
-import json
 import os
 import signal
 import subprocess
@@ -97,10 +96,6 @@ class RunningHost:
         except HTTPError as error:
             with error:
                 return Answer(error.code, error.headers, error.read())
-
-    def fire(self, function: str, text: str = "") -> Answer:
-        """Fire a function through the host's own interface."""
-        return self.ask("POST", f"/admin/functions/{function}", json.dumps({"input": text}).encode())
 
     def interrupt(self) -> None:
         """Send the signal that asks a process to end."""

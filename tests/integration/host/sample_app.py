@@ -42,45 +42,6 @@ def bury(message: func.QueueMessage) -> None:
         raise ValueError("as asked")
 
 
-@app.queue_trigger("message", "%MISSING_QUEUE%", "JOBS_STORAGE")
-def unresolvable(message: func.QueueMessage) -> None:
-    """Never run: its queue's name is a setting that is missing."""
-    note("unresolvable", message.get_body())
-
-
-@app.queue_trigger("message", "others", "MISSING_STORAGE")
-def unconnected(message: func.QueueMessage) -> None:
-    """Never run: its connection is missing."""
-    note("unconnected", message.get_body())
-
-
-@app.timer_trigger("timer", "%TICKS%")
-async def tick(timer: func.TimerRequest, context: func.Context) -> None:
-    """Note that the timer fired."""
-    note("tick", timer.past_due, bool(context.invocation_id))
-
-
-@app.route("things/{owner}/{thing}", methods=["GET", "POST"])
-def thing(req: func.HttpRequest) -> func.HttpResponse:
-    """Answer with what was asked."""
-    words = [req.method, req.route_params["owner"], req.route_params["thing"], req.params.get("q"), req.headers["x-in"]]
-    return func.HttpResponse(
-        " ".join(map(str, words)).encode() + b" " + req.get_body(), status_code=207, headers={"X-Out": "1"}
-    )
-
-
-@app.route("things/{owner}/first", methods=["GET"])
-def first(req: func.HttpRequest) -> str:
-    """Answer on a path that `thing` would match too."""
-    return f"first of {req.route_params['owner']}"
-
-
-@app.route("broken")
-def broken(req: func.HttpRequest) -> func.HttpResponse:
-    """Raise what nobody outside may see."""
-    raise ValueError(f"inner detail of {req.method}")
-
-
 @app.route("slow/{gate}")
 def slow(req: func.HttpRequest) -> str:
     """Answer once a file exists."""

@@ -1,20 +1,18 @@
 """What the trials of one group of calls run on: an app whose storage calls pass through a proxy, and its playground."""
 
-import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from zlib import crc32
 
 from local.azurite.server import Azurite
-from local.simulator.thread import LoopThread, SimulatorThread
-from tests.support.azurite import SOURCES, StorageAccount
+from local.simulator.thread import LoopThread
+from tests.support.azurite import StorageAccount
 from tests.system.app import App, changed_copy
 from tests.system.faults.cells import Cell, Outcome
 from tests.system.faults.storage_proxy import StorageProxy
-from tests.system.playground import Playground
+from tests.system.playground import Playground, simulated
 
 # As many pulls at once as there are trials, so that their waits pass side by side; and a message whose function failed
 # comes back after a second instead of half a minute.
@@ -51,15 +49,6 @@ class Stage:
     playground: Playground
     proxy: StorageProxy
     app: App
-
-
-@contextmanager
-def simulated(azurite: Azurite, seed: str) -> Iterator[tuple[SimulatorThread, str]]:
-    """Run a Dev Center with a token of its own."""
-    sources, token = {name: azurite.connection_string(name) for name in SOURCES}, secrets.token_urlsafe(24)
-    with SimulatorThread(sources, token, seed=crc32(seed.encode())) as simulator:
-        yield simulator, token
-    assert not simulator.ledger.problems
 
 
 @contextmanager
