@@ -1,6 +1,6 @@
 """Tables in memory, with the rules of the service: etags, transactions of 100, the order of keys, pages.
 
-`tests/integration/shared/test_table_rows.py` asks the same of them as of Azurite.
+`tests/integration/storage/test_table_rows.py` asks the same of them as of Azurite.
 """
 
 from __future__ import annotations

@@ -1,0 +1,262 @@
+"""A pull of a desktop or Store application: each cab once and byte for byte, for one call of the API each."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from local.simulator.builder import CabForm
+from local.simulator.catalogue import Cab, Failure, Family
+from local.simulator.faults import Call, Fault, FaultKind
+from local.simulator.scenario import SiblingForm
+from local.simulator.thread import SimulatorThread
+from shared.cabs.creation import Copied
+from shared.progress.cabs import CabState
+from shared.progress.messages import PullMessage
+from shared.progress.pulls import CabCounts, ErrorKind, PullState
+from shared.pull.run import pull_failure
+from tests.integration.app import App, failure_of
+from tests.integration.conftest import MakeApp
+
+FAMILIES = (Family.DESKTOP, Family.APP)
+NOT_DOWNLOADABLE = CabForm(downloadable=False)
+pytestmark = pytest.mark.parametrize("family", FAMILIES)
+
+
+def made(simulator: SimulatorThread, family: Family, cabs: int, form: CabForm | None = None) -> Failure:
+    failure = simulator.builder.application_failure(family, cabs, form, occurrences_without_cab=3)
+    simulator.publish()
+    return failure
+
+
+def asked(simulator: SimulatorThread, call: Call) -> int:
+    return simulator.ledger.answers(call)
+
+
+def let_go(simulator: SimulatorThread, cab: Cab) -> None:
+    """Let a cab become downloadable."""
+    simulator.world.unlist_cabs([cab])
+    simulator.world.list_cabs([replace(cab, downloadable=True)])
+
+
+def test_every_cab_is_held_byte_for_byte_for_one_call_each(
+    app: App, simulator: SimulatorThread, family: Family
+) -> None:
+    failure = made(simulator, family, 120)
+    app.request(failure)
+    requests = app.asked(app.work_off)
+    assert len(requests) <= 6 + 1.05 * 120
+    assert (asked(simulator, Call.FAILURE_DETAILS), asked(simulator, Call.CAB_DOWNLOAD)) == (1, 120)
+    cabs = simulator.world.cabs(failure.key)
+    held = {cab.cab_id_hash: simulator.world.held[cab.cab_id_hash] for cab in cabs}
+    assert {cab: (blob.length, blob.md5) for cab, blob in app.blobs(failure).items()} == {
+        cab: (source.length, source.md5) for cab, source in held.items()
+    }
+    row = app.row(failure)
+    assert (row.state, row.last_error, row.without_cab) == (PullState.COMPLETED, "", 3)
+    assert row.counts == CabCounts(seen=120, copied=120, bytes=sum(source.length for source in held.values()))
+    assert (row.failure_name, row.driver_name) == (failure.name, failure.driver)
+    assert row.failure.family == family.value
+
+
+def test_a_second_pull_asks_for_no_cab(app: App, simulator: SimulatorThread, family: Family) -> None:
+    failure = made(simulator, family, 30)
+    app.pull(failure)
+    requests = app.asked(lambda: app.pull(failure))
+    assert len(requests) <= 8
+    assert (asked(simulator, Call.FAILURE_DETAILS), asked(simulator, Call.CAB_DOWNLOAD)) == (2, 30)
+    row = app.row(failure)
+    assert row.counts == CabCounts(seen=30, already_held=30)
+    assert row.without_cab == 3, "of this pull alone"
+
+
+def test_what_its_row_tells_is_in_metadata_tags_and_row(app: App, simulator: SimulatorThread, family: Family) -> None:
+    failure = made(simulator, family, 1)
+    app.pull(failure)
+    (cab,) = simulator.world.cabs(failure.key)
+    blob = app.listed(failure)[cab.cab_id_hash]
+    told = {
+        "applicationId": failure.key.application_id,
+        "failureHash": failure.key.failure_hash,
+        "cabIdHash": cab.cab_id_hash,
+        "failurename": failure.name,
+        "drivername": failure.driver,
+        "driverversion": failure.driver_version,
+        "osversion": cab.machine.os_version,
+        "architecture": cab.machine.architecture,
+        "market": cab.machine.market,
+        "cabdate": f"{cab.collected:%Y-%m-%d %H:%M:%S}",
+    }
+    assert blob.metadata.items() >= told.items()
+    assert "sig=" not in str(blob)
+    assert blob.tags["driverVersion"] == failure.driver_version
+    facts = app.cabs(failure)[cab.cab_id_hash].facts
+    assert (facts.failure_name, facts.driver_name, facts.market) == (failure.name, failure.driver, cab.machine.market)
+
+
+def test_a_cab_that_is_not_downloadable_costs_no_call_and_is_copied_when_it_can_be(
+    app: App, simulator: SimulatorThread, family: Family
+) -> None:
+    failure = made(simulator, family, 2)
+    (refused,) = simulator.builder.cabs(failure, 1, NOT_DOWNLOADABLE)
+    simulator.publish()
+    row = app.pull(failure)
+    assert (row.counts.copied, row.counts.unavailable) == (2, 1)
+    assert app.cabs(failure)[refused.cab_id_hash].state is CabState.UNAVAILABLE
+    assert asked(simulator, Call.CAB_DOWNLOAD) == 2
+    let_go(simulator, refused)
+    # The reconcile asks once a day.
+    assert app.reconcile().queued_again == 0
+    yesterday = row.completed_at and row.completed_at - timedelta(days=1)
+    app.change_pull(failure, completedAt=yesterday)
+    assert app.reconcile().queued_again == 1
+    app.work_off()
+    assert set(app.states(failure).values()) == {CabState.COPIED}
+    assert asked(simulator, Call.CAB_DOWNLOAD) == 3
+    assert app.row(failure).failure.family == family.value
+
+
+def test_a_post_asks_for_it_at_once(app: App, simulator: SimulatorThread, family: Family) -> None:
+    failure = made(simulator, family, 1, NOT_DOWNLOADABLE)
+    assert app.pull(failure).counts.unavailable == 1
+    (refused,) = simulator.world.cabs(failure.key)
+    let_go(simulator, refused)
+    app.request(failure)
+    app.work_off()
+    assert app.row(failure).counts.copied == 1
+
+
+@pytest.mark.parametrize("kind", [FaultKind.FORBIDDEN, FaultKind.NOT_FOUND])
+def test_a_cab_that_its_call_refuses_is_unavailable_and_no_other_is(
+    app: App, simulator: SimulatorThread, family: Family, kind: FaultKind
+) -> None:
+    failure = made(simulator, family, 5)
+    simulator.faults.add(Fault(call=Call.CAB_DOWNLOAD, kind=kind))
+    row = app.pull(failure)
+    assert (row.state, row.counts.copied, row.counts.unavailable) == (PullState.COMPLETED, 4, 1)
+    (refused,) = [each for each in app.cabs(failure).values() if each.state is CabState.UNAVAILABLE]
+    assert kind.value in refused.error
+    assert asked(simulator, Call.CAB_DOWNLOAD) == 5, "what it says of a cab is not asked for twice"
+    assert app.services.circuit.known().worst is None
+
+
+def test_an_expired_cab_that_is_gone_is_asked_for_once(
+    make_app: MakeApp, simulator: SimulatorThread, family: Family
+) -> None:
+    app = make_app(CAB_LOOKBACK_DAYS="60")
+    failure = made(simulator, family, 1)
+    (cab,) = simulator.world.cabs(failure.key)
+    simulator.world.unlist_cabs([cab])
+    simulator.world.list_cabs([replace(cab, expires=cab.collected)])
+    simulator.faults.add(Fault(call=Call.CAB_DOWNLOAD, kind=FaultKind.NOT_FOUND, times=None))
+    assert app.pull(failure).counts.expired == 1
+    assert asked(simulator, Call.CAB_DOWNLOAD) == 1
+
+
+def test_an_expired_sas_costs_another_call_for_its_cab_and_no_page(
+    app: App, simulator: SimulatorThread, family: Family
+) -> None:
+    failure = made(simulator, family, 4)
+    simulator.faults.add(Fault(call=Call.CAB_DOWNLOAD, kind=FaultKind.EXPIRED_SAS))
+    assert app.pull(failure).counts.copied == 4
+    assert (asked(simulator, Call.FAILURE_DETAILS), asked(simulator, Call.CAB_DOWNLOAD)) == (1, 5)
+
+
+def test_a_wait_that_one_call_is_told_is_kept_and_costs_no_try(
+    app: App, simulator: SimulatorThread, family: Family
+) -> None:
+    failure = made(simulator, family, 12)
+    simulator.faults.add(Fault(call=Call.CAB_DOWNLOAD, kind=FaultKind.THROTTLED, retry_after=60))
+    row = app.pull(failure)
+    assert (row.state, row.stalled, row.last_error_kind) == (PullState.QUEUED, 0, ErrorKind.LATER)
+    assert app.waiting_messages() == 1
+    asked_before = asked(simulator, Call.CAB_DOWNLOAD)
+    assert asked_before <= 8, "no more than were on their way"
+    app.handle(PullMessage(failure_of(failure), app.window, "the test"))
+    assert asked(simulator, Call.CAB_DOWNLOAD) == asked_before
+    assert "until" in app.row(failure).last_error
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "told"),
+    [(FaultKind.FORBIDDEN, PullState.FAILED, "403"), (FaultKind.NOT_FOUND, PullState.FAILED, "404")],
+)
+def test_a_list_that_is_refused_ends_in_a_recorded_state(
+    app: App, simulator: SimulatorThread, family: Family, kind: FaultKind, state: PullState, told: str
+) -> None:
+    failure = made(simulator, family, 1)
+    simulator.faults.add(Fault(call=Call.FAILURE_DETAILS, kind=kind))
+    row = app.pull(failure)
+    assert row.state is state
+    assert told in row.last_error
+
+
+def test_pages_of_crashes_without_cabs_are_read_to_the_end(
+    app: App, simulator: SimulatorThread, family: Family
+) -> None:
+    """More than twenty pages in a row may bring no cab: they are no server that leads in a circle."""
+    failure = simulator.builder.application_failure(family, 1, CabForm(age=(timedelta(0), timedelta(hours=1))), 60)
+    simulator.publish()
+    simulator.siblings = SiblingForm(largest_page=2)
+    row = app.pull(failure)
+    assert (row.state, row.last_error, row.without_cab, row.counts.copied) == (PullState.COMPLETED, "", 60, 1)
+
+
+class Died(BaseException):
+    """The host is gone."""
+
+
+def test_a_host_that_dies_costs_a_page_again_and_no_cab_twice(
+    make_app: MakeApp, simulator: SimulatorThread, family: Family, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The checkpoint is that of a page, and one of the analytics may have 10,000 rows."""
+    app = make_app(PULL_LEASE_SECONDS="1", PULL_CONCURRENCY="1")
+    failure = made(simulator, family, 40)
+    copy, copied = app.services.pull_tools.copies.copy, list[str]()
+
+    def dying(url: str, name: str, *rest: object) -> Copied:
+        if len(copied) == 25:
+            raise Died
+        copied.append(name)
+        return copy(url, name, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(app.services.pull_tools.copies, "copy", dying)
+    monkeypatch.setattr("shared.pull.policy.must_write", lambda *_: False)
+    message = PullMessage(failure_of(failure), app.window, "the test")
+    with pytest.raises(Died):
+        pull_failure(app.services.pull_tools, message)
+    monkeypatch.setattr(app.services.pull_tools.copies, "copy", copy)
+    assert app.row(failure).state is PullState.RUNNING
+    app.services.pull_tools.queue.send(message.unversioned())
+    app.work_off()
+    row = app.row(failure)
+    assert (row.state, row.counts.copied, row.without_cab) == (PullState.COMPLETED, 40, 3)
+    puts = [each.path for each in app.requests() if each.method == "PUT" and each.status == 202 and not each.restype]
+    assert len(puts) == len(set(puts)) == 40
+    assert asked(simulator, Call.FAILURE_DETAILS) == 2
+    assert asked(simulator, Call.CAB_DOWNLOAD) <= 40 + 3, "those alone whose copies had begun"
+
+
+def test_a_message_that_names_no_family_is_of_the_configured_application(
+    make_app: MakeApp, simulator: SimulatorThread, family: Family
+) -> None:
+    failure = made(simulator, family, 2)
+    setting = "DESKTOP_APPLICATION_IDS" if family is Family.DESKTOP else "STORE_APPLICATION_IDS"
+    app = make_app(**{setting: failure.key.application_id})
+    named = replace(failure_of(failure), family="")
+    app.handle(PullMessage(named, None, "somebody's own message"))
+    row = app.row(failure)
+    assert (row.failure.family, row.counts.copied) == (family.value, 2)
+
+
+def test_a_retry_and_a_redrive_keep_the_family(app: App, simulator: SimulatorThread, family: Family) -> None:
+    failure = made(simulator, family, 2)
+    simulator.faults.add(Fault(call=Call.FAILURE_DETAILS, kind=FaultKind.FORBIDDEN))
+    assert app.pull(failure).state is PullState.FAILED
+    named = replace(failure_of(failure), family="")
+    app.services.requests.retry(named, app.window, "the test")
+    app.work_off()
+    assert (app.row(failure).failure.family, app.row(failure).counts.copied) == (family.value, 2)
+    app.handle(PullMessage(named, app.window, "a message that was sent back from the poison queue"))
+    assert app.row(failure).failure.family == family.value
+    assert simulator.ledger.answers(Call.CAB_BATCH) == 0

@@ -1,0 +1,147 @@
+"""A pull brings every cab of its failure into the container, byte for byte, and pays for each once."""
+
+import pytest
+
+from local.cabs import ArchiveKind
+from local.simulator.builder import CabForm
+from local.simulator.faults import Call
+from local.simulator.thread import SimulatorThread
+from shared.progress.cabs import CabState
+from shared.progress.messages import PullMessage
+from shared.progress.pulls import CabCounts, PullState
+from shared.pull import policy
+from tests.integration.app import App, failure_of
+
+
+@pytest.mark.parametrize(("cabs", "pages"), [(0, 1), (1, 1), (100, 1), (101, 2), (250, 3)])
+def test_every_cab_is_held_byte_for_byte(app: App, simulator: SimulatorThread, cabs: int, pages: int) -> None:
+    failure = simulator.builder.failure(cabs)
+    simulator.publish()
+    app.request(failure)
+    requests = app.asked(app.work_off)
+    assert len(requests) <= 6 + 1.05 * cabs
+    assert simulator.ledger.answers(Call.CAB_BATCH) == pages
+
+    held = {cab.cab_id_hash: simulator.world.held[cab.cab_id_hash] for cab in simulator.world.cabs(failure.key)}
+    blobs = app.blobs(failure) if cabs < 250 else app.listed(failure)  # downloading so many tells nothing new
+    assert {cab: (blob.length, blob.md5) for cab, blob in blobs.items()} == {
+        cab: (source.length, source.md5) for cab, source in held.items()
+    }
+    row = app.row(failure)
+    assert (row.state, row.last_error, row.attempts) == (PullState.COMPLETED, "", 0)
+    assert row.counts == CabCounts(seen=cabs, copied=cabs, bytes=sum(source.length for source in held.values()))
+    assert row.started_at
+    assert row.completed_at
+    assert row.completed_at >= row.started_at
+
+
+def test_what_is_done_within_seconds_is_written_once(
+    app: App, simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the lengths, at the end: each row that is written before that is paid for twice."""
+    monkeypatch.setattr(policy, "must_write", lambda *_: False)
+    failure = simulator.builder.failure(250)
+    simulator.publish()
+    app.request(failure)
+    requests = app.asked(app.work_off)
+    assert len([each for each in requests if each.path == "/$batch"]) == 3
+    assert len([each for each in requests if each.method == "PATCH"]) == 2, "the lease and the end"
+    assert {row.length is not None for row in app.cabs(failure).values()} == {True}
+
+
+def test_a_second_pull_copies_nothing_and_costs_a_handful_of_requests(app: App, simulator: SimulatorThread) -> None:
+    failure = simulator.builder.failure(120)
+    simulator.publish()
+    app.pull(failure)
+    requests = app.asked(lambda: app.pull(failure))
+    assert len(requests) <= 8
+    assert not [each for each in requests if each.method == "PUT"]
+    assert simulator.ledger.answers(Call.CAB_BATCH) == 4
+    assert app.row(failure).state is PullState.COMPLETED
+    assert app.row(failure).counts == CabCounts(seen=120, already_held=120)
+
+
+def test_cabs_that_arrive_later_are_all_that_is_copied_later(app: App, simulator: SimulatorThread) -> None:
+    failure = simulator.builder.failure(5)
+    simulator.publish()
+    app.pull(failure)
+    simulator.builder.cabs(failure, 3)
+    simulator.publish()
+    app.request(failure)
+    requests = app.asked(app.work_off)
+    assert len([each for each in requests if each.method == "PUT" and each.status == 202]) == 3
+    assert len(requests) <= 6 + 1.05 * 3
+    assert len(app.blobs(failure)) == 8
+    counts = app.row(failure).counts
+    assert (counts.seen, counts.copied, counts.already_held) == (8, 3, 5)
+
+
+def test_a_blob_is_named_labelled_and_tagged_as_the_contract_says(app: App, simulator: SimulatorThread) -> None:
+    failure = simulator.builder.failure(1, CabForm(kind=ArchiveKind.ZIP))
+    simulator.builder.report([failure])
+    simulator.publish()
+    app.check()
+    app.work_off()
+    (cab,) = simulator.world.cabs(failure.key)
+    (listed,) = app.container.list_blobs()
+    assert listed.name == f"{failure.key.application_id}/{failure.key.failure_hash}/{cab.cab_id_hash}.ext.zip"
+    blob = app.blobs(failure)[cab.cab_id_hash]
+    date = f"{cab.collected:%Y-%m-%d %H:%M:%S}"
+    assert {name.lower(): value for name, value in blob.metadata.items()} == {
+        "applicationid": failure.key.application_id,
+        "failurehash": failure.key.failure_hash,
+        "cabidhash": cab.cab_id_hash,
+        "submissionid": cab.submission_id,
+        "cabdate": date,
+        "cabexpires": f"{cab.expires:%Y-%m-%d %H:%M:%S}",
+        "source": blob.metadata["source"],
+        "failurename": failure.name,
+        "drivername": failure.driver,
+        "driverversion": failure.driver_version,
+        "osversion": cab.machine.os_version,
+        "architecture": cab.machine.architecture,
+        "cabtype": cab.cab_type,
+    }
+    assert blob.metadata["source"].endswith(f"/{cab.place.account}/{cab.place.container}/{cab.place.name}")
+    assert blob.tags["applicationId"] == failure.key.application_id
+    assert blob.tags["failureHash"] == failure.key.failure_hash
+    assert blob.tags["driverVersion"] == failure.driver_version
+    assert blob.tags["date"] == date
+
+
+def test_a_cabs_row_tells_what_became_of_it(app: App, simulator: SimulatorThread) -> None:
+    failure = simulator.builder.failure(1)
+    simulator.builder.report([failure])
+    simulator.publish()
+    app.check()
+    (cab,) = simulator.world.cabs(failure.key)
+    assert app.states(failure) == {cab.cab_id_hash: CabState.LISTED}
+    app.work_off()
+    row = app.cabs(failure)[cab.cab_id_hash]
+    held = simulator.world.held[cab.cab_id_hash]
+    assert (row.state, row.length, row.md5, row.error) == (CabState.COPIED, held.length, held.md5, "")
+    assert (row.date, row.expires) == (cab.collected, cab.expires)
+    assert row.blob_name.endswith(cab.place.name)
+    assert row.settled_at
+    assert row.facts.failure_name == failure.name
+    assert row.facts.driver_version == failure.driver_version
+    assert row.facts.cab_type == cab.cab_type
+
+
+def test_two_windows_are_two_pulls(app: App, simulator: SimulatorThread) -> None:
+    """Who asks for other days while a pull waits must not be given the days of that one."""
+    failure = simulator.builder.failure(3)
+    simulator.publish()
+    app.request(failure)
+    other = app.window.start.replace(day=1)
+    window = type(app.window)(other, app.window.end)
+    row = app.pull(failure, window)
+    assert (row.state, row.window) == (PullState.COMPLETED, window)
+
+
+def test_a_message_without_days_asks_for_the_documented_ones(app: App, simulator: SimulatorThread) -> None:
+    failure = simulator.builder.failure(2)
+    simulator.publish()
+    app.handle(PullMessage(failure_of(failure), None, "somebody"))
+    assert app.row(failure).window == app.window
+    assert app.row(failure).counts.copied == 2

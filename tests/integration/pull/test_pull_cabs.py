@@ -1,0 +1,252 @@
+"""Each cab ends in exactly one state that says what became of it, and none of them is another's trouble."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from azure.data.tables import TableClient, UpdateMode
+
+from local.simulator.builder import CabForm
+from local.simulator.faults import Call, Fault, FaultKind
+from local.simulator.scenario import BatchForm, BlobHost
+from local.simulator.thread import SimulatorThread
+from shared.progress.cabs import CabState
+from shared.progress.pulls import PullState
+from tests.integration.app import App, failure_of
+from tests.integration.conftest import MakeApp
+from tests.integration.rewriting import rewriting
+from tests.support.loopback import LoopbackServer
+
+PAST = (timedelta(days=31), timedelta(days=40))
+YOUNG, OLD = (timedelta(hours=1), timedelta(hours=2)), (timedelta(days=20), timedelta(days=21))
+
+
+def cabs_table(app: App) -> TableClient:
+    return TableClient.from_connection_string(app.storage.connection_string, "cabs")
+
+
+def test_an_expired_sas_is_made_good_by_a_fresh_url(app: App, simulator: SimulatorThread) -> None:
+    failure = simulator.builder.failure(5)
+    simulator.publish()
+    simulator.faults.add(Fault(call=Call.CAB_BATCH, kind=FaultKind.EXPIRED_SAS))
+    app.request(failure)
+    requests = app.asked(app.work_off)
+    assert len(requests) <= 6 + 1.05 * 5, "an expired SAS is known without a request"
+    assert app.row(failure).state is PullState.COMPLETED
+    assert set(app.states(failure).values()) == {CabState.COPIED}
+    assert simulator.ledger.answers(Call.CAB_BATCH) == 2, "one page of fresh URLs serves every cab of the page"
+
+
+def test_urls_that_are_never_fresh_are_tried_again_later(app: App, simulator: SimulatorThread) -> None:
+    simulator.form = BatchForm(sas_lifetime=-60)
+    failure = simulator.builder.failure(3)
+    simulator.publish()
+    row = app.pull(failure)
+    assert (row.state, row.attempts) == (PullState.QUEUED, 1)
+    assert "fresh" in row.last_error
+    assert simulator.ledger.answers(Call.CAB_BATCH) == 2
+
+
+def test_a_cab_past_its_expiry_is_expired_for_good(make_app: MakeApp, simulator: SimulatorThread) -> None:
+    app = make_app(CAB_LOOKBACK_DAYS="60")
+    failure = simulator.builder.failure(2, CabForm(age=PAST, stored=False))
+    simulator.builder.cabs(failure, 1)
+    simulator.publish()
+    row = app.pull(failure)
+    assert (row.state, row.counts.expired, row.counts.copied, row.counts.failed) == (PullState.COMPLETED, 2, 1, 0)
+    gone = [each for each in app.cabs(failure).values() if each.state is CabState.EXPIRED]
+    assert all("expired at" in each.error for each in gone)
+    asked = len(app.azurite.requests())
+    row = app.pull(failure)
+    assert (row.counts.expired, row.counts.already_held) == (2, 1)
+    assert not [each for each in app.azurite.requests()[asked:] if each.method in {"PUT", "HEAD"}]
+
+
+def test_a_cab_past_its_expiry_that_is_still_held_is_copied(make_app: MakeApp, simulator: SimulatorThread) -> None:
+    """Microsoft's clock decides, not the date."""
+    app = make_app(CAB_LOOKBACK_DAYS="60")
+    failure = simulator.builder.failure(2, CabForm(age=PAST))
+    simulator.publish()
+    assert app.pull(failure).counts.copied == 2
+
+
+@pytest.mark.parametrize("form", [CabForm(downloadable=False), CabForm(stored=False)], ids=["refused", "gone"])
+def test_a_cab_that_microsoft_does_not_let_go_is_unavailable(
+    app: App, simulator: SimulatorThread, form: CabForm
+) -> None:
+    failure = simulator.builder.failure(1, form)
+    simulator.builder.cabs(failure, 2)
+    simulator.publish()
+    row = app.pull(failure)
+    assert (row.state, row.counts.unavailable, row.counts.copied) == (PullState.COMPLETED, 1, 2)
+    (missed,) = [each for each in app.cabs(failure).values() if each.state is CabState.UNAVAILABLE]
+    assert missed.error
+
+
+def test_a_row_without_a_url_fails_alone_and_is_told(app: App, simulator: SimulatorThread) -> None:
+    failure = simulator.builder.failure(1, CabForm(has_url=False))
+    simulator.builder.cabs(failure, 2)
+    simulator.publish()
+    row = app.pull(failure)
+    assert (row.state, row.counts.failed, row.counts.copied) == (PullState.COMPLETED, 1, 2)
+    assert "1 cabs failed" in row.last_error
+    assert "cabUrl" in row.last_error
+
+
+def rows_edited(rows: list[dict[str, Any]]) -> None:
+    rows[0]["cabUrl"] = "https://evil.example/x.zip?sig=QZXJ"
+    rows[1]["cabIdHash"] = "../../x"
+    rows[2] = {"cabUrl": "https://evil.example/x.zip?sig=QZXJ"}
+    rows[3]["date"], rows[3]["cabExpirationTime"] = "yesterday", "0001-01-01T00:00:00"
+    rows[4]["cabUrl"] = 7
+
+
+def test_bad_rows_fail_alone_and_are_told(make_app: MakeApp, simulator: SimulatorThread) -> None:
+    failure = simulator.builder.failure(8)
+    simulator.publish()
+    with LoopbackServer(rewriting(simulator.url, rows_edited)) as proxy:
+        app = make_app(DEVCENTER_BASE_URL=proxy.url)
+        row = app.pull(failure)
+        assert (row.state, row.counts.copied, row.counts.failed) == (PullState.COMPLETED, 4, 4)
+        assert "4 cabs failed" in row.last_error
+        refused = [each.error for each in app.cabs(failure).values() if each.state is CabState.FAILED]
+    assert len(refused) == 2, "a row without a good id has no row"
+    foreign, without_url = sorted(refused, key=lambda error: "has no cabUrl" in error)
+    assert "evil.example" in foreign
+    assert "CAB_SOURCE_HOSTS" in foreign
+    assert "has no cabUrl" in without_url
+    assert "QZXJ" not in repr(app.cabs(failure)) + row.last_error
+
+
+def test_a_cab_whose_source_is_broken_stops_no_other(app: App, simulator: SimulatorThread) -> None:
+    simulator.form = BatchForm(cab_host=BlobHost.FRONT, largest_page=5)
+    failure = simulator.builder.failure(12)
+    simulator.publish()
+    bad = simulator.world.cabs(failure.key)[0]
+    fault = Fault(call=Call.BLOB, kind=FaultKind.SERVER_ERROR, times=None, match={"blob": bad.place.name})
+    simulator.faults.add(fault)
+    row = app.pull(failure)
+    assert (row.state, row.attempts, row.counts.copied) == (PullState.QUEUED, 1, 11)
+    assert bad.cab_id_hash in row.last_error
+    simulator.faults.clear()
+    row = app.pull(failure)
+    assert (row.state, row.counts.copied, row.counts.failed) == (PullState.COMPLETED, 12, 0)
+    assert row.last_error == ""
+
+
+def test_a_broken_cab_does_not_hide_new_ones_on_later_pages(app: App, simulator: SimulatorThread) -> None:
+    """Where all else of its page is held, it is the page's only copy, and yet not a sign that nothing works."""
+    simulator.form = BatchForm(cab_host=BlobHost.FRONT, largest_page=5)
+    failure = simulator.builder.failure(5, CabForm(age=YOUNG))
+    simulator.publish()
+    bad = simulator.world.cabs(failure.key)[0]
+    simulator.faults.add(Fault(call=Call.BLOB, kind=FaultKind.SERVER_ERROR, times=None, match={"blob": bad.place.name}))
+    app.pull(failure)
+    arrived = simulator.builder.cabs(failure, 12, CabForm(age=OLD))
+    simulator.publish()
+    app.pull(failure)
+    assert {app.states(failure).get(cab.cab_id_hash) for cab in arrived} == {CabState.COPIED}
+
+
+def test_a_cab_that_stays_broken_ends_as_failed_with_its_reason(make_app: MakeApp, simulator: SimulatorThread) -> None:
+    app = make_app(PULL_MAX_ATTEMPTS="2")
+    simulator.form = BatchForm(cab_host=BlobHost.FRONT)
+    failure = simulator.builder.failure(3)
+    simulator.publish()
+    bad = simulator.world.cabs(failure.key)[0]
+    simulator.faults.add(Fault(call=Call.BLOB, kind=FaultKind.SERVER_ERROR, times=None, match={"blob": bad.place.name}))
+    app.pull(failure)
+    row = app.pull(failure)
+    assert (row.state, row.counts.copied, row.counts.failed) == (PullState.FAILED, 2, 1)
+    assert "500" in row.last_error
+    assert app.states(failure)[bad.cab_id_hash] is CabState.FAILED
+
+
+def test_a_blob_that_somebody_deleted_is_copied_again(app: App, simulator: SimulatorThread) -> None:
+    failure = simulator.builder.failure(3)
+    simulator.publish()
+    app.pull(failure)
+    app.delete_blob(simulator.world.cabs(failure.key)[1])
+    row = app.pull(failure)
+    assert (row.state, row.attempts) == (PullState.QUEUED, 1)
+    assert "is not in the container" in row.last_error
+    row = app.pull(failure)
+    assert (row.state, row.counts.copied, row.counts.already_held) == (PullState.COMPLETED, 1, 2)
+    assert len(app.blobs(failure)) == 3
+
+
+def test_a_blob_that_the_retention_rule_removed_is_retired_and_not_copied_again(
+    app: App, simulator: SimulatorThread
+) -> None:
+    failure = simulator.builder.failure(3)
+    simulator.publish()
+    app.pull(failure)
+    cab = simulator.world.cabs(failure.key)[1]
+    with cabs_table(app) as table:
+        table.update_entity(
+            {
+                "PartitionKey": failure_of(failure).cabs_partition,
+                "RowKey": cab.cab_id_hash,
+                "settledAt": datetime.now(UTC) - app.settings.retention - timedelta(hours=1),
+            },
+            mode=UpdateMode.MERGE,
+        )
+    app.delete_blob(cab)
+    for _ in range(2):
+        row = app.pull(failure)
+        assert (row.state, row.counts.copied, row.counts.already_held) == (PullState.COMPLETED, 0, 3)
+        assert app.states(failure)[cab.cab_id_hash] is CabState.RETIRED
+    assert len(app.blobs(failure)) == 2
+
+
+def test_a_blob_whose_row_was_lost_gets_one_without_being_copied(app: App, simulator: SimulatorThread) -> None:
+    failure = simulator.builder.failure(3)
+    simulator.publish()
+    app.pull(failure)
+    cab = simulator.world.cabs(failure.key)[1]
+    with cabs_table(app) as table:
+        table.delete_entity(failure_of(failure).cabs_partition, cab.cab_id_hash)
+    row = app.pull(failure)
+    assert (row.state, row.counts.already_held, row.counts.failed) == (PullState.COMPLETED, 2, 0)
+    found = app.cabs(failure)[cab.cab_id_hash]
+    held = simulator.world.held[cab.cab_id_hash]
+    assert (found.state, found.length, found.md5) == (CabState.COPIED, held.length, held.md5)
+
+
+def test_a_cab_in_the_container_that_the_batch_no_longer_names_gets_a_row(app: App, simulator: SimulatorThread) -> None:
+    failure = simulator.builder.failure(1)
+    simulator.publish()
+    app.pull(failure)
+    name = str(uuid.uuid4())
+    app.container.upload_blob(f"{failure_of(failure).prefix}{name}.ext.zip", b"PK")
+    app.container.upload_blob(f"{failure_of(failure).prefix}notes/read me.txt", b"by a person")
+    app.pull(failure)
+    assert set(app.states(failure)) == {name, simulator.world.cabs(failure.key)[0].cab_id_hash}
+    assert app.cabs(failure)[name].length == 2
+
+
+def test_a_blob_that_somebody_replaced_is_told(app: App, simulator: SimulatorThread) -> None:
+    failure = simulator.builder.failure(2)
+    simulator.publish()
+    app.pull(failure)
+    cab = simulator.world.cabs(failure.key)[0]
+    app.container.upload_blob(app.cabs(failure)[cab.cab_id_hash].blob_name, b"not the cab", overwrite=True)
+    row = app.pull(failure)
+    assert row.counts.failed == 1
+    assert "replaced" in row.last_error
+    assert app.states(failure)[cab.cab_id_hash] is CabState.FAILED
+
+
+@pytest.mark.parametrize("pages", [5, 100])
+def test_only_the_newest_cabs_are_kept_where_there_is_a_limit(
+    make_app: MakeApp, simulator: SimulatorThread, pages: int
+) -> None:
+    app = make_app(MAX_CABS_PER_FAILURE="4")
+    simulator.form = BatchForm(largest_page=pages, shift_rows=2)
+    failure = simulator.builder.failure(12)
+    simulator.publish()
+    row = app.pull(failure)
+    newest = sorted(simulator.world.cabs(failure.key), key=lambda cab: cab.collected)[-4:]
+    assert (row.state, row.counts.seen, row.counts.copied) == (PullState.COMPLETED, 12, 4)
+    assert set(app.blobs(failure)) == {cab.cab_id_hash for cab in newest}

@@ -1,0 +1,111 @@
+"""A check that somebody asked for happens once, however often it was asked for, and its row tells what became of it."""
+
+from base64 import b64encode
+from datetime import timedelta
+
+import pytest
+
+from local.simulator.faults import Call, Fault, FaultKind
+from local.simulator.thread import SimulatorThread
+from shared.core import clock
+from shared.core.errors import AgainLater
+from shared.progress.queue import PullQueue
+from shared.reports import asked_check
+from shared.reports.asked_check import AskedCheck, AskedChecks
+from shared.reports.check import RunOutcome
+from tests.integration.app import App
+
+
+def checks_of(app: App) -> AskedChecks:
+    return app.services.asked_checks
+
+
+def last_of(app: App) -> AskedCheck:
+    last = checks_of(app).last()
+    assert last is not None
+    return last
+
+
+def messages(app: App) -> list[bytes]:
+    """Take what waits in the queue of checks, as the host hands it on."""
+    client = app.queue_named(f"{app.settings.queue}-checks")
+    taken = list(client.receive_messages())
+    for each in taken:
+        client.delete_message(each)
+    return [b64encode(each.content.encode()) for each in taken]
+
+
+def test_a_check_is_asked_for_made_and_told(app: App, simulator: SimulatorThread) -> None:
+    report = simulator.builder.report([simulator.builder.failure(2)])
+    simulator.publish()
+    checks = checks_of(app)
+    assert checks.last() is None
+    checks.ask()
+    assert last_of(app).state == "Queued"
+    checks.ask()
+    (message,) = messages(app)
+    checks.run(app.services.report_tools, message)
+    last = last_of(app)
+    assert (last.state, last.error, last.left_out) == ("Completed", "", 0)
+    assert [(each.report_id, each.outcome, each.cabs) for each in last.outcomes] == [
+        (str(report.report_id), "ingested", 2)
+    ]
+    assert last.ended_at
+    assert last.ended_at >= last.asked_at
+    checks.ask()
+    assert last_of(app).state == "Queued", "what an earlier check did is not taken for this one's"
+    assert len(messages(app)) == 1
+    checks.run(app.services.report_tools, message)
+    assert last_of(app).state == "Queued", "an earlier message that comes again does not end a later check"
+
+
+def test_a_check_that_fails_says_why(app: App, simulator: SimulatorThread) -> None:
+    simulator.faults.add(Fault(call=Call.REPORT, kind=FaultKind.FORBIDDEN))
+    checks_of(app).ask()
+    checks_of(app).run(app.services.report_tools, *messages(app))
+    assert (last_of(app).state, "Manager role" in last_of(app).error) == ("Failed", True)
+
+
+def test_what_nobody_foresaw_is_told_too(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: object) -> None:
+        raise ValueError("QZXJ")
+
+    monkeypatch.setattr(asked_check, "check_reports", broken)
+    checks_of(app).ask()
+    checks_of(app).run(app.services.report_tools, *messages(app))
+    assert (last_of(app).state, "ValueError" in last_of(app).error) == ("Failed", True)
+    assert "QZXJ" not in last_of(app).error
+
+
+def test_a_check_whose_message_was_not_sent_can_be_asked_for_again(app: App) -> None:
+    class Refusing(PullQueue):
+        def send_text(self, text: str, delay: timedelta) -> None:
+            raise AgainLater(f"{text} is not sent {delay}")
+
+    refusing = AskedChecks(app.services.health_table, Refusing(app.queue))
+    with pytest.raises(AgainLater):
+        refusing.ask()
+    assert checks_of(app).last() is None
+    checks_of(app).ask()
+    assert len(messages(app)) == 1
+
+
+def test_a_message_that_was_lost_does_not_block_the_next(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    checks_of(app).ask()
+    messages(app)
+    later = clock.now() + timedelta(minutes=11)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    checks_of(app).ask()
+    assert len(messages(app)) == 1
+
+
+def test_more_outcomes_than_a_row_holds_leave_those_that_failed(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    outcomes = [RunOutcome(f"{number}", "2026-11-01", "Completed", "known", error="é" * 900) for number in range(400)]
+    outcomes[399] = RunOutcome("399", "2026-11-01", "Completed", "failed", error="why")
+    monkeypatch.setattr(asked_check, "check_reports", lambda _: outcomes)
+    checks_of(app).ask()
+    checks_of(app).run(app.services.report_tools, *messages(app))
+    last = last_of(app)
+    assert last.outcomes[0].error == "why"
+    assert len(last.outcomes) + last.left_out == 400
+    assert last.left_out > 0

@@ -1,0 +1,492 @@
+"""A report is ingested once, and rather twice than not at all; one that is broken stops no other."""
+
+import gzip
+import io
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+from azure.data.tables import TableClient, UpdateMode
+
+from local.azurite.server import Azurite
+from local.simulator.catalogue import Report
+from local.simulator.faults import Call, Fault, FaultKind
+from local.simulator.report_file import OEM_DRIVER_COLUMNS
+from local.simulator.scenario import Location, ReportForm
+from local.simulator.thread import SimulatorThread
+from local.simulator.token_endpoint import TokenEndpoint
+from local.simulator.tokens import DEV_CENTER, STORAGE
+from shared.core.errors import AgainLater, NeedsPerson
+from shared.core.failure import Window
+from shared.core.settings import Settings
+from shared.devcenter.client import DevCenter
+from shared.devcenter.reports import Listed, ReportRun, Schedule
+from shared.progress.cabs import CabState
+from shared.progress.pulls import PullState
+from shared.progress.reports import ReportRow
+from shared.reports.check import RunOutcome, check_reports
+from shared.reports.file import OpenedFile, ReportFiles
+from shared.storage.lease import RowLease
+from tests.integration.app import App
+from tests.integration.conftest import MakeApp
+from tests.support.azurite import SOURCES, StorageAccount
+
+
+def rows_of(app: App, report: Report) -> list[ReportRow]:
+    return list(app.services.report_tools.reports.of(str(report.report_id)).rows.values())
+
+
+def reports_table(app: App) -> TableClient:
+    return TableClient.from_connection_string(app.storage.connection_string, "reports")
+
+
+def test_each_failure_of_a_report_is_queued_and_each_cab_listed_once(app: App, simulator: SimulatorThread) -> None:
+    failures = [simulator.builder.failure(cabs) for cabs in (0, 1, 5, 110)]
+    report = simulator.builder.report(failures)
+    simulator.publish()
+    (outcome,) = app.check()
+    assert (outcome.outcome, outcome.failures, outcome.cabs, outcome.error) == ("ingested", 4, 116, "")
+    assert app.waiting_messages() == 4
+    for failure in failures:
+        assert app.row(failure).state is PullState.QUEUED
+        assert app.row(failure).window == app.window
+        assert app.row(failure).requested_by.startswith(f"report {report.report_id}")
+        assert set(app.states(failure)) == {cab.cab_id_hash for cab in simulator.world.cabs(failure.key)}
+    (row,) = rows_of(app, report)
+    assert (row.status, row.failures, row.cabs, row.error) == ("Completed", 4, 116, "")
+    assert row.ingested_at
+    assert app.work_off() == 4
+    assert {app.row(failure).state for failure in failures} == {PullState.COMPLETED}
+
+
+def test_a_second_check_queues_nothing_and_costs_two_requests(app: App, simulator: SimulatorThread) -> None:
+    failure = simulator.builder.failure(3)
+    simulator.builder.report([failure])
+    simulator.publish()
+    app.check()
+    asked = app.asked(lambda: [outcome.outcome for outcome in app.check()] == ["known"])
+    assert len(asked) <= 2
+    assert app.waiting_messages() == 1
+    assert simulator.ledger.answers(Call.REPORT_DATA) == 2
+
+
+def test_a_later_run_lists_what_is_new_and_leaves_alone_what_is_held(app: App, simulator: SimulatorThread) -> None:
+    failure = simulator.builder.failure(3)
+    report = simulator.builder.report([failure])
+    simulator.publish()
+    app.check()
+    app.work_off()
+    simulator.builder.cabs(failure, 2)
+    simulator.publish()
+    simulator.builder.run(report, [failure])
+    simulator.publish()
+    assert Counter(outcome.outcome for outcome in app.check()) == {"known": 1, "ingested": 1}
+    assert Counter(app.states(failure).values()) == {CabState.COPIED: 3, CabState.LISTED: 2}
+    app.work_off()
+    assert Counter(app.states(failure).values()) == {CabState.COPIED: 5}
+
+
+def test_a_crash_before_the_end_queues_again_and_copies_nothing_twice(app: App, simulator: SimulatorThread) -> None:
+    failures = [simulator.builder.failure(3) for _ in range(3)]
+    report = simulator.builder.report(failures)
+    simulator.publish()
+    app.check()
+    with reports_table(app) as table:  # as a crash between the last message and the mark leaves it
+        (entity,) = table.list_entities()
+        del entity["ingestedAt"]
+        table.update_entity(entity, mode=UpdateMode.REPLACE)
+    assert [outcome.outcome for outcome in app.check()] == ["ingested"]
+    assert app.work_off() == 6
+    copies = [each for each in app.requests() if each.method == "PUT" and each.status == 202]
+    assert len(copies) == 9
+    assert rows_of(app, report)[0].ingested_at
+
+
+def test_a_file_that_breaks_off_is_read_again_at_the_next_check(app: App, simulator: SimulatorThread) -> None:
+    failure = simulator.builder.failure(3)
+    report = simulator.builder.report([failure], ReportForm(location=Location.FRONT_SAS))
+    simulator.publish()
+    simulator.faults.add(Fault(call=Call.BLOB, kind=FaultKind.TRUNCATED, times=3))
+    (outcome,) = app.check()
+    assert outcome.outcome == "failed"
+    (row,) = rows_of(app, report)
+    assert row.ingested_at is None
+    assert "connection broke" in row.error
+    assert outcome.error == row.error
+    assert [outcome.outcome for outcome in app.check()] == ["ingested"]
+    assert rows_of(app, report)[0].error == ""
+
+
+def test_a_file_that_breaks_off_once_is_read_again_at_once(app: App, simulator: SimulatorThread) -> None:
+    simulator.builder.report([simulator.builder.failure(3)], ReportForm(location=Location.FRONT_SAS))
+    simulator.publish()
+    simulator.faults.add(Fault(call=Call.BLOB, kind=FaultKind.TRUNCATED, times=1))
+    assert [outcome.outcome for outcome in app.check()] == ["ingested"]
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"), [("Pending", "pending"), ("In Progress", "pending"), ("Failed", "failed")]
+)
+def test_a_run_that_has_no_file_is_noted(app: App, simulator: SimulatorThread, status: str, outcome: str) -> None:
+    report = simulator.builder.report([simulator.builder.failure(1)], ReportForm(status=status))
+    simulator.publish()
+    assert [each.outcome for each in app.check()] == [outcome]
+    assert [(row.status, row.ingested_at) for row in rows_of(app, report)] == [(status, None)]
+    assert app.waiting_messages() == 0
+    asked = app.asked(app.check)
+    assert len([each for each in asked if each.method != "GET"]) == 1, "how the check went, and nothing that is known"
+
+
+@pytest.mark.parametrize("status", ["Completed", "Success"])
+@pytest.mark.parametrize("location", [Location.SAS, Location.FRONT_SAS])
+def test_both_words_for_finished_are_understood(
+    app: App, simulator: SimulatorThread, status: str, location: Location
+) -> None:
+    simulator.null_errors = True
+    simulator.builder.report([simulator.builder.failure(1)], ReportForm(status=status, location=location))
+    simulator.publish()
+    assert [each.outcome for each in app.check()] == ["ingested"]
+
+
+def test_a_report_without_the_needed_columns_says_which_it_has_and_is_tried_again(
+    app: App, simulator: SimulatorThread
+) -> None:
+    """A template may be mended; until then the row tells what is wrong with it."""
+    report = simulator.builder.report([simulator.builder.failure(1)], ReportForm(columns=OEM_DRIVER_COLUMNS))
+    simulator.publish()
+    for _ in range(2):
+        assert [each.outcome for each in app.check()] == ["failed"]
+        (row,) = rows_of(app, report)
+        assert "no column ApplicationId" in row.error
+        assert "FailureName" in row.error
+        assert row.ingested_at is None
+    assert app.waiting_messages() == 0
+
+
+def test_one_run_that_fails_stops_no_other(app: App, simulator: SimulatorThread) -> None:
+    good, other = simulator.builder.failure(1), simulator.builder.failure(1)
+    report = simulator.builder.report([good], ReportForm(columns=OEM_DRIVER_COLUMNS))
+    simulator.builder.run(report, [good])
+    simulator.builder.report([other])
+    simulator.publish()
+    assert Counter(each.outcome for each in app.check()) == {"failed": 1, "ingested": 2}
+    assert app.row(good).state is app.row(other).state is PullState.QUEUED
+
+
+def test_a_report_that_is_gone_stops_no_other(make_app: MakeApp, simulator: SimulatorThread) -> None:
+    """A schedule that somebody deleted stays in REPORT_IDS until somebody thinks of it."""
+    failure = simulator.builder.failure(1)
+    report = simulator.builder.report([failure])
+    simulator.publish()
+    outcomes = make_app(REPORT_IDS=f"999,{report.report_id}").check()
+    assert [(each.report_id, each.outcome) for each in outcomes] == [
+        ("999", "failed"),
+        (str(report.report_id), "ingested"),
+    ]
+    assert "999" in outcomes[0].error
+
+
+def test_only_the_reports_that_are_named_are_asked_for(make_app: MakeApp, simulator: SimulatorThread) -> None:
+    first = simulator.builder.report([simulator.builder.failure(1)])
+    simulator.builder.report([simulator.builder.failure(1)])
+    simulator.publish()
+    assert [each.report_id for each in make_app(REPORT_IDS=str(first.report_id)).check()] == [str(first.report_id)]
+    assert simulator.ledger.answers(Call.REPORT) == 0
+
+
+def test_schedules_that_are_paused_are_passed_over(app: App, simulator: SimulatorThread) -> None:
+    simulator.builder.report([simulator.builder.failure(1)], active=False)
+    simulator.publish()
+    assert app.check() == []
+
+
+def test_runs_before_the_lookback_are_not_asked_for(make_app: MakeApp, simulator: SimulatorThread) -> None:
+    report = simulator.builder.report([simulator.builder.failure(1)])
+    run = simulator.world.waiting_runs[0][1]
+    simulator.builder.run(report, [], at=run.at - timedelta(days=10))
+    simulator.publish()
+    assert len(make_app(REPORT_LOOKBACK_DAYS="5").check()) == 1
+
+
+@pytest.mark.parametrize("kind", [FaultKind.FORBIDDEN, FaultKind.UNAUTHORIZED])
+def test_what_only_a_person_can_mend_is_told_at_once(app: App, simulator: SimulatorThread, kind: FaultKind) -> None:
+    simulator.builder.report([simulator.builder.failure(1)])
+    simulator.publish()
+    simulator.faults.add(Fault(call=Call.REPORT, kind=kind, times=None))
+    with pytest.raises(NeedsPerson, match="Entra application"):
+        app.check()
+    assert simulator.ledger.answers(Call.REPORT) == 1
+
+
+def test_a_run_that_another_check_reads_is_left_to_it(app: App, simulator: SimulatorThread) -> None:
+    report = simulator.builder.report([simulator.builder.failure(1)])
+    simulator.publish()
+    tools = app.services.report_tools
+    (run,) = tools.devcenter.report_runs(str(report.report_id), app.window).items
+    lease = tools.reports.take(run, run.report_datetime)
+    assert isinstance(lease, RowLease)
+    assert [each.outcome for each in app.check()] == ["busy"]
+    lease.release({})
+    assert [each.outcome for each in app.check()] == ["ingested"]
+
+
+def test_a_location_without_a_signature_needs_more_than_a_fixed_token(app: App, simulator: SimulatorThread) -> None:
+    """The fixed token is the Dev Center's, and goes to no storage account."""
+    report = simulator.builder.report([simulator.builder.failure(1)], ReportForm(location=Location.BARE))
+    simulator.publish()
+    assert [outcome.outcome for outcome in app.check()] == ["failed"]
+    assert "DEVCENTER_STORAGE_TENANT_ID" in rows_of(app, report)[0].error
+    assert [seen.bearer for seen in simulator.ledger.requests if seen.call is Call.BLOB] == [False]
+
+
+@pytest.fixture
+def with_entra(
+    azurite: Azurite, storage: StorageAccount, token_endpoint: TokenEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[App, SimulatorThread]]:
+    """An app that signs in as an Entra application, and a Dev Center that wants its tokens."""
+    for name, value in token_endpoint.environment.items():
+        monkeypatch.setenv(name, value)
+    sources = {name: azurite.connection_string(name) for name in SOURCES}
+    tokens = token_endpoint.tokens
+    with SimulatorThread(
+        sources,
+        lambda token: tokens.accepts(token, DEV_CENTER),
+        lambda token: tokens.accepts(token, STORAGE),
+        seed=7,
+    ) as simulator:
+        settings = Settings.from_environment(
+            {
+                "CAB_STORAGE": storage.connection_string,
+                "CAB_SOURCE_HOSTS": "127.0.0.1",
+                "DEVCENTER_BASE_URL": simulator.url,
+                "DEVCENTER_TENANT_ID": token_endpoint.tenant_id,
+                "DEVCENTER_CLIENT_ID": token_endpoint.client_id,
+                "DEVCENTER_CLIENT_SECRET": token_endpoint.secret,
+            }
+        )
+        yield App(azurite, storage, settings), simulator
+        assert not simulator.ledger.problems
+
+
+def test_a_location_without_a_signature_is_read_with_a_storage_token(
+    with_entra: tuple[App, SimulatorThread], token_endpoint: TokenEndpoint
+) -> None:
+    app, simulator = with_entra
+    failure = simulator.builder.failure(2)
+    simulator.builder.report([failure], ReportForm(location=Location.BARE, status="Success"))
+    simulator.publish()
+    assert [each.outcome for each in app.check()] == ["ingested"]
+    app.work_off()
+    assert app.row(failure).counts.copied == 2
+    assert token_endpoint.requests["secret"] == 2, "one token for the Dev Center, one for storage"
+
+
+def test_a_location_with_a_signature_gets_no_token_beside_it(with_entra: tuple[App, SimulatorThread]) -> None:
+    """Storage refuses a request that has both."""
+    app, simulator = with_entra
+    simulator.builder.report([simulator.builder.failure(1)], ReportForm(location=Location.FRONT_SAS))
+    simulator.publish()
+    assert [each.outcome for each in app.check()] == ["ingested"]
+    assert [seen.bearer for seen in simulator.ledger.requests if seen.call is Call.BLOB] == [False]
+
+
+def test_a_secret_that_was_rotated_away_is_told(
+    with_entra: tuple[App, SimulatorThread], token_endpoint: TokenEndpoint
+) -> None:
+    app, _ = with_entra
+    kept, token_endpoint.secret = token_endpoint.secret, "another"
+    with pytest.raises(NeedsPerson, match="AADSTS7000215") as refused:
+        app.check()
+    assert kept not in str(refused.value)
+
+
+class OddCenter:
+    """A Dev Center whose lists hold what they should not, beside what it really lists."""
+
+    def __init__(self, real: DevCenter, runs: Listed[ReportRun], schedules: list[str]) -> None:
+        self._real, self._runs, self._schedules = real, runs, schedules
+
+    def schedules(self) -> Listed[Schedule]:
+        """List the real ones, and what is odd."""
+        return Listed(self._real.schedules().items, self._schedules)
+
+    def report_runs(self, report_id: str, window: Window) -> Listed[ReportRun]:
+        """List the odd ones before the real ones."""
+        listed = self._real.report_runs(report_id, window)
+        return Listed([*self._runs.items, *listed.items], self._runs.odd)
+
+
+def check_with(
+    app: App, odd_runs: Sequence[ReportRun] = (), odd: Sequence[str] = (), schedules: Sequence[str] = ()
+) -> list[RunOutcome]:
+    """Check the reports of a Dev Center that lists these as well."""
+    tools = app.services.report_tools
+    center = OddCenter(tools.devcenter, Listed(list(odd_runs), list(odd)), list(schedules))
+    return check_reports(replace(tools, devcenter=cast("DevCenter", center)))
+
+
+def test_what_is_odd_about_a_list_is_told_once_and_costs_no_run(app: App, simulator: SimulatorThread) -> None:
+    report = simulator.builder.report([simulator.builder.failure(1)])
+    simulator.publish()
+    for again in (False, True):
+        outcomes = check_with(app, odd=["a run without a time"], schedules=["a schedule without an id"])
+        assert [(each.outcome, each.error) for each in outcomes] == [
+            ("failed", "a schedule without an id"),
+            ("failed", "a run without a time"),
+            ("known" if again else "ingested", ""),
+        ]
+    assert sorted(row.error for row in rows_of(app, report)) == ["", "a run without a time"]
+    with reports_table(app) as table:
+        assert [each["error"] for each in table.query_entities("PartitionKey eq 'schedules'")] == [
+            "a schedule without an id"
+        ]
+
+
+@pytest.mark.parametrize("location", ["https://[/x", "http://evil.com/x", "https://a.blob.core.windows.net:99999999/x"])
+def test_a_run_whose_location_is_nonsense_stops_no_other(app: App, simulator: SimulatorThread, location: str) -> None:
+    report = simulator.builder.report([simulator.builder.failure(1)])
+    simulator.publish()
+    odd = ReportRun(str(report.report_id), "2026-11-20T05:35:32", "Completed", location)
+    assert [each.outcome for each in check_with(app, [odd])] == ["failed", "ingested"]
+    assert {bool(row.error) for row in rows_of(app, report)} == {True, False}
+
+
+def test_a_file_whose_host_asks_to_wait_stops_no_other_report_and_is_told(app: App, simulator: SimulatorThread) -> None:
+    """Only the Dev Center may end a check: it would refuse the next call as well."""
+    first = simulator.builder.report([simulator.builder.failure(1)], ReportForm(location=Location.FRONT_SAS))
+    simulator.builder.report([simulator.builder.failure(1)])
+    simulator.publish()
+    simulator.faults.add(Fault(call=Call.BLOB, kind=FaultKind.THROTTLED, retry_after=7, times=1))
+    assert Counter(each.outcome for each in app.check()) == {"failed": 1, "ingested": 1}
+    (row,) = rows_of(app, first)
+    assert "429" in row.error
+    checked = app.services.health.checked()
+    assert checked is not None
+    assert (checked.runs, checked.failed) == (2, 1)
+    assert f"report {first.report_id}" in checked.error
+    assert "429" in checked.error
+    assert Counter(each.outcome for each in app.check()) == {"ingested": 1, "known": 1}
+    checked = app.services.health.checked()
+    assert checked is not None
+    assert (checked.failed, checked.error) == (0, "")
+
+
+def test_a_check_that_the_dev_center_ends_is_told_by_health(app: App, simulator: SimulatorThread) -> None:
+    simulator.builder.report([simulator.builder.failure(1)])
+    simulator.publish()
+    simulator.faults.add(Fault(call=Call.REPORT_DATA, kind=FaultKind.THROTTLED, retry_after=7, times=None))
+    with pytest.raises(AgainLater):
+        app.check()
+    checked = app.services.health.checked()
+    assert checked is not None
+    assert "429" in checked.error
+
+
+def test_what_nobody_foresaw_about_a_run_is_told_and_stops_no_other(app: App, simulator: SimulatorThread) -> None:
+    first = simulator.builder.report([simulator.builder.failure(1)])
+    simulator.builder.report([simulator.builder.failure(1)])
+    simulator.publish()
+    tools = app.services.report_tools
+
+    def opened(run: ReportRun) -> AbstractContextManager[OpenedFile]:
+        if run.report_id == str(first.report_id):
+            raise ValueError("https://a/b?sig=QZXJ")
+        return tools.files.opened(run)
+
+    outcomes = check_reports(replace(tools, files=cast("ReportFiles", SimpleNamespace(opened=opened))))
+    assert Counter(each.outcome for each in outcomes) == {"failed": 1, "ingested": 1}
+    (row,) = rows_of(app, first)
+    assert "ValueError" in row.error
+    assert "QZXJ" not in row.error
+
+
+def test_a_report_that_cannot_be_listed_is_told_in_its_row_until_it_can(app: App, simulator: SimulatorThread) -> None:
+    report = simulator.builder.report([simulator.builder.failure(1)])
+    simulator.publish()
+    simulator.faults.add(Fault(call=Call.REPORT_DATA, kind=FaultKind.WRONG_TYPE, times=1))
+    assert [each.outcome for each in app.check()] == ["failed"]
+    assert [bool(row.error) for row in rows_of(app, report)] == [True]
+    assert [each.outcome for each in app.check()] == ["ingested"]
+    assert [bool(row.error) for row in rows_of(app, report)] == [False, False]
+
+
+def test_two_runs_of_one_time_are_told_apart_by_their_files(app: App, simulator: SimulatorThread) -> None:
+    first, second, third = (simulator.builder.failure(1) for _ in range(3))
+    report = simulator.builder.report([first])
+    at = simulator.world.waiting_runs[0][1].at
+    simulator.publish()
+    assert [each.outcome for each in app.check()] == ["ingested"]
+    simulator.builder.run(report, [second], at=at)
+    simulator.builder.run(report, [third], at=at)
+    simulator.publish()
+    assert Counter(each.outcome for each in app.check()) == {"known": 1, "ingested": 2}
+    assert {app.row(each).state for each in (first, second, third)} == {PullState.QUEUED}
+    assert len(rows_of(app, report)) == 3
+    assert [each.outcome for each in app.check()] == ["known"] * 3
+
+
+def test_of_two_runs_of_one_time_the_one_that_an_earlier_version_read_is_unknown(
+    app: App, simulator: SimulatorThread
+) -> None:
+    """Its row names no file, so both are read: a pull that is made twice copies nothing twice."""
+    first, second = (simulator.builder.failure(1) for _ in range(2))
+    report = simulator.builder.report([first])
+    at = simulator.world.waiting_runs[0][1].at
+    simulator.publish()
+    app.check()
+    with reports_table(app) as table:
+        (entity,) = table.list_entities()
+        del entity["file"]
+        table.update_entity(entity, mode=UpdateMode.REPLACE)
+    assert [each.outcome for each in app.check()] == ["known"], "alone it is what its time says"
+    simulator.builder.run(report, [second], at=at)
+    simulator.publish()
+    assert Counter(each.outcome for each in app.check()) == {"ingested": 2}
+    assert [each.outcome for each in app.check()] == ["known"] * 2
+
+
+def test_a_run_without_a_time_is_read_and_told(app: App, simulator: SimulatorThread) -> None:
+    failure = simulator.builder.failure(2)
+    report = simulator.builder.report([failure])
+    simulator.publish()
+    tools = app.services.report_tools
+    (run,) = tools.devcenter.report_runs(str(report.report_id), app.window).items
+    listed = Listed([replace(run, report_datetime="")], [])
+    center = SimpleNamespace(schedules=tools.devcenter.schedules, report_runs=lambda *_: listed)
+    odd = replace(tools, devcenter=cast("DevCenter", center))
+    assert [(each.outcome, each.error) for each in check_reports(odd)] == [("ingested", "it names no time")]
+    assert [each.outcome for each in check_reports(odd)] == ["known"]
+    assert app.row(failure).state is PullState.QUEUED
+
+
+@pytest.mark.parametrize("damage", ["cut", "moved"])
+def test_what_a_broken_file_names_is_pulled_once_and_the_run_stays_failed(
+    app: App, simulator: SimulatorThread, damage: str
+) -> None:
+    """What could be read is somebody's cabs; what could not must not be forgotten."""
+    failure = simulator.builder.failure(3)
+    report = simulator.builder.report([failure])
+    simulator.publish()
+    tools = app.services.report_tools
+
+    @contextmanager
+    def opened(run: ReportRun) -> Iterator[OpenedFile]:
+        with tools.files.opened(run) as file:
+            content = gzip.decompress(whole) if (whole := file.stream.read()).startswith(b"\x1f\x8b") else whole
+            more = b"1\t2\r\n" * 1_000 if damage == "moved" else b"1\t2"
+            yield OpenedFile(io.BytesIO(content + more), True)
+
+    broken = replace(tools, files=cast("ReportFiles", SimpleNamespace(opened=opened)))
+    for queued in (1, 0):
+        (outcome,) = check_reports(broken)
+        assert (outcome.outcome, outcome.failures, outcome.cabs) == ("failed", queued, 3)
+        assert ("is cut" if damage == "cut" else "mostly unreadable") in outcome.error
+        (row,) = rows_of(app, report)
+        assert (row.ingested_at, row.error, row.failures) == (None, outcome.error, 1)
+        assert app.waiting_messages() == 1
+    assert [(each.outcome, each.failures) for each in app.check()] == [("ingested", 1)], "a file may be mended"

@@ -1,1 +1,0 @@
-"""Tests of `shared` on a real Azurite and the simulated Dev Center."""

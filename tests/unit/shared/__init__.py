@@ -1,1 +1,0 @@
-"""Tests of `shared` that need nothing but this process and loopback."""
