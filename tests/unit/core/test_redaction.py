@@ -91,9 +91,9 @@ def test_host_and_path_of_a_source_stay_readable() -> None:
 @pytest.mark.parametrize("text", ["/" * 40_000, "https://" * 5_000, "sig" * 15_000, "Bearer " * 6_000, "eyJ" * 14_000])
 def test_a_long_answer_is_excerpted_at_once(text: str) -> None:
     """An answer may have 32 MiB; one of some KiB must not keep a worker busy for minutes."""
-    started = time.perf_counter()
+    started = time.process_time()
     excerpt(text)
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
 
 
 @pytest.fixture
