@@ -88,6 +88,9 @@ def test_a_report_without_the_needed_columns_says_which_it_has(playground: Playg
         assert "ApplicationId" in told
         assert {"FailureHash", "DriverVersion", "HardwareId"} <= set(told.replace(",", " ").replace(".", " ").split())
     assert "ingestedAt" not in row
+    health = app.get("/api/health").json()
+    assert (health["status"], health["reports"]["failed"]) == ("degraded", 1)
+    assert "no column ApplicationId" in health["reports"]["error"]
     # One report's mistake costs no other report.
     playground.ends(app, good)
     playground.assert_copied_once(good)
