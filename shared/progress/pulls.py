@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from shared.core import clock
 from shared.core.errors import AgainLater, BadInput
 from shared.core.events import tell_pull_failed
-from shared.core.failure import DRIVER, Failure, Window
+from shared.core.failure import DRIVER, Failure, Window, normal_id
 from shared.core.redaction import excerpt
 from shared.devcenter.families import FAMILIES
 from shared.storage.lease import HeldElsewhere, RowLease
@@ -190,6 +190,26 @@ class PullRows:
             if self._has_row(other) and not self._has_row(normal):
                 return other
         return normal
+
+    def all_as_stored(self, application_id: str, failures: Iterable[Failure]) -> dict[Failure, Failure]:
+        """Return many failures of one application in the spellings that they are stored under.
+
+        One request for each 1,000 pulls of the application, however many failures are looked up.
+
+        Args:
+            application_id: Whose failures, in its normal form, which is the only one that it has.
+            failures: In any spelling.
+        """
+        rows = self._table.query("PartitionKey eq @application", {"application": application_id}, ("state",))
+        # Nearly all are in the normal form: nothing is remembered of those.
+        odd = {row.key: normal_id(row.key) for row in rows if normal_id(row.key) != row.key}
+        both = {normal for normal in odd.values() if self._has_row(Failure(application_id, normal))} if odd else set()
+        found: dict[Failure, Failure] = {}
+        for failure in failures:
+            normal = Failure.named(application_id, failure.failure_hash, failure.family)
+            stored = next((other for other in failure.other_spellings() if other.failure_hash in odd), normal)
+            found[failure] = normal if normal.failure_hash in both else stored
+        return found
 
     def row(self, failure: Failure) -> Row | None:
         """Return the row of a failure's pull, not decoded; None where there is none."""

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from itertools import batched, chain
+from itertools import batched, groupby
 from typing import TYPE_CHECKING
 
 from shared.core.errors import CabferryError
+from shared.core.failure import GUID, Failure
 from shared.progress.messages import PullMessage, new_pull_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from concurrent.futures import Executor
 
-    from shared.core.failure import Failure, Window
+    from shared.core.failure import Window
     from shared.progress.pulls import PullRows, PullState
     from shared.progress.queue import PullQueue
 
 # Messages on their way at once; each is a request of its own, since the queue takes no batches.
 _AT_ONCE = 64
+# So many failures of one application are looked up together, in one request, and fewer each by itself.
+_MANY = 8
 
 
 class PullRequests:
@@ -41,10 +44,14 @@ class PullRequests:
         Raises:
             CabferryError: Sorted by what helps.
         """
-        together = (
-            self._executor.map(self._pulls.as_stored, some) for some in batched(failures, _AT_ONCE, strict=False)
-        )
-        return list(chain.from_iterable(together))
+        named, found = list(failures), dict[Failure, Failure]()
+        for application_id, of_one in groupby(sorted(set(named)), key=lambda failure: failure.application_id):
+            some = list(of_one)
+            if len(some) >= _MANY and not GUID.fullmatch(application_id):
+                found |= self._pulls.all_as_stored(application_id, some)
+            else:
+                found |= zip(some, self._executor.map(self._pulls.as_stored, some), strict=True)
+        return [found[failure] for failure in named]
 
     def make(self, failures: Iterable[Failure], window: Window, requested_by: str, pull_id: str = "") -> str:
         """Queue a pull for each failure.

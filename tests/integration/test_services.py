@@ -38,7 +38,7 @@ def test_what_is_missing_is_made_once(app: App) -> None:
     assert app.container.exists()
     assert app.waiting_messages() == 0
     with TableServiceClient.from_connection_string(app.storage.connection_string) as tables:
-        assert {table.name for table in tables.list_tables()} == {"reports", "pulls", "cabs", "health"}
+        assert {table.name for table in tables.list_tables()} == {"reports", "pulls", "cabs", "failures", "health"}
 
 
 @pytest.mark.parametrize("host", BlobHost)

@@ -88,3 +88,16 @@ def test_a_new_failure_costs_one_look_for_another_spelling(app: App, simulator: 
     pulled = app.asked(app.work_off)
     assert not [each for each in pulled if each.method == "GET" and "PULLS" in each.path.upper() and "(" in each.path]
     assert set(app.states(failure).values()) == {CabState.COPIED}
+
+
+def test_many_failures_are_looked_up_in_one_request(app: App, simulator: SimulatorThread) -> None:
+    """A report names thousands: a look for each would be felt."""
+    old = [stored_in_capitals(app, simulator, 0) for _ in range(2)]
+    application_id = old[0].key.application_id
+    new = [Failure(application_id, f"{number:08x}-0000-4000-8000-000000000000") for number in range(10)]
+    named = [*new, *(failure_of(each) for each in old if each.key.application_id == application_id)]
+    found: list[Failure] = []
+    looks = app.asked(lambda: found.extend(app.services.requests.as_stored(named)))
+    assert len(looks) <= 1 + len(old)
+    assert found[: len(new)] == new
+    assert found[len(new)] == in_capitals(old[0])
