@@ -248,8 +248,8 @@ class PullRows:
             requested_by: What asks.
 
         Returns:
-            Those that need a message, each with the version of its row, which saves the pull from reading that; empty
-            where it is not known.
+            Those that need a message, with their families, each with the version of its row, which saves the pull from
+            reading that; empty where it is not known.
 
         Raises:
             AgainLater: Others keep changing the rows.
@@ -257,11 +257,9 @@ class PullRows:
         first, versions = queued(window, requested_by), dict[Failure, str]()
         for application_id, of_one in groupby(sorted(set(failures)), key=lambda failure: failure.application_id):
             for some in batched(of_one, TRANSACTION_ROWS, strict=False):
-                named = {failure.failure_hash: failure for failure in some}
                 # An application is of one family, so one of them speaks for all.
-                of_family = family_columns(next(iter(named.values())))
-                written = self._queue(application_id, list(named), {**first, **of_family}, window)
-                versions |= {named[key]: version for key, version in written.items()}
+                columns = {**first, **family_columns(some[0])}
+                versions |= self._queue(application_id, [each.failure_hash for each in some], columns, window)
         return versions
 
     def take(self, message: PullMessage, window: Window) -> RowLease | HeldElsewhere | None:
@@ -426,7 +424,7 @@ class PullRows:
     def _has_row(self, failure: Failure) -> bool:
         return self._table.get(failure.application_id, failure.failure_hash) is not None
 
-    def _queue(self, application_id: str, hashes: Sequence[str], first: Columns, window: Window) -> dict[str, str]:
+    def _queue(self, application_id: str, hashes: Sequence[str], first: Columns, window: Window) -> dict[Failure, str]:
         """Insert the rows; where one exists, read them and change those that are not being worked on."""
         existing: dict[str, Row] = {}
         versions: dict[str, str] = {}
@@ -448,10 +446,15 @@ class PullRows:
             versions |= {key: "" for key, is_new in noted.items() if is_new}
             left = [*free, *(key for key, is_new in noted.items() if is_new is None)]
             if not left:
-                return versions
+                named = str(first.get("family", ""))
+                families = {key: row.text("family") for key, row in existing.items()}
+                return {
+                    Failure(application_id, key, named or families.get(key) or DRIVER): version
+                    for key, version in versions.items()
+                }
             between = "PartitionKey eq @application and RowKey ge @first and RowKey le @last"
             values = {"application": application_id, "first": hashes[0], "last": hashes[-1]}
-            select = ("leaseUntil", "state", "askedAgain")
+            select = ("leaseUntil", "state", "askedAgain", "family")
             existing = {row.key: row for row in self._table.query(between, values, select)}
         raise AgainLater(f"the pull rows of application {application_id} kept changing")
 
