@@ -58,11 +58,13 @@ def demo() -> int:
             _say(f"the app runs at {host.url}; its log is {_LOG}")
             cabs = _held_by_devcenter(embedded)
             before = len(embedded.azurite.requests(CAB_ACCOUNT))
-            _pull_everything(host, len(cabs), _applications(embedded))
+            rows = _pull_everything(host, len(cabs), _applications(embedded))
             made = [each for each in embedded.azurite.requests(CAB_ACCOUNT)[before:] if not each.is_queue_message]
             _say("comparing every cab with the Dev Center's")
             size = _compare(embedded, cabs)
             _say(f"{len(cabs)} cabs, {size / 1e6:.1f} MB, are in the container {_CONTAINER}, byte for byte")
+            for family in Family:
+                _say(_told_of(family.value, rows))
             _say(f"{len(made) / len(cabs):.2f} storage requests a cab; {time.monotonic() - started:.1f} s in all")
             _say("the container was in memory; `python3 dev.py start` runs the same and stays")
     except (DemoError, HostError, AzuriteError, InstallError, requests.RequestException) as error:
@@ -74,8 +76,16 @@ def demo() -> int:
     return 0
 
 
-def _pull_everything(host: HostProcess, cabs: int, known: int) -> None:
-    """Check the reports and the applications, and follow the pulls to their ends."""
+def _told_of(family: str, rows: list[Any]) -> str:
+    mine = [row for row in rows if row["family"] == family]
+    copied, unavailable = (sum(row["cabs"][name] for row in mine) for name in ("copied", "unavailable"))
+    without = sum(row["withoutCab"] for row in mine)
+    more = f", {unavailable} that may not be downloaded, {without} crashes without a cab" if family != "driver" else ""
+    return f"{family}: {len(mine)} failures, {copied} cabs{more}"
+
+
+def _pull_everything(host: HostProcess, cabs: int, known: int) -> list[Any]:
+    """Check the reports and the applications, follow the pulls to their ends, and return them."""
     with _Bars() as progress:
         reports, checked = progress.add("reports"), progress.add("apps")
         runs = _checked(host)
@@ -97,6 +107,7 @@ def _pull_everything(host: HostProcess, cabs: int, known: int) -> None:
             time.sleep(_LOOK_SECONDS)
     if failed := [row for row in rows if row["state"] == "Failed" or row["cabs"]["failed"]]:
         raise DemoError(f"{len(failed)} pulls failed; the first: {failed[0]['lastError']}")
+    return rows
 
 
 def _checked(host: HostProcess) -> list[Any]:

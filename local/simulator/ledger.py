@@ -43,6 +43,7 @@ class ServedCab(msgspec.Struct, frozen=True, rename="camel"):
 class ServedFailure(msgspec.Struct, frozen=True, rename="camel"):
     """A failure as `/simulator/served` shows it; `pages` counts the batch pages that were given of it."""
 
+    family: str
     application_id: str
     failure_hash: str
     failure_name: str
@@ -136,6 +137,7 @@ class Ledger:
 
     def _served_failure(self, world: World, key: FailureKey) -> ServedFailure:
         return ServedFailure(
+            family=world.failures[key].family.value,
             application_id=key.application_id,
             failure_hash=key.failure_hash,
             failure_name=world.failures[key].name,

@@ -24,4 +24,5 @@ def test_the_demo_ends_with_every_cab_in_the_container() -> None:
     assert "failed" not in done.stdout
     # Without a terminal there are lines, and none of them moves the cursor.
     assert "\x1b" not in done.stdout
-    assert any(line.startswith("demo: cabs: ") for line in done.stdout.splitlines())
+    for told in ("cabs: ", "driver: ", "desktop: ", "app: "):
+        assert any(line.startswith(f"demo: {told}") for line in done.stdout.splitlines()), told

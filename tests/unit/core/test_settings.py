@@ -112,10 +112,44 @@ def test_values_are_taken_as_they_are_set() -> None:
         ("PULL_MAX_ATTEMPTS", "0"),
         ("MAX_CABS_PER_FAILURE", "all"),
         ("RETENTION_DAYS", "0"),
+        ("DEVCENTER_CALLS_IN_FLIGHT", "0"),
+        ("DEVCENTER_CALLS_IN_FLIGHT", "257"),
+        ("DESKTOP_APPLICATION_IDS", "10238467886765136388, a/b"),
+        ("STORE_APPLICATION_IDS", "9NBLGGGZ5QDR 9WZDNCRFJ3Q8"),
+        ("STORE_APPLICATION_IDS", "9NBLGGGZ5QDR_x"),
     ],
 )
 def test_a_malformed_value_is_named(name: str, value: str) -> None:
     assert name in problems({**LEAST, name: value})
+
+
+def test_applications_are_of_the_family_whose_setting_names_them() -> None:
+    settings = Settings.from_environment(
+        {
+            **LEAST,
+            "DESKTOP_APPLICATION_IDS": " 10238467886765136388 ,,10238467886765136388",
+            "STORE_APPLICATION_IDS": "9NBLGGGZ5QDR,9WZDNCRFJ3Q8,",
+        }
+    )
+    assert settings.applications == (
+        ("desktop", "10238467886765136388"),
+        ("app", "9NBLGGGZ5QDR"),
+        ("app", "9WZDNCRFJ3Q8"),
+    )
+    assert [settings.family_of(each) for each in ("10238467886765136388", "9WZDNCRFJ3Q8", "1")] == [
+        "desktop",
+        "app",
+        "",
+    ]
+    assert (settings.calls_in_flight, settings.checks_reports) == (4, True)
+    assert Settings.from_environment(LEAST).applications == ()
+    both = {"DESKTOP_APPLICATION_IDS": "1,2", "STORE_APPLICATION_IDS": "2"}
+    assert "2 is in DESKTOP_APPLICATION_IDS and in STORE_APPLICATION_IDS" in problems({**LEAST, **both})
+
+
+@pytest.mark.parametrize(("value", "checks"), [("none", False), (" NONE ", False), ("", True), ("43000", True)])
+def test_a_vendor_without_drivers_checks_no_report(value: str, checks: bool) -> None:
+    assert Settings.from_environment({**LEAST, "REPORT_IDS": value}).checks_reports is checks
 
 
 def test_the_poison_queue_fits_too() -> None:

@@ -44,11 +44,11 @@ def page(cabs: Iterable[BatchCab], link: str | None = None, total: int = -1) -> 
     return BatchPage(len(rows), rows, (), link or "", has_link_key=True, total=total)
 
 
-def batch(cabs: list[BatchCab], *, told: bool = True) -> Callable[[PageRequest], BatchPage]:
-    """Return a Dev Center that lists cabs, 100 a page."""
+def batch(cabs: list[BatchCab], *, told: bool = True, rows: int = 100) -> Callable[[PageRequest], BatchPage]:
+    """Return a Dev Center that lists cabs, so many a page."""
 
     def answer(request: PageRequest) -> BatchPage:
-        end = request.skip + 100
+        end = request.skip + rows
         link = LINK.format(end) if end < len(cabs) else None
         return page(cabs[request.skip : end], link, len(cabs) if told else -1)
 
@@ -89,11 +89,17 @@ class Game:
         answer: The Dev Center.
         copy: What becomes of a copy; raises where it fails.
         settings: The app's.
+        page_rows: How many rows are asked for at once.
+        pages_first: Whether pages come sooner than every copy.
+        most_copying: How many copies were ever under way or waiting.
     """
 
     answer: Callable[[PageRequest], BatchPage]
     copy: Callable[[CopyCab], Copied] = lambda _: Copied(1)
     settings: Settings = SETTINGS
+    page_rows: int = 100
+    pages_first: bool = False
+    most_copying: int = 0
     moment: datetime = NOW
     seconds: float = 0.0
     is_stopping: bool = False
@@ -101,6 +107,7 @@ class Game:
     columns: dict[str, Any] = field(default_factory=lambda: dict(queued(WINDOW, "a test")))
     asked: list[PageRequest] = field(default_factory=list)
     asked_again: list[PageRequest] = field(default_factory=list)
+    tries: list[str] = field(default_factory=list)
     copied: list[str] = field(default_factory=list)
 
     @property
@@ -124,7 +131,7 @@ class Game:
         self.columns |= {"startedAt": started_at, "state": "Running"}
         ledger = CabLedger(cast("CabRows", self.table), FAILURE, started_at, row.counts, cast("Executor", _Inline()))
         ledger.load()
-        pull = policy.begun(row, ledger, self.settings, 100, self.seconds)
+        pull = policy.begun(row, ledger, self.settings, self.page_rows, self.seconds)
         self._play(pull)
         error = pull.end or pull.again
         assert error is None or isinstance(error, Exception)
@@ -137,9 +144,13 @@ class Game:
         orders: deque[Order] = deque(policy.orders(pull, self.moment))
         while not policy.is_over(pull):
             assert orders, f"it waits for nothing: {pull}"
-            orders += policy.take_in(pull, self._done(orders.popleft()), self.seconds, self.moment)
+            page = next((each for each in orders if isinstance(each, AskPage)), None)
+            order = page if page and self.pages_first else orders[0]
+            orders.remove(order)
+            orders += policy.take_in(pull, self._done(order), self.seconds, self.moment)
             policy.look_at_clock(pull, self.seconds, is_stopping=self.is_stopping)
             orders += policy.orders(pull, self.moment)
+            self.most_copying = max(self.most_copying, pull.copying)
 
     def _done(self, order: Order) -> Event:
         if isinstance(order, AskPage):
@@ -149,6 +160,7 @@ class Game:
             except Exception as error:  # noqa: BLE001 - as the run does
                 return PageCameAgain(order.again, error) if order.again else PageFailed(error)
             return PageCameAgain(order.again, came) if order.again else PageCame(order.request, came)
+        self.tries.append(order.cab.cab_id_hash)
         try:
             outcome: tuple[str, Copied] | BaseException = (f"x/{order.cab.cab_id_hash}", self.copy(order))
             self.copied.append(order.cab.cab_id_hash)

@@ -71,6 +71,27 @@ def test_every_cab_is_copied_once(cabs: int) -> None:
     assert len(game.asked) == max(1, -(-cabs // 100))
 
 
+@pytest.mark.parametrize(("rows", "most"), [(100, 800), (3_000, 3_799)])
+def test_no_more_is_begun_than_memory_should_hold(rows: int, most: int) -> None:
+    """A page of the analytics may have 10,000 rows, and nine of them were held at once."""
+    game = Game(batch([cab(number) for number in range(9_500)], rows=rows), page_rows=rows, pages_first=True)
+    assert game.run().columns["state"] == "Completed"
+    assert len(game.copied) == len(set(game.copied)) == 9_500
+    assert game.most_copying <= most
+
+
+def test_a_url_that_was_asked_for_right_now_is_not_asked_for_again_where_the_cab_is_gone() -> None:
+    """Of an application each is a call of the API; only a SAS that ended meanwhile is worth another."""
+    gone = [replace(cab(number, expires=PAST), url=None) for number in range(3)]
+    game = Game(batch(gone), failing(CabUnavailable("404")))
+    assert game.run().columns["state"] == "Completed"
+    assert set(game.states.values()) == {CabState.EXPIRED}
+    assert (len(game.tries), game.asked_again) == (3, [])
+    refused = Game(batch([replace(cab(0), url=None)]), failing(FreshUrl("403")))
+    assert refused.run().columns["state"] == "Queued"
+    assert (len(refused.tries), refused.asked_again) == (2, [])
+
+
 def test_what_is_held_is_not_copied_again() -> None:
     game = Game(batch([cab(number) for number in range(250)]))
     game.run()
