@@ -155,11 +155,12 @@ class _Run:
     def make(self) -> None:
         """Pull as far as it goes, and record how that ended."""
         most_tries = self._tools.settings.pull_max_attempts
-        if ending := endings.given_up(self._pull.row, most_tries):
-            self._record(ending)
-            return
         error: Exception | None = None
         try:
+            ending = endings.given_up(self._pull.row, most_tries)
+            if ending and not self._finds_new_cabs():
+                self._record(ending)
+                return
             self._work()
             self._read_back()
         except LeaseLost:
@@ -253,6 +254,16 @@ class _Run:
         self._pull.ledger.write()
         self._lease.write({"updatedAt": clock.now(), **endings.progress(self._pull)})
         self._pull.checkpoint_at = clock.monotonic() + policy.CHECKPOINT_SECONDS
+
+    def _finds_new_cabs(self) -> bool:
+        """Tell whether hosts that died have copied cabs and could not say so, and say it: their tries moved on."""
+        ledger = self._pull.ledger
+        ledger.load()
+        ledger.read_back(self._stored(), self._tools.settings.retention)
+        if ledger.counts().copied <= self._pull.row.counts.copied:
+            return False
+        self._write_down()
+        return True
 
     def _read_back(self) -> None:
         """Compare with what the container holds, where the batch was read to its end."""

@@ -10,6 +10,7 @@ from local.simulator.scenario import BatchForm
 from local.simulator.thread import SimulatorThread
 from shared.progress.cabs import CabState
 from shared.progress.pulls import PullState
+from shared.pull.pool import FairPool
 from tests.integration.conftest import MakeApp
 
 from .mishaps import Mishap, MishapKind, Wires
@@ -122,13 +123,29 @@ def test_a_pull_that_is_killed_often_but_moves_on_completes(world: PullWorld) ->
     assert (row.state, row.counts.copied) == (PullState.COMPLETED, 12)
 
 
+def test_a_pull_whose_hosts_copied_and_could_not_say_so_is_not_given_up(world: PullWorld) -> None:
+    """A host that dies within five seconds has written down nothing, however many cabs it copied."""
+    (watched,) = world.watched
+    host = world.hosts[0]
+    host.tools = replace(host.tools, settings=replace(host.tools.settings, pull_max_attempts=1))
+    world.deliver(host, Mishap(MishapKind.KILLED_AFTER, 0, method="PUT"))
+    assert CabState.COPIED not in world.app.states(watched.failure).values()
+    world.end_lease(watched)
+    world.deliver(host, None)
+    row = world.app.row(watched.failure)
+    assert (row.state, row.stalled) == (PullState.COMPLETED, 0)
+    check_promise(world)
+
+
 def test_a_pull_that_ends_every_host_is_given_up_with_the_reason(world: PullWorld) -> None:
     (watched,) = world.watched
     host = world.hosts[0]
-    host.tools = replace(host.tools, settings=replace(host.tools.settings, pull_max_attempts=3))
-    for _ in range(4):
+    # One copy at a time: what is copied beside the one that ends the host moves the pull on.
+    settings = replace(host.tools.settings, pull_max_attempts=3)
+    host.tools = replace(host.tools, settings=settings, pool=FairPool(1))
+    for mishap in [*[Mishap(MishapKind.KILLED, 0, method="PUT")] * 3, None]:
         assert world.is_unfinished(watched)
-        world.deliver(host, Mishap(MishapKind.KILLED, 0, method="PUT"))
+        world.deliver(host, mishap)
         world.end_lease(watched)
     row = world.app.row(watched.failure)
     assert (row.state, row.attempts, row.stalled) == (PullState.FAILED, 3, 3)
