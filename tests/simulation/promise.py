@@ -24,9 +24,9 @@ _MISSED = {CabState.EXPIRED, CabState.UNAVAILABLE, CabState.FAILED}
 # What anybody may write into a row that somebody works on.
 _NOTES = {"askedAgain"}
 _UNFINISHED = {PullState.QUEUED, PullState.RUNNING}
-# A pull that was queued by a process that died before it sent the message gets one from the reconcile, which runs every
-# six hours and waits for an hour to be sure; in bad weather some of its runs fail.
-_WITHOUT_MESSAGE = timedelta(hours=32)
+# A pull that was queued by a process that died before it sent the message gets one from the reconcile, which waits for
+# an hour to be sure.
+_QUIET = timedelta(hours=1, minutes=5)
 # As the reconcile: what no batch has named by then is gone.
 _GIVEN_UP = timedelta(days=31)
 
@@ -87,6 +87,10 @@ class Promise:
 
         return written
 
+    def message_removed(self) -> None:
+        """Look, after this step, whether it was the last that makes a pull go on."""
+        self._is_dirty = True
+
     def blob_created(self, name: str) -> None:
         """Look at a blob that was just made."""
         application_id, failure_hash, file = name.split("/")
@@ -112,13 +116,20 @@ class Promise:
                 self._check_messages()
             except AssertionError as broken:
                 self.break_with(str(broken))
-        elif self._alone_since:
-            now = self.world.tasks.now()
-            for failure, since in self._alone_since.items():
-                if since + _WITHOUT_MESSAGE < now:
-                    self.break_with(f"the pull of {failure} has had no message since {since}")
         if self._broken:
             raise self._broken
+
+    def check_reconciled(self, began: datetime) -> None:
+        """Check what must be so when a reconcile has come to its end: no pull is left without a message for long."""
+        self._check_messages()
+        now = self.world.tasks.now()
+        if any(message.visible_at + timedelta(minutes=1) < now for message in self.world.queue.messages):
+            return  # Nobody takes messages right now, so that one of this pull may be among them for all that is known.
+        for failure, since in self._alone_since.items():
+            pull = self.pull_row(failure)
+            written = max(since, pull.updated_at or since) if pull else began
+            if written + _QUIET < began:
+                self.break_with(f"the pull of {failure} has had no message since {since}, and no reconcile sent one")
 
     def check_end(self) -> None:
         """Check what must be so when nothing has happened for days, and all was asked for once more.

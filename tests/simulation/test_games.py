@@ -19,6 +19,7 @@ import pytest
 from shared.progress.cabs import CabState
 from shared.progress.queue import PullQueue
 from shared.pull import ledger, policy
+from shared.reconcile import policy as reconcile
 from shared.storage import lease
 
 from .game import play, shortest
@@ -112,6 +113,10 @@ def the_container_is_not_read_back(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ledger.CabLedger, "read_back", lambda *_: [])
 
 
+def the_reconcile_sends_no_message(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(reconcile._Run, "_has_no_message", lambda *_: False)
+
+
 @pytest.mark.parametrize(
     "broken",
     [
@@ -122,6 +127,7 @@ def the_container_is_not_read_back(patch: pytest.MonkeyPatch) -> None:
         the_checkpoint_passes_what_must_be_tried_again,
         every_cab_that_is_missed_is_called_expired,
         the_container_is_not_read_back,
+        the_reconcile_sends_no_message,
     ],
 )
 def test_games_find_what_is_broken(

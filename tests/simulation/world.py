@@ -222,6 +222,7 @@ class Host(Process):
                 message.visible_at = world.tasks.now() + _INVISIBLE
             else:
                 queue.delete(message)
+                world.promise.message_removed()
         self.running.pop(message, None)
 
     def _pull(self, message: Message) -> None:
@@ -352,7 +353,7 @@ class World:
     def reconcile(self) -> None:
         """Let the other timer reconcile."""
         if host := self.any_host():
-            host.do("reconciles", lambda: raise_if_broken(reconcile(host.reconcile_tools)))
+            host.do("reconciles", partial(self._reconcile, host))
 
     def ask(self, *failures: Failure) -> None:
         """Let a person ask for pulls."""
@@ -399,6 +400,11 @@ class World:
     def seconds_at(self, moment: datetime) -> float:
         """Return a moment on the clock of the game."""
         return self.tasks.seconds + (moment - self.tasks.now()).total_seconds()
+
+    def _reconcile(self, host: Host) -> None:
+        began = self.tasks.now()
+        raise_if_broken(reconcile(host.reconcile_tools))
+        self.promise.check_reconciled(began)
 
     def _every(self, seconds: float, work: Callable[[], None]) -> None:
         while True:
