@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # Messages on their way at once; each is a request of its own, since the queue takes no batches.
 _AT_ONCE = 64
 # So many failures of one application are looked up together, in one request, and fewer each by itself.
-_MANY = 8
+_MANY = 2
 
 
 class PullRequests:
