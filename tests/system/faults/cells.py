@@ -171,10 +171,8 @@ EXPECTED: Mapping[Call, Mapping[Outcomes, Sequence[Fault]]] = {
         (Outcome.COMPLETE, Outcome.COMPLETE): (Fault.DRIP,),
     },
     Call.LEASE: {
-        (Outcome.COMPLETE, Outcome.WAITS): (
-            *(Fault.RESET, Fault.NO_ANSWER, *_BUSY, Fault.S404, Fault.S412, Fault.HTML),
-        ),
-        (Outcome.WAITS, Outcome.WAITS): (Fault.REFUSED, Fault.S400, Fault.S401, Fault.S403, Fault.S409),
+        (Outcome.COMPLETE, Outcome.WAITS): (*(Fault.RESET, Fault.NO_ANSWER, *_BUSY, Fault.S412, Fault.HTML),),
+        (Outcome.WAITS, Outcome.WAITS): (Fault.REFUSED, Fault.S400, Fault.S401, Fault.S403, Fault.S404, Fault.S409),
         (Outcome.COMPLETE, Outcome.COMPLETE): (Fault.LOST, Fault.DRIP),
     },
     Call.CAB_ROWS: {
@@ -186,10 +184,10 @@ EXPECTED: Mapping[Call, Mapping[Outcomes, Sequence[Fault]]] = {
         (Outcome.COMPLETE, Outcome.COMPLETE): (Fault.DRIP,),
     },
     Call.END: {
-        (Outcome.COMPLETE, Outcome.FAILED): (Fault.RESET, Fault.NO_ANSWER, *_SILENT, Fault.S404, Fault.S412),
+        (Outcome.COMPLETE, Outcome.FAILED): (Fault.RESET, Fault.NO_ANSWER, *_SILENT, Fault.S412),
         (Outcome.COMPLETE, Outcome.WAITS): ASK_FOR_TIME,
         (Outcome.LATER, Outcome.FAILED): (Fault.HTML,),
-        (Outcome.FAILED, Outcome.FAILED): (Fault.S400, Fault.S401, Fault.S403, Fault.S409),
+        (Outcome.FAILED, Outcome.FAILED): (Fault.S400, Fault.S401, Fault.S403, Fault.S404, Fault.S409),
         (Outcome.COMPLETE, Outcome.COMPLETE): (Fault.LOST, Fault.DRIP),
     },
     Call.MESSAGE: {
@@ -215,16 +213,16 @@ _SAYS: Mapping[tuple[Call, Fault], str] = {
     (Call.REPORT_DATA, Fault.TRUNCATED): "truncated",
     (Call.REPORT_DATA, Fault.HTML): "markup",
     (Call.CAB_BATCH, Fault.TRUNCATED): "truncated",
+    (Call.CAB_BATCH, Fault.HTML): "markup",
     (Call.REPORT_FILE, Fault.HTML): "a page came in its place",
     (Call.COPY, Fault.S409): "was there, and is not any more",
     (Call.COPY, Fault.S412): "was there, and is not any more",
     (Call.READ_BACK, Fault.HTML): "no listing",
-    **{(call, Fault.HTML): "not what was asked for" for call in (Call.COPY, Call.ASKED, Call.LEASE, Call.CAB_ROWS)},
-    **{(call, Fault.HTML): "not what was asked for" for call in (Call.END, Call.MESSAGE)},
+    **{(call, Fault.HTML): "no answer of this service" for call in (Call.COPY, Call.ASKED, Call.LEASE, Call.CAB_ROWS)},
+    **{(call, Fault.HTML): "no answer of this service" for call in (Call.END, Call.MESSAGE)},
     **{(Call.ASKED, fault): "kept changing" for fault in (Fault.S409, Fault.S412)},
-    **{(Call.LEASE, fault): "kept changing" for fault in (Fault.S404, Fault.S412)},
-    **{(Call.END, fault): "kept changing" for fault in (Fault.S404, Fault.S412)},
-    **{(Call.MESSAGE, fault): "broke off" for fault in (Fault.RESET_IN_BODY, Fault.TRUNCATED)},
+    **{(call, Fault.S412): "kept changing" for call in (Call.LEASE, Call.END)},
+    **{(Call.MESSAGE, fault): "Connection broken" for fault in (Fault.RESET_IN_BODY, Fault.TRUNCATED)},
     **{(Call.TOKEN, fault): "AADSTS" for fault in (Fault.S400, Fault.S401, Fault.S403)},
 }
 
