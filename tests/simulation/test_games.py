@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +19,6 @@ from shared.progress.cabs import CabState
 from shared.progress.queue import PullQueue
 from shared.pull import ledger, policy
 from shared.reconcile import policy as reconcile
-from shared.storage import lease
 
 from .game import play, shortest
 from .world import Host
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from shared.pull.state import PageAtWork
-    from shared.storage.table_writes import Columns
 
     from .queues import Message, Queue
 
@@ -87,16 +84,6 @@ def a_killed_host_takes_its_messages_along(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Host, "_handle", handled)
 
 
-def an_owner_writes_over_whoever_came_after_it(patch: pytest.MonkeyPatch) -> None:
-    merge = lease.RowLease._merge
-
-    def merged(self: lease.RowLease, columns: Columns) -> None:
-        self._row = replace(self._row, etag="*")
-        merge(self, columns)
-
-    patch.setattr(lease.RowLease, "_merge", merged)
-
-
 def the_checkpoint_passes_what_must_be_tried_again(patch: pytest.MonkeyPatch) -> None:
     def hold(page: PageAtWork, some: int) -> None:
         page.left -= some
@@ -123,7 +110,6 @@ def the_reconcile_sends_no_message(patch: pytest.MonkeyPatch) -> None:
         rows_are_not_written,
         what_waits_is_never_sent_again,
         a_killed_host_takes_its_messages_along,
-        an_owner_writes_over_whoever_came_after_it,
         the_checkpoint_passes_what_must_be_tried_again,
         every_cab_that_is_missed_is_called_expired,
         the_container_is_not_read_back,
