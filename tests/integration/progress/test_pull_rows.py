@@ -172,6 +172,20 @@ def test_an_interrupted_pull_goes_on_from_its_checkpoint(pulls: PullRows) -> Non
     assert (lease.row.number("skip"), lease.row.number("copied")) == (100, 99)
 
 
+def test_a_try_whose_host_died_counts_unless_it_had_moved_on(storage: StorageAccount) -> None:
+    """Hosts that die over nine hundred cabs, each after a hundred more, once made the pull Failed."""
+    pulls = PullRows(table_of(storage, "pulls"), timedelta(seconds=0))  # a dead host's hold is over at once
+    (failure,) = failures(1)
+    pulls.queue([failure], WINDOW, "a test")
+    seen: list[tuple[int, int]] = []
+    for moves_on in (True, True, True, True, True, False, False):
+        lease = taken(pulls, failure)
+        seen.append((lease.row.number("attempts"), lease.row.number("stalled")))
+        if moves_on:
+            lease.write({"skip": 100, "stalled": 0})
+    assert seen == [(0, 0), (1, 1), (2, 1), (3, 1), (4, 1), (5, 1), (6, 2)]
+
+
 def test_an_interrupted_pull_starts_anew_for_other_days(pulls: PullRows) -> None:
     """Its checkpoint counts rows of the days that it asked for."""
     (failure,) = failures(1)

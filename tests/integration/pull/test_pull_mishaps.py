@@ -101,28 +101,6 @@ def test_a_blob_that_was_taken_away_is_seen_to_by_the_next_pull(world: PullWorld
     assert (states[old], states[young]) == (CabState.RETIRED, CabState.COPIED)
 
 
-def test_a_pull_that_is_killed_often_but_moves_on_completes(world: PullWorld) -> None:
-    """Nine hundred cabs on a platform that takes hosts away: five kills once made it Failed, in sight of its end."""
-    (watched,) = world.watched
-    world.arrive(watched, 6, CabForm())
-    host = world.hosts[0]
-    host.tools = replace(host.tools, settings=replace(host.tools.settings, pull_max_attempts=2))
-    kills = 0
-    while world.is_unfinished(watched):
-        before = len(world.app.states(watched.failure))
-        world.deliver(host, Mishap(MishapKind.KILLED_AFTER, 4, method="PUT"))
-        world.end_lease(watched)
-        check_promise(world)
-        if world.is_unfinished(watched):
-            kills += 1
-            assert len(world.app.states(watched.failure)) > before, (
-                "a kill in which nothing was written down tells nothing"
-            )
-    row = world.app.row(watched.failure)
-    assert kills >= 2
-    assert (row.state, row.counts.copied) == (PullState.COMPLETED, 12)
-
-
 def test_a_pull_whose_hosts_copied_and_could_not_say_so_is_not_given_up(world: PullWorld) -> None:
     """A host that dies within five seconds has written down nothing, however many cabs it copied."""
     (watched,) = world.watched
