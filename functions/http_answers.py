@@ -24,8 +24,8 @@ type Handler = Callable[[func.HttpRequest], func.HttpResponse]
 _UNSAID = {"", "application/x-www-form-urlencoded", "application/octet-stream"}
 
 
-class Refused(Exception):
-    """Refuse a request with a status of its own.
+class Problem(Exception):
+    """Answer a request with a problem that has a status of its own.
 
     Args:
         status: From 400 to 499.
@@ -48,8 +48,8 @@ def answering(handler: Handler) -> Handler:
     def wrapped(req: func.HttpRequest) -> func.HttpResponse:
         try:
             return handler(req)
-        except Refused as refused:
-            return _problem(refused.status, str(refused))
+        except Problem as problem:
+            return _problem(problem.status, str(problem))
         except CabferryError as error:
             _log.warning("%s: %s", handler.__name__, error)
             return _problem(_status(error), str(error), _wait(error))
@@ -87,16 +87,16 @@ def json_body(req: func.HttpRequest) -> bytes:
     """Return a request's body, which is not too large and not declared as something else than JSON.
 
     Raises:
-        Refused: It is.
+        Problem: It is.
     """
     from shared.api.models import BODY_BYTES
 
     kind = req.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if kind not in _UNSAID and kind != "application/json" and not kind.endswith("+json"):
-        raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body's Content-Type must be application/json")
+        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body's Content-Type must be application/json")
     body = req.get_body()
     if len(body) > BODY_BYTES:
-        raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body has {len(body)} bytes, more than {BODY_BYTES}")
+        raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body has {len(body)} bytes, more than {BODY_BYTES}")
     return body
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import azure.functions as func
 
-from functions.http_answers import Refused, answer, answering, json_body
+from functions.http_answers import Problem, answer, answering, json_body
 
 if TYPE_CHECKING:
     from shared.core.failure import Failure
@@ -91,7 +91,7 @@ def retry_pull(req: func.HttpRequest) -> func.HttpResponse:
     if before is None:
         raise _unknown(failure)
     if before is not PullState.FAILED:
-        raise Refused(HTTPStatus.CONFLICT, f"the pull of {failure} is {before}; only a Failed one can be tried again")
+        raise Problem(HTTPStatus.CONFLICT, f"the pull of {failure} is {before}; only a Failed one can be tried again")
     return _accepted(failure)
 
 
@@ -128,7 +128,7 @@ def show_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - th
 
     last = services().asked_checks.last()
     if last is None:
-        raise Refused(HTTPStatus.NOT_FOUND, f"nobody asked for a check of the reports yet: POST {_CHECK}")
+        raise Problem(HTTPStatus.NOT_FOUND, f"nobody asked for a check of the reports yet: POST {_CHECK}")
     return answer(CheckBody.of(last))
 
 
@@ -187,8 +187,8 @@ def _stored_failure(req: func.HttpRequest) -> Failure:
     return services().pulls.as_stored(named)
 
 
-def _unknown(failure: Failure) -> Refused:
-    return Refused(HTTPStatus.NOT_FOUND, f"nobody asked for a pull of {failure}")
+def _unknown(failure: Failure) -> Problem:
+    return Problem(HTTPStatus.NOT_FOUND, f"nobody asked for a pull of {failure}")
 
 
 def _accepted(*failures: Failure) -> func.HttpResponse:

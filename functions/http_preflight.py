@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 import azure.functions as func
 
-from functions.http_answers import Refused, answer, answering
+from functions.http_answers import Problem, answer, answering
 
 blueprint = func.Blueprint(http_auth_level=func.AuthLevel.FUNCTION)
 
@@ -28,5 +28,5 @@ def show_preflight(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 
 
     last = last_preflight()
     if last is None:
-        raise Refused(HTTPStatus.NOT_FOUND, "no preflight was kept yet: POST /api/preflight")
+        raise Problem(HTTPStatus.NOT_FOUND, "no preflight was kept yet: POST /api/preflight")
     return answer(LastPreflightBody.of_last(last))

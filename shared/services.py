@@ -58,8 +58,8 @@ class Services:
         self.circuit = Circuit(self._storage.table("health"), "devcenter")
         source, calls = HttpSource(connections), settings.calls_in_flight
         self._devcenter = DevCenter(settings.devcenter.base_url, tokens, source, self.circuit.guard, calls)
-        wire = self._storage.blob_wire
-        container = CabContainer(self._storage.blobs.get_container_client(settings.container), wire)
+        blobs = self._storage.blob_service
+        container = CabContainer(self._storage.blobs.get_container_client(settings.container), blobs)
         self.pulls = PullRows(self._storage.table("pulls"), settings.pull_lease)
         self.pull_tools = PullTools(
             settings=settings,
@@ -68,7 +68,7 @@ class Services:
             pulls=self.pulls,
             cabs=CabRows(self._storage.table("cabs")),
             container=container,
-            copies=CabCopy(container, DirectCopy(wire, settings.container), self._source),
+            copies=CabCopy(container, DirectCopy(blobs, settings.container), self._source),
             pool=FairPool(settings.pull_concurrency),
         )
         self.requests = PullRequests(self.pulls, self.pull_tools.queue, self.pull_tools.pool.lane())

@@ -1,21 +1,15 @@
-"""The ways to send Copy Blob From URL: the same copies, with the SDK and with other HTTP clients."""
+"""The ways to send Copy Blob From URL: the same copies, with the SDK, with what it stands on, and as a pull does."""
 
-import asyncio
 import base64
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
-from http.client import HTTPConnection
-from urllib.parse import urlsplit
 
-import aiohttp
 import msgspec
-import pycurl
 import urllib3
 from azure.storage.blob import BlobServiceClient
 
-from bench.programs.ceiling import CopyJob, copy_all, prepare, signed_headers
+from bench.programs.ceiling import CopyJob, copy_all, signed_headers
 from bench.programs.job import measured, read_job, tell
 
 _VERSION = "2025-05-05"
@@ -53,65 +47,6 @@ def _urllib3(job: CopyJob) -> None:
         list(threads.map(copy, job.names))
 
 
-def _http_client(job: CopyJob) -> None:
-    host, key, mine = urlsplit(job.endpoint).netloc, base64.b64decode(job.key), threading.local()
-
-    def copy(name: str) -> None:
-        if not hasattr(mine, "connection"):
-            mine.connection = HTTPConnection(host)
-        path, headers = signed_headers(job, key, name)
-        mine.connection.request("PUT", path, headers=headers)
-        answer = mine.connection.getresponse()
-        answer.read()
-        _check(answer.status)
-
-    with ThreadPoolExecutor(job.in_flight) as threads:
-        list(threads.map(copy, job.names))
-
-
-def _curl_multi(job: CopyJob) -> None:
-    key, names, multi = base64.b64decode(job.key), iter(job.names), pycurl.CurlMulti()
-
-    def send_next(handle: pycurl.Curl) -> None:
-        if name := next(names, ""):
-            prepare(handle, job, key, name)
-            multi.add_handle(handle)
-
-    for _ in range(job.in_flight):
-        send_next(pycurl.Curl())
-    while True:
-        _, working = multi.perform()
-        _, ended, failed = multi.info_read()
-        if failed:
-            raise RuntimeError(f"a copy failed: {failed[0][2]}")
-        for handle in ended:
-            _check(handle.getinfo(pycurl.RESPONSE_CODE))
-            multi.remove_handle(handle)
-            send_next(handle)
-        if not ended:
-            if not working:
-                return
-            multi.select(1.0)
-
-
-def _aiohttp(job: CopyJob) -> None:
-    key, names = base64.b64decode(job.key), iter(job.names)
-
-    async def copy_some(session: aiohttp.ClientSession, mine: Iterator[str]) -> None:
-        for name in mine:
-            path, headers = signed_headers(job, key, name)
-            url, ours_alone = job.endpoint + path, ["Content-Type"]
-            async with session.put(url, headers=headers, skip_auto_headers=ours_alone) as answer:
-                await answer.read()
-                _check(answer.status)
-
-    async def copy_all_of_them() -> None:
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=job.in_flight)) as session:
-            await asyncio.gather(*(copy_some(session, names) for _ in range(job.in_flight)))
-
-    asyncio.run(copy_all_of_them())
-
-
 def _check(status: int) -> None:
     if status != HTTPStatus.ACCEPTED:
         raise RuntimeError(f"a copy was refused: {status}")
@@ -120,10 +55,7 @@ def _check(status: int) -> None:
 WAYS: dict[str, Callable[[CopyJob], None]] = {
     "azure-storage-blob, threads": _sdk,
     "urllib3, threads": _urllib3,
-    "http.client, threads": _http_client,
-    "aiohttp, one thread with asyncio": _aiohttp,
     "libcurl, threads": copy_all,
-    "libcurl, one thread with its multi interface": _curl_multi,
 }
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from shared.core.errors import BadAnswer
 from shared.core.headers import http_date, md5_in, whole_number
 from shared.core.shape import shape_of
 from shared.storage.refusals import storage_errors
-from shared.storage.wire import WireRequest
+from shared.storage.service import StorageRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from azure.storage.blob import BlobClient, ContainerClient
 
-    from shared.storage.wire import StorageWire
+    from shared.storage.service import StorageService
 
 # The most that the service lists in one answer.
 _LISTING_PAGE = 5_000
@@ -66,12 +66,12 @@ class CabContainer:
 
     Args:
         client: The container.
-        wire: The blob service.
+        service: The blob service.
     """
 
-    def __init__(self, client: ContainerClient, wire: StorageWire) -> None:
-        self._client, self._wire = client, wire
-        self._path = f"{wire.base_path}/{client.container_name}"
+    def __init__(self, client: ContainerClient, service: StorageService) -> None:
+        self._client, self._service = client, service
+        self._path = f"{service.base_path}/{client.container_name}"
 
     def blob(self, name: str) -> BlobClient:
         """Return the client of one blob."""
@@ -107,9 +107,9 @@ class CabContainer:
         marker = ""
         while True:
             names = {"restype": "container", "comp": "list", **wanted, "maxresults": str(_LISTING_PAGE)}
-            request = WireRequest("GET", self._path, names | ({"marker": marker} if marker else {}), {})
+            request = StorageRequest("GET", self._path, names | ({"marker": marker} if marker else {}), {})
             with storage_errors(what := f"the listing of {wanted.get('prefix') or self._client.container_name}"):
-                body = self._wire.send(request, what, HTTPStatus.OK).body
+                body = self._service.send(request, what, HTTPStatus.OK).body
             marker = ""
             for told in _entries(body, what):
                 if told.tag == "NextMarker":

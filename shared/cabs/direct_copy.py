@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
-from shared.storage.wire import StorageWire, WireRequest
+from shared.storage.service import StorageRequest, StorageService
 
 if TYPE_CHECKING:
     from shared.cabs.labels import CabLabels
@@ -18,12 +18,12 @@ class DirectCopy:
     The request: https://learn.microsoft.com/rest/api/storageservices/copy-blob-from-url
 
     Args:
-        wire: The blob service.
+        service: The blob service.
         container: The container's name.
     """
 
-    def __init__(self, wire: StorageWire, container: str) -> None:
-        self._wire, self._path = wire, f"{wire.base_path}/{container}/"
+    def __init__(self, service: StorageService, container: str) -> None:
+        self._service, self._path = service, f"{service.base_path}/{container}/"
 
     def copy(self, blob_name: str, source_url: str, labels: CabLabels, instead_of: str = "") -> None:
         """Copy one blob, unless there is one of that name.
@@ -46,5 +46,5 @@ class DirectCopy:
             **{f"x-ms-meta-{name}": value for name, value in labels.metadata.items()},
             **tags,
         }
-        request = WireRequest("PUT", self._path + quote(blob_name, safe="/~"), {}, headers)
-        self._wire.send(request, blob_name, HTTPStatus.ACCEPTED)
+        request = StorageRequest("PUT", self._path + quote(blob_name, safe="/~"), {}, headers)
+        self._service.send(request, blob_name, HTTPStatus.ACCEPTED)

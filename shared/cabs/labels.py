@@ -68,7 +68,7 @@ def labels(failure: Failure, cab: BatchCab, facts: CabFacts, source: str) -> Cab
         "driverVersion": facts.driver_version,
     }
     # Looked through together, which most cabs pass: seventeen searches a cab would be felt.
-    together = "\n".join((*told.values(), *tags.values()))
+    together = " ".join((*told.values(), *tags.values()))
     if redact(together) != together:
         told, tags = ({name: redact(value) for name, value in each.items()} for each in (told, tags))
     return CabLabels(

@@ -56,11 +56,6 @@ class AgainLater(CabferryError):
         super().__init__(message, outage=outage)
         self.wait = wait
 
-    @property
-    def asked(self) -> bool:
-        """Tell whether the other side said how long: that wait is the least, and shows no lack of progress."""
-        return self.wait is not None
-
 
 class BadAnswer(AgainLater):
     """An answer is not what it should be; quotes what was seen."""

@@ -108,7 +108,7 @@ class StorageProbes:
                 )
             _made_where_missing(lambda: source.upload_blob(_BYTES, overwrite=True), self._container.create_container)
             try:
-                direct = DirectCopy(self._clients.blob_wire, self._places.container)
+                direct = DirectCopy(self._clients.blob_service, self._places.container)
                 direct.copy(target.blob_name, url, CabLabels({}, {}))
                 length = target.get_blob_properties().size
                 deleted = self._deleted(target)

@@ -49,7 +49,7 @@ class PullMessage:
     def encode(self) -> str:
         """Return the message as JSON, before the base64 that the host expects."""
         return msgspec.json.encode(
-            _Wire(
+            _Message(
                 self.failure.application_id,
                 self.failure.failure_hash,
                 self.window.start if self.window else None,
@@ -76,17 +76,17 @@ class PullMessage:
         Ids keep their case: the app names a failure as its row is stored (`PullRows.as_stored`).
         """
         try:
-            wire = decoded(text, _Wire)
+            told = decoded(text, _Message)
         except JsonError as error:
             why = str(error) if _is_utf8(text) else "its text is not UTF-8"
             raise BadInput(f"this is no pull message: {why}; its shape: {shape_of(text)}") from None
-        if (wire.start_date is None) != (wire.end_date is None):
+        if (told.start_date is None) != (told.end_date is None):
             raise BadInput(f"a pull message has startDate and endDate, or neither; its shape: {shape_of(text)}")
-        window = Window(wire.start_date, wire.end_date) if wire.start_date and wire.end_date else None
-        failure = Failure.spelled(wire.application_id, wire.failure_hash, checked_family(wire.family))
+        window = Window(told.start_date, told.end_date) if told.start_date and told.end_date else None
+        failure = Failure.spelled(told.application_id, told.failure_hash, checked_family(told.family))
         # One of an older version has no id; what somebody else wrote there does not go into the log as it is.
-        pull_id = wire.pull_id if _PULL_ID.fullmatch(wire.pull_id) else new_pull_id()
-        message = cls(failure, window, wire.requested_by, wire.row_version, wire.resumes, pull_id)
+        pull_id = told.pull_id if _PULL_ID.fullmatch(told.pull_id) else new_pull_id()
+        message = cls(failure, window, told.requested_by, told.row_version, told.resumes, pull_id)
         return message if deliveries == 1 else message.unversioned()
 
     def unversioned(self) -> "PullMessage":
@@ -117,8 +117,8 @@ def unwrapped(raw: bytes) -> bytes:
 def failure_named_in(text: bytes) -> Failure | None:
     """Return the failure that a message names, though the rest of it may be unreadable; None where it names none."""
     try:
-        wire = decoded(text, _Named)
-        return Failure.spelled(wire.application_id, wire.failure_hash)
+        told = decoded(text, _Named)
+        return Failure.spelled(told.application_id, told.failure_hash)
     except (JsonError, BadInput):
         return None
 
@@ -128,7 +128,7 @@ class _Named(msgspec.Struct, rename="camel"):
     failure_hash: str
 
 
-class _Wire(_Named, omit_defaults=True):
+class _Message(_Named, omit_defaults=True):
     start_date: date | None = None
     end_date: date | None = None
     requested_by: str = "queue message"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -19,16 +19,15 @@ from requests.adapters import HTTPAdapter
 
 from shared.core.errors import SettingsError
 from shared.identity.access_tokens import PATIENCE, STORAGE_SCOPE, AccessTokens, SharedCredential
-from shared.storage.table_reads import TableReads
+from shared.storage.service import AccountSas, StorageService
 from shared.storage.table_rows import TableRows
-from shared.storage.table_writes import TableWrites
-from shared.storage.wire import BearerToken, SharedKey, StorageWire
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from azure.core.credentials import TokenCredential
 
     from shared.core.settings import CabStorage
-    from shared.storage.wire import Authorization
 
 # Versions that Azure has served for long and Azurite knows without being told to skip its check.
 _BLOB_VERSION, _TABLE_VERSION = "2025-05-05", "2019-02-02"
@@ -59,13 +58,9 @@ class StorageClients:
             QueueServiceClient, where.queue_uri, api_version=_BLOB_VERSION, retry_policy=queue_backoff
         )
         self.tables = self._client(TableServiceClient, where.table_uri, retry_total=retries)
-        self.blob_wire = StorageWire(self.blobs.url, self._authorization(), _BLOB_VERSION, connections)
-        # The blob client shows the SAS of a connection string in its URL, the table client does not.
-        endpoint = urlsplit(self.tables.url)._replace(query=urlsplit(self.blobs.url).query).geturl()
-        tables = self._authorization(for_tables=True)
-        self._table_wire = StorageWire(endpoint, tables, _TABLE_VERSION, connections)
-        for wire in (self.blob_wire, self._table_wire):
-            self._open.callback(wire.close)
+        # What the plain requests do: blobs are copied with their tags and listed, rows are read and written.
+        self.blob_service = self._service(self.blobs.url, _BLOB_VERSION, "b", "co", "wlct")
+        self._table_service = self._service(self.tables.url, _TABLE_VERSION, "t", "co", "rdau")
 
     def close(self) -> None:
         """Close the connections that are kept open; a later request would open new ones."""
@@ -78,18 +73,20 @@ class StorageClients:
 
     def table(self, name: str) -> TableRows:
         """Return a table."""
-        wire = self._table_wire
-        return TableRows(self.tables.get_table_client(name), TableReads(wire, name), TableWrites(wire, name))
+        return TableRows(self._table_service, name)
 
-    def _authorization(self, *, for_tables: bool = False) -> Authorization | None:
-        if self._tokens:
-            return BearerToken(self._tokens)
+    def _service(self, url: str, version: str, letter: str, kinds: str, permissions: str) -> StorageService:
         account, key = (getattr(self.blobs.credential, name, None) for name in ("account_name", "account_key"))
-        # A connection string with a SAS in the place of a key: the SAS is in the URL.
-        try:
-            return SharedKey(account, base64.b64decode(key), for_tables) if account and key else None
-        except binascii.Error:
-            raise SettingsError("CAB_STORAGE is not a connection string: its AccountKey is not base64") from None
+        # The SAS of a connection string in the place of a key, which the blob client shows in its URL.
+        sas: Callable[[], str] = partial(str, urlsplit(self.blobs.url).query)
+        if account and key:
+            try:
+                sas = AccountSas(account, key, letter, kinds, permissions).current
+            except binascii.Error:
+                raise SettingsError("CAB_STORAGE is not a connection string: its AccountKey is not base64") from None
+        service = StorageService(url, version, self._connections, sas, self._tokens)
+        self._open.callback(service.close)
+        return service
 
     def _client(self, kind: Any, uri: str, **options: Any) -> Any:
         options |= {

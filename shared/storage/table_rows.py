@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from itertools import batched
 from typing import TYPE_CHECKING, Any
 
-from azure.core.exceptions import HttpResponseError
-from azure.data.tables import EdmType, EntityProperty, TableClient
-
 from shared.core.errors import BadInput
 from shared.core.refusals import Meaning, Where
-from shared.storage.refusals import RefusedError, refusal_of, storage_errors
-from shared.storage.table_writes import TRANSACTION_ROWS, Long, version
+from shared.storage.refusals import RefusedError, storage_errors
+from shared.storage.service import StorageRequest, StorageService
+from shared.storage.table_reads import KEYS, filter_of, following, rows_in
+from shared.storage.table_writes import (
+    JSON,
+    MULTIPART,
+    TRANSACTION_ROWS,
+    Long,
+    encoded,
+    etags_in,
+    keys_in_path,
+    transaction,
+    version,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from shared.storage.table_reads import Continuation, TableReads
-    from shared.storage.table_writes import Columns, TableWrites, Write
+    from shared.storage.table_reads import Continuation, Entity
+    from shared.storage.table_writes import Columns, Write
+    from shared.web.connections import Answer
 
-_MOVED_ON = {Meaning.CHANGED, Meaning.MISSING}
+_HEADERS = {"Accept": JSON, "DataServiceVersion": "3.0"}
+_OF_JSON = {**_HEADERS, "Content-Type": JSON, "Prefer": "return-no-content"}
+_MOVED_ON = (Meaning.CHANGED, Meaning.MISSING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,64 +79,62 @@ class TableRows:
     """Work on one table.
 
     Args:
-        client: The table.
-        reads: The same table.
-        writes: The same table.
+        service: The table service.
+        table: The table's name.
     """
 
-    def __init__(self, client: TableClient, reads: TableReads, writes: TableWrites) -> None:
-        self._client, self._reads, self._writes = client, reads, writes
-        self._name = f"table {client.table_name}"
+    def __init__(self, service: StorageService, table: str) -> None:
+        self._service, self._name = service, f"table {table}"
+        self._path = f"{service.base_path}/{table}"
 
     def get(self, partition: str, key: str) -> Row | None:
-        """Return a row, or None where there is none."""
-        with storage_errors(what := f"{self._name}, reading {partition} {key}"):
-            try:
-                return _row(self._client.get_entity(partition, key), what)
-            except HttpResponseError as error:
-                if refusal_of(error).means(Where.ROW) is Meaning.MISSING:
-                    return None
-                raise
+        """Return a row, or None where there is none: https://learn.microsoft.com/rest/api/storageservices/query-entities."""
+        what = f"{self._name}, reading {partition} {key}"
+        request = StorageRequest("GET", self._path + keys_in_path(partition, key), {}, _HEADERS)
+        answer = self._answer(request, what, HTTPStatus.OK, Meaning.MISSING)
+        return Row(*rows_in(answer, what, is_page=False)[0]) if answer else None
 
     def insert(self, partition: str, key: str, columns: Columns) -> Row | None:
-        """Insert a row and return it; None where one is there already."""
-        with storage_errors(what := f"{self._name}, inserting {partition} {key}"):
-            try:
-                done = self._client.create_entity(_entity(partition, key, columns))
-            except HttpResponseError as error:
-                if refusal_of(error).means(Where.ROW) is Meaning.EXISTS:
-                    return None
-                raise
-        return Row.written(partition, key, columns, version(str(done.get("etag") or ""), what))
+        """Insert a row and return it; None where one is there already.
+
+        The request: https://learn.microsoft.com/rest/api/storageservices/insert-entity
+        """
+        what = f"{self._name}, inserting {partition} {key}"
+        request = StorageRequest("POST", self._path, {}, _OF_JSON, encoded(columns, partition, key))
+        answer = self._answer(request, what, HTTPStatus.NO_CONTENT, Meaning.EXISTS)
+        return Row.written(partition, key, columns, _etag_of(answer, what)) if answer else None
 
     def merge(self, row: Row, columns: Columns) -> Row | None:
-        """Change some columns of the version that was read; None where the row has changed or gone since."""
-        with storage_errors(f"{self._name}, changing {row.partition} {row.key}"):
-            try:
-                etag = self._writes.merge(row.partition, row.key, columns, row.etag)
-            except RefusedError as error:
-                if error.refusal.means(Where.ROW) in _MOVED_ON:
-                    return None
-                raise
-        return Row(row.partition, row.key, {**row.columns, **_plain(columns)}, etag)
+        """Change some columns of the version that was read; None where the row has changed or gone since.
+
+        The request: https://learn.microsoft.com/rest/api/storageservices/merge-entity
+        """
+        what = f"{self._name}, changing {row.partition} {row.key}"
+        headers = {**_OF_JSON, "If-Match": version(row.etag, what)}
+        path = self._path + keys_in_path(row.partition, row.key)
+        request = StorageRequest("PATCH", path, {}, headers, encoded(columns))
+        answer = self._answer(request, what, HTTPStatus.NO_CONTENT, *_MOVED_ON)
+        if not answer:
+            return None
+        return Row(row.partition, row.key, {**row.columns, **_plain(columns)}, _etag_of(answer, what))
 
     def write_all(self, partition: str, writes: Iterable[Write]) -> None:
         """Upsert any number of rows of one partition, 100 a transaction."""
         for some in batched(writes, TRANSACTION_ROWS, strict=False):
             with storage_errors(f"{self._name}, writing {len(some)} rows of {partition}"):
-                self._writes.submit(partition, some)
+                self._submitted(partition, some)
 
     def write_together(self, partition: str, writes: Sequence[Write]) -> list[str] | None:
         """Do at most 100 writes of one partition, or none of them.
 
         Returns:
-            The new etags in the order of the writes; None where a row is not as a write expects.
+            The new etags in the order of the writes, a delete leaves none; None where a row is not as a write expects.
         """
         with storage_errors(f"{self._name}, writing {len(writes)} rows of {partition}"):
             try:
-                return self._writes.submit(partition, writes)
+                return self._submitted(partition, writes)
             except RefusedError as error:
-                if error.refusal.means(Where.ROW) in _MOVED_ON | {Meaning.EXISTS}:
+                if error.refusal.means(Where.ROW) in {*_MOVED_ON, Meaning.EXISTS}:
                     return None
                 raise
 
@@ -131,25 +142,25 @@ class TableRows:
         """Yield the rows that fit, page by page, in the order of their keys.
 
         Args:
-            where: An OData filter with @names.
+            where: An OData filter with @names between spaces; every row fits an empty one.
             values: What the @names stand for.
             select: The columns to bring beside the keys, all where it is empty.
         """
-        following: Continuation | None = None
+        after: Continuation | None = None
         while True:
             with storage_errors(f"{self._name}, reading rows"):
-                entities, following = self._reads.page(where, values, select, after=following)
+                entities, after = self._queried(where, values, select, after=after)
             yield from (Row(*each) for each in entities)
-            if following is None:
+            if after is None:
                 return
 
     def partition_after(self, bound: str) -> str | None:
         """Return the first PartitionKey that is greater than a text, None where there is none."""
-        where, values, following = "PartitionKey gt @bound", {"bound": bound}, None
+        where, values, after = "PartitionKey gt @bound", {"bound": bound}, None
         while True:
             with storage_errors(f"{self._name}, looking for the partition after {bound!r}"):
-                entities, following = self._reads.page(where, values, ("PartitionKey",), 1, following)
-            if entities or following is None:
+                entities, after = self._queried(where, values, ("PartitionKey",), 1, after)
+            if entities or after is None:
                 return entities[0][0] if entities else None
 
     def page(
@@ -168,27 +179,53 @@ class TableRows:
         """
         with storage_errors(f"{self._name}, reading a page"):
             try:
-                entities, following = self._reads.page(where, values, most=limit, after=after)
+                entities, following_it = self._queried(where, values, most=limit, after=after)
             except RefusedError as error:
                 if after and error.refusal.meaning is Meaning.WRONG_REQUEST:
                     raise BadInput("continuation is not one that an earlier page returned") from None
                 raise
-        return [Row(*each) for each in entities], following
+        return [Row(*each) for each in entities], following_it
+
+    def _answer(self, request: StorageRequest, what: str, success: HTTPStatus, *none: Meaning) -> Answer | None:
+        """Return the answer about a row; None where it is a refusal with one of these meanings."""
+        with storage_errors(what):
+            try:
+                return self._service.send(request, what, success)
+            except RefusedError as error:
+                if error.refusal.means(Where.ROW) in none:
+                    return None
+                raise
+
+    def _queried(
+        self,
+        where: str,
+        values: Mapping[str, str],
+        select: Sequence[str] = (),
+        most: int | None = None,
+        after: Continuation | None = None,
+    ) -> tuple[list[Entity], Continuation | None]:
+        query = {f"Next{name}": key for name, key in (after or {}).items()}
+        if where:
+            query["$filter"] = filter_of(where, values)
+        if select:
+            query["$select"] = ",".join((*KEYS, *select))
+        if most:
+            query["$top"] = str(most)
+        what = f"{self._name}, reading rows"
+        answer = self._service.send(StorageRequest("GET", f"{self._path}()", query, _HEADERS), what, HTTPStatus.OK)
+        return rows_in(answer, what), following(answer)
+
+    def _submitted(self, partition: str, writes: Sequence[Write]) -> list[str]:
+        what = f"{self._name}, writing {len(writes)} rows of {partition}"
+        body = transaction(f"{self._service.origin}{self._path}", partition, writes, what)
+        headers = {**_HEADERS, "Content-Type": MULTIPART}
+        request = StorageRequest("POST", f"{self._service.base_path}/$batch", {}, headers, body)
+        return etags_in(self._service.send(request, what, HTTPStatus.ACCEPTED), writes, what)
 
 
-def _entity(partition: str, key: str, columns: Columns) -> dict[str, Any]:
-    wire = {name: EntityProperty(v.value, EdmType.INT64) if isinstance(v, Long) else v for name, v in columns.items()}
-    return {"PartitionKey": partition, "RowKey": key, **wire}
+def _etag_of(answer: Answer, what: str) -> str:
+    return version(answer.header("ETag"), what)
 
 
 def _plain(columns: Columns) -> dict[str, Any]:
     return {name: value.value if isinstance(value, Long) else value for name, value in columns.items()}
-
-
-def _row(entity: Any, what: str) -> Row:
-    columns = {
-        name: value.value if isinstance(value, EntityProperty) else value
-        for name, value in entity.items()
-        if name not in {"PartitionKey", "RowKey"}
-    }
-    return Row(entity["PartitionKey"], entity["RowKey"], columns, version(str(entity.metadata.get("etag") or ""), what))

@@ -11,7 +11,7 @@ from shared.devcenter.reports import ReportRun
 from shared.identity import access_tokens
 from shared.identity.access_tokens import AccessTokens, FixedToken
 from shared.storage.clients import StorageClients
-from shared.storage.wire import SharedKey, WireRequest
+from shared.storage.service import AccountSas, StorageRequest
 
 SECRET = "QZXJQZXJQZXJ"
 URL = f"https://cabs09.blob.core.windows.net/k/b.zip?sv=1&sig={SECRET}"
@@ -29,8 +29,8 @@ SETTINGS = {
         Settings.from_environment(SETTINGS),
         Settings.from_environment({**SETTINGS, "DEVCENTER_ACCESS_TOKEN": SECRET}),
         StorageClients(Settings.from_environment(SETTINGS).storage, 1),
-        SharedKey("cabs", SECRET.encode()),
-        WireRequest("PUT", "/c/b", {}, {"x-ms-copy-source": URL}, SECRET.encode()),
+        AccountSas("cabs", SECRET, "b", "co", "wlct"),
+        StorageRequest("PUT", "/c/b", {}, {"x-ms-copy-source": URL}, SECRET.encode()),
         BatchCab("cab", URL, "", "", "", downloadable=True),
         ReportRun("43000", "2026-11-20T05:35:32", "Completed", URL),
         CopyJob(URL, "cabs09", "b.zip", CabLabels({}, {})),

@@ -17,7 +17,7 @@ from shared.cabs.copy import BLOCK_BYTES, DIRECT_BYTES, CabCopy
 from shared.cabs.direct_copy import DirectCopy
 from shared.cabs.labels import CabLabels
 from shared.core import clock
-from shared.storage.wire import SharedKey, StorageWire
+from shared.storage.service import AccountSas, StorageService
 from shared.web.untrusted_source import UntrustedSource
 from tests.support.azurite import SOURCES, StorageAccount
 from tests.support.loopback import Answer, Seen
@@ -72,10 +72,10 @@ class Destination:
             text = text.replace(self.endpoint, endpoint)
         service = BlobServiceClient.from_connection_string(text, api_version=API_VERSION, retry_total=0)
         client = service.get_container_client(CONTAINER)
-        key = SharedKey(self._storage.name, base64.b64decode(self._storage.key))
-        wire = StorageWire(service.url, key, API_VERSION, 4)
-        direct, source = DirectCopy(wire, CONTAINER), UntrustedSource(4, ("127.0.0.1",))
-        return CabCopy(CabContainer(client, wire), direct, source, direct_bytes, block_bytes)
+        sas = AccountSas(self._storage.name, self._storage.key, "b", "co", "wlct")
+        blobs = StorageService(service.url, API_VERSION, 4, sas.current)
+        direct, source = DirectCopy(blobs, CONTAINER), UntrustedSource(4, ("127.0.0.1",))
+        return CabCopy(CabContainer(client, blobs), direct, source, direct_bytes, block_bytes)
 
     @property
     def endpoint(self) -> str:

@@ -192,7 +192,7 @@ class Wires:
         monkeypatch.setattr(Connections, "ask", ask)
         # The clients pause before they try again; how long says nothing about what is lost.
         monkeypatch.setattr(RequestsTransport, "sleep", lambda *_: None)
-        monkeypatch.setattr("shared.storage.wire._FIRST_PAUSE_SECONDS", 0.0)
+        monkeypatch.setattr("shared.storage.service._FIRST_PAUSE_SECONDS", 0.0)
 
     def run(self, wire: HostWire | None, work: Callable[[], object]) -> BaseException | None:
         """Run something in a thread of a host, and return what it raised.

@@ -21,7 +21,7 @@ from shared.core.failure import Failure
 from shared.progress.cabs import CabState
 from shared.progress.messages import PullMessage
 from shared.progress.pulls import PullState
-from shared.storage.wire import StorageWire, WireRequest
+from shared.storage.service import StorageRequest, StorageService
 from shared.web.connections import Answer
 from tests.integration.app import DEADLINE_SECONDS, App, failure_of
 from tests.integration.conftest import MakeApp
@@ -252,14 +252,14 @@ def test_a_page_is_not_taken_for_an_empty_container(
     """Every cab would seem to be missing, and be copied again for nothing."""
     failure = simulator.builder.failure(2)
     simulator.publish()
-    send = StorageWire.send
+    send = StorageService.send
 
-    def answering(wire: StorageWire, request: WireRequest, what: str, success: HTTPStatus) -> Answer:
+    def answering(service: StorageService, request: StorageRequest, what: str, success: HTTPStatus) -> Answer:
         is_listing = request.query.get("comp") == "list"
-        return Answer(200, page) if is_listing else send(wire, request, what, success)
+        return Answer(200, page) if is_listing else send(service, request, what, success)
 
     with monkeypatch.context() as patch:
-        patch.setattr(StorageWire, "send", answering)
+        patch.setattr(StorageService, "send", answering)
         row = app.pull(failure)
     assert (row.state, row.attempts) == (PullState.QUEUED, 1)
     assert "no listing" in row.last_error

@@ -88,8 +88,8 @@ def _on_azurite(request: pytest.FixtureRequest) -> Copying:
         return source.url
 
     return Copying(
-        CabContainer(clients.blobs.get_container_client(CONTAINER), clients.blob_wire),
-        DirectCopy(clients.blob_wire, CONTAINER),
+        CabContainer(clients.blobs.get_container_client(CONTAINER), clients.blob_service),
+        DirectCopy(clients.blob_service, CONTAINER),
         lambda content: sources.put(content).url,
         gone,
         lambda: sources.put(CONTENT, ends_in=timedelta(minutes=-1)).url,

@@ -1,21 +1,23 @@
 """The one request that copies a cab is signed as Azure wants it, sent once where that is enough, and never for ever."""
 
-import base64
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta
 
 import pytest
 from azure.core.credentials import AccessToken
 
 from shared.cabs.direct_copy import DirectCopy
 from shared.cabs.labels import CabLabels
+from shared.core import clock
 from shared.core.errors import AgainLater
+from shared.core.redaction import redact
 from shared.identity.access_tokens import AccessTokens
 from shared.storage.refusals import RefusedError
-from shared.storage.wire import Authorization, BearerToken, SharedKey, StorageWire
+from shared.storage.service import AccountSas, StorageService
 from tests.support.loopback import Answer, LoopbackServer, Seen, in_turn
 
-KEY = SharedKey("cabs", base64.b64decode("UVpYSlFaWEo="))
+KEY = "UVpYSlFaWEo="
 LABELS = CabLabels({"drivername": "contos%C3%B6.sys"}, {"date": "2017-04-07 13:53:43", "driverVersion": "7+6=/"})
 SOURCE = "https://a.blob.core.windows.net/k/b.ext.zip?sv=2015&sig=lRVF%2F7%2B%3D"
 ACCEPTED = Answer(status=202)
@@ -24,14 +26,14 @@ BUSY = Answer(status=503, headers={"x-ms-error-code": "ServerBusy", "Retry-After
 
 def copied(
     answer: Callable[[Seen], Answer],
-    authorization: Authorization | None = KEY,
-    query: str = "",
+    tokens: AccessTokens | None = None,
+    sas: Callable[[], str] = str,
     labels: CabLabels = LABELS,
 ) -> list[Seen]:
     """Copy one cab into a container that a server plays, and return what that was asked."""
     with LoopbackServer(answer) as server:
-        wire = StorageWire(f"{server.url}/{query}", authorization, "2025-05-05", 1)
-        DirectCopy(wire, "failure-cabs").copy("139/1fd/fb57.ext.zip", SOURCE, labels)
+        service = StorageService(server.url, "2025-05-05", 1, sas, tokens)
+        DirectCopy(service, "failure-cabs").copy("139/1fd/fb57.ext.zip", SOURCE, labels)
     return server.seen
 
 
@@ -43,7 +45,6 @@ def test_one_request_carries_everything() -> None:
     assert seen.headers["if-none-match"] == "*", "a cab that is there is never replaced"
     assert seen.headers["x-ms-meta-drivername"] == "contos%C3%B6.sys"
     assert seen.headers["x-ms-tags"] == "date=2017-04-07+13%3A53%3A43&driverVersion=7%2B6%3D%2F"
-    assert seen.headers["authorization"].startswith("SharedKey cabs:")
     assert seen.headers["content-length"] == "0"
 
 
@@ -52,10 +53,48 @@ def test_no_tags_make_no_header() -> None:
     assert "x-ms-tags" not in seen.headers
 
 
-def test_a_sas_of_the_container_stands_in_for_a_key() -> None:
-    (seen,) = copied(in_turn(ACCEPTED), None, "?sv=2020&sig=a%2Fb")
+def test_a_sas_is_sent_as_it_is() -> None:
+    (seen,) = copied(in_turn(ACCEPTED), sas=lambda: "sv=2020&sig=a%2Fb")
     assert seen.target == "/failure-cabs/139/1fd/fb57.ext.zip?sv=2020&sig=a%2Fb"
     assert "authorization" not in seen.headers
+
+
+class Later(clock.Clock):
+    """A clock that a test sets forward."""
+
+    hours = 0
+
+    def now(self) -> datetime:
+        return super().now() + timedelta(hours=self.hours)
+
+
+def test_a_key_is_never_sent_but_a_sas_that_is_made_anew_before_it_ends() -> None:
+    """A worker runs for weeks, and must not be refused for a SAS of its first day."""
+    with clock.using(Later()) as later:
+        sas, seen = AccountSas("cabs", KEY, "b", "co", "wlct"), list[Seen]()
+        for later.hours in (0, 11, 13, 36):
+            seen += copied(in_turn(ACCEPTED), sas=sas.current)
+            ends = datetime.fromisoformat(seen[-1].query["se"])
+            assert ends - clock.now() >= timedelta(hours=11)
+    assert len({each.query["sig"] for each in seen}) == 3, "one serves many requests"
+    for each in seen:
+        assert (each.query["ss"], each.query["srt"], each.query["sp"]) == ("b", "co", "wlct"), "no more than is needed"
+        assert "authorization" not in each.headers
+        assert KEY not in each.target
+        assert redact(f"seen: {each.query['sig']}") == "seen: [redacted]", "wherever it is quoted"
+
+
+def test_a_sas_is_in_no_error() -> None:
+    sas = AccountSas("cabs", KEY, "b", "co", "wlct").current
+
+    def quoting(seen: Seen) -> Answer:
+        return Answer(f"no {seen.target} {seen.query['sig']}".encode(), 403)
+
+    with pytest.raises(RefusedError) as caught:
+        copied(quoting, sas=sas)
+    told = f"{caught.value!r} {caught.value.refusal.as_error('the copy')}"
+    assert sas().rpartition("sig=")[2] not in told
+    assert "&se=" not in told
 
 
 def test_a_moment_of_trouble_is_waited_for() -> None:
@@ -123,7 +162,7 @@ class Ending:
 def test_a_token_is_kept_until_shortly_before_its_end(seconds: int, tokens: int) -> None:
     """One token serves a hundred thousand cabs, and none is sent that ends on its way."""
     identity = Ending(seconds)
-    shown = BearerToken(AccessTokens(lambda: identity, "scope", "the cab storage"))
+    shown = AccessTokens(lambda: identity, "scope", "the cab storage")
     seen = [copied(in_turn(ACCEPTED), shown)[0].headers["authorization"] for _ in range(3)]
     assert len(set(seen)) == identity.made == tokens
     assert seen[0] == "Bearer token-1"
@@ -139,7 +178,7 @@ def test_a_token_is_kept_until_shortly_before_its_end(seconds: int, tokens: int)
 def test_a_token_that_storage_no_longer_takes_is_renewed_once(refusal: Answer) -> None:
     """Its clock may be ahead of ours; a second refusal is not about the clock."""
     identity = Ending(3_600)
-    shown = BearerToken(AccessTokens(lambda: identity, "scope", "the cab storage"))
+    shown = AccessTokens(lambda: identity, "scope", "the cab storage")
     seen = copied(in_turn(refusal, ACCEPTED), shown)
     assert [each.headers["authorization"] for each in seen] == ["Bearer token-1", "Bearer token-2"]
     asked: list[Seen] = []
@@ -156,7 +195,7 @@ def test_a_token_that_storage_no_longer_takes_is_renewed_once(refusal: Answer) -
 def test_a_missing_role_renews_no_token() -> None:
     """A pull of a hundred thousand cabs must not ask the identity a hundred thousand times."""
     identity = Ending(3_600)
-    shown = BearerToken(AccessTokens(lambda: identity, "scope", "the cab storage"))
+    shown = AccessTokens(lambda: identity, "scope", "the cab storage")
     with pytest.raises(RefusedError):
         copied(in_turn(Answer(status=403, headers={"x-ms-error-code": "AuthorizationPermissionMismatch"})), shown)
     assert identity.made == 1

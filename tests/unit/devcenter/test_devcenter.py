@@ -112,7 +112,6 @@ def test_the_wait_that_is_asked_for_is_carried_on(answer: Answer, seconds: int) 
     error, requests = refused(AgainLater, answer)
     assert isinstance(error, AgainLater)
     assert error.wait == timedelta(seconds=seconds)
-    assert error.asked
     assert error.outage == "", "a quota is no outage, and must open no circuit"
     assert requests == 1
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from shared.core.errors import AgainLater, AgainNow, BadAnswer, BadInput
-from shared.storage import wire as storage_wire
-from shared.storage.wire import StorageWire, WireRequest
+from shared.storage import service as storage_service
+from shared.storage.service import StorageRequest, StorageService
 from shared.web import connections, http_source
 from shared.web.http_source import HttpSource, at_once_again, body_of, seen_in
 from tests.support.loopback import Answer, LoopbackServer, in_turn
@@ -70,11 +70,11 @@ def test_an_answer_that_never_comes_is_not_waited_for(monkeypatch: pytest.Monkey
 
 def test_a_storage_that_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "_SILENT_SECONDS", 1)
-    monkeypatch.setattr(storage_wire, "_TRIES", 1)
+    monkeypatch.setattr(storage_service, "_TRIES", 1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        wire = StorageWire(f"http://127.0.0.1:{silent.getsockname()[1]}/account", None, "2025-05-05", 1)
+        service = StorageService(f"http://127.0.0.1:{silent.getsockname()[1]}/account", "2025-05-05", 1)
         with pytest.raises(AgainLater, match="storage does not answer"):
-            wire.send(WireRequest("GET", "/account", {}, {}), "the listing", HTTPStatus.OK)
+            service.send(StorageRequest("GET", "/account", {}, {}), "the listing", HTTPStatus.OK)
 
 
 def test_an_answer_that_ends_early_broke() -> None:
