@@ -398,9 +398,18 @@ class PullRows:
         """Yield the rows of an application in the order of their failureHash, not decoded."""
         yield from self._table.query("PartitionKey eq @application", {"application": application_id})
 
-    def hold(self, failure: Failure) -> RowLease | HeldElsewhere:
-        """Take the lease on a row and change nothing else, so that no pull begins meanwhile."""
-        return RowLease.take(self._table, failure.application_id, failure.failure_hash, self._lease, lambda _: {})
+    def hold(self, failure: Failure) -> RowLease | HeldElsewhere | None:
+        """Take the lease on a row and change nothing else, so that no pull begins meanwhile; None where no row is."""
+
+        def nothing(row: Row | None) -> Columns:
+            if row is None:
+                raise _GoneError
+            return {}
+
+        try:
+            return RowLease.take(self._table, failure.application_id, failure.failure_hash, self._lease, nothing)
+        except _GoneError:
+            return None
 
     def queue_again(self, row: Row, window: Window, requested_by: str, queued_at: datetime | None) -> Row | None:
         """Write Queued into the version of a row that was read; its message is about to be sent.
@@ -474,6 +483,10 @@ class PullRows:
 
 class _SoonerError(Exception):
     """Another message has made the pull."""
+
+
+class _GoneError(Exception):
+    """Somebody has deleted the row."""
 
 
 def _was_sooner(row: Row, state: PullState, message: PullMessage) -> bool:

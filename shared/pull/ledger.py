@@ -178,6 +178,15 @@ class CabLedger:
             self._settle(cab, row.became(CabState.RETIRED if retired else CabState.LISTED))
         return missing
 
+    def missed_before(self) -> list[str]:
+        """Return one sentence for each cab that an earlier read-back missed, and that no page of this run has named."""
+        missed = (
+            row.blob_name
+            for cab, row in self._cabs.items()
+            if row.state is CabState.LISTED and row.blob_name and cab not in self._seen
+        )
+        return [f"{name} was copied, and is still to be copied again" for name in missed]
+
     def counts(self) -> CabCounts:
         """Return what this pull found and did, from the rows where they tell, so that a crash cannot make it wrong."""
         if not self._loaded:

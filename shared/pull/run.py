@@ -270,7 +270,9 @@ class _Run:
         pull = self._pull
         if pull.end:
             raise pull.end
-        if missing := pull.ledger.read_back(self._stored(), self._tools.settings.retention):
+        missing = pull.ledger.read_back(self._stored(), self._tools.settings.retention)
+        # A host that died over it may have written down what it missed, and not that the batch is to be read anew.
+        if missing := missing or (pull.ledger.missed_before() if pull.row.skip else []):
             pull.safe = Checkpoint(0, 0)
             raise AgainLater(f"{len(missing)} cabs must be copied again; the first: {missing[0]}")
         if pull.again:

@@ -205,13 +205,14 @@ class _Run:
         """Read the container back into the rows while no pull can begin.
 
         Returns:
-            Pull and cabs as they are then; None where a pull has begun since, which reads the container back itself.
+            Pull and cabs as they are then; None where a pull has begun since, which reads the container back itself, or
+            its row was deleted, and the next run sees what is left.
         """
         if row is None:
             # Nobody pulls it. Should somebody begin to, right now, both write the same.
             return None, self._read_back(failure, found)
         lease = self._tools.pulls.hold(failure)
-        if isinstance(lease, HeldElsewhere):
+        if lease is None or isinstance(lease, HeldElsewhere):
             return None
         with lease:
             try:

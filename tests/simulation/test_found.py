@@ -43,10 +43,12 @@ def played(form: Form | None = None, **settings: str) -> Iterator[World]:
 
 
 def arrive(world: World, count: int, failure: Failure = FAILURE) -> list[str]:
-    """Let cabs come to the Dev Center; the later ones are newer."""
+    """Let so many cabs be at the Dev Center, the later ones newer; return the names of all."""
     names = [f"{failure.failure_hash}{number:04}" for number in range(count)]
     now = world.tasks.now()
     for number, name in enumerate(names):
+        if name in world.center.cabs:
+            continue
         dated = now - timedelta(days=2) + timedelta(seconds=number)
         world.center.arrive(Cab(name, failure, dated, now + timedelta(days=25), b"PK\x03\x04 " + name.encode()))
     return names
@@ -166,6 +168,47 @@ def test_a_cab_that_was_copied_by_a_later_try_counts_as_failed_no_more(kind: Cal
         counts = pull_of(world).counts
         # Where it was told to be Completed, and the host died then, its message makes the pull once more.
         assert (counts.copied + counts.already_held, counts.failed, pull_of(world).last_error) == (3, 0, "")
+
+
+def test_a_blob_that_was_missed_is_copied_again_though_the_host_dies_when_it_has_said_so() -> None:
+    """The next host went on from the checkpoint behind it, found nothing missing any more, and was Completed."""
+    with played(Form(page=3), PULL_TIME_BUDGET="5") as world:
+        names = arrive(world, 6)
+        world.begin(hosts=1)
+        world.ask(FAILURE)
+        world.run(60)
+        del world.container.blobs[f"100/aa/{names[0]}.ext.zip"]
+        world.promise.taken_away[names[0]] += 1
+        names = arrive(world, 8)
+        world.expecting = [
+            Expected("copy", f"copies to 100/aa/{names[-1]}", "slow"),
+            Expected("write", f"upsert {names[0]} (listed)", "killed after"),
+        ]
+        world.ask(FAILURE)
+        world.run(3600)
+        assert not world.expecting
+        assert pull_of(world).state is PullState.COMPLETED
+        assert len(world.container.blobs) == 8
+
+
+def test_a_row_that_is_deleted_while_the_reconcile_looks_is_not_made_anew_without_a_state() -> None:
+    """Nobody could read it then: every reconcile failed at it, and every list of pulls."""
+    with played(Form(page=3)) as world:
+        names = arrive(world, 3)
+        world.begin(hosts=1)
+        world.ask(FAILURE)
+        world.run(60)
+        del world.container.blobs[f"100/aa/{names[0]}.ext.zip"]
+        world.promise.taken_away[names[0]] += 1
+        world.reconcile()
+        while not told(world, "queries cabs 100_ 100`"):  # the last that it reads before it looks at failures
+            world.tasks.step(world.tasks.seconds + 60)
+        del world.tables["pulls"].rows["100", "aa"]
+        world.run(60)
+        assert world.tables["pulls"].row("100", "aa") is None
+        assert not told(world, "could not be put right")
+        world.run(2 * DAY)
+        assert len(world.container.blobs) == 3
 
 
 def test_an_owner_does_not_take_for_its_own_what_another_wrote_in_the_same_moment() -> None:

@@ -120,4 +120,4 @@ def test_games_find_what_is_broken(
     broken: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken(monkeypatch)
-    assert any(play(seed).broken for seed in range(1, 60)), "nobody noticed"
+    assert any(play(seed).broken for seed in range(1, 400)), "nobody noticed"
