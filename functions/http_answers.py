@@ -55,9 +55,11 @@ def answering(handler: Handler) -> Handler:
             return _problem(_status(error), str(error), _wait(error))
         except ImportError as error:
             _log.exception("%s: the app is not installed as it should be", handler.__name__)
+            # azure-core tells which package it misses in the cause of its own error alone.
+            name = error.name or getattr(error.__cause__, "name", None) or "a package"
             return _problem(
                 HTTPStatus.INTERNAL_SERVER_ERROR,
-                f"the app is not installed as it should be: {error.name or 'a package'} cannot be imported",
+                f"the app is not installed as it should be: {name} cannot be imported",
             )
         except Exception:  # noqa: BLE001 - it is logged whole, and the caller must not see internals
             _log.exception("%s failed", handler.__name__)
