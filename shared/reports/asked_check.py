@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -33,7 +33,6 @@ _log = logging.getLogger(__name__)
 _CHECK, _LATEST = "check", "latest"
 # Whoever asks while a check waits gets that one; a message that has not come after so long is a lost one.
 _WAITS = timedelta(minutes=10)
-_NEVER = datetime(2000, 1, 1, tzinfo=UTC)
 # A text column holds 32 Ki characters.
 _COLUMN_BYTES, _ERROR_CHARACTERS = 30_000, 1_000
 
@@ -74,17 +73,14 @@ class AskedChecks:
         """Send the message that makes a check happen, unless one waits already.
 
         Raises:
-            CabferryError: Sorted by what helps; nothing waits then.
+            CabferryError: Sorted by what helps. Whoever asks again gets a check.
         """
         last, now = self.last(), clock.now()
         if last and last.state == "Queued" and now - last.asked_at < _WAITS:
             return
+        # In this order: a host that dies in between leaves a check that nobody waits for, and no wait for none.
+        self._queue.send_text(now.isoformat(), timedelta())
         self._write({"askedAt": now})
-        try:
-            self._queue.send_text(now.isoformat(), timedelta())
-        except CabferryError:
-            self._write({"askedAt": last.asked_at if last else _NEVER})
-            raise
 
     def run(self, tools: ReportTools, message: bytes) -> None:
         """Make the check that a message asks for, and record what it did.
@@ -113,7 +109,7 @@ class AskedChecks:
         """Return the check that was last asked for; None before the first: one request."""
         row = self._table.get(_CHECK, _LATEST)
         asked_at = row.moment("askedAt") if row else None
-        if row is None or asked_at is None or asked_at <= _NEVER:
+        if row is None or asked_at is None:
             return None
         if row.moment("endedFor") == asked_at:
             error = row.text("error")

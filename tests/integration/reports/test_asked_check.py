@@ -90,6 +90,25 @@ def test_a_check_whose_message_was_not_sent_can_be_asked_for_again(app: App) -> 
     assert len(messages(app)) == 1
 
 
+def test_a_host_that_dies_over_asking_leaves_no_check_that_never_comes(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks again gets a check, wherever it died: what stands in the row as asked for was sent."""
+
+    class Dies(Exception):
+        """The end of a host."""
+
+    def dies(*_: object) -> None:
+        raise Dies
+
+    with monkeypatch.context() as dying, pytest.raises(Dies):
+        dying.setattr(app.services.health_table, "write_all", dies)
+        checks_of(app).ask()
+    assert (checks_of(app).last(), len(messages(app))) == (None, 1)
+    checks_of(app).ask()
+    assert (last_of(app).state, len(messages(app))) == ("Queued", 1)
+
+
 def test_a_message_that_was_lost_does_not_block_the_next(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     checks_of(app).ask()
     messages(app)
