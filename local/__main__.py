@@ -2,20 +2,36 @@
 
 import argparse
 import sys
+from typing import NoReturn
+
+from local.address import address
+
+_LARGEST_PORT = 65_535
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line; the usage is behind --help."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; --help tells more\n")
 
 
 def main() -> int:
     """Read the command line and run the command; each imports only what it needs."""
-    parser = argparse.ArgumentParser(prog="python3 dev.py")
+    parser = _Parser(prog="python3 dev.py")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("demo", help="run everything once on the embedded default, and check every copied cab")
     start = commands.add_parser("start", help="run the app until Ctrl-C")
-    start.add_argument("--port", type=int, default=7071, help="on 127.0.0.1; 0 takes a free one (default: 7071)")
+    start.add_argument("--port", type=_port, default=7071, help="on 127.0.0.1; 0 takes a free one (default: 7071)")
     start.add_argument("--log-level", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
     preflight = commands.add_parser("preflight", help="ask everything that the app needs, and say what to do")
-    preflight.add_argument("--url", help="of a deployed app, whose function key CABFERRY_FUNCTION_KEY holds")
+    preflight.add_argument(
+        "--url", type=address, help="of a deployed app, whose function key CABFERRY_FUNCTION_KEY holds"
+    )
     redrive = commands.add_parser("redrive", help="send every Failed pull of an app back to its queue")
-    redrive.add_argument("--url", default="http://127.0.0.1:7071", help="of the app (default: the one of this machine)")
+    redrive.add_argument(
+        "--url", type=address, default="http://127.0.0.1:7071", help="of the app (default: the one of this machine)"
+    )
     redrive.add_argument(
         "--key-from-environment",
         metavar="NAME",
@@ -24,6 +40,14 @@ def main() -> int:
     )
     redrive.add_argument("--dry-run", action="store_true", help="tell what would be done, and do nothing")
     options = parser.parse_args()
+    try:
+        return _run(options)
+    except KeyboardInterrupt:
+        print(f"\n{options.command}: stopped", file=sys.stderr)
+        return 130
+
+
+def _run(options: argparse.Namespace) -> int:
     if options.command == "demo":
         from local.demo import demo
 
@@ -39,6 +63,12 @@ def main() -> int:
     from local.start import start_app
 
     return start_app(options.port, options.log_level)
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > _LARGEST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: a whole number from 0 to {_LARGEST_PORT:,}")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -70,9 +70,6 @@ def demo() -> int:
     except (DemoError, HostError, AzuriteError, InstallError, requests.RequestException) as error:
         print(f"demo: failed: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        _say("stopped")
-        return 130
     return 0
 
 

@@ -1,7 +1,7 @@
 """`python3 dev.py preflight`: ask the app what of all that it needs answers, and print what to do about the rest.
 
-Without an address it asks the app of this folder, under a host of its own that listens to no queue and no timer: a
-preflight must not begin to work. With one it asks a deployed app.
+With an address it asks the app there; without one that which `python3 dev.py start` runs. Where none runs it asks the
+app of this folder, under a host of its own that listens to no queue and no timer: a preflight must not begin to work.
 """
 
 import os
@@ -17,10 +17,12 @@ from local.azurite.install import InstallError
 from local.azurite.server import AzuriteError
 from local.host_process import HostError, HostProcess
 from local.paths import LOCAL
+from local.start import RUNNING
 from local.surroundings import SettingsFileError, surroundings
 
 _KEY = "CABFERRY_FUNCTION_KEY"
-_LOG = LOCAL / "preflight" / "host.log"
+# Apart from what an app that runs has there.
+_FOLDER = LOCAL / "preflight"
 # A check takes up to 15 seconds; a deployed app may have to start first.
 _SECONDS = 90.0
 _SHOWN = 300
@@ -48,18 +50,16 @@ def preflight(url: str | None) -> int:
     """Ask, and print a table.
 
     Args:
-        url: Of a deployed app; None asks the app of this folder.
+        url: Of an app; None asks the one that runs here, else the app of this folder.
 
     Returns:
         The exit code: 0 when the app is ready, 1 when it is not or did not answer.
     """
     try:
-        found = _of_deployed(url) if url else _of_this_folder()
+        found = _of_running(url) if url else _of_this_folder()
     except (PreflightError, HostError, AzuriteError, InstallError, SettingsFileError) as error:
         print(f"preflight: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 130
     _show(found)
     failed = sum(not check.ok for check in found.checks)
     _say("ready" if found.ready else f"not ready: {failed} of {len(found.checks)} checks failed")
@@ -67,14 +67,24 @@ def preflight(url: str | None) -> int:
 
 
 def _of_this_folder() -> _Preflight:
-    with surroundings(_say), HostProcess({"LOCAL_HTTP_ONLY": "1"}, _LOG) as host:
-        _say(f"the app runs at {host.url}; its log is {_LOG}")
+    if RUNNING.exists():
+        url = RUNNING.read_text(encoding="utf-8").split()[0]
+        try:
+            requests.get(url, timeout=_SECONDS)
+        except requests.ConnectionError:
+            pass  # It was killed, and left its address behind.
+        else:
+            _say(f"asking the app that runs at {url}")
+            return _of_running(url)
+    log = _FOLDER / "host.log"
+    with surroundings(_say, _FOLDER), HostProcess({"LOCAL_HTTP_ONLY": "1"}, log) as host:
+        _say(f"the app runs at {host.url}; its log is {log}")
         return _asked(host.url, {})
 
 
-def _of_deployed(url: str) -> _Preflight:
+def _of_running(url: str) -> _Preflight:
     key = os.environ.get(_KEY, "")
-    return _asked(url.rstrip("/"), {"x-functions-key": key} if key else {})
+    return _asked(url, {"x-functions-key": key} if key else {})
 
 
 def _asked(url: str, headers: dict[str, str]) -> _Preflight:

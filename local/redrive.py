@@ -52,17 +52,16 @@ def redrive(url: str, key_variable: str, *, dry_run: bool) -> int:
         if key := os.environ.get(key_variable, ""):
             session.headers["x-functions-key"] = key
         try:
-            return _redrive(session, url.rstrip("/"), key_variable, dry_run=dry_run)
+            return _redrive(session, url, key_variable, dry_run=dry_run)
         except RedriveError as error:
             print(f"redrive: {error}", file=sys.stderr)
             return 1
-        except KeyboardInterrupt:
-            return 130
 
 
 def _redrive(session: requests.Session, url: str, key_variable: str, *, dry_run: bool) -> int:
-    accepted = refused = 0
+    accepted = refused = found = 0
     for pull in _failed(session, url, key_variable):
+        found += 1
         if dry_run:
             _say(f"{pull}: would be asked for again; it failed: {pull.last_error or 'no reason is known'}")
             continue
@@ -76,7 +75,9 @@ def _redrive(session: requests.Session, url: str, key_variable: str, *, dry_run:
         else:
             refused += 1
             _say(f"{pull}: not accepted ({answer.status_code}): {_told(answer)}")
-    if not dry_run:
+    if not found:
+        _say("no pull is Failed: there is nothing to do")
+    elif not dry_run:
         _say(f"{accepted} pulls are back in the queue, {refused} are not")
     return 1 if refused else 0
 

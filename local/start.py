@@ -1,12 +1,16 @@
 """`python3 dev.py start`: the app until Ctrl-C, on what is named, else on the embedded default."""
 
+import os
 import sys
 
 from local.azurite.install import InstallError
 from local.azurite.server import AzuriteError
 from local.host.run import run_host
-from local.paths import ROOT
+from local.paths import LOCAL, ROOT
 from local.surroundings import SettingsFileError, surroundings
+
+# Holds the address of the app that runs, and its process, for as long as it does.
+RUNNING = LOCAL / "running.txt"
 
 
 def start_app(port: int, log_level: str) -> int:
@@ -20,14 +24,33 @@ def start_app(port: int, log_level: str) -> int:
         The exit code.
     """
     try:
-        with surroundings(_say):
-            _say("POST /api/reports/check starts the pulls, GET /api/pulls shows them")
-            return run_host(ROOT, port, log_level)
+        with surroundings(_say, LOCAL) as simulator:
+            if not any(name.startswith("DEVCENTER_") for name in os.environ):
+                _say(
+                    "CAB_STORAGE is set, and nothing of the Dev Center: set DEVCENTER_TENANT_ID, DEVCENTER_CLIENT_ID "
+                    "and DEVCENTER_CLIENT_SECRET as well (docs/deploy.md), or unset CAB_STORAGE for a playground"
+                )
+            return run_host(ROOT, port, log_level, lambda url: _started(url, simulator))
     except (SettingsFileError, InstallError, AzuriteError) as error:
         print(f"start: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 130
+    finally:
+        if RUNNING.exists() and RUNNING.read_text(encoding="utf-8").endswith(f" {os.getpid()}"):
+            RUNNING.unlink()
+
+
+def _started(url: str, simulator: str) -> None:
+    """Print where to look and what to try, whatever the log's level."""
+    RUNNING.write_text(f"{url} {os.getpid()}", encoding="utf-8")
+    _say(f"the app runs at {url} until Ctrl-C")
+    _say(f"  dashboard  {url}/api/dashboard")
+    _say(f"  health     {url}/api/health")
+    if simulator:
+        _say(f"  simulator  {simulator}")
+    _say("try:")
+    _say(f"  curl -X POST {url}/api/reports/check")
+    _say(f'  curl "{url}/api/failures?limit=5"')
+    _say(f"  curl {url}/api/summary")
 
 
 def _say(text: str) -> None:

@@ -8,9 +8,8 @@ from pathlib import Path
 import msgspec
 
 from local.embedded import Embedded
-from local.paths import LOCAL, ROOT
+from local.paths import ROOT
 
-_CONNECTION = LOCAL / "connection-string.txt"
 _SETTINGS_FILE = ROOT / "local.settings.json"
 # A pull holds a thread of the worker while it runs, and host.json allows twelve; HTTP needs some beside them. The
 # deployment sets the same.
@@ -28,11 +27,14 @@ class _SettingsFile(msgspec.Struct):
 
 
 @contextmanager
-def surroundings(say: Callable[[str], None]) -> Iterator[None]:
+def surroundings(say: Callable[[str], None], folder: Path) -> Iterator[str]:
     """Complete this process's environment with app settings; what is embedded runs until the context is left.
+
+    Yields the address of the simulated Dev Center's page; empty where none was started.
 
     Args:
         say: Receives one line a step.
+        folder: Receives the connection string of an embedded Azurite.
 
     Raises:
         SettingsFileError: local.settings.json is not what it should be.
@@ -43,18 +45,19 @@ def surroundings(say: Callable[[str], None]) -> Iterator[None]:
     for name, value in {**_THREADS, **_settings_of(_SETTINGS_FILE)}.items():
         os.environ.setdefault(name, value)
     if any(name == "CAB_STORAGE" or name.startswith("CAB_STORAGE__") for name in os.environ):
-        yield
+        yield ""
         return
     with_devcenter = not any(name.startswith("DEVCENTER_") for name in os.environ)
     with Embedded(say, with_devcenter=with_devcenter) as embedded:
         os.environ.update(embedded.settings)
         # A key does not belong into a terminal's history, though this one opens nothing but this Azurite.
-        _CONNECTION.write_text(embedded.settings["CAB_STORAGE"], encoding="utf-8")
-        say(f"CAB_STORAGE is not set: cabs go into an Azurite in memory, gone when this ends; {_CONNECTION} opens it")
+        connection = folder / "connection-string.txt"
+        connection.parent.mkdir(parents=True, exist_ok=True)
+        connection.write_text(embedded.settings["CAB_STORAGE"], encoding="utf-8")
+        say(f"CAB_STORAGE is not set: cabs go into an Azurite in memory, gone when this ends; {connection} opens it")
         if with_devcenter:
-            served = f"{embedded.simulator.url}/simulator"
-            say(f"no DEVCENTER_* is set: a simulated one answers; {served} shows what it served")
-        yield
+            say("no DEVCENTER_* is set: a simulated one answers")
+        yield f"{embedded.simulator.url}/simulator" if with_devcenter else ""
 
 
 def _settings_of(file: Path) -> dict[str, str]:

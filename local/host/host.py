@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import Mapping
 from datetime import timedelta
 from http import HTTPStatus
@@ -57,8 +58,8 @@ class Host:
         self._listening: set[asyncio.Task[None]] = set()
         self._runner: web.AppRunner | None = None
 
-    async def start(self) -> None:
-        """Index the app and begin to listen.
+    async def start(self) -> str:
+        """Index the app and begin to listen; return where it serves.
 
         An app that cannot be indexed is served all the same: each of its paths answers 503 with the reason.
 
@@ -76,7 +77,9 @@ class Host:
             add_reason(application.router, self._prefix, self._errors[0])
         await self._serve(application)
         self._listening.update(self._invocations.supervise(listener.listen()) for listener in self._listeners)
-        self._announce()
+        origin = f"http://{_ADDRESS}:{self.port}"
+        self._announce(origin)
+        return origin
 
     async def wait_failed(self) -> str:
         """Wait until the host cannot go on, and say why. It still has to be stopped."""
@@ -147,11 +150,13 @@ class Host:
         try:
             await web.TCPSite(self._runner, _ADDRESS, self.port).start()
         except OSError as error:
-            raise StartError(f"Port {self.port} of {_ADDRESS} cannot be used: {error.strerror}") from error
+            raise StartError(
+                f"port {self.port} of {_ADDRESS} cannot be used ({os.strerror(error.errno or 0)}): "
+                "choose another with --port, 0 takes a free one"
+            ) from error
         self.port = self._runner.addresses[0][1]
 
-    def _announce(self) -> None:
-        origin = f"http://{_ADDRESS}:{self.port}"
+    def _announce(self, origin: str) -> None:
         _logger.info("Functions:")
         for status in self._functions.values():
             _logger.info("    %s: %s", status.function.name, status.summary(origin))

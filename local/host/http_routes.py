@@ -4,9 +4,11 @@ Whatever is no function's route and method is 404, as in Azure, which never answ
 """
 
 import asyncio
+import html
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 
 from aiohttp import web
@@ -92,6 +94,8 @@ def add_routes(router: web.UrlDispatcher, routes: list[Route], invocations: Invo
                 raise StartError(
                     f"Functions.{route.function.name} has {method} {route.path}, as another one has"
                 ) from error
+    links = [route.path for route in routes if "GET" in route.methods and "{" not in route.path]
+    router.add_get("/", partial(_show_links, sorted(links)))
     router.add_route("*", "/{path:.*}", _not_found)
 
 
@@ -111,6 +115,13 @@ def add_reason(router: web.UrlDispatcher, prefix: str, reason: str) -> None:
         )
 
     router.add_route("*", f"/{prefix}/{{path:.*}}" if prefix else "/{path:.*}", answer)
+
+
+async def _show_links(paths: list[str], _request: web.Request) -> web.StreamResponse:
+    """Say where to go: whoever opens the address that the start printed comes here."""
+    links = "".join(f'<li><a href="{html.escape(path)}">{html.escape(path)}</a>' for path in paths)
+    page = f"<!DOCTYPE html><title>Functions</title><p>The app runs. These can be looked at:<ul>{links}</ul>"
+    return web.Response(text=page, content_type="text/html")
 
 
 async def _not_found(_request: web.Request) -> web.StreamResponse:

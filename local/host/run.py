@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
@@ -18,20 +19,21 @@ _logger = logging.getLogger("Host")
 _GRACE_AFTER_FAILURE = timedelta(seconds=1)
 
 
-def run_host(app: Path, port: int, log_level: str) -> int:
+def run_host(app: Path, port: int, log_level: str, started: Callable[[str], None] = lambda _: None) -> int:
     """Run an app under the process environment.
 
     Args:
         app: The directory with function_app.py and host.json.
         port: On 127.0.0.1; 0 takes a free one.
         log_level: A name of the logging module's levels.
+        started: Receives the host's address as soon as it serves.
 
     Returns:
         The exit code. Where a function's thread never ends, the process ends here with it.
     """
     set_up_logging(log_level)
     try:
-        code, ended = asyncio.run(_run(app, port))
+        code, ended = asyncio.run(_run(app, port, started))
     except StartError as error:
         print(f"The host cannot start: {error}", file=sys.stderr)
         return 1
@@ -43,12 +45,12 @@ def run_host(app: Path, port: int, log_level: str) -> int:
     return code
 
 
-async def _run(app: Path, port: int) -> tuple[int, bool]:
+async def _run(app: Path, port: int, started: Callable[[str], None]) -> tuple[int, bool]:
     """Return the exit code and whether every function ended."""
     stop = _stop_on_signals()
     host = Host(app, port, os.environ)
     try:
-        await host.start()
+        started(await host.start())
     except StartError:
         await host.stop(timedelta(0))
         raise

@@ -1,5 +1,7 @@
 """Make the simulator's calls fail on demand."""
 
+import math
+import time
 from collections.abc import Mapping
 from enum import StrEnum
 
@@ -57,6 +59,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_un
         call: For which call.
         kind: What goes wrong.
         times: How often; None means until it is removed.
+        seconds: For how long; None means until then.
         retry_after: Seconds that a throttled answer names.
         delay: Seconds by which a slow answer is late, that a dripping one takes, or that a hanging one is waited for.
         match: Only for requests with these query parameters (`reportId` for reportdata, `account`, `container`, `blob`
@@ -66,6 +69,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_un
     call: Call
     kind: FaultKind
     times: int | None = 1
+    seconds: float | None = None
     retry_after: int = 1
     delay: float = 1.0
     match: dict[str, str] = {}
@@ -75,12 +79,14 @@ class FaultScript:
     """The faults to come, in order: the first that fits a request is taken."""
 
     def __init__(self) -> None:
-        self._faults: list[Fault] = []
+        self._faults: list[tuple[Fault, float]] = []
 
     @property
     def waiting(self) -> tuple[Fault, ...]:
-        """The faults that have not happened as often as they shall."""
-        return tuple(self._faults)
+        """The faults that have not happened as often, and as long, as they shall."""
+        now = time.monotonic()
+        self._faults = [(fault, end) for fault, end in self._faults if now < end]
+        return tuple(fault for fault, _ in self._faults)
 
     def add(self, fault: Fault) -> None:
         """Let something go wrong from now on.
@@ -88,7 +94,7 @@ class FaultScript:
         Args:
             fault: What, and how often.
         """
-        self._faults.append(fault)
+        self._faults.append((fault, math.inf if fault.seconds is None else time.monotonic() + fault.seconds))
 
     def clear(self) -> None:
         """Let nothing go wrong any more."""
@@ -101,10 +107,10 @@ class FaultScript:
             call: What was called.
             query: The request's parameters.
         """
-        for number, fault in enumerate(self._faults):
+        for number, fault in enumerate(self.waiting):
             if fault.call is call and fault.match.items() <= query.items():
                 if fault.times is not None:
                     left = msgspec.structs.replace(fault, times=fault.times - 1)
-                    self._faults[number : number + 1] = [left] if left.times else []
+                    self._faults[number : number + 1] = [(left, self._faults[number][1])] if left.times else []
                 return fault
         return None

@@ -120,6 +120,7 @@ def test_the_embedded_default_leaves_nothing_running(tmp_path: Path) -> None:
         try:
             assert app.get("/api/health").json()["status"] == "ok"
             addresses = _embedded(app)
+            assert "/api/health" in app.get("/").text
             end(app)
             assert app.wait() in good
         finally:
@@ -134,7 +135,8 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
         log = tmp_path / "start.log"
         with pytest.raises(AssertionError, match="the app ended with 1"):
             App({"CAB_STORAGE": "UseDevelopmentStorage=true"}, log, port=port)
-    assert str(port) in log.read_text(encoding="utf-8")
+    assert f"port {port}" in log.read_text(encoding="utf-8")
+    assert "--port" in log.read_text(encoding="utf-8")
     assert "Traceback" not in log.read_text(encoding="utf-8")
 
 
