@@ -187,7 +187,7 @@ class DevCenter:
             same_port = ours.port == theirs.port
         except ValueError:
             return False
-        named_plainly = not ("@" in theirs.netloc or "\\" in url or any(c < " " for c in url))
+        named_plainly = url.isprintable() and not ("@" in theirs.netloc or "\\" in url)
         return named_plainly and same_port and (ours.scheme, ours.hostname) == (theirs.scheme, theirs.hostname)
 
     def _answer(self, url: str, what: str, where: Where) -> _Answer:

@@ -134,9 +134,9 @@ class Game:
         world = self.world
         world.tell("", "from here on all is calm")
         world.calm_down()
-        world.run(DAY)
+        world.run(DAY / 2)
         world.ask(*world.center.batches)
-        world.run(DAY)
+        world.run(DAY / 2)
         world.promise.check_end()
 
     def arrive(self, failure: Failure, count: int, *, first: bool = False) -> None:

@@ -10,6 +10,7 @@ blocks unwind is refused.
 from __future__ import annotations
 
 import contextlib
+import math
 import queue
 import random
 import secrets
@@ -66,11 +67,10 @@ class Task:
 
     def due(self, now: float) -> float | None:
         """Return when it can go on as things stand; None where only another task can bring that about."""
+        if self.is_ready is not None and self.is_ready():
+            return max(now, self.process.frozen_until)
         at = self.at() if callable(self.at) else self.at
-        ready = self.is_ready is not None and self.is_ready()
-        if not ready and at is None:
-            return None
-        return max(now if ready or at is None else at, self.process.frozen_until)
+        return None if at is None else max(now, at, self.process.frozen_until)
 
 
 class Tasks(clock.Clock):
@@ -137,14 +137,20 @@ class Tasks(clock.Clock):
 
     def step(self, until: float) -> bool:
         """Let one task run to where it waits, or the clock go on to the next; return False when `until` has come."""
-        self._bury()
-        due = [(at, task) for task in self._tasks if (at := task.due(self.seconds)) is not None]
-        first = min((at for at, _ in due), default=None)
-        if first is None or first > until:
-            self.seconds = max(self.seconds, until)
+        first, turns = math.inf, list[Task]()
+        for task in self._tasks:
+            if task.process.is_dead:
+                self._bury()
+                return True
+            at = task.due(self.seconds)
+            if at is None or at > first:
+                continue
+            if at < first:
+                first, turns = at, []
+            turns.append(task)
+        self.seconds = min(first, until)
+        if first > until:
             return False
-        self.seconds = max(self.seconds, first)
-        turns = [task for at, task in due if at <= self.seconds]
         self._go_on(turns[0] if len(turns) == 1 else self._chance.choice(turns))
         return True
 

@@ -58,7 +58,7 @@ _INVISIBLE, _RENEWED = timedelta(minutes=10), timedelta(minutes=5)
 _HELD = datetime(9000, 1, 1, tzinfo=UTC)
 _ROWS = 7  # of a page of a table, so that queries have several
 DAY = 86_400.0
-CHECKS_EVERY, RECONCILES_EVERY = DAY / 12, DAY / 4
+CHECKS_EVERY, RECONCILES_EVERY = DAY / 4, DAY / 4
 _STARTS_AGAIN, _AFTER_STOP = 20.0, timedelta(seconds=10)
 _SPINS, _LONG = 3_000, 900.0
 
