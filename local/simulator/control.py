@@ -9,7 +9,7 @@ from aiohttp import web
 from local.cabs import ArchiveKind
 from local.simulator.answers import as_json
 from local.simulator.builder import CabForm
-from local.simulator.catalogue import FailureKey
+from local.simulator.catalogue import FailureKey, Family
 from local.simulator.center import DevCenter
 from local.simulator.faults import Fault
 from local.simulator.scenario import BatchForm, ReportForm
@@ -29,7 +29,7 @@ class NewCabs(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_
 
 
 class NewRun(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """A run that a schedule gives: its form, and the failure hashes it tells of (all failures where none is named)."""
+    """A run that a schedule gives: its form, and the hashes it tells of (where none is named, all of drivers)."""
 
     form: ReportForm = ReportForm()
     failure_hashes: tuple[str, ...] = ()
@@ -112,8 +112,11 @@ class Control:
         if report is None:
             return as_json({"error": "no such report"}, 404)
         hashes = set(new.failure_hashes)
-        failures = [failure for key, failure in self._center.world.failures.items() if key.failure_hash in hashes]
-        failures = failures if hashes else list(self._center.world.failures.values())
+        failures = [
+            failure
+            for key, failure in self._center.world.failures.items()
+            if (key.failure_hash in hashes if hashes else failure.family is Family.DRIVER)
+        ]
         run = self._center.builder.run(report, failures, new.form)
         await self._center.publish()
         return as_json({"reportDatetime": f"{run.at:%Y-%m-%dT%H:%M:%S}", "failures": len(failures)}, 201)
