@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,7 +19,6 @@ from shared.core.errors import BadInput, CabferryError
 from shared.core.json_text import JsonError, decoded
 from shared.progress.messages import unwrapped
 from shared.reports.check import RunOutcome, check_reports, unforeseen
-from shared.storage.table_writes import Write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +33,7 @@ _log = logging.getLogger(__name__)
 _CHECK, _LATEST = "check", "latest"
 # Whoever asks while a check waits gets that one; a message that has not come after so long is a lost one.
 _WAITS = timedelta(minutes=10)
+_TICK = timedelta(microseconds=1)
 # A text column holds 32 Ki characters.
 _COLUMN_BYTES, _ERROR_CHARACTERS = 30_000, 1_000
 
@@ -78,9 +79,11 @@ class AskedChecks:
         last, now = self.last(), clock.now()
         if last and last.state == "Queued" and now - last.asked_at < _WAITS:
             return
+        # Instances have clocks of their own, and the later of two must not seem done by the earlier.
+        at = max(now, last.asked_at + _TICK) if last else now
         # In this order: a host that dies in between leaves a check that nobody waits for, and no wait for none.
-        self._queue.send_text(now.isoformat(), timedelta())
-        self._write({"askedAt": now})
+        self._queue.send_text(at.isoformat(), timedelta())
+        self._move_on("askedAt", at)
 
     def run(self, tools: ReportTools, message: bytes) -> None:
         """Make the check that a message asks for, and record what it did.
@@ -93,7 +96,7 @@ class AskedChecks:
             CabferryError: It could not be recorded. The host tries again.
         """
         asked_at = _moment_in(message) or clock.now()
-        self._write({"startedFor": asked_at})
+        self._move_on("startedFor", asked_at)
         try:
             outcomes = check_reports(tools)
         except CabferryError as error:
@@ -111,22 +114,35 @@ class AskedChecks:
         asked_at = row.moment("askedAt") if row else None
         if row is None or asked_at is None:
             return None
-        if row.moment("endedFor") == asked_at:
+        if (row.moment("endedFor") or clock.FIRST_MOMENT) >= asked_at:
             error = row.text("error")
             outcomes = _read(row.text("outcomes"))
             state: CheckState = "Failed" if error else "Completed"
             return AskedCheck(state, asked_at, row.moment("endedAt"), error, outcomes, row.number("leftOut"))
-        # Compared by what one clock wrote, and not by which is later: instances have clocks of their own.
-        state = "Running" if row.moment("startedFor") == asked_at else "Queued"
+        state = "Running" if (row.moment("startedFor") or clock.FIRST_MOMENT) >= asked_at else "Queued"
         return AskedCheck(state, asked_at, None, "", (), 0)
 
     def _end(self, asked_at: datetime, outcomes: Sequence[RunOutcome], error: str) -> None:
         kept, left_out = _fitting(outcomes)
         told: Columns = {"outcomes": kept, "leftOut": left_out, "error": error[:2_000]}
-        self._write({"endedFor": asked_at, "endedAt": clock.now(), **told})
+        self._move_on("endedFor", asked_at, {"endedAt": clock.now(), **told})
 
-    def _write(self, columns: Columns) -> None:
-        self._table.write_all(_CHECK, [Write(_LATEST, columns, "upsert")])
+    def _move_on(self, column: str, at: datetime, others: Columns = MappingProxyType({})) -> None:
+        """Write a moment, and what belongs to it, unless a later one stands there.
+
+        Messages come twice, late and side by side: the end of an old check must not hide that of a new one.
+        """
+        columns = {column: at, **others}
+        while True:
+            row = self._table.get(_CHECK, _LATEST)
+            if row is None:
+                is_written = self._table.insert(_CHECK, _LATEST, columns)
+            elif (row.moment(column) or clock.FIRST_MOMENT) > at:
+                return
+            else:
+                is_written = self._table.merge(row, columns)
+            if is_written:
+                return
 
 
 def _moment_in(message: bytes) -> datetime | None:

@@ -1,7 +1,7 @@
 """A check that somebody asked for happens once, however often it was asked for, and its row tells what became of it."""
 
 from base64 import b64encode
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -14,6 +14,13 @@ from shared.reports import asked_check
 from shared.reports.asked_check import AskedCheck, AskedChecks
 from shared.reports.check import RunOutcome
 from tests.integration.app import App
+
+
+class Behind(clock.Clock):
+    """The clock of another instance."""
+
+    def now(self) -> datetime:
+        return super().now() - timedelta(minutes=1)
 
 
 def checks_of(app: App) -> AskedChecks:
@@ -102,11 +109,34 @@ def test_a_host_that_dies_over_asking_leaves_no_check_that_never_comes(
         raise Dies
 
     with monkeypatch.context() as dying, pytest.raises(Dies):
-        dying.setattr(app.services.health_table, "write_all", dies)
+        dying.setattr(app.services.health_table, "insert", dies)
         checks_of(app).ask()
     assert (checks_of(app).last(), len(messages(app))) == (None, 1)
     checks_of(app).ask()
     assert (last_of(app).state, len(messages(app))) == ("Queued", 1)
+
+
+def test_an_old_check_that_ends_late_does_not_hide_a_new_one(app: App) -> None:
+    """Its host died, its message came back after that of the next: whoever asked for the next must see its end."""
+    checks_of(app).ask()
+    (old,) = messages(app)
+    checks_of(app).run(app.services.report_tools, old)
+    checks_of(app).ask()
+    (new,) = messages(app)
+    checks_of(app).run(app.services.report_tools, new)
+    ended = last_of(app)
+    checks_of(app).run(app.services.report_tools, old)
+    assert (ended.state, last_of(app)) == ("Completed", ended)
+
+
+def test_a_clock_that_is_behind_asks_for_a_check_of_its_own(app: App) -> None:
+    checks_of(app).ask()
+    checks_of(app).run(app.services.report_tools, *messages(app))
+    with clock.using(Behind()):
+        checks_of(app).ask()
+        assert last_of(app).state == "Queued"
+        checks_of(app).run(app.services.report_tools, *messages(app))
+    assert last_of(app).state == "Completed"
 
 
 def test_a_message_that_was_lost_does_not_block_the_next(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
