@@ -247,11 +247,17 @@ class CabLedger:
         if not (cab := blob.cab_id_hash):
             return
         known = self._cabs.get(cab)
-        if known is None or known.state in _NOT_THERE:
+        if known is None or known.state in _NOT_THERE or _was_made_since(known, blob):
             # The lifecycle rule counts from when a blob was made. One that was made since this pull began is its work.
             is_older = blob.created_at + _CLOCKS_APART < self._started_at
             row = CabRow(CabState.COPIED, blob.name, blob.length, blob.md5)
             self._settle(cab, row, blob.created_at if is_older else None)
+
+
+def _was_made_since(known: CabRow, blob: StoredCab) -> bool:
+    """Tell whether a cab that failed has a blob by now; one that stood there before is somebody else's, or replaced."""
+    has_failed = known.state is CabState.FAILED and not known.blob_name
+    return has_failed and known.settled_at is not None and blob.created_at > known.settled_at
 
 
 def _settled(counts: CabCounts) -> int:

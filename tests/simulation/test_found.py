@@ -191,6 +191,25 @@ def test_a_blob_that_was_missed_is_copied_again_though_the_host_dies_when_it_has
         assert len(world.container.blobs) == 8
 
 
+def test_a_cab_that_failed_and_was_copied_by_a_host_that_died_is_known_though_microsoft_lists_it_no_more() -> None:
+    """Its row said failed for ever, beside its blob: no pull met it again, and no read-back looked at a failed one."""
+    with played(Form(page=3)) as world:
+        names = arrive(world, 3)
+        world.expecting = [
+            Expected("copy", f"copies to 100/aa/{names[0]}", "busy"),
+            Expected("read", "lists the blobs of 100/aa/", "slow"),
+            Expected("read", "lists the blobs of 100/aa/", "killed"),
+        ]
+        world.begin(hosts=1)
+        world.ask(FAILURE)
+        while world.expecting:
+            world.run(5)
+        assert world.promise.cab_rows(FAILURE)[names[0]].state is CabState.FAILED
+        world.center.leave(world.center.cabs[names[0]])
+        world.run(3600)
+        assert world.promise.cab_rows(FAILURE)[names[0]].state is CabState.COPIED
+
+
 def test_a_row_that_is_deleted_while_the_reconcile_looks_is_not_made_anew_without_a_state() -> None:
     """Nobody could read it then: every reconcile failed at it, and every list of pulls."""
     with played(Form(page=3)) as world:
