@@ -98,6 +98,7 @@ def is_ours(module: str) -> bool:
         ("functions", ("function_app", "local", "tests", "infra", "bench")),
         ("local", ("functions", "function_app", "tests", "infra", "bench")),
         ("infra", ("local", "tests", "bench")),
+        ("client", ("shared", "functions", "function_app", "local", "tests", "infra", "bench")),
         ("tests/system", ("shared", "functions", "function_app")),
     ],
 )

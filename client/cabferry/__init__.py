@@ -1,0 +1,1 @@
+"""The command `cabferry`: find, fetch and unpack failure cabs. It knows the app by its container and API alone."""

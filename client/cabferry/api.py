@@ -1,0 +1,122 @@
+"""The app's HTTP API: its address, who asks, and what an answer that is no success means."""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+
+from .container import told
+from .names import shown
+from .problems import Exit, ProblemError
+
+URL, KEY, KEY_FILE, AUDIENCE = "CABFERRY_URL", "CABFERRY_FUNCTION_KEY", "CABFERRY_KEY_FILE", "CABFERRY_AUDIENCE"
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+_SECONDS = 60.0
+_NOT_ALLOWED = {401, 403}
+_NOT_FOUND = 404
+_NOT_MODIFIED = 304
+_FIRST_FAILURE = 400
+
+
+class Api:
+    """The API of one app.
+
+    Args:
+        url: Its address; None takes CABFERRY_URL. Without a scheme it is https, and http on this machine.
+
+    Raises:
+        ProblemError: It is not named, or would send a key in the clear.
+    """
+
+    def __init__(self, url: str | None) -> None:
+        text = (url or os.environ.get(URL, "")).rstrip("/").removesuffix("/api")
+        if not text:
+            raise ProblemError(
+                Exit.WRONG_USE, f"no app is named: set {URL} (or --url) to https://APP.azurewebsites.net"
+            )
+        if "://" not in text:
+            text = f"{'http' if urlsplit(f'//{text}').hostname in _LOOPBACK else 'https'}://{text}"
+        parts = urlsplit(text)
+        if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
+            raise ProblemError(Exit.WRONG_USE, "the app's address must be https: a key is sent to it")
+        if parts.query:
+            raise ProblemError(Exit.WRONG_USE, f"no key belongs into the address: put it into {KEY}")
+        self._url = text
+        self._session = requests.Session()
+        self._session.headers.update(_signed())
+        self._etags: dict[str, str] = {}
+
+    def get(self, path: str, **query: str | int | None) -> Any:
+        """Return a decoded answer."""
+        return self._call("GET", path, query).json()
+
+    def get_changed(self, path: str, **query: str | int | None) -> Any | None:
+        """Return a decoded answer; None where it is what it was at the last call for this path."""
+        known = self._etags.get(path)
+        response = self._call("GET", path, query, headers={"If-None-Match": known} if known else {})
+        self._etags[path] = response.headers.get("ETag", "")
+        return None if response.status_code == _NOT_MODIFIED else response.json()
+
+    def post(self, path: str, body: object) -> Any:
+        """Send a JSON body; return the decoded answer."""
+        return self._call("POST", path, {}, json=body).json()
+
+    def _call(self, method: str, path: str, query: dict[str, str | int | None], **more: Any) -> requests.Response:
+        try:
+            # Not to another host: the key is for this one.
+            response = self._session.request(
+                method, f"{self._url}/api/{path}", params=query, timeout=_SECONDS, allow_redirects=False, **more
+            )
+        except requests.RequestException as error:
+            raise ProblemError(Exit.UNREACHABLE, f"{self._url} does not answer ({type(error).__name__})") from None
+        if response.status_code in _NOT_ALLOWED:
+            advice = f"set {KEY} to a function key, or {AUDIENCE} to sign in with Entra (api://CLIENT-ID of the app)"
+            raise ProblemError(Exit.NOT_ALLOWED, f"{self._url} answered {response.status_code}: {advice}")
+        if response.status_code >= _FIRST_FAILURE:
+            code = Exit.NOTHING_FOUND if response.status_code == _NOT_FOUND else Exit.UNREACHABLE
+            raise ProblemError(code, f"{self._url} answered {response.status_code}{_detail(response)}")
+        return response
+
+
+def _detail(response: requests.Response) -> str:
+    try:
+        body = response.json()
+        return f": {shown(str(body['detail'] or body['title']))}"
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
+def _signed() -> dict[str, str]:
+    """Return the header that says who asks: a function key, a token of Entra, or nothing."""
+    key = os.environ.get(KEY, "") or _key_of_file()
+    if key:
+        return {"x-functions-key": key}
+    audience = os.environ.get(AUDIENCE, "")
+    if not audience:
+        return {}
+    from azure.identity import DefaultAzureCredential
+
+    logging.getLogger("azure").setLevel(logging.CRITICAL)
+    with told("Entra gave no token"):
+        token = DefaultAzureCredential().get_token(f"{audience.rstrip('/')}/.default")
+    return {"Authorization": f"Bearer {token.token}"}
+
+
+def _key_of_file() -> str:
+    named = os.environ.get(KEY_FILE, "")
+    if not named:
+        return ""
+    path = Path(named)
+    try:
+        if sys.platform != "win32" and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            logging.getLogger("cabferry").warning("others may read the key in %s: chmod 600 it", path)
+        return path.read_text(encoding="utf-8-sig").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProblemError(Exit.WRONG_USE, f"{KEY_FILE} cannot be read: {type(error).__name__}") from None

@@ -1,0 +1,60 @@
+"""`cabferry watch`: tell of new cabs as they come, until Ctrl-C."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from .api import Api
+from .choice import bare, matches
+from .output import answer, answer_json, say, size
+
+if TYPE_CHECKING:
+    import argparse
+
+_PAGE = 100
+
+
+def run(arguments: argparse.Namespace) -> NoReturn:
+    """Ask at each interval which failures have more cabs than before; a line each."""
+    api = Api(arguments.url)
+    known: dict[tuple[str, str], dict[str, Any]] | None = None
+    while True:
+        answer_now = api.get_changed("failures", sort="newest", limit=_PAGE)
+        if answer_now is not None:
+            now = {(each["applicationId"], each["failureHash"]): each for each in answer_now["failures"]}
+            if known is None:
+                say(f"watching; the newest of {answer_now.get('total', len(now))} failures are known. Ctrl-C ends it")
+            for key, failure in now.items() if known is not None else ():
+                before = (known or {}).get(key)
+                if _fits(arguments, failure) and _held(failure) > (_held(before) if before else 0):
+                    _tell(arguments, failure, _held(failure) - (_held(before) if before else 0))
+            known = {**(known or {}), **now}
+        time.sleep(arguments.every)
+
+
+def _fits(arguments: argparse.Namespace, failure: dict[str, Any]) -> bool:
+    versions = failure.get("versions") or [""]
+    return matches(arguments.driver or "", failure.get("driverName") or "") and any(
+        matches(arguments.version or "", version) for version in versions
+    )
+
+
+def _held(failure: dict[str, Any]) -> int:
+    return int(failure["cabs"]["held"])
+
+
+def _tell(arguments: argparse.Namespace, failure: dict[str, Any], more: int) -> None:
+    if arguments.json:
+        answer_json({**failure, "newCabs": more}, indent=None)
+        return
+    hash_ = failure["failureHash"]
+    told = (
+        failure.get("updatedAt") or "",
+        f"+{more}",
+        failure.get("failureName") or hash_,
+        failure.get("driverName") or "",
+        f"(held {_held(failure)}, {size(failure.get('bytes') or 0)})",
+        f"cabferry get {bare(hash_)[:12]} --newest {more}",
+    )
+    answer("  ".join(told))

@@ -1,0 +1,1 @@
+"""The engineers' command, against a container."""

@@ -1,0 +1,1 @@
+"""The engineers' command, without a container."""
