@@ -9,7 +9,6 @@ from azure.storage.queue import QueueClient, TextBase64EncodePolicy
 
 from local.simulator import catalogue
 from local.simulator.thread import SimulatorThread
-from shared.core.errors import AgainLater
 from shared.progress.messages import PullMessage
 from shared.progress.pulls import PullState
 from tests.integration.app import App, failure_of
@@ -42,60 +41,6 @@ def kept(app: App) -> dict[str, str]:
     return {row.text("text"): row.text("reason") for row in app.services.health.poison()}
 
 
-@pytest.mark.parametrize(
-    ("columns", "state", "messages"),
-    [
-        ({}, PullState.QUEUED, 1),
-        ({"state": "Running", "startedAt": NOW, "seen": 130}, PullState.RUNNING, 1),
-        ({"state": "Queued", "startedAt": NOW, "seen": 130, "lastError": "no disk"}, PullState.QUEUED, 1),
-        ({"state": "Running", "startedAt": NOW, "seen": 130, "seenWhenPoisoned": 130}, PullState.FAILED, 0),
-        ({"state": "Running", "startedAt": NOW, "seen": 131, "seenWhenPoisoned": 130}, PullState.RUNNING, 1),
-        ({"state": "Running", "startedAt": NOW}, PullState.FAILED, 0),
-        ({"state": "Queued", "lastError": "no disk"}, PullState.FAILED, 0),
-        ({"state": "Completed", "startedAt": NOW}, PullState.COMPLETED, 1),
-        ({"state": "Failed", "startedAt": NOW}, PullState.FAILED, 0),
-        (
-            {"state": "Failed", "startedAt": NOW, "endDate": "2026-01-01", "startDate": "2026-01-01"},
-            PullState.FAILED,
-            1,
-        ),
-    ],
-    ids=[
-        *("never begun", "moved, and its host died", "moved, and failed", "stood still since", "moved since"),
-        *("never moved", "failed before it began", "completed", "failed for these days", "failed for other days"),
-    ],
-)
-def test_only_a_pull_that_was_tried_and_did_not_move_is_failed(
-    app: App, failure: catalogue.Failure, columns: dict[str, object], state: PullState, messages: int
-) -> None:
-    """Hosts that die, and services that do not answer, are no fault of a pull: who sets it to Failed loses its cabs."""
-    app.request(failure)
-    app.queue.clear_messages()
-    app.change_pull(failure, **columns)
-    assert settle(app, failure) is state
-    assert app.waiting_messages() == messages
-    assert kept(app) == {}
-    if "seen" in columns:
-        row = app.services.pulls.row(failure_of(failure))
-        assert row is not None
-        assert row.number("seenWhenPoisoned") == (columns["seen"] if messages else 130)
-
-
-def test_a_message_that_never_came_to_a_row_is_pulled(app: App, failure: catalogue.Failure) -> None:
-    """It came while no host could begin anything."""
-    assert settle(app, failure) is None
-    assert app.waiting_messages() == 1
-
-
-def test_a_row_that_cannot_be_read_keeps_the_message(app: App, failure: catalogue.Failure) -> None:
-    app.request(failure)
-    app.queue.clear_messages()
-    app.change_pull(failure, state="Confused")
-    message = PullMessage(failure_of(failure), None, "the test").encode()
-    app.services.poison_messages.settle(message.encode())
-    assert "cannot be read" in kept(app)[message]
-
-
 def test_the_reconcile_takes_care_of_what_stands_in_the_poison_queue(
     app: App, failure: catalogue.Failure, simulator: SimulatorThread
 ) -> None:
@@ -121,27 +66,6 @@ def test_the_reconcile_takes_care_of_what_stands_in_the_poison_queue(
     assert "not base64" in reasons["nor this!"]
     assert sum("not UTF-8" in each for each in reasons.values()) == 1
     assert app.waiting_messages() == 2, "so is the good one"
-
-
-def test_a_poison_message_that_cannot_be_settled_stays_and_stops_no_other(
-    app: App, failure: catalogue.Failure, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    keep = app.services.health.keep_poison
-
-    def failing(text: str, reason: str) -> None:
-        if "first" in text:
-            raise AgainLater("table health: storage does not answer")
-        keep(text, reason)
-
-    monkeypatch.setattr(app.services.health, "keep_poison", failing)
-    with poison_queue(app) as queue:
-        queue.create_queue()
-        queue.send_message("first!")
-        queue.send_message("second!")
-        with pytest.raises(AgainLater, match="1 of 0 failures"):
-            app.reconcile()
-        assert queue.get_queue_properties().approximate_message_count == 1
-    assert set(kept(app)) == {"second!"}
 
 
 def test_a_host_that_holds_the_row_is_waited_for(app: App, failure: catalogue.Failure) -> None:
