@@ -26,6 +26,7 @@ LINT = (
     ("types", ["-m", "mypy"]),
     ("layers", ["-c", "from importlinter.cli import lint_imports_command as lint; lint()", "--no-cache", "--no-logo"]),
     ("deployment", ["-m", "infra.check"]),
+    ("hardening", ["-m", "infra.hardening"]),
 )
 
 

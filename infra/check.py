@@ -1,49 +1,98 @@
-"""Check the deployment without Azure: `python -m infra.check`.
+"""Check the deployment without Azure, by the Bicep compiler: `python -m infra.check`.
 
-There is no Bicep compiler to be had from a package registry, so this parses and cross-checks: syntax, names, module
-parameters, pinned API versions and role ids, what protects the cabs, and everything that the deployment and the code
-must say alike. It checks no types, and nothing of what only Azure knows. It exits 1 where something is found.
+The rules of `bicepconfig.json`, the format, and the two predicted deployments of `infra/snapshots`, where a change
+shows resource by resource. `--write` formats the files and writes the predictions anew. What code and deployment must
+say alike is in tests/unit/infra.
 """
 
 from __future__ import annotations
 
+import filecmp
+import os
+import shutil
+import subprocess
 import sys
-from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from tempfile import TemporaryDirectory
 
-from infra.checks import agreement, azure_facts, hardening, packaging, symbols
-from infra.checks.bicep import load
+ROOT = Path(__file__).resolve().parent.parent
+INFRA = ROOT / "infra"
+_FILES = "**/*.bicep*"
+# Nothing is asked of them: a prediction needs names, and the names of resources are derived from these.
+_PREDICTED_FOR = (
+    *("--tenant-id", "44444444-4444-4444-4444-444444444444"),
+    *("--subscription-id", "00000000-0000-0000-0000-000000000000"),
+    *("--location", "westeurope"),
+)
+# What main.bicepparam reads without a default.
+_NEEDED = dict.fromkeys(("AZURE_ENV_NAME", "AZURE_LOCATION", "DEVCENTER_TENANT_ID", "DEVCENTER_CLIENT_ID"), "any")
 
-if TYPE_CHECKING:
-    from infra.checks.bicep import Finding
 
-
-def findings(root: Path) -> list[Finding]:
-    """Return everything that is wrong with a project's deployment, in the order of its files.
-
-    Args:
-        root: The project's folder.
-    """
-    files = load(root)
-    checks = (
-        symbols.check(files),
-        azure_facts.check(files),
-        hardening.check(files),
-        agreement.check(files, root),
-        packaging.check(files, root),
+def found_compiler() -> Path | None:
+    """Return the Bicep compiler: that of BICEP, PATH, az or azd, or the one beside the project; None without one."""
+    exe = "bicep.exe" if os.name == "nt" else "bicep"
+    named = os.environ.get("BICEP") or shutil.which("bicep")
+    places = (
+        *([Path(named)] if named else []),
+        Path.home() / ".azure" / "bin" / exe,
+        Path.home() / ".azd" / "bin" / exe,
+        ROOT.parent / "shared" / "tools" / "bicep",
     )
-    return sorted(symbols.syntax(files)) or sorted(chain.from_iterable(checks))
+    return next((path for path in places if path.is_file()), None)
 
 
 def main() -> int:
-    """Print what is found, one line each, and return the exit code."""
-    root = Path(__file__).resolve().parent.parent
-    found = findings(root)
-    for finding in found:
-        print(finding)
-    print(f"infra: {len(load(root))} Bicep files, {len(found)} findings")
-    return 1 if found else 0
+    """Print what is wrong and return the exit code."""
+    compiler = found_compiler()
+    if compiler is None:
+        is_ci = bool(os.environ.get("CI"))
+        print("infra: not checked, there is no Bicep compiler: `az bicep install` brings one, or BICEP names it")
+        return 1 if is_ci else 0
+    is_writing = "--write" in sys.argv[1:]
+    fine = [
+        _run(compiler, "lint", "main.bicepparam"),
+        _is_formatted(compiler, is_writing=is_writing),
+        *(_is_predicted(compiler, name, is_writing=is_writing) for name in ("trial", "production")),
+    ]
+    return 0 if all(fine) else 1
+
+
+def _run(compiler: Path, *arguments: str) -> bool:
+    """Run the compiler; a warning is as bad as an error, for whoever deploys sees it too."""
+    done = subprocess.run(
+        [str(compiler), *arguments],
+        cwd=INFRA,
+        env=_NEEDED | os.environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    print(done.stdout, end="")
+    return done.returncode == 0 and not done.stdout
+
+
+def _is_formatted(compiler: Path, *, is_writing: bool) -> bool:
+    """Compare every file with what the formatter makes of it."""
+    if is_writing:
+        return _run(compiler, "format", "--pattern", str(INFRA / _FILES))
+    with TemporaryDirectory() as folder:
+        copy = Path(shutil.copytree(INFRA, Path(folder) / "infra"))
+        fine = _run(compiler, "format", "--pattern", str(copy / _FILES))
+        for path in sorted(INFRA.glob(_FILES)):
+            if not filecmp.cmp(path, copy / path.relative_to(INFRA), shallow=False):
+                print(f"{path.relative_to(ROOT)}: not formatted; mend it with: python -m infra.check --write")
+                fine = False
+    return fine
+
+
+def _is_predicted(compiler: Path, name: str, *, is_writing: bool) -> bool:
+    """Compare the prediction of a deployment with the one that is kept."""
+    mode = "overwrite" if is_writing else "validate"
+    if _run(compiler, "snapshot", f"snapshots/{name}.bicepparam", "--mode", mode, *_PREDICTED_FOR):
+        return True
+    print(f"infra/snapshots/{name}: if that is meant, keep it with: python -m infra.check --write")
+    return False
 
 
 if __name__ == "__main__":

@@ -1,9 +1,34 @@
-// Cabferry in one subscription: `azd up` deploys this file. docs/deploy.md is its guide, `python -m infra.check` its check.
+// Cabferry in one subscription: `azd up` deploys this file. docs/deploy.md is its guide, `python -m infra.check` its check,
+// and infra/snapshots/ show what it would deploy.
 //
 // The shape is that of Microsoft's azd quickstarts for Flex Consumption, but with plain resources instead of the
-// registry's modules (br/public:avm/...): those are downloaded when Bicep compiles, and the check has to be able to read
-// every line that will be deployed.
+// registry's modules (br/public:avm/...): those are downloaded when Bicep compiles, and whoever reviews this should be
+// able to read every line that will be deployed.
 targetScope = 'subscription'
+
+@description('The settings of shared/core/settings.py that are not params below, by their names. Empty: its default.')
+@sealed()
+type appSettings = {
+  DEVCENTER_BASE_URL: string?
+  DEVCENTER_STORAGE_TENANT_ID: string?
+  REPORT_IDS: string?
+  REPORT_POLL_SCHEDULE: string?
+  DESKTOP_APPLICATION_IDS: string?
+  STORE_APPLICATION_IDS: string?
+  FAILURE_POLL_SCHEDULE: string?
+  DEVCENTER_CALLS_IN_FLIGHT: string?
+  RECONCILE_SCHEDULE: string?
+  REPORT_LOOKBACK_DAYS: string?
+  CAB_LOOKBACK_DAYS: string?
+  CAB_CONTAINER: string?
+  CAB_QUEUE: string?
+  CAB_SOURCE_HOSTS: string?
+  PULL_CONCURRENCY: string?
+  PULL_TIME_BUDGET: string?
+  PULL_LEASE_SECONDS: string?
+  PULL_MAX_ATTEMPTS: string?
+  MAX_CABS_PER_FAILURE: string?
+}
 
 @minLength(1)
 @maxLength(64)
@@ -12,11 +37,6 @@ param environmentName string
 
 @minLength(1)
 @description('Region of every resource. It must offer Flex Consumption.')
-@metadata({
-  azd: {
-    type: 'location'
-  }
-})
 param location string
 
 @minLength(1)
@@ -38,31 +58,14 @@ param devcenterSignIn string = 'federated'
 @description('The secret of the Entra application, where devcenterSignIn is secret. It goes to a Key Vault.')
 param devcenterClientSecret string = ''
 
-// The settings below are those of shared/core/settings.py, with the same defaults.
-param devcenterBaseUrl string = 'https://manage.devcenter.microsoft.com'
-param devcenterStorageTenantId string = ''
-param reportIds string = ''
-param reportPollSchedule string = '0 */30 * * * *'
-param desktopApplicationIds string = ''
-param storeApplicationIds string = ''
-param failurePollSchedule string = '0 10 */2 * * *'
-param devcenterCallsInFlight int = 4
-param reconcileSchedule string = '0 20 */6 * * *'
-param reportLookbackDays int = 5
-param cabLookbackDays int = 30
-param cabContainer string = 'failure-cabs'
-param cabQueue string = 'cab-pulls'
-param cabSourceHosts string = '.blob.core.windows.net'
-param pullConcurrency int = 32
-param pullTimeBudget int = 1200
-param pullLeaseSeconds int = 60
-param pullMaxAttempts int = 10
-param maxCabsPerFailure int = 0
+@description('Settings of the app.')
+param settings appSettings = {}
 
+// The Windows Analytics Agreement allows 30 days. The lifecycle rule runs about once a day, and may begin a day late.
 @minValue(1)
 @maxValue(3650)
 @description('Age in days at which a cab is deleted. It is the lifecycle rule and the setting RETENTION_DAYS at once.')
-param retentionDays int = 30
+param retentionDays int = 28
 
 // Few, because each instance is billed while it works and runs up to 12 pulls at once (host.json: batchSize +
 // newBatchThreshold). The limit holds for each group of functions that scales by itself, not for the app as a whole
@@ -75,11 +78,51 @@ param maximumInstanceCount int = 4
 @description('Who gets a mail when pulls are given up or reports are no longer checked. Empty: no alert is made.')
 param alertEmail string = ''
 
+@description('Whether storage and vault answer within a virtual network of their own only. For production.')
+param vnetEnabled bool = false
+
+@description('Whether storage and app survive the loss of a data center. The region must have zones.')
+param zoneRedundant bool = false
+
+@description('Whether built-in roles take the place of the custom one, for tenants that allow none. docs/deploy.md says what that widens.')
+param useBuiltInRoles bool = false
+
+@description('Whether whoever deploys may read cabs, tables and queues.')
+param deployerMayLook bool = true
+
 var resourceToken = toLower(uniqueString(subscription().id, environmentName, location))
 var tags = {
   'azd-env-name': environmentName
 }
+var identityName = 'id-cabferry-${resourceToken}'
+var hostStorageName = 'sthost${resourceToken}'
+var cabStorageName = 'stcabs${resourceToken}'
+var workspaceName = 'log-${resourceToken}'
+var applicationInsightsName = 'appi-${resourceToken}'
 var functionAppName = 'func-cabferry-${resourceToken}'
+var virtualNetworkName = 'vnet-${resourceToken}'
+var secretVaultName = 'kv-${resourceToken}'
+var secretName = 'devcenter-client-secret'
+// Without a version, so that a new secret is taken up without a deployment.
+var secretUri = 'https://${secretVaultName}${environment().suffixes.keyvaultDns}/secrets/${secretName}'
+var hasSecret = devcenterSignIn == 'secret'
+
+// The deployment uses these itself, and the bindings name them as %NAME%, which the host resolves without the defaults of
+// shared/core/settings.py.
+var defaults = {
+  CAB_CONTAINER: 'failure-cabs'
+  CAB_QUEUE: 'cab-pulls'
+  REPORT_POLL_SCHEDULE: '0 */30 * * * *'
+  FAILURE_POLL_SCHEDULE: '0 10 */2 * * *'
+  RECONCILE_SCHEDULE: '0 20 */6 * * *'
+}
+var given = toObject(
+  filter(items(settings), setting => !empty(setting.?value)),
+  setting => setting.key,
+  setting => setting.?value
+)
+var cabContainer = union(defaults, given).CAB_CONTAINER
+var cabQueue = union(defaults, given).CAB_QUEUE
 // The names are fixed, so that teams can query them (shared/ has the same ones).
 var cabTables = [
   'reports'
@@ -95,79 +138,83 @@ var cabQueues = [
   '${cabQueue}-checks'
   '${cabQueue}-checks-poison'
 ]
-var secretVaultName = 'kv-${resourceToken}'
-var secretName = 'devcenter-client-secret'
-// Without a version, so that a new secret is taken up without a deployment.
-var secretUri = 'https://${secretVaultName}${environment().suffixes.keyvaultDns}/secrets/${secretName}'
 
-resource group 'Microsoft.Resources/resourceGroups@2022-09-01' = {
+resource group 'Microsoft.Resources/resourceGroups@2025-04-01' = {
   name: 'rg-${environmentName}'
   location: location
   tags: tags
 }
 
 module identity 'app/identity.bicep' = {
-  name: 'identity'
   scope: group
   params: {
-    name: 'id-cabferry-${resourceToken}'
+    name: identityName
     location: location
     tags: tags
   }
 }
 
 module monitoring 'app/monitoring.bicep' = {
-  name: 'monitoring'
   scope: group
   params: {
-    workspaceName: 'log-${resourceToken}'
-    applicationInsightsName: 'appi-${resourceToken}'
+    workspaceName: workspaceName
+    applicationInsightsName: applicationInsightsName
     location: location
     tags: tags
   }
 }
 
 module hostStorage 'app/host-storage.bicep' = {
-  name: 'hostStorage'
   scope: group
   params: {
-    name: 'sthost${resourceToken}'
+    name: hostStorageName
     location: location
     tags: tags
+    isPublic: !vnetEnabled
+    isZoneRedundant: zoneRedundant
   }
 }
 
 module cabStorage 'app/cab-storage.bicep' = {
-  name: 'cabStorage'
   scope: group
   params: {
-    name: 'stcabs${resourceToken}'
+    name: cabStorageName
     location: location
     tags: tags
     containerName: cabContainer
     queueNames: cabQueues
     tableNames: cabTables
     retentionDays: retentionDays
+    isPublic: !vnetEnabled
+    isZoneRedundant: zoneRedundant
+    workspaceId: monitoring.outputs.workspaceId
   }
 }
 
 module rbac 'app/rbac.bicep' = {
-  name: 'rbac'
   scope: group
   params: {
-    principalId: identity.outputs.principalId
-    hostStorageName: hostStorage.outputs.name
-    cabStorageName: cabStorage.outputs.name
+    identityName: identityName
+    hostStorageName: hostStorageName
+    cabStorageName: cabStorageName
     cabContainerName: cabContainer
     cabQueueNames: cabQueues
     cabTableNames: cabTables
-    applicationInsightsName: monitoring.outputs.applicationInsightsName
-    customRoleName: 'Cabferry cab writer ${resourceToken}'
+    applicationInsightsName: applicationInsightsName
+    cabWriterName: 'Cabferry cab writer ${resourceToken}'
+    useBuiltInRoles: useBuiltInRoles
+    deployerMayLook: deployerMayLook
   }
+  // It looks them up by name.
+  dependsOn: [
+    identity
+    monitoring
+    hostStorage
+    cabStorage
+  ]
 }
 
-module secretVault 'app/secret-vault.bicep' = if (devcenterSignIn == 'secret') {
-  name: 'secretVault'
+module secretVault 'app/secret-vault.bicep' = if (hasSecret) {
   scope: group
   params: {
     name: secretVaultName
@@ -175,12 +222,32 @@ module secretVault 'app/secret-vault.bicep' = if (devcenterSignIn == 'secret') {
     tags: tags
     secretName: secretName
     secretValue: devcenterClientSecret
-    principalId: identity.outputs.principalId
+    identityName: identityName
+    isPublic: !vnetEnabled
   }
+  dependsOn: [
+    identity
+  ]
+}
+
+module network 'app/network.bicep' = if (vnetEnabled) {
+  scope: group
+  params: {
+    name: virtualNetworkName
+    location: location
+    tags: tags
+    hostStorageName: hostStorageName
+    cabStorageName: cabStorageName
+    vaultName: hasSecret ? secretVaultName : ''
+  }
+  dependsOn: [
+    hostStorage
+    cabStorage
+    secretVault
+  ]
 }
 
 module functionApp 'app/function.bicep' = {
-  name: 'functionApp'
   scope: group
   params: {
     name: functionAppName
@@ -189,43 +256,26 @@ module functionApp 'app/function.bicep' = {
     tags: tags
     identityId: identity.outputs.id
     identityClientId: identity.outputs.clientId
-    hostStorageName: hostStorage.outputs.name
+    hostStorageName: hostStorageName
     deploymentContainerUrl: hostStorage.outputs.deploymentContainerUrl
     applicationInsightsConnectionString: monitoring.outputs.applicationInsightsConnectionString
     maximumInstanceCount: maximumInstanceCount
-    // The schedules and CAB_QUEUE are always set: the bindings name them as %NAME%, which the host resolves by itself,
-    // without the defaults of shared/core/settings.py.
+    isZoneRedundant: zoneRedundant
+    subnetId: network.?outputs.appSubnetId ?? ''
     settings: union(
+      defaults,
+      given,
       {
-        DEVCENTER_BASE_URL: devcenterBaseUrl
         DEVCENTER_TENANT_ID: devcenterTenantId
         DEVCENTER_CLIENT_ID: devcenterClientId
-        DEVCENTER_STORAGE_TENANT_ID: devcenterStorageTenantId
-        REPORT_IDS: reportIds
-        REPORT_POLL_SCHEDULE: reportPollSchedule
-        DESKTOP_APPLICATION_IDS: desktopApplicationIds
-        STORE_APPLICATION_IDS: storeApplicationIds
-        FAILURE_POLL_SCHEDULE: failurePollSchedule
-        DEVCENTER_CALLS_IN_FLIGHT: string(devcenterCallsInFlight)
-        RECONCILE_SCHEDULE: reconcileSchedule
-        REPORT_LOOKBACK_DAYS: string(reportLookbackDays)
-        CAB_LOOKBACK_DAYS: string(cabLookbackDays)
         CAB_STORAGE__blobServiceUri: cabStorage.outputs.blobServiceUri
         CAB_STORAGE__queueServiceUri: cabStorage.outputs.queueServiceUri
         CAB_STORAGE__tableServiceUri: cabStorage.outputs.tableServiceUri
         CAB_STORAGE__credential: 'managedidentity'
         CAB_STORAGE__clientId: identity.outputs.clientId
-        CAB_CONTAINER: cabContainer
-        CAB_QUEUE: cabQueue
-        CAB_SOURCE_HOSTS: cabSourceHosts
-        PULL_CONCURRENCY: string(pullConcurrency)
-        PULL_TIME_BUDGET: string(pullTimeBudget)
-        PULL_LEASE_SECONDS: string(pullLeaseSeconds)
-        PULL_MAX_ATTEMPTS: string(pullMaxAttempts)
-        MAX_CABS_PER_FAILURE: string(maxCabsPerFailure)
         RETENTION_DAYS: string(retentionDays)
       },
-      devcenterSignIn == 'secret'
+      hasSecret
         ? {
             DEVCENTER_CLIENT_SECRET: '@Microsoft.KeyVault(SecretUri=${secretUri})'
           }
@@ -242,7 +292,6 @@ module functionApp 'app/function.bicep' = {
 }
 
 module alerts 'app/alerts.bicep' = if (!empty(alertEmail)) {
-  name: 'alerts'
   scope: group
   params: {
     location: location
@@ -252,13 +301,13 @@ module alerts 'app/alerts.bicep' = if (!empty(alertEmail)) {
   }
 }
 
-// azd writes outputs into its environment, so none of them may have the name of a variable that main.parameters.json reads.
+// azd writes outputs into its environment, so none of them may have the name of a variable that main.bicepparam reads.
 output AZURE_RESOURCE_GROUP string = group.name
 output AZURE_FUNCTION_NAME string = functionAppName
 output CABFERRY_URL string = functionApp.outputs.url
-output CABFERRY_CAB_STORAGE string = cabStorage.outputs.name
+output CABFERRY_CAB_STORAGE string = cabStorageName
 output CABFERRY_CONTAINER_URL string = cabStorage.outputs.containerUrl
 output CABFERRY_CONTAINER_ID string = cabStorage.outputs.containerId
 output CABFERRY_IDENTITY_CLIENT_ID string = identity.outputs.clientId
 output CABFERRY_IDENTITY_PRINCIPAL_ID string = identity.outputs.principalId
-output CABFERRY_ROLE_ID string = rbac.outputs.customRoleId
+output CABFERRY_ROLE_ID string = rbac.outputs.cabWriterId

@@ -1,6 +1,6 @@
 // Mails against the silent stop: a ferry that fails for days, or no longer looks, loses cabs for good.
 param location string
-param tags object
+param tags { *: string }
 param workspaceId string
 param email string
 
@@ -73,7 +73,7 @@ resource mail 'Microsoft.Insights/actionGroups@2023-01-01' = {
   }
 }
 
-resource alerts 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
+resource alerts 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
   for rule in rules: {
     name: rule.name
     location: location

@@ -1,11 +1,14 @@
 // Where the cabs, the queue of pulls and the tables live.
 param name string
 param location string
-param tags object
+param tags { *: string }
 param containerName string
 param queueNames string[]
 param tableNames string[]
 param retentionDays int
+param isPublic bool
+param isZoneRedundant bool
+param workspaceId string
 
 resource account 'Microsoft.Storage/storageAccounts@2025-01-01' = {
   name: name
@@ -13,7 +16,7 @@ resource account 'Microsoft.Storage/storageAccounts@2025-01-01' = {
   tags: tags
   kind: 'StorageV2'
   sku: {
-    name: 'Standard_LRS'
+    name: isZoneRedundant ? 'Standard_ZRS' : 'Standard_LRS'
   }
   properties: {
     accessTier: 'Hot'
@@ -27,8 +30,12 @@ resource account 'Microsoft.Storage/storageAccounts@2025-01-01' = {
     allowCrossTenantReplication: false
     minimumTlsVersion: 'TLS1_2'
     supportsHttpsTrafficOnly: true
-    // Open to the network, closed without a role. Private endpoints come with a later version.
-    publicNetworkAccess: 'Enabled'
+    // Open to the network, closed without a role; or not even open.
+    publicNetworkAccess: isPublic ? 'Enabled' : 'Disabled'
+    networkAcls: {
+      defaultAction: isPublic ? 'Allow' : 'Deny'
+      bypass: 'AzureServices'
+    }
   }
 }
 
@@ -45,6 +52,22 @@ resource blobService 'Microsoft.Storage/storageAccounts/blobServices@2025-01-01'
       enabled: false
     }
     isVersioningEnabled: false
+  }
+}
+
+// Who read, wrote or deleted which dump: the tables StorageBlobLogs of the workspace.
+#disable-next-line use-recent-api-versions // the one stable version is of 2016 and knows less
+resource audit 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  scope: blobService
+  name: 'who-did-what'
+  properties: {
+    workspaceId: workspaceId
+    logs: [
+      for category in ['StorageRead', 'StorageWrite', 'StorageDelete']: {
+        category: category
+        enabled: true
+      }
+    ]
   }
 }
 
@@ -114,7 +137,6 @@ resource tables 'Microsoft.Storage/storageAccounts/tableServices/tables@2025-01-
   }
 ]
 
-output name string = account.name
 output blobServiceUri string = account.properties.primaryEndpoints.blob
 output queueServiceUri string = account.properties.primaryEndpoints.queue
 output tableServiceUri string = account.properties.primaryEndpoints.table

@@ -2,16 +2,20 @@
 param name string
 param planName string
 param location string
-param tags object
+param tags { *: string }
 param identityId string
 param identityClientId string
 param hostStorageName string
 param deploymentContainerUrl string
 param applicationInsightsConnectionString string
 param maximumInstanceCount int
+param isZoneRedundant bool
+
+@description('Where the app joins a virtual network; empty where it joins none.')
+param subnetId string
 
 @description('The settings of shared/core/settings.py, name to value.')
-param settings object
+param settings { *: string }
 
 var hostSettings = {
   AzureWebJobsStorage__accountName: hostStorageName
@@ -24,7 +28,7 @@ var hostSettings = {
   PYTHON_THREADPOOL_THREAD_COUNT: '16'
 }
 
-resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
+resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
   name: planName
   location: location
   tags: tags
@@ -35,10 +39,11 @@ resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
   }
   properties: {
     reserved: true
+    zoneRedundant: isZoneRedundant
   }
 }
 
-resource app 'Microsoft.Web/sites@2024-04-01' = {
+resource app 'Microsoft.Web/sites@2025-03-01' = {
   name: name
   location: location
   // azd finds the app of the service in azure.yaml by this tag.
@@ -55,6 +60,7 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
   properties: {
     serverFarmId: plan.id
     httpsOnly: true
+    virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
     // Key Vault references are read with this identity; the default would be a system-assigned one, which the app has not.
     keyVaultReferenceIdentity: identityId
     functionAppConfig: {
@@ -79,11 +85,30 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
     }
     siteConfig: {
       minTlsVersion: '1.2'
+      scmMinTlsVersion: '1.2'
+      http20Enabled: true
       appSettings: map(items(union(hostSettings, settings)), setting => {
         name: setting.key
         value: setting.value
       })
     }
+  }
+}
+
+// Nobody deploys with a user name and a password. (siteConfig.ftpsState is refused on Flex Consumption.)
+resource noScmPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = {
+  parent: app
+  name: 'scm'
+  properties: {
+    allow: false
+  }
+}
+
+resource noFtpPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = {
+  parent: app
+  name: 'ftp'
+  properties: {
+    allow: false
   }
 }
 

@@ -3,7 +3,9 @@
 // Apart from the cabs, because the host needs Storage Blob Data Owner on it, and the cabs' readers nothing of it.
 param name string
 param location string
-param tags object
+param tags { *: string }
+param isPublic bool
+param isZoneRedundant bool
 
 var deploymentContainerName = 'app-package'
 
@@ -13,7 +15,7 @@ resource account 'Microsoft.Storage/storageAccounts@2025-01-01' = {
   tags: tags
   kind: 'StorageV2'
   sku: {
-    name: 'Standard_LRS'
+    name: isZoneRedundant ? 'Standard_ZRS' : 'Standard_LRS'
   }
   properties: {
     allowBlobPublicAccess: false
@@ -21,7 +23,11 @@ resource account 'Microsoft.Storage/storageAccounts@2025-01-01' = {
     allowCrossTenantReplication: false
     minimumTlsVersion: 'TLS1_2'
     supportsHttpsTrafficOnly: true
-    publicNetworkAccess: 'Enabled'
+    publicNetworkAccess: isPublic ? 'Enabled' : 'Disabled'
+    networkAcls: {
+      defaultAction: isPublic ? 'Allow' : 'Deny'
+      bypass: 'AzureServices'
+    }
   }
 }
 
@@ -38,5 +44,4 @@ resource deploymentContainer 'Microsoft.Storage/storageAccounts/blobServices/con
   }
 }
 
-output name string = account.name
 output deploymentContainerUrl string = '${account.properties.primaryEndpoints.blob}${deploymentContainer.name}'

@@ -3,7 +3,7 @@
 // User-assigned, so that it exists, with its roles, before the app starts for the first time.
 param name string
 param location string
-param tags object
+param tags { *: string }
 
 resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
   name: name

@@ -99,7 +99,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("PULL_LEASE_SECONDS", "60", "how long a row stays its owner's without a renewal"),
     Setting("PULL_MAX_ATTEMPTS", "10", "again-later tries without progress before a pull is Failed"),
     Setting("MAX_CABS_PER_FAILURE", "0", "newest cabs to keep of each failure; 0 means all"),
-    Setting("RETENTION_DAYS", "30", "age in days at which the container's lifecycle rule removes a cab"),
+    Setting("RETENTION_DAYS", "28", "age in days at which the container's lifecycle rule removes a cab"),
 )
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 # What is secret within a connection string.

@@ -38,7 +38,7 @@ def test_what_is_not_set_has_the_documented_default() -> None:
     assert settings.pull_lease == timedelta(seconds=60)
     assert settings.pull_max_attempts == 10
     assert settings.max_cabs_per_failure == 0
-    assert settings.retention == timedelta(days=30)
+    assert settings.retention == timedelta(days=28)
 
 
 def test_a_blank_value_counts_as_not_set() -> None:

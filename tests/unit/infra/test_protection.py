@@ -1,0 +1,89 @@
+"""What keeps dumps from being public, stored for too long or read unnoticed; the rest is asked by checkov, in lint."""
+
+import pytest
+
+from tests.unit.infra.predicted import BOTH, resources
+
+
+@pytest.mark.parametrize("deployment", BOTH)
+def test_no_key_opens_storage_or_logs_and_no_container_is_public(deployment: str) -> None:
+    for account in resources(deployment, "Storage/storageAccounts"):
+        held = account["properties"]
+        assert (held["allowSharedKeyAccess"], held["allowBlobPublicAccess"]) == (False, False)
+        # Microsoft's accounts are in another tenant: a scope would stop every copy.
+        assert "allowedCopyScope" not in held
+    for container in resources(deployment, "Storage/storageAccounts/blobServices/containers"):
+        assert container["properties"]["publicAccess"] == "None"
+    for insights in resources(deployment, "Insights/components"):
+        assert insights["properties"]["DisableLocalAuth"] is True
+
+
+@pytest.mark.parametrize("deployment", BOTH)
+def test_what_is_deleted_is_gone(deployment: str) -> None:
+    """What a soft delete or a version keeps is still stored, and the 30 days of the agreement go on."""
+    (services,) = (
+        each["properties"]
+        for each in resources(deployment, "Storage/storageAccounts/blobServices")
+        if each["name"].startswith("stcabs")
+    )
+    assert services == {
+        "deleteRetentionPolicy": {"enabled": False},
+        "containerDeleteRetentionPolicy": {"enabled": False},
+        "isVersioningEnabled": False,
+    }
+
+
+@pytest.mark.parametrize("deployment", BOTH)
+def test_it_is_noted_who_reads_which_dump(deployment: str) -> None:
+    (audit,) = resources(deployment, "Insights/diagnosticSettings")
+    assert "/storageAccounts/stcabs" in audit["id"]
+    assert audit["properties"]["logs"] == [
+        {"category": category, "enabled": True} for category in ("StorageRead", "StorageWrite", "StorageDelete")
+    ]
+
+
+@pytest.mark.parametrize("deployment", BOTH)
+def test_nobody_deploys_with_a_password_and_no_page_of_another_origin_asks(deployment: str) -> None:
+    ways = resources(deployment, "Web/sites/basicPublishingCredentialsPolicies")
+    assert {each["name"].rpartition("/")[2]: each["properties"]["allow"] for each in ways} == {
+        "scm": False,
+        "ftp": False,
+    }
+    (app,) = resources(deployment, "Web/sites")
+    assert app["properties"]["httpsOnly"] is True
+    assert "cors" not in app["properties"]["siteConfig"]
+
+
+@pytest.mark.parametrize("deployment", BOTH)
+def test_the_app_deletes_nothing_but_its_probes(deployment: str) -> None:
+    conditions = [
+        each["properties"]["condition"]
+        for each in resources(deployment, "Authorization/roleAssignments")
+        if "condition" in each["properties"]
+    ]
+    (condition,) = conditions
+    assert "blobs/delete'})) OR (@Resource" in condition
+    assert condition.endswith("StringLike '_preflight/*'))")
+
+
+def test_storage_and_vault_of_production_answer_in_their_network_only() -> None:
+    for kind in ("Storage/storageAccounts", "KeyVault/vaults"):
+        for each in resources("production", kind):
+            held = each["properties"]
+            assert (held["publicNetworkAccess"], held["networkAcls"]["defaultAction"]) == ("Disabled", "Deny")
+    reached = {
+        (link["properties"]["privateLinkServiceId"].rpartition("/")[2][:6], link["properties"]["groupIds"][0])
+        for endpoint in resources("production", "Network/privateEndpoints")
+        for link in endpoint["properties"]["privateLinkServiceConnections"]
+    }
+    services = ("blob", "queue", "table")
+    assert {(account, service) for account in ("sthost", "stcabs") for service in services} < reached
+    assert "vault" in {service for _, service in reached}
+    (app,) = resources("production", "Web/sites")
+    assert "network" in app["properties"]["virtualNetworkSubnetId"]
+
+
+def test_a_deployer_of_production_sees_no_dump() -> None:
+    """Whoever deploys may be a pipeline."""
+    assert "deployer()" not in str(resources("production", "Authorization/roleAssignments"))
+    assert "deployer()" in str(resources("trial", "Authorization/roleAssignments"))
