@@ -21,7 +21,7 @@ from bench.processes import BenchError
 from local.embedded import Embedded
 from local.kill_points import QUEUE
 from local.simulator.builder import CabForm
-from local.simulator.catalogue import Failure
+from local.simulator.catalogue import Failure, Family
 from local.simulator.faults import Call, Fault, FaultKind
 
 _SMALL = CabForm((64, 64))
@@ -68,6 +68,8 @@ class Load:
         self._building = threading.Lock()
         self._ran_at = max(run.at for run in self._report.runs)
         self._over = False
+        siblings = (Family.DESKTOP, Family.APP)
+        self._applications = sum(len(self._simulator.world.applications(family)) for family in siblings)
         self._poison = self._open.enter_context(
             QueueClient.from_connection_string(storage, f"{QUEUE}-poison", api_version=_API_VERSION)
         )
@@ -112,6 +114,10 @@ class Load:
     def check(self) -> None:
         """Check the reports, in the background, until every run is ingested."""
         self._asking.append(self._askers.submit(self._until, self._is_ingested))
+
+    def check_applications(self) -> None:
+        """Look for the failures of desktop and Store applications, in the background, until all were found."""
+        self._asking.append(self._askers.submit(self._until, self._are_found))
 
     def fault(self) -> None:
         """Let one of the next requests to the Dev Center go wrong, in a way that passes."""
@@ -171,6 +177,14 @@ class Load:
             time.sleep(_LOOK_SECONDS)
             check = self._get(answer.headers["Location"])
         return not check.get("error") and all(run["outcome"] in {"ingested", "known"} for run in check.get("runs", ()))
+
+    def _are_found(self) -> bool:
+        answer = self._post("/api/failures/check", None)
+        if answer is None or not answer.ok:
+            return False
+        time.sleep(_LOOK_SECONDS)
+        found = self._get(answer.headers["Location"]).get("applications", ())
+        return len(found) == self._applications and not any(each["error"] for each in found)
 
     def _get(self, path: str) -> dict[str, Any]:
         try:

@@ -135,6 +135,7 @@ def run(minutes: float, seed: int, facts: Sequence[str], say: Callable[[str], No
     ):
         started = time.monotonic()
         load.check()
+        load.check_applications()
         with _Probe(load, host.url, started) as probe:
             earlier = load.arrive([10])
             number, end = 0, started + minutes * 60
