@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import azure.functions as func
 
 from shared.core.errors import AgainLater, BadInput, CabferryError, NeedsPerson, SettingsError
-from shared.core.redaction import redact
+from shared.core.redaction import excerpt, redact
 
 if TYPE_CHECKING:
     from msgspec import Struct
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 type Handler = Callable[[func.HttpRequest], func.HttpResponse]
 
+# The function key, and its name, may stand in a query: the host reads them.
+_OF_THE_HOST = {"code", "clientid"}
+_READING = {"GET", "HEAD"}
 # What curl, urllib and others say of a body where nobody named its type: no reason to refuse one.
 _UNSAID = {"", "application/x-www-form-urlencoded", "application/octet-stream"}
 
@@ -37,35 +41,41 @@ class Problem(Exception):
         self.status = status
 
 
-def answering(handler: Handler) -> Handler:
+def answering(*query: str) -> Callable[[Handler], Handler]:
     """Wrap a handler so that each error becomes a problem that says what to do, and none shows internals.
 
+    What is read again and again carries an ETag, and is 304 without a body where it is still what the caller has.
+
     Args:
-        handler: The function of an HTTP trigger.
+        query: The parameters that its query may have, beside those of the host.
     """
 
-    @functools.wraps(handler)
-    def wrapped(req: func.HttpRequest) -> func.HttpResponse:
-        try:
-            return handler(req)
-        except Problem as problem:
-            return _problem(problem.status, str(problem))
-        except CabferryError as error:
-            _log.warning("%s: %s", handler.__name__, error)
-            return _problem(_status(error), str(error), _wait(error))
-        except ImportError as error:
-            _log.exception("%s: the app is not installed as it should be", handler.__name__)
-            # azure-core tells which package it misses in the cause of its own error alone.
-            name = error.name or getattr(error.__cause__, "name", None) or "a package"
-            return _problem(
-                HTTPStatus.INTERNAL_SERVER_ERROR,
-                f"the app is not installed as it should be: {name} cannot be imported",
-            )
-        except Exception:  # noqa: BLE001 - it is logged whole, and the caller must not see internals
-            _log.exception("%s failed", handler.__name__)
-            return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "an unexpected error; the app's log has it")
+    def wrap(handler: Handler) -> Handler:
+        @functools.wraps(handler)
+        def wrapped(req: func.HttpRequest) -> func.HttpResponse:
+            try:
+                _refuse_unknown(req.params, query)
+                return _unless_known(req, handler(req))
+            except Problem as problem:
+                return _problem(problem.status, str(problem))
+            except CabferryError as error:
+                _log.warning("%s: %s", handler.__name__, error)
+                return _problem(_status(error), str(error), _wait(error))
+            except ImportError as error:
+                _log.exception("%s: the app is not installed as it should be", handler.__name__)
+                # azure-core tells which package it misses in the cause of its own error alone.
+                name = error.name or getattr(error.__cause__, "name", None) or "a package"
+                return _problem(
+                    HTTPStatus.INTERNAL_SERVER_ERROR,
+                    f"the app is not installed as it should be: {name} cannot be imported",
+                )
+            except Exception:  # noqa: BLE001 - it is logged whole, and the caller must not see internals
+                _log.exception("%s failed", handler.__name__)
+                return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "an unexpected error; the app's log has it")
 
-    return wrapped
+        return wrapped
+
+    return wrap
 
 
 def answer(
@@ -100,6 +110,35 @@ def json_body(req: func.HttpRequest) -> bytes:
     if len(body) > BODY_BYTES:
         raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body has {len(body)} bytes, more than {BODY_BYTES}")
     return body
+
+
+def _refuse_unknown(given: Mapping[str, str], known: Collection[str]) -> None:
+    """Refuse a parameter that nobody reads: a filter that is misspelled must not show everything."""
+    if unknown := sorted(name for name in given if name not in known and name.lower() not in _OF_THE_HOST):
+        takes = f"it takes {', '.join(known)}" if known else "it takes none"
+        raise Problem(HTTPStatus.BAD_REQUEST, f"this call has no query parameter {excerpt(unknown[0], 40)!r}; {takes}")
+
+
+def _unless_known(req: func.HttpRequest, made: func.HttpResponse) -> func.HttpResponse:
+    """Return an answer with its ETag, or without its body where the caller has it (RFC 9110, section 13.1.2)."""
+    if req.method not in _READING or made.status_code != HTTPStatus.OK:
+        return made
+    etag = made.headers.get("ETag") or etag_of(made.get_body())
+    made.headers["ETag"] = etag
+    made.headers["Cache-Control"] = "no-cache"
+    has = {each.strip().removeprefix("W/") for each in req.headers.get("If-None-Match", "").split(",")}
+    if etag.removeprefix("W/") not in has and "*" not in has:
+        return made
+    return func.HttpResponse(status_code=HTTPStatus.NOT_MODIFIED.value, headers={"ETag": etag})
+
+
+def etag_of(told: bytes) -> str:
+    """Return the ETag of what an answer tells: weak, since the host may compress it.
+
+    Args:
+        told: All that makes one answer another.
+    """
+    return f'W/"{hashlib.sha256(told).hexdigest()[:32]}"'
 
 
 def _problem(status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None) -> func.HttpResponse:

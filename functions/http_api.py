@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING
 
 import azure.functions as func
 
-from functions.http_answers import Problem, answer, answering, json_body
+from functions.http_answers import Problem, answer, answering, etag_of, json_body
 
 if TYPE_CHECKING:
     from shared.core.failure import Failure
 
+_FILTERS = ("family", "applicationId", "driver", "version", "state", "text")
 _CHECK, _FAILURE_CHECK, _LOOK_AGAIN_SECONDS = "/api/reports/check", "/api/failures/check", "5"
 blueprint = func.Blueprint(http_auth_level=func.AuthLevel.FUNCTION)
 
 
 @blueprint.route("pulls", methods=["POST"])
-@answering
+@answering()
 def request_pull(req: func.HttpRequest) -> func.HttpResponse:
     """Queue the pulls that the body asks for; 202 and where to look."""
     from shared.api.requests import PullRequest
@@ -34,21 +35,22 @@ def request_pull(req: func.HttpRequest) -> func.HttpResponse:
     return _accepted(*failures)
 
 
-@blueprint.route("pulls", methods=["GET"])
-@answering
+@blueprint.route("pulls", methods=["GET", "HEAD"])
+@answering(*_FILTERS, "limit", "continuation")
 def list_pulls(req: func.HttpRequest) -> func.HttpResponse:
     """Tell how the pulls stand, a page at a time."""
+    from shared.api.failure_list import pulls_of
     from shared.api.models import PullBody, PullsPage
-    from shared.api.requests import FAMILY, PULL_STATE, PageAsked, continuation_text
+    from shared.api.requests import PageAsked, Wanted, continuation_text
     from shared.services import services
 
-    state, family, asked = PULL_STATE.read(req.params), FAMILY.read(req.params), PageAsked.parse(req.params)
-    rows, following = services().pulls.page(state, family, asked.limit, asked.after)
+    wanted, asked = Wanted.parse(req.params), PageAsked.parse(req.params)
+    rows, following = pulls_of(services().pulls, wanted, asked)
     return answer(PullsPage([PullBody.of(row) for row in rows], continuation_text(following)))
 
 
-@blueprint.route("pulls/{applicationId}/{failureHash}", methods=["GET"])
-@answering
+@blueprint.route("pulls/{applicationId}/{failureHash}", methods=["GET", "HEAD"])
+@answering()
 def show_pull(req: func.HttpRequest) -> func.HttpResponse:
     """Tell how one pull stands."""
     from shared.api.models import PullBody
@@ -61,8 +63,8 @@ def show_pull(req: func.HttpRequest) -> func.HttpResponse:
     return answer(PullBody.of(row))
 
 
-@blueprint.route("pulls/{applicationId}/{failureHash}/cabs", methods=["GET"])
-@answering
+@blueprint.route("pulls/{applicationId}/{failureHash}/cabs", methods=["GET", "HEAD"])
+@answering("state", "limit", "continuation")
 def list_cabs(req: func.HttpRequest) -> func.HttpResponse:
     """Tell what became of a failure's cabs, a page at a time."""
     from shared.api.models import CabBody, CabsPage
@@ -78,7 +80,7 @@ def list_cabs(req: func.HttpRequest) -> func.HttpResponse:
 
 
 @blueprint.route("pulls/{applicationId}/{failureHash}/retry", methods=["POST"])
-@answering
+@answering()
 def retry_pull(req: func.HttpRequest) -> func.HttpResponse:
     """Send a Failed pull back to the queue, with its own days; 202 and where to look."""
     from shared.core.failure import default_window
@@ -95,8 +97,51 @@ def retry_pull(req: func.HttpRequest) -> func.HttpResponse:
     return _accepted(failure)
 
 
-@blueprint.route("reports", methods=["GET"])
-@answering
+@blueprint.route("failures", methods=["GET", "HEAD"])
+@answering(*_FILTERS, "sort", "limit", "continuation")
+def list_failures(req: func.HttpRequest) -> func.HttpResponse:
+    """Tell of the failures by name, and what is held of each, a page at a time."""
+    from shared.api.failure_list import failures_seen, page_of
+    from shared.api.models import FailureBody, FailuresPage
+    from shared.api.requests import CONTINUATION, LIMIT, SORT, Wanted
+
+    wanted, sort = Wanted.parse(req.params), SORT.read(req.params)
+    limit, continuation = LIMIT.read(req.params), CONTINUATION.read(req.params)
+    found = [each for each in failures_seen().failures.values() if wanted.fits(each)]
+    page, following = page_of(found, sort, limit, continuation)
+    return answer(FailuresPage([FailureBody.of(each) for each in page], len(found), following))
+
+
+@blueprint.route("failures/{applicationId}/{failureHash}", methods=["GET", "HEAD"])
+@answering()
+def show_failure(req: func.HttpRequest) -> func.HttpResponse:
+    """Tell of one failure, and where its pull and its cabs are told of."""
+    from shared.api.failure_list import failure_of
+    from shared.api.models import FailureBody
+    from shared.services import services
+
+    failure = _stored_failure(req)
+    seen = failure_of(services(), failure)
+    if seen is None:
+        raise _unknown(failure)
+    return answer(FailureBody.of(seen))
+
+
+@blueprint.route("summary", methods=["GET", "HEAD"])
+@answering()
+def summary(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger binds it by name
+    """Tell how all of it stands, in one cheap call."""
+    import msgspec
+
+    from shared.api.summary import summary_now
+
+    told = summary_now()
+    # The same numbers a moment later are the same answer.
+    return answer(told, headers={"ETag": etag_of(msgspec.json.encode(msgspec.structs.replace(told, at="")))})
+
+
+@blueprint.route("reports", methods=["GET", "HEAD"])
+@answering("limit", "continuation")
 def list_runs(req: func.HttpRequest) -> func.HttpResponse:
     """Tell which report runs were seen, a page at a time."""
     from shared.api.models import RunBody, RunsPage
@@ -109,7 +154,7 @@ def list_runs(req: func.HttpRequest) -> func.HttpResponse:
 
 
 @blueprint.route("reports/check", methods=["POST"])
-@answering
+@answering()
 def request_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger binds it by name
     """Let the reports be checked now; 202 and where to look."""
     from shared.api.models import CheckAccepted
@@ -119,8 +164,8 @@ def request_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 -
     return answer(CheckAccepted(_CHECK), HTTPStatus.ACCEPTED, {"Location": _CHECK, "Retry-After": _LOOK_AGAIN_SECONDS})
 
 
-@blueprint.route("reports/check", methods=["GET"])
-@answering
+@blueprint.route("reports/check", methods=["GET", "HEAD"])
+@answering()
 def show_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger binds it by name
     """Tell how the check stands that was last asked for, and what it did."""
     from shared.api.models import CheckBody
@@ -133,7 +178,7 @@ def show_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - th
 
 
 @blueprint.route("failures/check", methods=["POST"])
-@answering
+@answering()
 def request_failure_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger binds it by name
     """Let the failures of applications be looked for now; 202 and where to look."""
     from shared.api.models import CheckAccepted
@@ -145,8 +190,8 @@ def request_failure_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: 
     return answer(CheckAccepted(_FAILURE_CHECK), HTTPStatus.ACCEPTED, where)
 
 
-@blueprint.route("failures/check", methods=["GET"])
-@answering
+@blueprint.route("failures/check", methods=["GET", "HEAD"])
+@answering()
 def show_failure_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger binds it by name
     """Tell how far the failures of each application were looked for."""
     from shared.api.models import ApplicationBody, FailureCheckBody
@@ -155,8 +200,8 @@ def show_failure_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG
     return answer(FailureCheckBody([ApplicationBody.of(each) for each in services().failure_tools.failures.checks()]))
 
 
-@blueprint.route("openapi.json", methods=["GET"])
-@answering
+@blueprint.route("openapi.json", methods=["GET", "HEAD"])
+@answering()
 def show_openapi(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger binds it by name
     """Show the OpenAPI document of these calls."""
     from shared.api.openapi import openapi
@@ -164,8 +209,8 @@ def show_openapi(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - 
     return answer(openapi())
 
 
-@blueprint.route("health", methods=["GET"])
-@answering
+@blueprint.route("health", methods=["GET", "HEAD"])
+@answering()
 def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger binds it by name
     """Tell that the app is alive, what keeps it from working, and which cabs are missing."""
     from shared.core.settings import Settings

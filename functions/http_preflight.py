@@ -10,7 +10,7 @@ blueprint = func.Blueprint(http_auth_level=func.AuthLevel.FUNCTION)
 
 
 @blueprint.route("preflight", methods=["POST"])
-@answering
+@answering()
 def preflight(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger binds it by name
     """Ask every part once. Always 200: the report came about, and whether the app is ready is what it tells."""
     from shared.api.state import PreflightBody
@@ -19,8 +19,8 @@ def preflight(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the
     return answer(PreflightBody.of(kept_preflight()))
 
 
-@blueprint.route("preflight", methods=["GET"])
-@answering
+@blueprint.route("preflight", methods=["GET", "HEAD"])
+@answering()
 def show_preflight(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger binds it by name
     """Tell what the last preflight found, and when; nothing is asked and nothing written."""
     from shared.api.state import LastPreflightBody

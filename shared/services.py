@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from shared.failures.check import FailureTools
+    from shared.progress.overview import Overview
     from shared.reconcile.poison import PoisonMessages
     from shared.reconcile.policy import ReconcileTools
     from shared.reports.asked_check import AskedChecks
@@ -77,6 +78,13 @@ class Services:
         self.health = HealthRows(self.health_table)
         self._check_queue = self._storage.queue(f"{settings.queue}-checks")
         self.checks = PullQueue(self._check_queue)
+
+    @cached_property
+    def overview(self) -> Overview:
+        """Return what knows all failures, which a worker that nobody asks does not even read."""
+        from shared.progress.overview import Overview
+
+        return Overview(self._storage.table("pulls"))
 
     @cached_property
     def poison_messages(self) -> PoisonMessages:

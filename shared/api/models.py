@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from shared.core.failure import Failure
     from shared.progress.cabs import CabRow
     from shared.progress.failures import ApplicationCheck
+    from shared.progress.overview import FailureSeen
     from shared.progress.pulls import CabCounts, PullRow
     from shared.progress.reports import ReportRow
     from shared.reports.asked_check import AskedCheck
@@ -54,6 +55,7 @@ type NamedHash = Annotated[
 type CabIdHash = Annotated[str, Meta(pattern=f"^(?:{HASH.pattern})$(?!\\n)", description="Identifies the cab.")]
 type Moment = Annotated[str, Meta(description="In UTC, to the millisecond.", extra_json_schema={"format": "date-time"})]
 type Count = Annotated[int, Meta(ge=0)]
+type Percent = Annotated[int, Meta(ge=0, le=100)]
 type Bytes = Annotated[int, Meta(ge=0, extra_json_schema={"format": "int64"})]
 type Continuation = Annotated[str | None, Meta(description="What continues after this page; null on the last.")]
 
@@ -139,6 +141,18 @@ class CountsBody(Struct, frozen=True, rename="camel"):
         return cls(counts.seen, counts.copied, counts.already_held, counts.expired, counts.unavailable, counts.failed)
 
 
+class HeldBody(Struct, frozen=True):
+    """What is in the container; null where an earlier version of the app pulled it, until the reconcile counts."""
+
+    cabs: Count | None
+    bytes: Bytes | None
+
+    @classmethod
+    def of(cls, row: PullRow) -> HeldBody:
+        """Return what a pull's row tells of it."""
+        return cls(row.tally.held, row.tally.bytes) if row.tally else cls(None, None)
+
+
 class PullBody(Struct, frozen=True, rename="camel"):
     """How a pull stands."""
 
@@ -149,19 +163,35 @@ class PullBody(Struct, frozen=True, rename="camel"):
     driver_name: Annotated[str | None, Meta(description="The file or package that failed, likewise.")]
     state: PullState
     window: WindowBody | None
+    total: Annotated[
+        Count | None, Meta(description="How many rows the Dev Center says there are; null where it did not.")
+    ]
+    seen: Annotated[Count, Meta(description="How many distinct cabs are settled: cabs.seen.")]
+    percent: Annotated[
+        Percent | None, Meta(description="How much of total is settled; 100 where the pull is Completed.")
+    ]
     cabs: CountsBody
     without_cab: Annotated[Count, Meta(description="Rows that told of a crash which left no cab.")]
-    bytes: Annotated[Bytes, Meta(description="Length of the copied cabs together.")]
+    bytes: Annotated[
+        Bytes, Meta(description="Length of the copied cabs together, as far as it is known: all of it at the end.")
+    ]
+    rate: Annotated[Bytes | None, Meta(description="Bytes a second since it started; null where none are known.")]
+    held: Annotated[HeldBody, Meta(description="What is held of this failure in all, by this pull and earlier ones.")]
+    note: Annotated[str | None, Meta(description="What its numbers mean, where they do not say it themselves.")]
     attempts: Annotated[Count, Meta(description="How often it was sent again to be tried later.")]
     last_error: Annotated[str | None, Meta(description="What went wrong last, and what to do.")]
-    queued_at: Moment | None
-    started_at: Moment | None
-    updated_at: Moment | None
-    completed_at: Moment | None
+    asked_at: Annotated[Moment | None, Meta(description="When somebody last asked for it.")]
+    asked_by: Annotated[str | None, Meta(description="Who did: a call, a report, a check or the reconcile.")]
+    queued_at: Annotated[Moment | None, Meta(description="When this run of it was asked for.")]
+    started_at: Annotated[Moment | None, Meta(description="When it first ran since then.")]
+    updated_at: Annotated[Moment | None, Meta(description="When it last wrote down what it did.")]
+    next_try_at: Annotated[Moment | None, Meta(description="When it is tried again; null where it does not wait.")]
+    completed_at: Annotated[Moment | None, Meta(description="When it ended, Completed or Failed.")]
 
     @classmethod
     def of(cls, row: PullRow) -> PullBody:
         """Return a pull as the API tells it."""
+        waits = row.state is PullState.QUEUED
         return cls(
             family=row.failure.family,
             application_id=row.failure.application_id,
@@ -170,14 +200,23 @@ class PullBody(Struct, frozen=True, rename="camel"):
             driver_name=row.driver_name or None,
             state=row.state,
             window=WindowBody(row.window.start, row.window.end) if row.window else None,
+            total=row.total or None,
+            seen=row.counts.seen,
+            percent=_percent(row),
             cabs=CountsBody.of(row.counts),
             without_cab=row.without_cab,
             bytes=row.counts.bytes,
+            rate=_rate(row),
+            held=HeldBody.of(row),
+            note=_note(row),
             attempts=row.attempts,
             last_error=row.last_error or None,
+            asked_at=moment_text(row.asked_at),
+            asked_by=row.asked_by or None,
             queued_at=moment_text(row.queued_at),
             started_at=moment_text(row.started_at),
             updated_at=moment_text(row.updated_at),
+            next_try_at=moment_text(row.next_try_at) if waits else None,
             completed_at=moment_text(row.completed_at),
         )
 
@@ -237,6 +276,81 @@ class CabsPage(Struct, frozen=True):
     """A page of a failure's cabs, in the order of their names."""
 
     cabs: list[CabBody]
+    continuation: Continuation
+
+
+class FailureCabsBody(Struct, frozen=True, rename="camel"):
+    """How the cabs of a failure stand; all null where an earlier version of the app pulled it, until the reconcile."""
+
+    held: Annotated[Count | None, Meta(description="In the container.")]
+    missing: Annotated[
+        Count | None,
+        Meta(description="Not in the container, though they could still be had: listed, unavailable or failed so far."),
+    ]
+    expired: Annotated[Count | None, Meta(description="Gone before they could be copied.")]
+    unavailable: Annotated[Count | None, Meta(description="Listed by Microsoft, but not to be had.")]
+    failed: Annotated[Count | None, Meta(description="Not copied for another reason.")]
+    expiring_soon: Annotated[
+        Count | None, Meta(description="Those of the missing that Microsoft deletes within 48 hours.")
+    ]
+
+
+class FailureLinks(Struct, frozen=True):
+    """Where more is told of a failure."""
+
+    pull: str
+    cabs: str
+
+
+class FailureBody(Struct, frozen=True, rename="camel"):
+    """A failure: its names, and what is held of it."""
+
+    family: Annotated[str, Meta(description="driver, desktop or app.")]
+    application_id: ApplicationId
+    failure_hash: FailureHash
+    failure_name: Annotated[str | None, Meta(description="The failure's name, once somebody told it.")]
+    driver_name: Annotated[str | None, Meta(description="The file or package that failed, likewise.")]
+    versions: Annotated[list[str], Meta(description="The versions of it that cabs told, the lowest first.")]
+    state: Annotated[PullState | None, Meta(description="Where its pull stands; null where its row cannot be read.")]
+    cabs: FailureCabsBody
+    next_expiry: Annotated[Moment | None, Meta(description="When Microsoft deletes the next of the missing cabs.")]
+    first_seen: Annotated[date | None, Meta(description="The day of its oldest cab that is known.")]
+    last_seen: Annotated[date | None, Meta(description="The day of its newest cab that is known.")]
+    bytes: Annotated[Bytes | None, Meta(description="Length of the cabs in the container together.")]
+    updated_at: Annotated[Moment | None, Meta(description="When something of this was last written down.")]
+    links: FailureLinks
+
+    @classmethod
+    def of(cls, seen: FailureSeen) -> FailureBody:
+        """Return a failure as the API tells it."""
+        tally, pull = seen.tally, f"/api/pulls/{seen.application_id}/{seen.failure_hash}"
+        return cls(
+            family=seen.family,
+            application_id=seen.application_id,
+            failure_hash=seen.failure_hash,
+            failure_name=seen.failure_name or None,
+            driver_name=seen.driver_name or None,
+            versions=list(tally.versions) if tally else [],
+            state=seen.state,
+            cabs=FailureCabsBody(
+                tally.held, tally.missing, tally.expired, tally.unavailable, tally.failed, tally.expiring
+            )
+            if tally
+            else FailureCabsBody(None, None, None, None, None, None),
+            next_expiry=moment_text(tally.next_expiry) if tally else None,
+            first_seen=tally.first_cab.date() if tally and tally.first_cab else None,
+            last_seen=tally.last_cab.date() if tally and tally.last_cab else None,
+            bytes=tally.bytes if tally else None,
+            updated_at=moment_text(seen.updated_at),
+            links=FailureLinks(pull, f"{pull}/cabs"),
+        )
+
+
+class FailuresPage(Struct, frozen=True):
+    """A page of failures, in the order that was asked for."""
+
+    failures: list[FailureBody]
+    total: Annotated[Count, Meta(description="How many failures are asked for in all, on this page and others.")]
     continuation: Continuation
 
 
@@ -364,6 +478,28 @@ class Problem(Struct, frozen=True):
     title: str
     status: int
     detail: Annotated[str, Meta(description="What happened, and what to do.")]
+
+
+def _percent(row: PullRow) -> int | None:
+    if row.state is PullState.COMPLETED:
+        return 100
+    return min(99, 100 * (row.counts.seen + row.without_cab) // row.total) if row.total else None
+
+
+def _rate(row: PullRow) -> int | None:
+    ended = row.completed_at or row.updated_at
+    if not (row.counts.bytes and row.started_at and ended and ended > row.started_at):
+        return None
+    return round(row.counts.bytes / (ended - row.started_at).total_seconds())
+
+
+def _note(row: PullRow) -> str | None:
+    if row.state is not PullState.COMPLETED or row.counts.seen or row.window is None:
+        return None
+    days = f"from {row.window.start} to {row.window.end}"
+    if row.without_cab:
+        return f"Microsoft tells of {row.without_cab} crashes with these ids {days}, and keeps a cab of none"
+    return f"Microsoft names no cab for these ids {days}: check the ids, or ask for other days"
 
 
 def moment_text(moment: datetime | None) -> str | None:

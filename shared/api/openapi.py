@@ -18,7 +18,9 @@ from shared.api.models import (
     CabsPage,
     CheckAccepted,
     CheckBody,
+    FailureBody,
     FailureCheckBody,
+    FailuresPage,
     NamedHash,
     Problem,
     PullBody,
@@ -27,8 +29,20 @@ from shared.api.models import (
     PullsPage,
     RunsPage,
 )
-from shared.api.requests import CAB_STATE, CONTINUATION, FAMILY, LIMIT, PULL_STATE
+from shared.api.requests import (
+    APPLICATION,
+    CAB_STATE,
+    CONTINUATION,
+    DRIVER,
+    FAMILY,
+    LIMIT,
+    PULL_STATE,
+    SORT,
+    TEXT,
+    VERSION,
+)
 from shared.api.state import HealthBody, LastPreflightBody, PreflightBody
+from shared.api.summary import SummaryBody
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -93,6 +107,7 @@ class _Operation:
 
 
 _PULL = "/api/pulls/{applicationId}/{failureHash}"
+_FILTERS = (FAMILY, APPLICATION, DRIVER, VERSION, PULL_STATE, TEXT)
 _OPERATIONS = (
     _Operation(
         "request_pull",
@@ -114,7 +129,7 @@ _OPERATIONS = (
         "/api/pulls",
         "Tell how the pulls stand, a page at a time.",
         PullsPage,
-        query=(PULL_STATE, FAMILY, LIMIT, CONTINUATION),
+        query=(*_FILTERS, LIMIT, CONTINUATION),
         refusals=(HTTPStatus.BAD_REQUEST,),
     ),
     _Operation(
@@ -143,6 +158,24 @@ _OPERATIONS = (
         HTTPStatus.ACCEPTED,
         refusals=(HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
     ),
+    _Operation(
+        "list_failures",
+        "get",
+        "/api/failures",
+        "Tell of the failures by name, and what is held of each, a page at a time.",
+        FailuresPage,
+        query=(*_FILTERS, SORT, LIMIT, CONTINUATION),
+        refusals=(HTTPStatus.BAD_REQUEST,),
+    ),
+    _Operation(
+        "show_failure",
+        "get",
+        "/api/failures/{applicationId}/{failureHash}",
+        "Tell of one failure, and where its pull and its cabs are told of.",
+        FailureBody,
+        refusals=(HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND),
+    ),
+    _Operation("summary", "get", "/api/summary", "Tell how all of it stands, in one cheap call.", SummaryBody),
     _Operation(
         "list_runs",
         "get",

@@ -7,6 +7,7 @@ import binascii
 import json
 import re
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
@@ -14,7 +15,7 @@ from msgspec import Meta
 
 from shared.api.models import NAMED_HASH, PullAsked
 from shared.core.errors import BadInput
-from shared.core.failure import Failure, Window
+from shared.core.failure import APPLICATION_ID, APPLICATION_RULE, HASH_RULE, Failure, Window
 from shared.core.json_text import JsonError, as_utf8, decoded
 from shared.core.redaction import excerpt
 from shared.progress.cabs import CabState
@@ -23,6 +24,10 @@ from shared.progress.pulls import PullState
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from shared.progress.overview import FailureSeen
+    from shared.progress.pulls import PullRow
+
+type Sort = Literal["newest", "cabs", "missing", "expiry"]
 _MOST_ROWS = 1_000
 _WHOLE = re.compile(r"\d+", re.ASCII)
 _KEYS = {"PartitionKey", "RowKey"}
@@ -56,7 +61,7 @@ class PullRequest:
             raise BadInput("the body must have failureHash or failureHashes, and not both")
         hashes = [asked.failure_hash] if asked.failure_hash is not None else asked.failure_hashes or []
         if odd := [each for each in hashes if not NAMED_HASH.fullmatch(each)]:
-            raise BadInput(f"failureHash is {excerpt(odd[0], 80)!r}, which is not one")
+            raise BadInput(f"failureHash is {excerpt(odd[0], 80)!r}, which is not one: it must be {HASH_RULE}")
         if (asked.start_date is None) != (asked.end_date is None):
             raise BadInput("the body must have startDate and endDate, or neither")
         window = Window(asked.start_date, asked.end_date) if asked.start_date and asked.end_date else None
@@ -119,14 +124,90 @@ CONTINUATION = QueryParameter[str](
     "What the page before returned as its continuation.",
     "",
 )
-PULL_STATE = QueryParameter[PullState | None]("state", _one_of(PullState), "Only pulls in this state.", None)
+PULL_STATE = QueryParameter[PullState | None](
+    "state", _one_of(PullState), "Only those whose pull is in this state.", None
+)
 FAMILY = QueryParameter[str](
     "family",
     Annotated[Literal["driver", "desktop", "app"], Meta(description="one of driver, desktop, app")],
-    "Only pulls of this family.",
+    "Only those of this family.",
     "",
 )
+APPLICATION = QueryParameter[str](
+    "applicationId",
+    Annotated[str, Meta(pattern=f"^(?:{APPLICATION_ID.pattern})$(?!\\n)", description=APPLICATION_RULE)],
+    "Only those of this application.",
+    "",
+)
+_ANY_TEXT = Annotated[str, Meta(max_length=200, description="a text of at most 200 characters")]
+DRIVER = QueryParameter[str](
+    "driver", _ANY_TEXT, "Only those whose file or package is called so; * and ? stand for any characters.", ""
+)
+VERSION = QueryParameter[str](
+    "version", _ANY_TEXT, "Only those of which a cab told such a version; * and ? stand for any characters.", ""
+)
+TEXT = QueryParameter[str](
+    "text", _ANY_TEXT, "Only those with this text in their name, file, application or hash; case does not matter.", ""
+)
+SORT = QueryParameter[Sort](
+    "sort",
+    Annotated[Literal["newest", "cabs", "missing", "expiry"], Meta(description="one of newest, cabs, missing, expiry")],
+    "What comes first: the newest cab, the most cabs held, the most missing, the next to expire.",
+    "newest",
+)
 CAB_STATE = QueryParameter[CabState | None]("state", _one_of(CabState), "Only cabs in this state.", None)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which failures, or pulls, a query asks for; an empty value asks for all.
+
+    Args:
+        state: Where its pull stands.
+        family: Its family.
+        application_id: Its application.
+        driver: Its file or package, `*` and `?` standing for any characters; case does not matter.
+        version: A version that a cab of it told, likewise.
+        text: Stands somewhere in its name, file, application or hash; case does not matter.
+    """
+
+    state: PullState | None
+    family: str
+    application_id: str
+    driver: str
+    version: str
+    text: str
+
+    @classmethod
+    def parse(cls, query: Mapping[str, str]) -> Wanted:
+        """Read a query.
+
+        Raises:
+            BadInput: A parameter is not what it should be.
+        """
+        driver, version, text = (each.read(query).lower() for each in (DRIVER, VERSION, TEXT))
+        return cls(PULL_STATE.read(query), FAMILY.read(query), APPLICATION.read(query), driver, version, text)
+
+    def fits(self, failure: FailureSeen) -> bool:
+        """Tell whether a failure is asked for."""
+        return (
+            (self.state is None or failure.state is self.state)
+            and (not self.family or failure.family == self.family)
+            and (not self.application_id or failure.application_id == self.application_id)
+            and self._fits(failure.key, failure)
+        )
+
+    def fits_row(self, row: PullRow) -> bool:
+        """Tell whether a pull is asked for, of those that storage found by state, family and application."""
+        return self._fits((row.failure.application_id, row.failure.failure_hash), row)
+
+    def _fits(self, ids: tuple[str, str], named: FailureSeen | PullRow) -> bool:
+        if self.driver and not fnmatchcase(named.driver_name.lower(), self.driver):
+            return False
+        versions = named.tally.versions if named.tally else ()
+        if self.version and not any(fnmatchcase(each.lower(), self.version) for each in versions):
+            return False
+        return not self.text or any(self.text in each.lower() for each in (named.failure_name, named.driver_name, *ids))
 
 
 @dataclass(frozen=True, slots=True)

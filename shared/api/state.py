@@ -118,6 +118,7 @@ class HealthBody(Struct, frozen=True):
     """Whether the app is well."""
 
     status: Annotated[Literal["ok", "degraded"], Meta(description="degraded: a person should look.")]
+    problems: Annotated[list[str], Meta(description="What at, a sentence each; empty where all is well.")]
     circuit: Annotated[CircuitBody | None, Meta(description="What fails at the Dev Center; null where nothing does.")]
     reconcile: Annotated[ReconcileBody | None, Meta(description="null before its first run.")]
     reports: Annotated[ReportsBody | None, Meta(description="null before the first check.")]
@@ -131,7 +132,8 @@ class HealthBody(Struct, frozen=True):
     def of(cls, health: Health) -> HealthBody:
         """Return how the app stands as the API tells it."""
         return cls(
-            status="degraded" if health.is_degraded else "ok",
+            status="degraded" if health.problems else "ok",
+            problems=health.problems,
             circuit=CircuitBody.of(health.outage) if health.outage else None,
             reconcile=ReconcileBody.of(health.reconciled) if health.reconciled else None,
             reports=ReportsBody.of(health.checked) if health.checked else None,

@@ -22,6 +22,10 @@ DRIVER = "driver"
 # applicationId would make the partition keys of the cabs table ambiguous.
 APPLICATION_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 HASH = re.compile(r"[0-9A-Za-z](?:[0-9A-Za-z._-]{0,126}[0-9A-Za-z])?")
+APPLICATION_RULE = "1 to 64 letters, digits or dashes"
+HASH_RULE = (
+    "1 to 128 letters, digits, dots, dashes or underscores, of which the first and the last are letters or digits"
+)
 _HEX = "[0-9A-Fa-f]"
 GUID = re.compile(rf"{_HEX}{{8}}(?:-{_HEX}{{4}}){{3}}-{_HEX}{{12}}|{_HEX}{{32}}")
 _NORMAL_GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -52,8 +56,8 @@ class Failure:
     family: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
-        _check("applicationId", APPLICATION_ID, self.application_id)
-        _check("failureHash", HASH, self.failure_hash)
+        _check("applicationId", self.application_id, APPLICATION_ID, APPLICATION_RULE)
+        _check("failureHash", self.failure_hash, HASH, HASH_RULE)
 
     @classmethod
     def named(cls, application_id: str, failure_hash: str, family: str = "") -> Self:
@@ -145,7 +149,7 @@ def checked_cab_id(text: str) -> str:
     Raises:
         BadInput: It is missing, a placeholder or not an id.
     """
-    return _check("cabIdHash", HASH, normal_id(text))
+    return _check("cabIdHash", normal_id(text), HASH, HASH_RULE)
 
 
 def _bare(text: str) -> str:
@@ -161,9 +165,10 @@ def _spellings(text: str) -> list[str]:
     return list(dict.fromkeys([text, normal, normal.upper()])) if _NORMAL_GUID.fullmatch(normal) else [text]
 
 
-def _check(name: str, pattern: re.Pattern[str], value: str) -> str:
+def _check(name: str, value: str, pattern: re.Pattern[str], rule: str) -> str:
     if not pattern.fullmatch(value):
-        raise BadInput(f"{name} is {excerpt(value, 80)!r}, which is {'missing' if not value else 'not one'}")
+        wrong = f"not one: it must be {rule}" if value else "missing"
+        raise BadInput(f"{name} is {excerpt(value, 80)!r}, which is {wrong}")
     return value
 
 

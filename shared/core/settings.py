@@ -171,6 +171,9 @@ class Settings:
     pull_max_attempts: int
     max_cabs_per_failure: int
     retention: timedelta
+    report_schedule: str
+    failure_schedule: str
+    reconcile_schedule: str
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
@@ -201,9 +204,10 @@ class Settings:
             pull_max_attempts=read.whole("PULL_MAX_ATTEMPTS", 1, 1_000),
             max_cabs_per_failure=read.whole("MAX_CABS_PER_FAILURE", 0, 1_000_000),
             retention=timedelta(days=read.whole("RETENTION_DAYS", 1, 3_650)),
+            report_schedule=read.text("REPORT_POLL_SCHEDULE"),
+            failure_schedule=read.text("FAILURE_POLL_SCHEDULE"),
+            reconcile_schedule=read.text("RECONCILE_SCHEDULE"),
         )
-        for setting in SETTINGS:  # of schedules the host makes use, and nobody here
-            read.text(setting.name)
         read.raise_problems()
         return settings
 

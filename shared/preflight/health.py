@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
+from shared.core import clock
 from shared.core.errors import CabferryError
+from shared.core.schedule import is_overdue
 from shared.core.settings import Settings
 from shared.core.threads import Pool
+from shared.progress.pulls import ErrorKind
 from shared.services import services
 
 if TYPE_CHECKING:
-    from shared.progress.circuit import Outage
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from shared.progress.circuit import Known, Outage
     from shared.progress.failures import ApplicationCheck
     from shared.progress.health import CheckedReports, Reconciled
+    from shared.progress.pulls import PullRow
+    from shared.services import Services
 
-_SECONDS = 5.0
+SECONDS = 5.0
+# What no reconcile brings back by itself, or not before a person has done something.
+_FOR_GOOD = {ErrorKind.NEVER, ErrorKind.PERSON}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,27 +34,65 @@ class Health:
     """How the app stands.
 
     Args:
-        outage: What keeps the Dev Center's circuit open, or counts towards it; None where all is well.
+        circuit: What is known of the Dev Center's circuit; None where storage could not tell.
         reconciled: What the last run of the reconcile found; None before the first.
         checked: How the last check of the reports went; None before the first.
         storage: Why the cab storage could not tell these; empty where it could.
-        unchecked: Configured applications whose last check was not complete.
+        checks: How far the failures of each configured application were looked for.
+        overdue: What should have run again by now, and when it last did.
+        failed_for_good: How many Failed pulls nothing brings back by itself.
+        poison: How many messages are kept because no pull could be made of them.
     """
 
-    outage: Outage | None
+    circuit: Known | None
     reconciled: Reconciled | None
     checked: CheckedReports | None = None
     storage: str = ""
-    unchecked: tuple[ApplicationCheck, ...] = ()
+    checks: tuple[ApplicationCheck, ...] = ()
+    overdue: tuple[str, ...] = ()
+    failed_for_good: int = 0
+    poison: int = 0
 
     @property
-    def is_degraded(self) -> bool:
-        """Tell whether a person should look: nothing can be pulled, a check fails, or cabs are or will be lost."""
-        is_open = self.outage is not None and self.outage.since is not None
+    def outage(self) -> Outage | None:
+        """Return what keeps the circuit open, or counts towards it; None where all is well."""
+        return self.circuit.worst if self.circuit else None
+
+    @property
+    def unchecked(self) -> tuple[ApplicationCheck, ...]:
+        """Return the applications whose last check was not complete."""
+        return tuple(each for each in self.checks if each.error)
+
+    @property
+    def is_down(self) -> bool:
+        """Tell whether nothing at all can be pulled."""
+        return bool(self.storage) or (self.outage is not None and self.outage.since is not None)
+
+    @property
+    def problems(self) -> list[str]:
+        """Return what a person should look at, a sentence each; none where all is well."""
+        return list(self._problems())
+
+    def _problems(self) -> Iterator[str]:
+        if self.storage:
+            yield f"The cab storage cannot be asked: {self.storage}"
+        if self.outage and self.outage.since:
+            yield f"The Dev Center is not asked any more: {self.outage.error}"
+        yield from self.overdue
+        if self.checked and self.checked.error:
+            yield f"The last check of the reports: {self.checked.error}"
+        for each in self.unchecked:
+            yield f"The last check of {each.family} application {each.application_id}: {each.error}"
+        if self.failed_for_good:
+            what = "pull is" if self.failed_for_good == 1 else "pulls are"
+            yield f"{self.failed_for_good} {what} Failed until a person acts: GET /api/pulls?state=Failed tells why"
         found = self.reconciled
-        loses = found is not None and bool(found.expiring_within_48_hours or found.lost)
-        fails = bool(self.unchecked) or (self.checked is not None and bool(self.checked.error))
-        return is_open or loses or fails or bool(self.storage)
+        if found and found.expiring_within_48_hours:
+            yield f"Missing cabs that Microsoft deletes within 48 hours: {found.expiring_within_48_hours}"
+        if found and found.lost:
+            yield f"Cabs that Microsoft deleted before they could be copied: {found.lost}; their rows say why"
+        if found and found.broken:
+            yield f"The last reconcile could not look after {found.broken} failures; the first: {found.error}"
 
 
 def look() -> Health:
@@ -55,9 +103,9 @@ def look() -> Health:
     """
     Settings.from_environment()
     try:
-        return _looker().submit(_read).result(_SECONDS)
+        return _looker().submit(_read).result(SECONDS)
     except TimeoutError:
-        return Health(None, None, storage=f"the cab storage has not answered within {_SECONDS:.0f} seconds")
+        return Health(None, None, storage=f"the cab storage has not answered within {SECONDS:.0f} seconds")
     except CabferryError as error:
         return Health(None, None, storage=str(error))
 
@@ -66,8 +114,36 @@ def _read() -> Health:
     parts = services()
     applications = parts.settings.applications
     checks = parts.failure_tools.failures.checks() if applications else ()
-    unchecked = tuple(each for each in checks if each.error and (each.family, each.application_id) in applications)
-    return Health(parts.circuit.known().worst, parts.health.reconciled(), parts.health.checked(), unchecked=unchecked)
+    seen = Health(
+        circuit=parts.circuit.known(),
+        reconciled=parts.health.reconciled(),
+        checked=parts.health.checked(),
+        checks=tuple(each for each in checks if (each.family, each.application_id) in applications),
+        failed_for_good=sum(map(_is_for_good, parts.pulls.failed())),
+        poison=sum(1 for _ in parts.health.poison()),
+    )
+    return replace(seen, overdue=tuple(_overdue(parts, seen)))
+
+
+def _is_for_good(pull: PullRow) -> bool:
+    since = pull.queued_at or pull.updated_at
+    is_old = since is not None and since + services().settings.retention < clock.now()
+    return pull.last_error_kind in _FOR_GOOD or is_old
+
+
+def _overdue(parts: Services, seen: Health) -> Iterator[str]:
+    settings, now = parts.settings, clock.now()
+    last: list[tuple[str, str, datetime | None]] = [
+        ("reconcile", settings.reconcile_schedule, seen.reconciled.at if seen.reconciled else None)
+    ]
+    if settings.checks_reports:
+        last += [("check of the reports", settings.report_schedule, seen.checked.at if seen.checked else None)]
+    for each in seen.checks:
+        what = f"check of {each.family} application {each.application_id}"
+        last += [(what, settings.failure_schedule, each.checked_at)]
+    for what, schedule, at in last:
+        if at and is_overdue(schedule, at, now):
+            yield f"The {what} is overdue: it last ran at {at:%Y-%m-%d %H:%M} UTC, and its schedule is {schedule}"
 
 
 @cache

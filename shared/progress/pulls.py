@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, fields
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from itertools import batched, groupby
 from typing import TYPE_CHECKING
@@ -15,9 +15,10 @@ from shared.core.events import tell_pull_failed
 from shared.core.failure import DRIVER, Failure, Window, normal_id
 from shared.core.redaction import excerpt
 from shared.devcenter.families import FAMILIES
+from shared.progress.tally import CabTally
 from shared.storage.lease import HeldElsewhere, RowLease
 from shared.storage.table_rows import Row, TableRows
-from shared.storage.table_writes import TRANSACTION_ROWS, Columns, Long, Value, Write
+from shared.storage.table_writes import NO_MOMENT, TRANSACTION_ROWS, Columns, Long, Value, Write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -101,6 +102,9 @@ class PullRow:
         without_cab: How many rows told of a crash that left no cab.
         failure_name: The failure's name; empty until somebody told it.
         driver_name: The file of the driver or application, or the package; likewise.
+        asked_at: When somebody last asked for it, though it ran at that time.
+        asked_by: Who did.
+        tally: How all cabs of the failure stand; None where nobody counted them yet.
     """
 
     failure: Failure
@@ -126,11 +130,17 @@ class PullRow:
     without_cab: int = 0
     failure_name: str = ""
     driver_name: str = ""
+    asked_at: datetime | None = None
+    asked_by: str = ""
+    tally: CabTally | None = None
 
     @classmethod
     def of(cls, row: Row) -> PullRow:
         """Decode a row of the table."""
         start, end = row.text("startDate"), row.text("endDate")
+        # A message that somebody wrote by hand begins a pull that no call asked for.
+        asked_at, queued_at = row.moment("askedAt"), row.moment("queuedAt")
+        is_newer = asked_at is not None and (queued_at is None or asked_at >= queued_at)
         return cls(
             failure=Failure(row.partition, row.key, row.text("family") or DRIVER),
             state=PullState(row.text("state")),
@@ -140,21 +150,24 @@ class PullRow:
             counts=CabCounts(**{field.name: row.number(_column(field.name)) for field in fields(CabCounts)}),
             attempts=row.number("attempts"),
             stalled=row.number("stalled"),
-            waiting_since=_told(row.moment("waitingSince")),
+            waiting_since=row.set_moment("waitingSince"),
             last_error=row.text("lastError"),
             last_error_kind=ErrorKind(row.text("lastErrorKind")),
             seen_when_poisoned=row.number("seenWhenPoisoned"),
             asked_again=_windows(row.text("askedAgain")),
             requested_by=row.text("requestedBy"),
-            queued_at=row.moment("queuedAt"),
-            started_at=_told(row.moment("startedAt")),
+            queued_at=queued_at,
+            started_at=row.set_moment("startedAt"),
             updated_at=row.moment("updatedAt"),
-            next_try_at=_told(row.moment("nextTryAt")),
-            completed_at=_told(row.moment("completedAt")),
+            next_try_at=row.set_moment("nextTryAt"),
+            completed_at=row.set_moment("completedAt"),
             pull_id=row.text("pullId"),
             without_cab=row.number("withoutCab"),
             failure_name=row.text("failureName"),
             driver_name=row.text("driverName"),
+            asked_at=row.moment("askedAt" if is_newer else "queuedAt"),
+            asked_by=row.text("askedBy" if is_newer else "requestedBy"),
+            tally=CabTally.of(row),
         )
 
     def __str__(self) -> str:
@@ -216,13 +229,19 @@ class PullRows:
         return self._table.get(failure.application_id, failure.failure_hash)
 
     def page(
-        self, state: PullState | None, family: str, limit: int, after: dict[str, str] | None
+        self,
+        state: PullState | None,
+        family: str,
+        application_id: str,
+        limit: int,
+        after: dict[str, str] | None,
     ) -> tuple[list[PullRow], dict[str, str] | None]:
         """Return a page of pulls in the order of their keys, and what continues after it.
 
         Args:
             state: Only pulls in this state; None for all.
             family: Only pulls of this family; empty for all.
+            application_id: Only pulls of this application; empty for all.
             limit: The most pulls of a page.
             after: What an earlier page returned.
         """
@@ -230,11 +249,20 @@ class PullRows:
         others = [name for name in FAMILIES if name != DRIVER]
         of_driver = " and ".join(f"not ( family eq @{name} )" for name in others)
         of_family = of_driver if family == DRIVER else "family eq @family"
-        asked = {"state eq @state": state is not None, of_family: bool(family)}
+        asked = {
+            "PartitionKey eq @application": bool(application_id),
+            "state eq @state": state is not None,
+            of_family: bool(family),
+        }
         where = " and ".join(clause for clause, is_asked in asked.items() if is_asked)
-        values = {"state": state.value if state else "", "family": family, **{name: name for name in others}}
+        told = {"application": application_id, "state": state.value if state else "", "family": family}
+        values = {**told, **{name: name for name in others}}
         rows, following = self._table.page(where, values, limit, after)
         return [PullRow.of(row) for row in rows], following
+
+    def failed(self) -> Iterator[PullRow]:
+        """Yield the pulls that stand as Failed: one request for 1,000."""
+        yield from map(PullRow.of, self._table.query("state eq @state", {"state": PullState.FAILED.value}))
 
     def queue(self, failures: Iterable[Failure], window: Window, requested_by: str) -> dict[Failure, str]:
         """Write Queued into the rows of failures whose messages are about to be sent.
@@ -254,7 +282,7 @@ class PullRows:
         Raises:
             AgainLater: Others keep changing the rows.
         """
-        first, versions = queued(window, requested_by), dict[Failure, str]()
+        first, versions = {**queued(window, requested_by), **_asked(requested_by)}, dict[Failure, str]()
         for application_id, of_one in groupby(sorted(set(failures)), key=lambda failure: failure.application_id):
             for some in batched(of_one, TRANSACTION_ROWS, strict=False):
                 # An application is of one family, so one of them speaks for all.
@@ -424,7 +452,11 @@ class PullRows:
             The row as it is then; None where somebody changed it since.
         """
         asked = {"queuedAt": queued_at} if queued_at else {}
-        return self._table.merge(row, {**queued(window, requested_by), **asked})
+        return self._table.merge(row, {**queued(window, requested_by), **_asked(requested_by), **asked})
+
+    def note_tally(self, row: Row, columns: Columns) -> None:
+        """Write how a failure's cabs stand into the version of a row that was read, unless it changed since."""
+        self._table.merge(row, columns)
 
     def remove(self, row: Row) -> bool:
         """Remove the version of a row that was read; tell whether it was still that version."""
@@ -451,7 +483,7 @@ class PullRows:
                 versions |= zip(free, etags, strict=True)
                 free = []
             # Each by itself: who works on a row changes it every few seconds, and that must not hold up the others.
-            noted = {key: self._note(existing[key], window) for key in held}
+            noted = {key: self._note(existing[key], window, first) for key in held}
             versions |= {key: "" for key, is_new in noted.items() if is_new}
             left = [*free, *(key for key, is_new in noted.items() if is_new is None)]
             if not left:
@@ -467,8 +499,8 @@ class PullRows:
             existing = {row.key: row for row in self._table.query(between, values, select)}
         raise AgainLater(f"the pull rows of application {application_id} kept changing")
 
-    def _note(self, row: Row, window: Window) -> bool | None:
-        """Note in a row that is held that it was asked for again.
+    def _note(self, row: Row, window: Window, first: Columns) -> bool | None:
+        """Note in a row that is held that it was asked for again, and by whom.
 
         Returns:
             Whether that needs a message, which one that was noted before has already; None where the row has changed.
@@ -478,7 +510,8 @@ class PullRows:
             return True
         if window in windows:
             return False
-        return True if self._table.merge(row, {"askedAgain": _listed((*windows, window))}) else None
+        asked = {name: first[name] for name in ("askedAt", "askedBy")}
+        return True if self._table.merge(row, {"askedAgain": _listed((*windows, window)), **asked}) else None
 
 
 class _SoonerError(Exception):
@@ -528,6 +561,11 @@ def queued(window: Window, requested_by: str) -> Columns:
     }
 
 
+def _asked(requested_by: str) -> Columns:
+    """Return the columns of who asks now, which a running pull does not begin anew for."""
+    return {"askedAt": clock.now(), "askedBy": excerpt(requested_by)}
+
+
 def family_columns(failure: Failure) -> Columns:
     """Return the column of a failure's family; none where nobody said, so that a row keeps what it has."""
     return {"family": failure.family} if failure.family else {}
@@ -551,10 +589,6 @@ def ended_columns(state: PullState, last_error: str, kind: ErrorKind = ErrorKind
     }
 
 
-# A merge cannot take a column away, so a time that has not come is one that cannot have been.
-NO_MOMENT = datetime(2000, 1, 1, tzinfo=UTC)
-
-
 # Windows that one row notes: who asks for more of them meanwhile is answered by messages.
 _MOST_WINDOWS = 20
 
@@ -571,10 +605,6 @@ def _windows(text: str) -> tuple[Window, ...]:
 
 def _listed(windows: Iterable[Window]) -> str:
     return " ".join(f"{each.start}/{each.end}" for each in [*windows][-_MOST_WINDOWS:])
-
-
-def _told(moment: datetime | None) -> datetime | None:
-    return None if moment is None or moment <= NO_MOMENT else moment
 
 
 def _column(field: str) -> str:

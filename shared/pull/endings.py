@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 from shared.core.backoff import growing_wait, spread
 from shared.core.errors import AgainLater, CircuitOpen, NeedsPerson, Never, OutOfTime
 from shared.core.redaction import redact
-from shared.progress.pulls import NO_MOMENT, ErrorKind, PullState, counted, ended_columns
+from shared.progress.pulls import ErrorKind, PullState, counted, ended_columns
+from shared.storage.table_writes import NO_MOMENT
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -104,12 +105,10 @@ def progress(pull: Pull) -> Columns:
     """Return the checkpoint's columns: what is settled by now, and where a later try goes on."""
     counts = _counts(pull)
     tries: Columns = {"stalled": 0, "waitingSince": NO_MOMENT} if _has_moved_on(pull, counts) else {}
-    named = {"failureName": pull.told.failure_name, "driverName": pull.told.driver_name}
     return {
         "skip": pull.safe.skip,
         "total": pull.total,
         "withoutCab": pull.safe.without_cab,
-        **{name: text for name, text in named.items() if text},
         **counted(counts),
         **tries,
     }

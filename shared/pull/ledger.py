@@ -17,6 +17,7 @@ from shared.core.clock import moment_of
 from shared.core.facts import NO_FACTS
 from shared.progress.cabs import CabRow, CabState
 from shared.progress.pulls import CabCounts
+from shared.progress.tally import CabTally
 from shared.storage.table_writes import TRANSACTION_ROWS
 
 if TYPE_CHECKING:
@@ -27,8 +28,10 @@ if TYPE_CHECKING:
     from shared.cabs.creation import Copied
     from shared.core.facts import CabFacts
     from shared.core.failure import Failure
+    from shared.core.settings import Settings
     from shared.devcenter.pages import BatchCab
     from shared.progress.cabs import CabRows
+    from shared.storage.table_writes import Columns
 
 # Storage tells a blob's age by a clock of its own.
 _CLOCKS_APART = timedelta(minutes=5)
@@ -202,6 +205,11 @@ class CabLedger:
             unreadable=self._unreadable,
         )
         return replace(counts, seen=_settled(counts) + self._passed_over)
+
+    def tally(self, settings: Settings) -> Columns:
+        """Return how all cabs of the failure stand, as columns of the pull's row; none where the table knows less."""
+        is_known = self._loaded and not self._unwritten
+        return CabTally.taken(self._cabs.values(), settings).columns() if is_known else {}
 
     def first_error(self) -> str:
         """Return why a cab of this pull failed, empty where none did."""

@@ -213,8 +213,6 @@ def _begin(pull: Pull, came: PageCame, moment: datetime) -> Iterator[Order]:
     wanted = {cab.cab_id_hash: cab for cab in came.page.cabs if _sees_and_wants(pull, cab, moment)}
     pull.tried |= wanted.keys()
     pull.without_cab += came.page.without_cab
-    if not pull.told.failure_name:
-        pull.told = next((told for cab in came.page.cabs if (told := pull.ledger.facts(cab)).failure_name), pull.told)
     safe = Checkpoint(page_end(came.request, came.page), pull.ledger.counts().already_held, pull.without_cab)
     page = PageAtWork(came.request, safe, len(wanted))
     pull.pages.append(page)

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from shared.pull.pool import Threads
     from shared.pull.state import CopyCab, Order
     from shared.storage.lease import RowLease
+    from shared.storage.table_writes import Columns
 
 _log = logging.getLogger(__name__)
 # A message that finds another owner looks again after this, or when that owner's lease can have ended, if it is sooner.
@@ -252,7 +253,7 @@ class _Run:
         """Write the rows of what was done since the last time, then the checkpoint."""
         self._lease.ensure()
         self._pull.ledger.write()
-        self._lease.write({"updatedAt": clock.now(), **endings.progress(self._pull)})
+        self._lease.write({"updatedAt": clock.now(), **endings.progress(self._pull), **self._tally()})
         self._pull.checkpoint_at = clock.monotonic() + policy.CHECKPOINT_SECONDS
 
     def _finds_new_cabs(self) -> bool:
@@ -295,7 +296,7 @@ class _Run:
 
     def _record(self, ending: Ending) -> None:
         """Write how the run ends into its row, and send the message that goes on with it."""
-        self._lease.release(ending.columns)
+        self._lease.release({**ending.columns, **self._tally()})
         if ending.again_in is not None:
             self._send(ending.again_in)
         if ending.is_failure:
@@ -305,6 +306,9 @@ class _Run:
             _log.log(ending.level, "%s: %s", self._pull.row, ending.told)
         if ending.error is not None:
             raise ending.error
+
+    def _tally(self) -> Columns:
+        return self._pull.ledger.tally(self._tools.settings)
 
     def _send(self, delay: timedelta) -> None:
         row = self._pull.row

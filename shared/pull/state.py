@@ -6,8 +6,6 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from shared.core.facts import NO_FACTS, CabFacts
-
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -64,7 +62,6 @@ class Pull:
         page_rows: How many rows are asked for at once.
         safe: The checkpoint.
         without_cab: How many rows told of a crash without a cab, up to the last page that was begun.
-        told: What is known of the failure's name and file.
         total: The most rows that the batch was said to have.
         to_ask: The page to ask for next.
         ahead: A page that came, and whose copies have not begun.
@@ -112,7 +109,6 @@ class Pull:
     end: BaseException | None = None
     is_cut_short: bool = False
     unreadable: str = ""
-    told: CabFacts = NO_FACTS
 
 
 # What comes in.

@@ -35,6 +35,8 @@ from shared.progress.cabs import CabRow, CabState, by_cab, cab_of
 from shared.progress.health import Reconciled
 from shared.progress.messages import PullMessage
 from shared.progress.pulls import CabCounts, ErrorKind, PullRow, PullState
+from shared.progress.tally import COULD_BE_HAD, REPORTS_LOOK_BACK, CabTally, deadline, is_soon, leaves_out
+from shared.progress.tally import missing as missing_of
 from shared.pull.ledger import CabLedger
 from shared.storage.lease import HeldElsewhere
 
@@ -63,18 +65,11 @@ _BROKEN_LOGGED = 10
 _QUIET = timedelta(hours=1)
 # How often cabs that a pull met and could not copy are tried again.
 _DAILY = timedelta(days=1)
-# Retention of a driver's cab in every sample of the API (docs/api.md); it counts where a cab tells its date alone.
-_MICROSOFT_KEEPS = timedelta(days=30)
-_SOON = timedelta(hours=48)
 # Longer than every retention that the API has shown, so that no cab is copied again which was here once.
 _ROWS_LIVE = timedelta(days=90)
-# A report looks back so far, and so does a pull for cabs that it listed and no batch of the usual days has named.
-_REPORTS_LOOK_BACK = timedelta(days=90)
-_COULD_BE_HAD = {CabState.LISTED, CabState.FAILED, CabState.UNAVAILABLE}
 _UNFINISHED = {PullState.QUEUED, PullState.RUNNING}
 _MACHINES = ("report ", "check of ", "reconcile")
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
-_LATEST = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +184,17 @@ class _Run:
         elif self._should_be_pulled(pull, missing, cabs):
             found.queued_again = int(self._ask_again(failure, row, pull, missing))
             found.failed_pulls -= found.failed_pulls and found.queued_again
-        elif agree:
-            found.rows_removed = self._remove_old(failure, row, pull, seen)
+        else:
+            if agree:
+                found.rows_removed = self._remove_old(failure, row, pull, seen)
+            if row and not (found.lost or found.rows_removed):
+                self._note_tally(row, cabs)
+
+    def _note_tally(self, row: Row, cabs: Mapping[str, CabRow]) -> None:
+        """Keep what the pull's row tells of the failure's cabs true: time passes, and earlier versions told nothing."""
+        tally = CabTally.taken(cabs.values(), self._tools.settings)
+        if tally.differs_from(CabTally.of(row)):
+            self._tools.pulls.note_tally(row, tally.columns())
 
     def _agree(self, failure: Failure, cabs: Mapping[str, CabRow], blobs: list[StoredCab]) -> bool:
         """Tell whether reading the container back would change nothing."""
@@ -236,17 +240,14 @@ class _Run:
 
     def _count_missing(self, cabs: Mapping[str, CabRow], found: Reconciled) -> list[CabRow]:
         """Count and return the cabs that are not in the container and could still be had."""
-        if self._leaves_out(cabs):
-            return []
-        deadlines = {cab: self._deadline(row) for cab, row in cabs.items() if row.state in _COULD_BE_HAD}
-        now = clock.true_now()
-        found.missing = sum(deadline > now for deadline in deadlines.values())
-        found.expiring_within_48_hours = sum(now < deadline <= now + _SOON for deadline in deadlines.values())
-        return [cabs[cab] for cab, deadline in deadlines.items() if deadline > now]
+        limits = missing_of(cabs.values(), self._tools.settings)
+        found.missing = len(limits)
+        found.expiring_within_48_hours = sum(is_soon(limit) for _, limit in limits)
+        return [row for row, _ in limits]
 
     def _record_lost(self, failure: Failure, seen: FailureSeen, cabs: Mapping[str, CabRow]) -> int:
         """Give cabs that are gone for a day a row that says so, against the version that came past; return how many."""
-        if self._leaves_out(cabs):
+        if leaves_out(cabs.values(), self._tools.settings):
             return 0
         gone = [each for each in seen.cabs if self._is_gone(cabs[cab_of(each)])]
         lost = self._tools.cabs.change(failure, ((each, self._lost(cabs[cab_of(each)])) for each in gone))
@@ -257,30 +258,17 @@ class _Run:
     def _is_gone(self, row: CabRow) -> bool:
         # What a pull has met says why it is not there. Before its expiry, the next pull may have it yet.
         if row.state is CabState.LISTED:
-            return _has_expired(self._deadline(row), _DAILY)
-        return row.state in _COULD_BE_HAD and _has_expired(row.expires, _DAILY)
+            return _has_expired(deadline(row, self._tools.settings), _DAILY)
+        return row.state in COULD_BE_HAD and _has_expired(row.expires, _DAILY)
 
     def _lost(self, row: CabRow) -> CabRow:
         """Return the row of a cab that is gone; one of unknown expiry is still copied by a pull that meets it."""
         if row.expires is None or not _has_expired(row.expires):
-            why = f"a report listed it, and no batch has named it by {self._deadline(row):%Y-%m-%d}"
+            why = f"a report listed it, and no batch has named it by {deadline(row, self._tools.settings):%Y-%m-%d}"
             return row.became(CabState.UNAVAILABLE, why)
         why = f"it expired at {row.expires:%Y-%m-%d %H:%M:%S} UTC and was not copied before"
         told = f"; the last try: {row.error}" if row.error else ""
         return replace(row.became(CabState.EXPIRED, f"{why}{told}"), settled_at=clock.now())
-
-    def _leaves_out(self, cabs: Mapping[str, CabRow]) -> bool:
-        """Tell whether MAX_CABS_PER_FAILURE leaves the cabs that are not here uncopied on purpose."""
-        most = self._tools.settings.max_cabs_per_failure
-        return most > 0 and sum(row.is_held for row in cabs.values()) >= most
-
-    def _deadline(self, row: CabRow) -> datetime:
-        """Return when Microsoft deletes a cab, or has deleted it for all that is known, or no batch reaches it."""
-        if row.expires:
-            return min(row.expires, min(row.date, _LATEST) + _REPORTS_LOOK_BACK) if row.date else row.expires
-        if row.date:
-            return min(row.date, _LATEST) + _MICROSOFT_KEEPS
-        return (row.settled_at or self._queue.at) + self._tools.settings.cab_lookback
 
     def _has_no_message(self, pull: PullRow) -> bool:
         """Tell whether a pull that nobody holds must have lost its message.
@@ -333,7 +321,7 @@ class _Run:
         cab is older than that pull's days.
         """
         window = default_window(self._tools.settings.cab_lookback)
-        farthest = default_window(_REPORTS_LOOK_BACK).start
+        farthest = default_window(REPORTS_LOOK_BACK).start
         ended = (pull.completed_at if pull else None) or _LONG_AGO
         dates = [
             row.date.date() if row.date else farthest
@@ -356,7 +344,7 @@ class _Run:
         return removed
 
     def _is_over(self, row: CabRow) -> bool:
-        gone = _has_expired(self._deadline(row)) and _has_passed(row.settled_at, _ROWS_LIVE)
+        gone = _has_expired(deadline(row, self._tools.settings)) and _has_passed(row.settled_at, _ROWS_LIVE)
         return gone and row.state is not CabState.COPIED
 
 

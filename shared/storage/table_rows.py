@@ -15,6 +15,7 @@ from shared.storage.table_reads import KEYS, filter_of, following, rows_in
 from shared.storage.table_writes import (
     JSON,
     MULTIPART,
+    NO_MOMENT,
     TRANSACTION_ROWS,
     Long,
     encoded,
@@ -73,6 +74,11 @@ class Row:
     def moment(self, name: str) -> datetime | None:
         """Return a time column in UTC, None where it was never written."""
         return self.columns.get(name)
+
+    def set_moment(self, name: str) -> datetime | None:
+        """Return a time column in UTC, None where it was never written, or stands for a time that has not come."""
+        moment = self.moment(name)
+        return None if moment is None or moment <= NO_MOMENT else moment
 
 
 class TableRows:
@@ -153,6 +159,17 @@ class TableRows:
             yield from (Row(*each) for each in entities)
             if after is None:
                 return
+
+    def changed_since(self, moment: datetime, select: Sequence[str] = ()) -> Iterator[Row]:
+        """Yield the rows that were written since a moment, by storage's own clock.
+
+        The service looks at every row for it, and sends those alone.
+
+        Args:
+            moment: In UTC.
+            select: As in `query`.
+        """
+        yield from self.query(f"Timestamp ge datetime'{moment:%Y-%m-%dT%H:%M:%SZ}'", {}, select)
 
     def partition_after(self, bound: str) -> str | None:
         """Return the first PartitionKey that is greater than a text, None where there is none."""

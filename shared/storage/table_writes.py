@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from shared.web.connections import Answer
 
 TRANSACTION_ROWS = 100
+# A merge cannot take a column away, so a time that has not come is one that cannot have been.
+NO_MOMENT = datetime(2000, 1, 1, tzinfo=UTC)
 JSON = "application/json;odata=minimalmetadata"
 # Any boundary does that no body can hold: JSON of ours has no line that begins with it.
 _BATCH, _CHANGES = "batch_cabferry", "changeset_cabferry"

@@ -27,6 +27,13 @@ class Counts(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=
     failed: int = 0
 
 
+class Held(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """What is held of a failure in all."""
+
+    cabs: int | None
+    bytes: int | None
+
+
 class Pull(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """`GET /api/pulls/{applicationId}/{failureHash}`."""
 
@@ -37,14 +44,23 @@ class Pull(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=Tr
     driver_name: str | None
     state: Literal["Queued", "Running", "Completed", "Failed"]
     window: Window | None
+    total: int | None
+    seen: int
+    percent: int | None
     cabs: Counts
     without_cab: int
     bytes: int
+    rate: int | None
+    held: Held
+    note: str | None
     attempts: int
     last_error: str | None
+    asked_at: datetime | None
+    asked_by: str | None
     queued_at: datetime | None
     started_at: datetime | None
     updated_at: datetime | None
+    next_try_at: datetime | None
     completed_at: datetime | None
 
 
@@ -80,6 +96,44 @@ class Cabs(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=Tr
     """`GET /api/pulls/{applicationId}/{failureHash}/cabs`."""
 
     cabs: list[Cab]
+    continuation: str | None
+
+
+class FailureCabs(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """How the cabs of a failure stand."""
+
+    held: int | None
+    missing: int | None
+    expired: int | None
+    unavailable: int | None
+    failed: int | None
+    expiring_soon: int | None
+
+
+class SeenFailure(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """`GET /api/failures/{applicationId}/{failureHash}`."""
+
+    family: Literal["driver", "desktop", "app"]
+    application_id: str
+    failure_hash: str
+    failure_name: str | None
+    driver_name: str | None
+    versions: list[str]
+    state: Literal["Queued", "Running", "Completed", "Failed"]
+    cabs: FailureCabs
+    next_expiry: datetime | None
+    first_seen: date | None
+    last_seen: date | None
+    bytes: int | None
+    updated_at: datetime
+    links: dict[str, str]
+
+
+class SeenFailures(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """`GET /api/failures`."""
+
+    failures: list[SeenFailure]
+    total: int
     continuation: str | None
 
 

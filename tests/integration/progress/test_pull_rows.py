@@ -245,12 +245,12 @@ def test_pulls_are_listed_by_state_and_page(pulls: PullRows) -> None:
     asked = failures(12)
     pulls.queue(asked, WINDOW, "a test")
     taken(pulls, asked[3]).release({"state": "Failed"})
-    rows, following = pulls.page(PullState.QUEUED, "", 6, None)
-    more, end = pulls.page(PullState.QUEUED, "", 6, following)
+    rows, following = pulls.page(PullState.QUEUED, "", "", 6, None)
+    more, end = pulls.page(PullState.QUEUED, "", "", 6, following)
     assert end is None
     assert [row.failure for row in [*rows, *more]] == [failure for failure in asked if failure != asked[3]]
-    assert [row.failure for row in pulls.page(None, "", 100, None)[0]] == asked
-    assert [row.failure for row in pulls.page(PullState.FAILED, "", 100, None)[0]] == [asked[3]]
+    assert [row.failure for row in pulls.page(None, "", "", 100, None)[0]] == asked
+    assert [row.failure for row in pulls.page(PullState.FAILED, "", "", 100, None)[0]] == [asked[3]]
 
 
 def test_a_failed_pull_is_queued_again_with_its_own_days(pulls: PullRows) -> None:

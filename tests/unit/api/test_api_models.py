@@ -4,18 +4,38 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+import pytest
 
-from shared.api.models import CabBody, OutcomeBody, PullBody, RunBody
+from shared.api.models import CabBody, FailureBody, OutcomeBody, PullBody, RunBody
 from shared.core.facts import CabFacts
 from shared.progress.cabs import CabRow, CabState
+from shared.progress.overview import FailureSeen
 from shared.progress.pulls import CabCounts, PullRow, counted
 from shared.progress.reports import ReportRow
+from shared.progress.tally import CabTally
 from shared.reports.check import RunOutcome
 from shared.storage.table_rows import Row
 from shared.storage.table_writes import Columns
 
 APPLICATION = "13984104677400476"
 HASH = "1fd83f6d-9fe0-96ec-2c47-ef08b65ccbed"
+DAY = datetime(2026, 11, 21, 12, tzinfo=UTC)
+TALLY = CabTally(
+    counted_at=DAY - timedelta(days=9),
+    held=3,
+    missing=4,
+    expired=5,
+    unavailable=1,
+    failed=2,
+    expiring=3,
+    bytes=7_000_000_000,
+    next_expiry=DAY + timedelta(days=1),
+    first_cab=DAY - timedelta(days=10),
+    last_cab=DAY - timedelta(days=1),
+    versions=("1.9.0", "1.10.0"),
+    failure_name="AV_contoso!Read",
+    driver_name="contoso.sys",
+)
 
 
 def told(body: msgspec.Struct) -> dict[str, Any]:
@@ -38,9 +58,15 @@ def test_a_pull_is_told_as_the_contract_says() -> None:
             "state": "Completed",
             "startDate": "2026-10-22",
             "endDate": "2026-11-22",
+            "total": 30,
             **counted(counts),
             "attempts": 7,
             "lastError": "5 cabs failed",
+            "requestedBy": "report 43000 2026-11-20T05:35:32",
+            "askedAt": at + timedelta(seconds=4),
+            "askedBy": "POST /api/pulls",
+            "nextTryAt": at + timedelta(seconds=9),
+            **TALLY.columns(),
             "queuedAt": at,
             "startedAt": at + timedelta(seconds=1),
             "updatedAt": at + timedelta(seconds=2),
@@ -51,26 +77,92 @@ def test_a_pull_is_told_as_the_contract_says() -> None:
         "family": "driver",
         "applicationId": APPLICATION,
         "failureHash": HASH,
-        "failureName": None,
-        "driverName": None,
+        "failureName": "AV_contoso!Read",
+        "driverName": "contoso.sys",
         "state": "Completed",
         "window": {"startDate": "2026-10-22", "endDate": "2026-11-22"},
+        "total": 30,
+        "seen": 21,
+        "percent": 100,
         "cabs": {"seen": 21, "copied": 1, "alreadyHeld": 2, "expired": 3, "unavailable": 4, "failed": 5},
         "withoutCab": 0,
         "bytes": 6_000_000_000,
+        "rate": 3_000_000_000,
+        "held": {"cabs": 3, "bytes": 7_000_000_000},
+        "note": None,
         "attempts": 7,
         "lastError": "5 cabs failed",
+        "askedAt": "2026-11-21T12:00:04.123Z",
+        "askedBy": "POST /api/pulls",
         "queuedAt": "2026-11-21T12:00:00.123Z",
         "startedAt": "2026-11-21T12:00:01.123Z",
         "updatedAt": "2026-11-21T12:00:02.123Z",
+        "nextTryAt": None,
         "completedAt": "2026-11-21T12:00:03.123Z",
     }
 
 
 def test_what_has_not_happened_is_null() -> None:
+    """A row of an earlier version tells nothing of what all earlier pulls brought, and must not say that it is 0."""
     queued = told(PullBody.of(pull({"state": "Queued"})))
-    for name in ("window", "lastError", "queuedAt", "startedAt", "updatedAt", "completedAt"):
+    times = {"askedAt", "queuedAt", "startedAt", "updatedAt", "nextTryAt", "completedAt"}
+    for name in {"window", "lastError", "total", "percent", "rate", "note", "askedBy", *times}:
         assert queued[name] is None
+    assert queued["held"] == {"cabs": None, "bytes": None}
+
+
+@pytest.mark.parametrize(
+    ("columns", "percent"),
+    [
+        ({"state": "Running", "total": 300, "seen": 150}, 50),
+        ({"state": "Running", "total": 300, "seen": 100, "withoutCab": 50}, 50),
+        ({"state": "Running", "total": 300, "seen": 301}, 99),
+        ({"state": "Failed", "total": 300, "seen": 30}, 10),
+        ({"state": "Completed"}, 100),
+        ({"state": "Running", "seen": 30}, None),
+    ],
+    ids=str,
+)
+def test_a_bar_can_be_drawn_of_a_pull(columns: Columns, percent: int | None) -> None:
+    assert PullBody.of(pull(columns)).percent == percent
+
+
+def test_a_pull_that_found_nothing_says_so_in_words() -> None:
+    """`seen: 0` alone reads like a pull that did not work."""
+    days: Columns = {"state": "Completed", "startDate": "2026-10-22", "endDate": "2026-11-22"}
+    note = PullBody.of(pull(days)).note
+    assert note is not None
+    assert "Microsoft names no cab for these ids from 2026-10-22 to 2026-11-22" in note
+    without = PullBody.of(pull({**days, "withoutCab": 7})).note
+    assert without is not None
+    assert "7 crashes" in without
+    assert PullBody.of(pull({**days, "state": "Running"})).note is None
+
+
+def test_a_failure_is_told_as_the_contract_says() -> None:
+    row = Row.written(APPLICATION, HASH, {"state": "Completed", "updatedAt": DAY, **TALLY.columns()}, "an etag")
+    assert told(FailureBody.of(FailureSeen.of(row))) == {
+        "family": "driver",
+        "applicationId": APPLICATION,
+        "failureHash": HASH,
+        "failureName": "AV_contoso!Read",
+        "driverName": "contoso.sys",
+        "versions": ["1.9.0", "1.10.0"],
+        "state": "Completed",
+        "cabs": {"held": 3, "missing": 4, "expired": 5, "unavailable": 1, "failed": 2, "expiringSoon": 3},
+        "nextExpiry": "2026-11-22T12:00:00.000Z",
+        "firstSeen": "2026-11-11",
+        "lastSeen": "2026-11-20",
+        "bytes": 7_000_000_000,
+        "updatedAt": "2026-11-21T12:00:00.000Z",
+        "links": {"pull": f"/api/pulls/{APPLICATION}/{HASH}", "cabs": f"/api/pulls/{APPLICATION}/{HASH}/cabs"},
+    }
+
+
+def test_what_an_earlier_version_stored_of_a_failure_is_told_as_unknown() -> None:
+    told_of = told(FailureBody.of(FailureSeen.of(Row.written(APPLICATION, HASH, {"state": "Completed"}, "an etag"))))
+    assert set(told_of["cabs"].values()) == {None}
+    assert (told_of["bytes"], told_of["nextExpiry"], told_of["lastSeen"], told_of["versions"]) == (None, None, None, [])
 
 
 def test_a_run_is_told_with_what_was_done() -> None:

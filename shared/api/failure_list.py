@@ -1,0 +1,150 @@
+"""The list that people think in: failures by name, with what is held of them; filtered, sorted and paged in memory."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from bisect import bisect_right
+from dataclasses import replace
+from functools import cache
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from shared.core import clock
+from shared.core.errors import AgainLater, BadInput
+from shared.core.json_text import JsonError, decoded
+from shared.core.threads import Pool
+from shared.preflight.health import SECONDS
+from shared.progress.overview import FailureSeen
+from shared.progress.tally import CabTally
+from shared.services import services
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from shared.api.requests import PageAsked, Sort, Wanted
+    from shared.core.failure import Failure
+    from shared.progress.overview import Seen
+    from shared.progress.pulls import PullRow, PullRows
+    from shared.services import Services
+
+type _Key = tuple[int, str, str]
+_LAST = 2**62
+_LOOKING_SECONDS = 3.0
+
+
+def page_of(
+    failures: Iterable[FailureSeen], sort: Sort, limit: int, continuation: str
+) -> tuple[list[FailureSeen], str | None]:
+    """Return a page of failures in their order, and what continues after it.
+
+    A failure that changes its place between two pages may be missed or come twice; no other is.
+
+    Args:
+        failures: All that are asked for.
+        sort: What comes first: the newest cab, the most cabs, the most missing, the next to expire.
+        limit: The most of a page.
+        continuation: What the page before returned; empty for the first.
+
+    Raises:
+        BadInput: No page returned such a continuation.
+    """
+    after = _after(continuation)
+    ordered = sorted((_key(each, sort), each) for each in failures)
+    begin = bisect_right(ordered, after, key=lambda pair: pair[0]) if after else 0
+    page = ordered[begin : begin + limit]
+    has_more = begin + limit < len(ordered)
+    following = base64.urlsafe_b64encode(msgspec.json.encode(page[-1][0])).decode() if has_more else None
+    return [each for _, each in page], following
+
+
+def failures_seen() -> Seen:
+    """Return all failures, within seconds whatever is broken.
+
+    Raises:
+        CabferryError: Storage does not answer, and nothing is known from before.
+    """
+    try:
+        return _lookers().submit(_look).result(SECONDS)
+    except TimeoutError:
+        raise AgainLater(f"the cab storage has not answered within {SECONDS:.0f} seconds") from None
+
+
+def _look() -> Seen:
+    return services().overview.look()
+
+
+@cache
+def _lookers() -> Pool:
+    return Pool(4, thread_name_prefix="failures")
+
+
+def failure_of(parts: Services, failure: Failure) -> FailureSeen | None:
+    """Return how a failure stands now, its cabs counted where no row tells it yet; None where nobody ever asked for it.
+
+    Args:
+        parts: Of this process.
+        failure: Which, as it is stored.
+
+    Raises:
+        CabferryError: Sorted by what helps.
+    """
+    row = parts.pulls.row(failure)
+    seen = FailureSeen.of(row) if row else None
+    if seen is None or seen.tally:
+        return seen
+    tally = CabTally.taken(parts.pull_tools.cabs.of(failure).values(), parts.settings)
+    return replace(
+        seen,
+        tally=tally,
+        failure_name=seen.failure_name or tally.failure_name,
+        driver_name=seen.driver_name or tally.driver_name,
+    )
+
+
+def pulls_of(pulls: PullRows, wanted: Wanted, asked: PageAsked) -> tuple[list[PullRow], dict[str, str] | None]:
+    """Return a page of pulls in the order of their keys, and what continues after it.
+
+    Storage knows no globs: what it lists is looked through here, and a page ends with the first find, or after a while.
+
+    Args:
+        pulls: The table.
+        wanted: Which.
+        asked: Where to begin, and how many.
+
+    Raises:
+        CabferryError: Sorted by what helps.
+    """
+    after, until = asked.after, clock.monotonic() + _LOOKING_SECONDS
+    while True:
+        rows, after = pulls.page(wanted.state, wanted.family, wanted.application_id, asked.limit, after)
+        found = [row for row in rows if wanted.fits_row(row)]
+        if found or after is None or clock.monotonic() > until:
+            return found, after
+
+
+def _key(failure: FailureSeen, sort: Sort) -> _Key:
+    """Return what sorts a failure: the lowest comes first, and no two are the same."""
+    tally = failure.tally
+    match sort:
+        case "newest":
+            newest = (tally.last_cab if tally else None) or failure.queued_at
+            order = -round(newest.timestamp()) if newest else _LAST
+        case "cabs":
+            order = -tally.held if tally else _LAST
+        case "missing":
+            order = -tally.missing if tally else _LAST
+        case "expiry":
+            order = round(tally.next_expiry.timestamp()) if tally and tally.next_expiry else _LAST
+    return order, *failure.key
+
+
+def _after(text: str) -> _Key | None:
+    if not text:
+        return None
+    try:
+        raw = base64.b64decode(text.encode("ascii", "replace"), altchars=b"-_", validate=True)
+        return decoded(raw, tuple[int, str, str])
+    except (binascii.Error, JsonError):
+        raise BadInput("continuation is not one that an earlier page returned") from None

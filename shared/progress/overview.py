@@ -1,0 +1,151 @@
+"""Every failure in memory, with its names and numbers: what lists and sums are made of.
+
+The rows of the pulls are read once, and from then on those alone that were written since. Ten thousand failures take
+some ten megabytes and, after the first look, one request a look.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from shared.core import clock
+from shared.core.errors import AgainLater, CabferryError
+from shared.core.failure import DRIVER
+from shared.core.threads import Pool
+from shared.progress.pulls import PullState
+from shared.progress.tally import COLUMNS, CabTally
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from concurrent.futures import Future
+
+    from shared.storage.table_rows import Row, TableRows
+
+# Within this, nobody asks storage again. Within the next, what is known is told where storage takes more than a moment.
+_FRESH, _USABLE = timedelta(seconds=2), timedelta(minutes=2)
+_MOMENT_SECONDS, _PATIENCE_SECONDS = 0.5, 4.5
+# Clocks of hosts and storage differ by less: what was written within this before the last look is read once more.
+_OVERLAP = timedelta(minutes=2)
+# Rows that were removed are not told by what was written since: all are read anew after this.
+_ANEW = timedelta(minutes=15)
+_SELECT = ("state", "family", "queuedAt", "updatedAt", *COLUMNS)
+
+
+@dataclass(frozen=True, slots=True)
+class FailureSeen:
+    """A failure that was ever pulled.
+
+    Args:
+        application_id: As it is stored.
+        failure_hash: Likewise.
+        family: driver, desktop or app.
+        failure_name: Its name; empty until somebody told it.
+        driver_name: The file or package that failed, likewise.
+        state: Where its pull stands; None where that cannot be read.
+        queued_at: When its pull was asked for.
+        updated_at: When something of this was last written.
+        tally: How its cabs stand; None where nobody counted them yet.
+    """
+
+    application_id: str
+    failure_hash: str
+    family: str
+    failure_name: str
+    driver_name: str
+    state: PullState | None
+    queued_at: datetime | None
+    updated_at: datetime | None
+    tally: CabTally | None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Return what it is found by: applicationId and failureHash."""
+        return self.application_id, self.failure_hash
+
+    @classmethod
+    def of(cls, row: Row) -> FailureSeen:
+        """Decode the row of its pull."""
+        tally = CabTally.of(row)
+        written = [moment for moment in (row.moment("updatedAt"), tally.counted_at if tally else None) if moment]
+        return cls(
+            application_id=row.partition,
+            failure_hash=row.key,
+            family=row.text("family") or DRIVER,
+            failure_name=row.text("failureName"),
+            driver_name=row.text("driverName"),
+            # What somebody wrote by hand must not hide all others.
+            state=PullState(state) if (state := row.text("state")) in PullState else None,
+            queued_at=row.moment("queuedAt"),
+            updated_at=max(written, default=None),
+            tally=tally,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """All failures as they were at one moment.
+
+    Args:
+        at: When they were asked for.
+        failures: By applicationId and failureHash.
+        error: Why they are no younger; empty where they are as young as can be.
+    """
+
+    at: datetime
+    failures: Mapping[tuple[str, str], FailureSeen]
+    error: str = ""
+
+
+class Overview:
+    """Know all failures.
+
+    Args:
+        table: The table `pulls`.
+    """
+
+    def __init__(self, table: TableRows) -> None:
+        self._table = table
+        # One thread: a look that hangs is the one that all wait for.
+        self._crew, self._lock = Pool(1, thread_name_prefix="overview"), Lock()
+        self._seen: Seen | None = None
+        self._read_at = datetime.min.replace(tzinfo=UTC)
+        self._looking: Future[Seen] | None = None
+
+    def look(self) -> Seen:
+        """Return all failures, at most seconds old; where storage is slow or away, as they were up to minutes ago.
+
+        Raises:
+            CabferryError: Storage does not answer, and nothing is known from before.
+        """
+        known, now = self._seen, clock.now()
+        if known and now - known.at < _FRESH:
+            return known
+        usable = known if known and now - known.at < _USABLE else None
+        with self._lock:
+            if self._looking is None or self._looking.done():
+                self._looking = self._crew.submit(self._read)
+            looking = self._looking
+        try:
+            return looking.result(_MOMENT_SECONDS if usable else _PATIENCE_SECONDS)
+        except TimeoutError:
+            if usable:
+                return usable
+            raise AgainLater(f"the table pulls has not answered within {_PATIENCE_SECONDS} seconds") from None
+        except CabferryError as refused:
+            if usable:
+                return replace(usable, error=str(refused))
+            raise
+
+    def _read(self) -> Seen:
+        now, known = clock.now(), self._seen
+        if known is None or now - self._read_at > _ANEW:
+            failures = {seen.key: seen for seen in map(FailureSeen.of, self._table.query("", {}, _SELECT))}
+            self._read_at = now
+        else:
+            changed = self._table.changed_since(known.at - _OVERLAP, _SELECT)
+            failures = {**known.failures, **{seen.key: seen for seen in map(FailureSeen.of, changed)}}
+        self._seen = Seen(now, failures)
+        return self._seen
