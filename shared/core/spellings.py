@@ -32,10 +32,10 @@ _ENTITY = re.compile(
 # A line break, whatever it is made of, with the blanks around it.
 _FOLD = re.compile(r"(?<![ \t])[ \t]*[\n\r\v\f\x85\u2028\u2029]\s*")
 # What each of these has in it; letters in base64 look like any others.
-_ODD = re.compile(r"[\\%&\x00-\x1f]|[^\x00-\x7e]|=3d|<w?br", re.IGNORECASE)
+_ODD = re.compile(r"[\\%&\x00-\x1f]|[^\x00-\x7e]|=(?:3d|2e)|<w?br", re.IGNORECASE)
 _BREAK = re.compile(r"\n")
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
-# Quoted-printable: every equals sign is written as =3D, and a line ends in one.
+# Quoted-printable: every equals sign is written as =3D, a dot that has a line to itself as =2E, and a line ends in one.
 _PRINTABLE = re.compile(r"=(?:([0-9a-f]{2})|\n)", re.IGNORECASE)
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{20,}(?:\n[A-Za-z0-9+/]+)*={0,2}")
 # Characters that are looked at in all copies of a text, and what each copy costs at least. A text that needs more is
@@ -181,14 +181,12 @@ def _ascii(character: str) -> str:
     return plain if plain.isascii() else character
 
 
-# Quoted-printable is known by its spelling of the equals sign, or by the one that ends a line.
+# Quoted-printable is known by its spelling of an equals sign or a dot, or by the sign that ends a line.
 _KINDS: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
     ("\\", _BACKSLASH, _behind_backslash),
     ("%", _PERCENT, _character),
     ("", _ENTITY, _entity),
     ("", _BASE64, _unpacked),
-    ("=3D", _PRINTABLE, _printable),
-    ("=3d", _PRINTABLE, _printable),
-    ("=\n", _PRINTABLE, _printable),
+    *((sign, _PRINTABLE, _printable) for sign in ("=3D", "=3d", "=2E", "=2e", "=\n")),
     ("\n", _BREAK, lambda _: ""),
 )
