@@ -38,8 +38,7 @@ def main() -> int:
     if command == "lint":
         return lint()
     if command == "test":
-        # Tests of the whole app wait more than they compute: two for each core keep it busy.
-        return go_on(["-m", "pytest", *(rest or ["-n", str(2 * (os.cpu_count() or 1)), "--dist", "worksteal"])])
+        return go_on(["-m", "pytest", *selected(rest)])
     return go_on(["-m", "bench", *rest] if command == "bench" else ["-m", "local", command, *rest])
 
 
@@ -55,7 +54,7 @@ def parsed() -> tuple[str, list[str]]:
             "ask everything that the app needs, and say what to do about what fails; --url asks a deployed app",
         ),
         ("redrive", "send every Failed pull of an app back to its queue; --dry-run tells what it would do"),
-        ("test", "run all tests, or what further arguments select (they go to pytest)"),
+        ("test", "run all tests; --fast those of a minute; or what further arguments select (they go to pytest)"),
         (
             "bench",
             "measure the app beside what one would use instead; --quick for a short look, --chaos KILLS and --soak "
@@ -68,6 +67,15 @@ def parsed() -> tuple[str, list[str]]:
     if known.command == "lint" and rest:
         parser.error(f"lint takes no arguments, got {' '.join(rest)}")
     return known.command, rest
+
+
+def selected(rest: list[str]) -> list[str]:
+    """Return the arguments of pytest: all tests, those that need nothing but Python, or what somebody asks for."""
+    cores = os.cpu_count() or 1
+    if rest == ["--fast"]:
+        return ["tests/unit", "tests/simulation", "-n", str(cores), "--dist", "worksteal"]
+    # Tests of the whole app wait more than they compute: two for each core keep it busy.
+    return rest or ["-n", str(2 * cores), "--dist", "worksteal"]
 
 
 def lint() -> int:

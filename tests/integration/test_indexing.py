@@ -25,7 +25,7 @@ EVERYTHING_SET = {
     "DEVCENTER_ACCESS_TOKEN": "token",
 }
 RETURN = {"name": "$return", "type": "http", "direction": "OUT"}
-THIRD_PARTY = ("msgspec", "requests", "azure.identity", "azure.storage")
+THIRD_PARTY = ("msgspec", "azure.storage")
 
 
 def http(method: str, route: str) -> list[dict[str, Any]]:

@@ -99,8 +99,7 @@ def test_the_family_of_a_pull_is_inferred_or_named_and_shown(playground: Playgro
     assert "family" in problem(app.get("/api/pulls", family="x"), 400)
 
 
-@pytest.mark.parametrize("family", [Family.DESKTOP, Family.APP])
-@pytest.mark.parametrize("kind", [FaultKind.FORBIDDEN, FaultKind.NOT_FOUND, FaultKind.BAD_REQUEST])
+@pytest.mark.parametrize(("family", "kind"), [(Family.DESKTOP, FaultKind.FORBIDDEN), (Family.APP, FaultKind.NOT_FOUND)])
 def test_an_application_of_another_account_is_told_with_what_to_do(
     playground: Playground, family: Family, kind: FaultKind
 ) -> None:

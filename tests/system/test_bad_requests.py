@@ -14,72 +14,34 @@ from tests.system.playground import Playground
 APPLICATION, HASH = "13984104677400476", "1fd83f6d-9fe0-96ec-2c47-ef08b65ccbed"
 GOOD = {"applicationId": APPLICATION, "failureHash": HASH}
 
+# What a host may make something else of on its way; unit tests of the decoding have more.
 # Each with a word that its problem must say: which part of the body is wrong.
 BAD_BODIES: dict[str, tuple[object, str]] = {
     "nothing": (b"", "body"),
-    "no JSON": (b"{'applicationId': 1}", "body"),
-    "half a JSON": (json.dumps(GOOD).encode()[:-9], "body"),
     "no UTF-8": (b'{"applicationId": "\xff"}', "body"),
-    "no object": (b'["13984104677400476"]', "body"),
-    "no applicationId": ({"failureHash": HASH}, "applicationId"),
-    "no hash": ({"applicationId": APPLICATION}, "failureHash"),
-    "both hash and hashes": ({**GOOD, "failureHashes": [HASH]}, "failureHashes"),
-    "no hashes": ({"applicationId": APPLICATION, "failureHashes": []}, "failureHashes"),
-    "a number as applicationId": ({**GOOD, "applicationId": int(APPLICATION)}, "applicationId"),
-    "a number as hash": ({**GOOD, "failureHash": 7}, "failureHash"),
-    "a text as hashes": ({"applicationId": APPLICATION, "failureHashes": HASH}, "failureHashes"),
-    "a number among hashes": ({"applicationId": APPLICATION, "failureHashes": [HASH, 7]}, "failureHashes"),
-    "an empty applicationId": ({**GOOD, "applicationId": ""}, "applicationId"),
     "a path as hash": ({**GOOD, "failureHash": "../../other/cab"}, "failureHash"),
     "a quote in the applicationId": ({**GOOD, "applicationId": "1' or '1' eq '1"}, "applicationId"),
-    "a misspelled name": ({**GOOD, "startdate": "2026-01-02"}, "startdate"),
     "no endDate": ({**GOOD, "startDate": "2026-01-02"}, "endDate"),
-    "no startDate": ({**GOOD, "endDate": "2026-01-02"}, "startDate"),
-    "no such day": ({**GOOD, "startDate": "2026-02-30", "endDate": "2026-03-01"}, "startDate"),
-    "another form of date": ({**GOOD, "startDate": "01/02/2026", "endDate": "01/03/2026"}, "startDate"),
-    "a hash that comes twice": (b'{"applicationId": "1", "failureHash": "a", "failureHash": "b"}', "failureHash"),
-    "an unknown name": ({**GOOD, "priority": 1}, "priority"),
     "a name of control characters": ({**GOOD, "\x00\x1b[31m": 1}, "unknown field"),
-    "a control character in a hash": ({**GOOD, "failureHash": "a\x00b"}, "failureHash"),
-    "a line break after a hash": ({**GOOD, "failureHash": f"{HASH}\n"}, "failureHash"),
     "half a surrogate pair": (b'{"applicationId": "1", "failureHash": "\\ud800"}', "body"),
-    "a surrogate in UTF-8": (b'{"applicationId": "1", "failureHash": "\xed\xa0\x80"}', "body"),
     "gzip": (gzip.compress(json.dumps(GOOD).encode()), "body"),
-    "two objects": (json.dumps(GOOD).encode() * 2, "body"),
-    "a deep list": (b'{"applicationId": ' + b"[" * 100_000, "body"),
     "a deep hash": (
         b'{"applicationId": "1", "failureHashes": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
         "failureHashes",
     ),
-    "a number that is none": (b'{"applicationId": NaN, "failureHash": "a"}', "body"),
     "a number without an end": (b'{"applicationId": 1' + b"0" * 5_000 + b', "failureHash": "a"}', "body"),
     "too many hashes": (
         {"applicationId": APPLICATION, "failureHashes": [str(n) for n in range(1_001)]},
         "failureHashes",
     ),
-    "a hash that is too long": ({**GOOD, "failureHash": "a" * 129}, "failureHash"),
-    "days in the wrong order": ({**GOOD, "startDate": "2026-01-03", "endDate": "2026-01-02"}, "startDate"),
 }
-BAD_QUERIES: tuple[dict[str, str], ...] = (
-    {"limit": "0"},
-    {"limit": "-1"},
-    {"limit": "ten"},
-    {"limit": "1001"},
-    {"limit": "99999999999999999999"},
-    {"state": "Done"},
-    {"state": "completed"},
-    {"continuation": "x"},
-    {"continuation": "e30="},
-    {"continuation": "bm8gSlNPTg=="},
-    {"continuation": "größe"},
-    {"continuation": "a" * 20_000},
-    {"limit": "1.0"},
-    {"limit": "+1"},
-    {"limit": "null"},
-    {"state": "null"},
-    {"state": "Failed\x00"},
-    {"state": "' or true or '"},
-)
+BAD_QUERIES: dict[str, dict[str, str]] = {
+    "a limit": {"limit": "1.0"},
+    "a state": {"state": "' or true or '"},
+    "a control character": {"state": "Failed\x00"},
+    "a continuation": {"continuation": "größe"},
+    "a long one": {"continuation": "a" * 20_000},
+}
 INTERNAL = re.compile(r"Traceback|File \"|\.py\b|msgspec|azure\.|site-packages|127\.0\.0\.1")
 
 
@@ -135,14 +97,13 @@ def test_a_body_is_read_where_nobody_says_that_it_is_no_json(app: App, kind: str
     assert "applicationId" in problem(answer, 400)
 
 
-def test_nothing_is_queued_by_what_is_refused(playground: Playground) -> None:
+def test_nothing_is_queued_by_what_is_refused(shared_playground: Playground, app: App) -> None:
     """Of a request with one bad hash, nothing must run: who sent it corrects it and sends all of it again."""
-    app = playground.start()
     for body, _ in BAD_BODIES.values():
         app.post("/api/pulls", body)
     problem(app.post("/api/pulls", {"applicationId": APPLICATION, "failureHashes": [HASH, "no/hash"]}), 400)
-    assert playground.stored.rows("pulls") == []
-    assert playground.stored.messages() == 0
+    assert shared_playground.stored.rows("pulls") == []
+    assert shared_playground.stored.messages() == 0
 
 
 @pytest.mark.parametrize(
@@ -161,7 +122,7 @@ def test_names_that_none_could_have_are_refused(app: App, place: str) -> None:
         assert not INTERNAL.search(told)
 
 
-@pytest.mark.parametrize("query", BAD_QUERIES, ids=str)
+@pytest.mark.parametrize("query", BAD_QUERIES.values(), ids=BAD_QUERIES)
 def test_a_query_that_cannot_be_read_is_told_why(app: App, query: dict[str, str]) -> None:
     """A filter that is silently passed over shows the wrong pulls."""
     told = problem(app.get("/api/pulls", **query), 400)

@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 
 from local.simulator.builder import CabForm
 from local.simulator.catalogue import Cab, Failure
-from local.simulator.faults import Call, FaultKind
 from local.simulator.scenario import BatchForm
 from tests.system.answers import Counts
 from tests.system.playground import Playground, blob_name
@@ -62,41 +61,6 @@ def test_each_cab_that_cannot_be_had_is_recorded_for_what_it_is(playground: Play
         blob_name(kept_back),
         blob_name(without_url),
     }
-
-
-def test_what_was_not_to_be_had_is_tried_again_by_the_next_pull(playground: Playground) -> None:
-    """Only an expired cab is lost for good; the others may come back."""
-    failure = playground.simulator.builder.failure(2)
-    playground.simulator.publish()
-    first, second = playground.simulator.world.cabs(failure.key)
-    playground.fail(failure, FaultKind.MISSING_URL)
-    app = playground.start()
-    (pull,) = playground.pull(app, failure)
-    assert pull.cabs == Counts(seen=2, failed=2)
-    assert {_row(playground, cab)[0] for cab in (first, second)} == {"failed"}
-    (pull,) = playground.pull(app, failure)
-    assert pull.cabs == Counts(seen=2, copied=2)
-    assert pull.last_error is None
-    assert {_row(playground, cab) for cab in (first, second)} == {("copied", "")}
-    playground.assert_copied_once(failure)
-
-
-def test_a_url_of_a_foreign_host_is_not_followed(playground: Playground) -> None:
-    """A cabUrl is untrusted: storage must not be made to copy from wherever a broken or evil answer says."""
-    failure = playground.simulator.builder.failure(3)
-    playground.simulator.publish()
-    app = playground.start({"CAB_SOURCE_HOSTS": ".blob.core.windows.net"})
-    (pull,) = playground.pull(app, failure)
-    assert (pull.state, pull.cabs) == ("Completed", Counts(seen=3, failed=3))
-    assert "127.0.0.1" in (pull.last_error or "")
-    assert "CAB_SOURCE_HOSTS" in (pull.last_error or "")
-    assert playground.stored.listed() == {}
-    report = playground.simulator.builder.report([failure])
-    playground.simulator.publish()
-    run = playground.check(app)[str(report.report_id)]
-    assert run.outcome == "failed"
-    assert "CAB_SOURCE_HOSTS" in (run.error or "")
-    assert playground.simulator.ledger.answers(Call.BLOB) == 0
 
 
 def test_a_cab_does_not_expire_by_a_clock_that_is_wrong(playground: Playground) -> None:

@@ -2,6 +2,7 @@
 
 from local.simulator.catalogue import Failure
 from local.simulator.faults import Call, Fault, FaultKind
+from tests.system.answers import Preflight, decoded
 from tests.system.playground import Playground
 from tests.system.waiting import wait_until
 
@@ -33,13 +34,21 @@ def test_refusals_in_a_row_stop_the_calls_and_lose_nothing(playground: Playgroun
     checked = playground.checked(app)
     assert (checked.state, "is not asked until" in str(checked.error)) == ("Failed", True), checked
 
+    # Who has given the role wants to know at once whether it works, and not at the next probe.
+    checks = decoded(app.post("/api/preflight"), Preflight).checks
+    assert [(check.name, "Manager" in str(check.what_to_do)) for check in checks if not check.ok] == [
+        ("cabdownloadbatch", True)
+    ]
+
     playground.simulator.faults.clear()
+    assert decoded(app.post("/api/preflight"), Preflight).ready
     app.interrupt()
     assert app.wait() == 0
     app = playground.start()
     playground.ask(app, *failures)
-    assert {pull.state for pull in playground.ends(app, *failures)} == {"Completed"}
-    playground.assert_copied_once(*failures)
+    # Those that were told to wait for the circuit do, for a minute.
+    assert {pull.state for pull in playground.ends(app, *failures, seconds=150)} == {"Completed"}
+    playground.assert_copied_once(*failures, only=False)  # the preflight writes a probe
     assert app.get("/api/health").json()["circuit"] is None
 
 

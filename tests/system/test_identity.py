@@ -9,8 +9,7 @@ import pytest
 
 from local.azurite.server import Azurite
 from local.simulator.catalogue import Failure
-from local.simulator.faults import Call, Fault, FaultKind
-from local.simulator.scenario import Location, ReportForm
+from local.simulator.faults import FaultKind
 from local.simulator.thread import SimulatorThread
 from local.simulator.token_endpoint import TokenEndpoint
 from local.simulator.tokens import DEV_CENTER, STORAGE
@@ -112,24 +111,6 @@ def test_a_managed_identity_stands_in_for_the_secret(
     playground.assert_copied_once(failure)
 
 
-def test_a_managed_identity_that_is_not_there_is_told(
-    playground: Playground, failure: Failure, token_endpoint: TokenEndpoint
-) -> None:
-    """An identity of another app, or none, gives no token: a person has to see which setting to look at."""
-    app = playground.start(
-        {
-            **token_endpoint.environment,
-            "DEVCENTER_TENANT_ID": token_endpoint.tenant_id,
-            "DEVCENTER_CLIENT_ID": token_endpoint.client_id,
-            "DEVCENTER_MANAGED_IDENTITY_CLIENT_ID": token_endpoint.tenant_id,
-        }
-    )
-    (pull,) = playground.pull(app, failure)
-    assert pull.state == "Failed"
-    assert "federated credential" in (pull.last_error or "")
-    assert token_endpoint.requests["assertion"] == 0
-
-
 def test_a_token_that_is_refused_is_renewed_once(
     playground: Playground, failure: Failure, token_endpoint: TokenEndpoint, with_secret: Mapping[str, str]
 ) -> None:
@@ -147,17 +128,3 @@ def test_a_token_that_is_refused_is_renewed_once(
     assert "401" in (pull.last_error or "")
     assert len(playground.api_requests(refused)) == 2
     assert token_endpoint.requests["secret"] == 3
-
-
-def test_a_storage_token_that_is_refused_is_told(
-    playground: Playground, failure: Failure, token_endpoint: TokenEndpoint, with_secret: Mapping[str, str]
-) -> None:
-    """The storage tenant is a setting of its own, which nobody thinks of until it is named."""
-    bare = playground.simulator.builder.report([failure], ReportForm(location=Location.BARE))
-    playground.simulator.publish()
-    playground.simulator.faults.add(Fault(call=Call.BLOB, kind=FaultKind.FORBIDDEN))
-    for settings in ({}, {"DEVCENTER_STORAGE_TENANT_ID": token_endpoint.client_id}):
-        run = playground.check(playground.start({**with_secret, **settings}))[str(bare.report_id)]
-        assert run.outcome == "failed"
-        assert "DEVCENTER_STORAGE_TENANT_ID" in (run.error or "")
-    assert playground.stored.rows("pulls") == []

@@ -2,45 +2,19 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 
 from local.azurite.server import Azurite
 from local.simulator.builder import CabForm
 from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.scenario import BatchForm, BlobHost, Location, ReportForm
 from tests.system.answers import Counts
-from tests.system.playground import SMALL, Playground, blob_name
-from tests.system.stored import POISON, creations
+from tests.system.playground import Playground, blob_name
+from tests.system.stored import creations
 from tests.system.waiting import wait_until
 
 # The dead host's message and lease come back after this.
 SETTINGS = {"PULL_LEASE_SECONDS": "2", "LOCAL_MESSAGE_LEASE_SECONDS": "2"}
 HANGS = 5.0
-
-
-def test_a_pull_whose_hosts_die_again_and_again_completes(playground: Playground) -> None:
-    """Each of them moved it on: tries that did are no reason to give it up."""
-    failure = playground.simulator.builder.failure(300, SMALL)
-    playground.simulator.publish()
-    playground.simulator.form = BatchForm(largest_page=50, cab_host=BlobHost.FRONT)
-    playground.simulator.faults.add(Fault(call=Call.BLOB, kind=FaultKind.SLOW, delay=0.05, times=None))
-    settings = {**SETTINGS, "PULL_CONCURRENCY": "4"}
-    app = playground.start(settings)
-    playground.ask(app, failure)
-    for kills in range(1, 7):
-        wait_until(partial(_holds, playground, 40 * kills), "forty more cabs", 60)
-        app.kill()
-        app = playground.start(settings)
-    playground.simulator.faults.clear()
-    (pull,) = playground.ends(app, failure)
-    assert (pull.state, pull.cabs) == ("Completed", Counts(seen=300, copied=300))
-    playground.wait_for_empty_queue()
-    playground.assert_copied_once(failure)
-    assert playground.stored.messages(POISON) == 0
-
-
-def _holds(playground: Playground, cabs: int) -> bool:
-    return len(playground.stored.listed()) >= cabs
 
 
 def test_a_page_that_was_half_copied_is_finished(playground: Playground, azurite: Azurite) -> None:

@@ -36,7 +36,7 @@ SEED = os.environ.get("KILLS_SEED") or ("4" if "CI" in os.environ else str(Syste
 _LOOK_SECONDS, _IDLE_LOOK_SECONDS = 0.002, 0.5
 
 
-@pytest.mark.parametrize(("hosts", "by"), [(1, "request"), (1, "report"), (2, "both")], ids=str)
+@pytest.mark.parametrize(("hosts", "by"), [(1, "report"), (2, "both")], ids=str)
 def test_nothing_is_lost_or_done_twice_whenever_hosts_are_killed(
     playground: Playground, azurite: Azurite, hosts: int, by: str
 ) -> None:

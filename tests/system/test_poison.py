@@ -4,8 +4,6 @@ import base64
 import json
 from datetime import UTC, datetime, timedelta
 
-import pytest
-
 from local.simulator.catalogue import Failure
 from tests.system.playground import Playground
 from tests.system.stored import POISON, QUEUE
@@ -49,45 +47,21 @@ def test_bad_messages_end_as_failed_or_kept(playground: Playground) -> None:
     playground.assert_copied_once(good)
 
 
-@pytest.mark.parametrize("queue", [QUEUE, POISON])
-def test_what_no_function_could_read_is_kept_with_its_reason(playground: Playground, queue: str) -> None:
+def test_what_no_function_could_read_is_kept_with_its_reason(playground: Playground) -> None:
     """The host moves what it cannot decode to the poison queue, whose function cannot see it either."""
     app = playground.start()
     app.get("/api/pulls")
-    playground.stored.send_raw("pull, please!", queue)
-    playground.stored.send_raw(base64.b64encode(b"\xff\xfe\xff").decode(), queue)
-    app.wait_for_log("messageKept: ", times=2)
-    playground.wait_for_empty_queue(queue)
+    for queue in (QUEUE, POISON):
+        playground.stored.send_raw("pull, please!", queue)
+        playground.stored.send_raw(base64.b64encode(b"\xff\xfe\xff").decode(), queue)
+    app.wait_for_log("messageKept: ", times=4)
+    for queue in (QUEUE, POISON):
+        playground.wait_for_empty_queue(queue)
+    reasons = [row["reason"] for row in playground.stored.rows("health") if row["PartitionKey"] == "poison"]
+    assert [sum(word in each for each in reasons) for word in ("not base64", "not UTF-8")] == [1, 1]
     assert app.post("/admin/functions/reconcile", {}).status_code == 202
     wait_until(lambda: app.get("/api/health").json()["reconcile"], "the end of the reconcile")
-    assert app.get("/api/health").json()["reconcile"]["poison"] == 2
-    reasons = [row["reason"] for row in playground.stored.rows("health") if row["PartitionKey"] == "poison"]
-    assert sorted("not base64" in each or "not UTF-8" in each for each in reasons) == [True, True]
-
-
-def test_an_abandoned_pull_keeps_the_error_that_it_knows(playground: Playground) -> None:
-    """The last error of the pull itself says more than that its message failed."""
-    known, unknown, done, moved = (playground.simulator.builder.failure(1) for _ in range(4))
-    playground.simulator.publish()
-    app = playground.start()
-    playground.pull(app, done)
-    known_row = {"state": "Queued", "lastError": "the disk of the worker was full", "startDate": "2026-01-01"}
-    playground.stored.add("pulls", known.key, known_row)
-    started = {"startedAt": datetime.now(UTC), "startDate": "2026-01-01", "endDate": "2026-01-01"}
-    playground.stored.add("pulls", moved.key, {**known_row, **started, "skip": 1, "seen": 1})
-    for failure in (known, unknown, done, moved):
-        playground.stored.send(message(failure), POISON)
-    playground.stored.send("not even JSON", POISON)
-    app.wait_for_log("its message failed too often, but its pull did not; it goes on", times=3)
-    playground.wait_for_empty_queue(POISON)
-    (pull,) = playground.ends(app, known)
-    assert (pull.state, pull.last_error) == ("Failed", "the disk of the worker was full")
-    # What moved, or was never begun, is no pull that failed; after half a minute it goes on.
-    assert playground.stored.messages() == 3
-    assert playground.stored.pull(moved.key)["state"] == "Queued"
-    assert "messageKept: " in app.log
-    kept = [row["text"] for row in playground.stored.rows("health") if row["PartitionKey"] == "poison"]
-    assert kept == ["not even JSON"]
+    assert app.get("/api/health").json()["reconcile"]["poison"] == len(reasons)
 
 
 def test_a_pull_whose_last_host_died_ends_as_failed_once_its_lease_is_over(playground: Playground) -> None:

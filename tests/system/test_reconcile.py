@@ -1,15 +1,12 @@
 """Whatever is broken from outside, one run of the reconcile puts right: every cab is there, and every row is true."""
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from local.simulator.catalogue import Cab, Failure
-from local.simulator.faults import Call, Fault, FaultKind
 from tests.system.app import App
 from tests.system.playground import Playground, blob_name
-from tests.system.stored import POISON
 from tests.system.waiting import wait_until
 
 NOW = datetime.now(UTC)
@@ -101,80 +98,6 @@ def test_one_run_mends_everything_that_was_broken_at_once(playground: Playground
     assert "reconcile: failures=7 underWay=0 failedPulls=0 missing=0 expiringWithin48Hours=0" in app.log
 
 
-def test_messages_that_somebody_deleted_come_back(playground: Playground) -> None:
-    """Pulls that wait for their turn in a queue that was cleared would wait for ever."""
-    failures = [playground.simulator.builder.failure(1) for _ in range(5)]
-    playground.simulator.publish()
-    for failure in failures:
-        playground.fail(failure, FaultKind.THROTTLED_SENTENCE)
-    app = playground.start()
-    playground.ask(app, *failures)
-    for failure in failures:
-        playground.wait_for_state(failure.key, {"Queued"})
-    wait_until(
-        # One was told to wait, and the others keep the wait.
-        lambda: all(playground.stored.pull(failure.key).get("lastError") for failure in failures),
-        "pulls that wait",
-        hint=lambda: app.log,
-    )
-    playground.stored.drop_messages()
-    assert reconcile(playground, app)["messagesSent"] == 5
-    assert {pull.state for pull in playground.ends(app, *failures)} == {"Completed"}
-    playground.assert_copied_once(*failures)
-
-
-def test_cabs_that_cannot_be_had_now_are_counted_until_they_are_gone(playground: Playground) -> None:
-    """A cab that expires while nobody looks is what this product must never let happen silently."""
-    soon, later, gone = (playground.simulator.builder.failure(1) for _ in range(3))
-    playground.simulator.publish()
-    app = playground.start()
-    app.get("/api/pulls")
-    cabs = [playground.simulator.world.cabs(each.key)[0] for each in (soon, later, gone)]
-    ended = a_pull(state="Completed", completedAt=NOW)
-    for failure, cab, left in zip((soon, later, gone), cabs, (HOURS, DAYS + HOURS, -HOURS), strict=True):
-        playground.stored.add("pulls", failure.key, ended)
-        list_cabs(playground, cab, state="unavailable", expiry=NOW + left)
-    found = reconcile(playground, app)
-    assert (found["missing"], found["expiringWithin48Hours"], found["queuedAgain"]) == (2, 1, 0)
-    told = app.get("/api/health").json()
-    assert (told["status"], told["reconcile"]["missing"]) == ("degraded", 2)
-    assert told["reconcile"]["expiringWithin48Hours"] == 1
-
-
-def test_a_row_that_nobody_can_read_fails_the_run_and_stops_no_other(playground: Playground) -> None:
-    """The monitoring of the platform counts failed runs; the other failures' cabs cannot wait for a person."""
-    broken, well = (playground.simulator.builder.failure(1) for _ in range(2))
-    playground.simulator.publish()
-    app = playground.start(may_raise=True)
-    app.get("/api/pulls")
-    playground.stored.add("pulls", broken.key, {"state": "Muddled"})
-    list_cabs(playground, *playground.simulator.world.cabs(well.key))
-    found = reconcile(playground, app)
-    assert (found["broken"], found["queuedAgain"]) == (1, 1)
-    assert broken.key.failure_hash in found["error"]
-    app.wait_for_log("Executed 'Functions.reconcile' (Failed")
-    assert playground.ends(app, well)[0].state == "Completed"
-
-
-def test_a_poisoned_pull_and_a_poisoned_message_are_both_kept(playground: Playground) -> None:
-    """What was given up once must be found by whoever mends it."""
-    failure = playground.simulator.builder.failure(2)
-    playground.simulator.publish()
-    app = playground.start()
-    keys = {"applicationId": failure.key.application_id, "failureHash": failure.key.failure_hash}
-    playground.stored.send(json.dumps({**keys, "startDate": "soon"}), POISON)
-    playground.stored.send("not even JSON, with ?sv=1&sig=TOPSECRET", POISON)
-    playground.ends(app, failure)
-    playground.wait_for_empty_queue(POISON)
-    found = reconcile(playground, app)
-    assert (found["poison"], found["queuedAgain"]) == (1, 1)
-    assert playground.ends(app, failure)[0].state == "Completed"
-    (kept,) = [row for row in playground.stored.rows("health") if row["PartitionKey"] == "poison"]
-    assert "not even JSON" in kept["text"]
-    assert "no pull message" in kept["reason"]
-    assert "TOPSECRET" not in str(dict(kept))
-
-
 def test_a_schedule_of_its_own_runs_it(playground: Playground) -> None:
     """Nobody fires it by hand, all year."""
     failure = playground.simulator.builder.failure(1)
@@ -184,17 +107,3 @@ def test_a_schedule_of_its_own_runs_it(playground: Playground) -> None:
     app = playground.start({"RECONCILE_SCHEDULE": "*/2 * * * * *"})
     assert playground.ends(app, failure)[0].state == "Completed"
     playground.assert_copied_once(failure)
-
-
-def test_a_refused_app_brings_its_pulls_back_when_it_is_let_in_again(playground: Playground) -> None:
-    """A role that was missing for a day must not have cost the day's cabs, though every pull of it failed."""
-    failures = [playground.simulator.builder.failure(1) for _ in range(3)]
-    playground.simulator.publish()
-    app = playground.start()
-    playground.simulator.faults.add(Fault(call=Call.CAB_BATCH, kind=FaultKind.FORBIDDEN, times=None))
-    assert {pull.state for pull in playground.pull(app, *failures)} == {"Failed"}
-    playground.wait_for_empty_queue()
-    playground.simulator.faults.clear()
-    assert reconcile(playground, app)["queuedAgain"] == 3
-    assert {pull.state for pull in playground.ends(app, *failures)} == {"Completed"}
-    playground.assert_copied_once(*failures)

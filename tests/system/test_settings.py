@@ -40,23 +40,17 @@ def test_an_app_without_any_setting_says_which_are_missing(playground: Playgroun
     assert app.process.poll() is None
 
 
-def test_a_timer_that_cannot_be_read_stops_nothing_else(playground: Playground) -> None:
-    """A typing error in the schedule must not cost the pulls on demand."""
+def test_a_timer_that_cannot_be_read_stops_nothing_else_and_names_are_settings(playground: Playground) -> None:
+    """A typing error must not cost the pulls on demand, and two apps on one account must be able to stay apart."""
     failure = playground.simulator.builder.failure(1)
     playground.simulator.publish()
-    app = playground.start({"REPORT_POLL_SCHEDULE": "sometimes"})
+    app = playground.start(
+        {"REPORT_POLL_SCHEDULE": "sometimes", "CAB_CONTAINER": "other-cabs", "CAB_QUEUE": "other-pulls"}
+    )
     assert in_error(app) == {"check_reports"}
     (pull,) = playground.pull(app, failure)
     assert pull.state == "Completed"
     assert playground.simulator.ledger.answers(Call.REPORT) == 0
-
-
-def test_the_names_of_container_and_queue_are_settings(playground: Playground) -> None:
-    """Two apps on one account must be able to stay apart."""
-    failure = playground.simulator.builder.failure(1)
-    playground.simulator.publish()
-    app = playground.start({"CAB_CONTAINER": "other-cabs", "CAB_QUEUE": "other-pulls"})
-    playground.pull(app, failure)
     paths = {request.path.split("/")[1] for request in playground.storage_requests()}
     assert {"other-cabs", "other-pulls"} <= paths
     assert not {"failure-cabs", "cab-pulls"} & paths

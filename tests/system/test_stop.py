@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -34,32 +33,17 @@ def _terminate(app: App) -> None:
         os.kill(app.process.pid, signal.SIGTERM)
 
 
-@pytest.mark.parametrize("ask", [App.interrupt, _terminate], ids=["Ctrl-C", "SIGTERM"])
-def test_the_app_ends_well_when_it_is_asked_to(playground: Playground, ask: Callable[[App], None]) -> None:
+def test_the_app_ends_well_when_it_is_asked_to(playground: Playground) -> None:
     """A stop that looks like a crash, or needs a second one, is not trusted any more."""
     failure = playground.simulator.builder.failure(2)
     playground.simulator.publish()
     app = playground.start()
     playground.pull(app, failure)
-    ask(app)
+    app.interrupt()
     assert app.wait() == 0
     assert not _answers(app.url)
     # What was left undone would be found by the next start.
     assert playground.stored.messages() == 0
-
-
-def test_a_stop_gives_back_what_it_had_not_begun(playground: Playground) -> None:
-    """A deployment in mid-report must not delay the rest by a message's lease."""
-    failures = [playground.simulator.builder.failure(1) for _ in range(20)]
-    playground.simulator.publish()
-    app = playground.start()
-    playground.ask(app, *failures)
-    app.interrupt()
-    assert app.wait() == 0
-    app = playground.start()
-    pulls = playground.ends(app, *failures)
-    assert {pull.state for pull in pulls} == {"Completed"}
-    playground.assert_copied_once(*failures)
 
 
 def test_a_stop_in_mid_pull_hands_on(playground: Playground) -> None:

@@ -5,7 +5,6 @@ import pytest
 from local.cabs import ArchiveKind
 from local.simulator.builder import CabForm
 from local.simulator.catalogue import Failure
-from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.scenario import BatchForm, BlobHost
 from tests.system.answers import Counts
 from tests.system.playground import Playground, blob_name
@@ -38,15 +37,3 @@ def test_a_cab_that_storage_cannot_reach_is_streamed(playground: Playground, fai
         assert playground.stored.tags(blob_name(cab))["failureHash"] == failure.key.failure_hash
     # Somebody has to learn that each byte passes through the app, and why.
     assert "cannot read" in app.log
-
-
-def test_a_page_in_place_of_a_cab_is_not_kept(playground: Playground, failure: Failure) -> None:
-    """A proxy that wants to be signed in to answers 200 as well: the page was held as the cab ever after."""
-    met = playground.simulator.world.cabs(failure.key)[2]
-    playground.simulator.faults.add(Fault(call=Call.BLOB, kind=FaultKind.HTML, match={"blob": met.place.name}))
-    (pull,) = playground.pull(playground.start(), failure)
-    assert (pull.state, pull.cabs, pull.last_error) == ("Completed", Counts(seen=6, copied=6), None)
-    assert pull.attempts >= 1
-    assert playground.stored.downloaded() == playground.held(failure)
-    rows = playground.stored.cab_rows(failure.key)
-    assert {row["error"] for row in rows.values()} == {""}

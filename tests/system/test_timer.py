@@ -1,7 +1,5 @@
 """The timer: reports are checked by themselves, when the schedule says so and not before."""
 
-import json
-
 from local.simulator.faults import Call
 from tests.system.playground import Playground
 from tests.system.waiting import wait_until
@@ -20,34 +18,6 @@ def test_the_schedule_alone_brings_the_cabs(playground: Playground) -> None:
     checks = playground.simulator.ledger.answers(Call.REPORT)
     wait_until(lambda: playground.simulator.ledger.answers(Call.REPORT) >= checks + 2, "two more checks")
     assert len(playground.api_requests(failure)) == 1
-
-
-def test_a_start_is_no_check(playground: Playground) -> None:
-    """A platform that restarts the app often would have it ask the Dev Center each time."""
-    failure, asked = (playground.simulator.builder.failure(1) for _ in range(2))
-    playground.simulator.builder.report([failure])
-    playground.simulator.publish()
-    app = playground.start()
-    playground.pull(app, asked)
-    ledger = playground.simulator.ledger
-    assert ledger.answers(Call.REPORT) == ledger.answers(Call.REPORT_DATA) == 0
-    # By hand it runs at once.
-    assert app.post("/admin/functions/check_reports", {}).status_code == 202
-    (pull,) = playground.ends(app, failure)
-    assert pull.state == "Completed"
-    playground.assert_copied_once(failure, asked)
-
-
-def test_a_message_through_the_hosts_own_interface_is_a_pull(playground: Playground) -> None:
-    """Firing a function by hand is how people try an app that was just deployed."""
-    failure = playground.simulator.builder.failure(2)
-    playground.simulator.publish()
-    app = playground.start()
-    app.get("/api/pulls")
-    message = {"applicationId": failure.key.application_id, "failureHash": failure.key.failure_hash}
-    assert app.post("/admin/functions/pull_failure", {"input": json.dumps(message)}).status_code == 202
-    (pull,) = playground.ends(app, failure)
-    assert pull.cabs.copied == 2
 
 
 def test_a_check_that_fails_is_a_failed_run_of_the_function(playground: Playground) -> None:

@@ -2,7 +2,6 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from local.simulator.faults import Call, Fault, FaultKind
 from tests.system.answers import Counts
 from tests.system.playground import SMALL, Playground
 from tests.system.stored import POISON
@@ -31,40 +30,3 @@ def test_two_hosts_never_copy_a_cab_twice(playground: Playground) -> None:
     assert playground.stored.messages(POISON) == 0
     # Both had their share.
     assert all("Executed 'Functions.pull_failure' (Succeeded" in app.log for app in apps)
-
-
-def test_a_message_for_a_running_pull_waits_for_it(playground: Playground) -> None:
-    """A second message, on another host, while the first pull runs: only one may work on a failure."""
-    failure = playground.long_failure(150, copied=20)
-    match = {"failureHash": failure.key.failure_hash, "skip": "100"}
-    slow = Fault(call=Call.CAB_BATCH, kind=FaultKind.SLOW, delay=4, match=match)
-    playground.simulator.faults.add(slow)
-    first, second = (playground.start(SETTINGS) for _ in range(2))
-    playground.ask(first, failure)
-    playground.wait_for_state(failure.key, {"Running"})
-    playground.ask(second, failure)
-    playground.ends(first, failure)
-    playground.wait_for_empty_queue()
-    assert "another owner" in first.log + second.log
-    # The second found nothing new: what is told is what the first did.
-    assert playground.told(first, failure).cabs == Counts(seen=150, copied=20, unavailable=130)
-    playground.assert_copied_once(failure)
-    # Two pulls of two pages each, one after the other.
-    assert [request.query["skip"] for request in playground.api_requests(failure)] == ["0", "100", "0", "100"]
-
-
-def test_two_checks_at_once_ingest_a_run_once(playground: Playground) -> None:
-    """A timer on one host and a person on the other."""
-    failures = [playground.simulator.builder.failure(2, SMALL) for _ in range(5)]
-    playground.simulator.builder.report(failures)
-    playground.simulator.publish()
-    with ThreadPoolExecutor() as both:
-        apps = list(both.map(lambda _: playground.start(SETTINGS), range(2)))
-        fired = both.submit(apps[0].post, "/admin/functions/check_reports", {"input": ""})
-        (run,) = playground.check(apps[1]).values()
-        assert fired.result().ok
-    assert run.outcome in {"busy", "ingested", "known"}
-    playground.ends(apps[0], *failures)
-    playground.wait_for_empty_queue()
-    assert all(len(playground.api_requests(failure)) == 1 for failure in failures)
-    playground.assert_copied_once(*failures)

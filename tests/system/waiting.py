@@ -13,7 +13,7 @@ def wait_until[T](
     what: str,
     seconds: float = DEADLINE_SECONDS,
     hint: Callable[[], str] | None = None,
-    pause: float = 0.05,
+    pause: float = 0.15,
 ) -> T:
     """Return the first truthy value that a look gives; fail where there is none in time.
 

@@ -53,40 +53,6 @@ def test_a_failing_message_of_a_poison_queue_stays_for_its_lease(
         assert count(poison) == 1
 
 
-def test_a_text_that_is_not_base64_goes_to_the_poison_queue_as_it_is(
-    start: StartHost, storage: StorageAccount, jobs: QueueClient, app: Path
-) -> None:
-    source = (app / "function_app.py").read_text()
-    (app / "function_app.py").write_text(source.replace('"%JOBS%-poison"', '"%JOBS%-elsewhere"'))
-    host = start()
-    with QueueClient.from_connection_string(
-        storage.connection_string, jobs.queue_name, api_version="2025-05-05"
-    ) as raw:
-        raw.send_message("{not base64}")
-    wait_until(lambda: "cannot be decoded" in host.log, "a line about the message")
-    with poison_of(storage, jobs) as poison:
-        wait_until(lambda: count(jobs) == 0, "an empty queue")
-        assert [message.content for message in poison.peek_messages(5)] == ["{not base64}"]
-    assert host.events == []
-
-
-def test_bytes_that_are_no_utf8_fail_at_each_delivery_and_in_the_poison_queue_too(
-    start: StartHost, storage: StorageAccount, jobs: QueueClient
-) -> None:
-    """As watched on the real listener: no function ever sees them."""
-    host = start()
-    with QueueClient.from_connection_string(
-        storage.connection_string, jobs.queue_name, api_version="2025-05-05"
-    ) as raw:
-        raw.send_message(b64encode(b"\xff\xfe").decode())
-    wait_until(lambda: host.log.count("Executed 'Functions.job' (Failed)") == 2, "both deliveries, which fail")
-    wait_until(lambda: "Executed 'Functions.bury' (Failed)" in host.log, "its delivery from the poison queue")
-    wait_until(lambda: count(jobs) == 0, "an empty queue")
-    with poison_of(storage, jobs) as poison:
-        assert count(poison) == 1
-    assert host.events == []
-
-
 def test_the_message_of_a_killed_host_comes_back_after_its_lease(start: StartHost, jobs: QueueClient) -> None:
     host = start()
     jobs.send_message("wait gate")

@@ -17,7 +17,6 @@ from shared.cabs.creation import Copied
 from shared.cabs.labels import CabLabels
 from shared.core import clock
 from shared.core.errors import AgainLater, OutOfTime
-from shared.core.failure import Failure
 from shared.progress.cabs import CabState
 from shared.progress.messages import PullMessage
 from shared.progress.pulls import PullState
@@ -29,39 +28,6 @@ from tests.integration.conftest import MakeApp
 
 def batch_fault(kind: FaultKind, times: int | None = None) -> Fault:
     return Fault(call=Call.CAB_BATCH, kind=kind, times=times)
-
-
-@pytest.mark.parametrize(
-    ("kind", "told"),
-    [
-        (FaultKind.SERVER_ERROR, "Internal server error"),
-        (FaultKind.HTML, "not a page"),
-        (FaultKind.RESET, "connection broke"),
-    ],
-)
-def test_what_time_may_mend_is_tried_again_later(
-    app: App, simulator: SimulatorThread, kind: FaultKind, told: str
-) -> None:
-    failure = simulator.builder.failure(2)
-    simulator.publish()
-    simulator.faults.add(batch_fault(kind))
-    row = app.pull(failure)
-    assert (row.state, row.attempts, row.completed_at) == (PullState.QUEUED, 1, None)
-    assert told in row.last_error
-    assert app.waiting_messages() == 1
-    assert app.receive() is None, "the message must wait"
-    simulator.faults.clear()
-    row = app.pull(failure)
-    assert (row.state, row.counts.copied) == (PullState.COMPLETED, 2)
-    assert row.last_error == ""
-
-
-def test_a_broken_connection_is_not_worth_a_wait(app: App, simulator: SimulatorThread) -> None:
-    failure = simulator.builder.failure(2)
-    simulator.publish()
-    simulator.faults.add(batch_fault(FaultKind.RESET, times=2))
-    row = app.pull(failure)
-    assert (row.state, row.attempts) == (PullState.COMPLETED, 0)
 
 
 def test_the_message_waits_as_long_as_the_service_asked(app: App, simulator: SimulatorThread) -> None:
@@ -84,14 +50,6 @@ def test_the_message_waits_as_long_as_the_service_asked(app: App, simulator: Sim
     assert app.row(failure).state is PullState.COMPLETED
 
 
-def test_who_asked_is_told_though_only_the_message_knows(app: App, simulator: SimulatorThread) -> None:
-    """Other programs may send messages too."""
-    failure = simulator.builder.failure(1)
-    simulator.publish()
-    app.handle(PullMessage(failure_of(failure), app.window, "a nightly job"))
-    assert app.row(failure).requested_by == "a nightly job"
-
-
 def test_a_pull_is_found_in_the_log_from_what_asked_for_it_to_its_end(
     app: App, simulator: SimulatorThread, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -109,20 +67,6 @@ def test_a_pull_is_found_in_the_log_from_what_asked_for_it_to_its_end(
     told = [record.getMessage() for record in caplog.records if record.name == "shared.pull.run"]
     assert len(told) == 2
     assert all(f"{failure_of(failure)} (pull {pull_id}): " in line for line in told)
-
-
-def test_tries_are_counted_and_given_up_with_the_reason(make_app: MakeApp, simulator: SimulatorThread) -> None:
-    app = make_app(PULL_MAX_ATTEMPTS="3")
-    failure = simulator.builder.failure(2)
-    simulator.publish()
-    simulator.faults.add(batch_fault(FaultKind.SERVER_ERROR))
-    seen = [app.pull(failure) for _ in range(3)]
-    assert [row.state for row in seen] == [PullState.QUEUED, PullState.QUEUED, PullState.FAILED]
-    assert [row.attempts for row in seen] == [1, 2, 3]
-    assert "Internal server error" in seen[-1].last_error
-    assert "given up after 3 tries" in seen[-1].last_error
-    assert seen[-1].completed_at
-    assert app.waiting_messages() == 2, "nothing is sent for a pull that has failed"
 
 
 def test_a_pull_that_moves_on_is_not_given_up(make_app: MakeApp, simulator: SimulatorThread) -> None:
@@ -165,16 +109,6 @@ def test_what_only_a_person_can_mend_ends_at_once_and_says_what_to_do(
     assert app.row(failure).state is PullState.COMPLETED
 
 
-def test_what_was_copied_before_an_ending_is_recorded(app: App, simulator: SimulatorThread) -> None:
-    simulator.form = BatchForm(largest_page=5)
-    failure = simulator.builder.failure(12)
-    simulator.publish()
-    simulator.faults.add(Fault(call=Call.CAB_BATCH, kind=FaultKind.FORBIDDEN, match={"skip": "10"}))
-    row = app.pull(failure)
-    assert (row.state, row.counts.copied) == (PullState.FAILED, 10)
-    assert Counter(app.states(failure).values()) == {CabState.COPIED: 10}
-
-
 def test_sources_that_all_fail_are_not_tried_a_hundred_times(app: App, simulator: SimulatorThread) -> None:
     simulator.form = BatchForm(cab_host=BlobHost.FRONT, largest_page=5)
     failure = simulator.builder.failure(50)
@@ -212,14 +146,6 @@ def test_storage_that_is_not_there_leaves_the_message_alive(app: App, simulator:
     app.handle(PullMessage(failure_of(failure), app.window, "the test"))
     assert app.waiting_messages() == 1
     assert app.receive() is None
-
-
-def test_a_failure_that_nobody_knows_has_no_cabs(app: App, simulator: SimulatorThread) -> None:
-    simulator.publish()
-    app.handle(PullMessage(Failure("1", "nobody"), app.window, "the test"))
-    row = app.services.pulls.get(Failure("1", "nobody"))
-    assert row is not None
-    assert (row.state, row.counts.seen) == (PullState.COMPLETED, 0)
 
 
 def test_cab_rows_that_cannot_be_written_do_not_hide_why(

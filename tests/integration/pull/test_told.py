@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from local.simulator.faults import Call, Fault, FaultKind
+from local.simulator.scenario import BatchForm
 from local.simulator.thread import SimulatorThread
 from shared.progress.messages import PullMessage
 from shared.progress.pulls import PullState
@@ -23,8 +24,9 @@ ROOT = Path(__file__).parents[3]
 def test_a_line_of_any_thread_is_known_to_belong_to_its_invocation(
     app: App, storage: StorageAccount, simulator: SimulatorThread, access_token: str
 ) -> None:
-    failure = simulator.builder.failure(250)
+    failure = simulator.builder.failure(40)
     simulator.publish()
+    simulator.form = BatchForm(largest_page=20)
     app.request(failure)
     # For so long that the lease is renewed.
     simulator.faults.add(Fault(call=Call.CAB_BATCH, kind=FaultKind.SLOW, delay=2))
@@ -52,7 +54,7 @@ def test_a_line_of_any_thread_is_known_to_belong_to_its_invocation(
     assert expected <= seen
     ours = {(thread, invocation) for thread, invocation in seen if thread not in {"MainThread", "asyncio"}}
     assert not {thread for thread, invocation in ours if invocation is None}
-    assert len(app.blobs(failure)) == 250
+    assert len(app.listed(failure)) == 40
 
 
 def events(caplog: pytest.LogCaptureFixture) -> list[str]:

@@ -23,7 +23,7 @@ from tests.system.faults.stage import SLOW_SECONDS, Observed, Seen, assert_nothi
 from tests.system.playground import SMALL, Playground
 
 # An app costs more than a fault takes: so many faults share one, one after the other.
-_FAULTS_PER_APP = 2
+_FAULTS_PER_APP = 4
 
 
 @dataclass(frozen=True, slots=True)

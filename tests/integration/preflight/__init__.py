@@ -1,0 +1,1 @@
+"""The preflight, with each part really broken."""
