@@ -57,16 +57,16 @@ resource cabWriter 'Microsoft.Authorization/roleDefinitions@2022-04-01' = if (!u
   }
 }
 
-resource cabStorage 'Microsoft.Storage/storageAccounts@2025-01-01' existing = {
+resource cabStorage 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
   name: cabStorageName
 }
 
-resource blobService 'Microsoft.Storage/storageAccounts/blobServices@2025-01-01' existing = {
+resource blobService 'Microsoft.Storage/storageAccounts/blobServices@2025-06-01' existing = {
   parent: cabStorage
   name: 'default'
 }
 
-resource cabContainer 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-01-01' existing = {
+resource cabContainer 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-06-01' existing = {
   parent: blobService
   name: cabContainerName
 }
@@ -101,12 +101,12 @@ resource signProbes 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
-resource queueService 'Microsoft.Storage/storageAccounts/queueServices@2025-01-01' existing = {
+resource queueService 'Microsoft.Storage/storageAccounts/queueServices@2025-06-01' existing = {
   parent: cabStorage
   name: 'default'
 }
 
-resource cabQueues 'Microsoft.Storage/storageAccounts/queueServices/queues@2025-01-01' existing = [
+resource cabQueues 'Microsoft.Storage/storageAccounts/queueServices/queues@2025-06-01' existing = [
   for queueName in cabQueueNames: {
     parent: queueService
     name: queueName
@@ -129,12 +129,12 @@ resource useQueues 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   }
 ]
 
-resource tableService 'Microsoft.Storage/storageAccounts/tableServices@2025-01-01' existing = {
+resource tableService 'Microsoft.Storage/storageAccounts/tableServices@2025-06-01' existing = {
   parent: cabStorage
   name: 'default'
 }
 
-resource cabTables 'Microsoft.Storage/storageAccounts/tableServices/tables@2025-01-01' existing = [
+resource cabTables 'Microsoft.Storage/storageAccounts/tableServices/tables@2025-06-01' existing = [
   for tableName in cabTableNames: {
     parent: tableService
     name: tableName
@@ -156,7 +156,7 @@ resource useTables 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   }
 ]
 
-resource hostStorage 'Microsoft.Storage/storageAccounts@2025-01-01' existing = {
+resource hostStorage 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
   name: hostStorageName
 }
 
