@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import logging
 import os
 import sys
+import traceback
 from pathlib import Path
 
 from .problems import Exit, ProblemError
@@ -22,6 +24,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = _parser()
     _complete(parser)
     parsed = parser.parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a console of Windows knows few letters
     os.umask(0o077)  # a dump can hold personal data: what this writes is its user's alone
     logging.basicConfig(format="cabferry: %(message)s", level=logging.WARNING)
     try:
@@ -40,6 +45,11 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.DONE
+    except Exception as error:  # noqa: BLE001 - its text may hold a URL with what signs it, so only its place is told
+        print(f"cabferry: unexpected {type(error).__name__}; please report it with these lines:", file=sys.stderr)
+        for frame in traceback.extract_tb(error.__traceback__):
+            print(f"  {Path(frame.filename).name}:{frame.lineno} {frame.name}", file=sys.stderr)
+        return Exit.UNEXPECTED
 
 
 def _complete(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 import requests
 
-from .container import told
 from .names import shown
 from .problems import Exit, ProblemError
 
@@ -22,7 +21,7 @@ _SECONDS = 60.0
 _NOT_ALLOWED = {401, 403}
 _NOT_FOUND = 404
 _NOT_MODIFIED = 304
-_FIRST_FAILURE = 400
+_FIRST_REDIRECT = 300
 
 
 class Api:
@@ -55,18 +54,24 @@ class Api:
 
     def get(self, path: str, **query: str | int | None) -> Any:
         """Return a decoded answer."""
-        return self._call("GET", path, query).json()
+        return self._decoded(self._call("GET", path, query))
 
     def get_changed(self, path: str, **query: str | int | None) -> Any | None:
         """Return a decoded answer; None where it is what it was at the last call for this path."""
         known = self._etags.get(path)
         response = self._call("GET", path, query, headers={"If-None-Match": known} if known else {})
         self._etags[path] = response.headers.get("ETag", "")
-        return None if response.status_code == _NOT_MODIFIED else response.json()
+        return None if response.status_code == _NOT_MODIFIED else self._decoded(response)
 
     def post(self, path: str, body: object) -> Any:
         """Send a JSON body; return the decoded answer."""
-        return self._call("POST", path, {}, json=body).json()
+        return self._decoded(self._call("POST", path, {}, json=body))
+
+    def _decoded(self, response: requests.Response) -> Any:
+        try:
+            return response.json()
+        except ValueError:
+            raise ProblemError(Exit.UNREACHABLE, f"{self._url} answered no JSON: is that the app?") from None
 
     def _call(self, method: str, path: str, query: dict[str, str | int | None], **more: Any) -> requests.Response:
         try:
@@ -79,7 +84,7 @@ class Api:
         if response.status_code in _NOT_ALLOWED:
             advice = f"set {KEY} to a function key, or {AUDIENCE} to sign in with Entra (api://CLIENT-ID of the app)"
             raise ProblemError(Exit.NOT_ALLOWED, f"{self._url} answered {response.status_code}: {advice}")
-        if response.status_code >= _FIRST_FAILURE:
+        if response.status_code >= _FIRST_REDIRECT and response.status_code != _NOT_MODIFIED:
             code = Exit.NOTHING_FOUND if response.status_code == _NOT_FOUND else Exit.UNREACHABLE
             raise ProblemError(code, f"{self._url} answered {response.status_code}{_detail(response)}")
         return response
@@ -88,8 +93,8 @@ class Api:
 def _detail(response: requests.Response) -> str:
     try:
         body = response.json()
-        return f": {shown(str(body['detail'] or body['title']))}"
-    except (ValueError, KeyError, TypeError):
+        return f": {shown(str(body.get('detail') or body['title']))}"
+    except (ValueError, KeyError, TypeError, AttributeError):
         return ""
 
 
@@ -101,11 +106,9 @@ def _signed() -> dict[str, str]:
     audience = os.environ.get(AUDIENCE, "")
     if not audience:
         return {}
-    from azure.identity import DefaultAzureCredential
+    from .identity import Identity
 
-    logging.getLogger("azure").setLevel(logging.CRITICAL)
-    with told("Entra gave no token"):
-        token = DefaultAzureCredential().get_token(f"{audience.rstrip('/')}/.default")
+    token = Identity().get_token(f"{audience.rstrip('/')}/.default")
     return {"Authorization": f"Bearer {token.token}"}
 
 

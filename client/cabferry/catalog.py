@@ -203,12 +203,12 @@ def _rows(path: Path) -> Iterable[Cab]:
             columns.append(_values(table.column(name).cast(DataType.int64())))
         else:
             columns.append(_values(table.column(name)))
-    is_text = [name not in {*_MOMENTS, "length"} for name in _COLUMNS]
-    clean = [
-        ["" if value is None else value for value in column] if is_one else column
-        for column, is_one in zip(columns, is_text, strict=True)
-    ]
-    return [Cab(*row) for row in zip(*clean, strict=True)]
+    # What repeats from row to row is kept once: of 300,000 cabs most of it does.
+    once: dict[str | None, str] = {None: ""}
+    for number, name in enumerate(_COLUMNS):
+        if name not in {*_MOMENTS, "length"}:
+            columns[number] = [once.setdefault(value, value) for value in columns[number]]
+    return [Cab(*row) for row in zip(*columns, strict=True)]
 
 
 def _values(column: ChunkedArray) -> list[Any]:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from .names import shown
@@ -80,6 +81,7 @@ class Filters:
         )
 
 
+@lru_cache(maxsize=1 << 16)
 def matches(pattern: str, text: str) -> bool:
     """Tell whether a text is the pattern, or fits it as a glob, in any case; an empty pattern fits all."""
     return not pattern or fnmatchcase(text.casefold(), pattern.casefold())

@@ -16,12 +16,11 @@ from azure.core.exceptions import (
 )
 from azure.storage.blob import ContainerClient, ExponentialRetry
 
+from .identity import Identity
 from .problems import Exit, ProblemError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from azure.identity import DefaultAzureCredential
 
 VARIABLE = "CABFERRY_CONTAINER"
 _CONNECTION = "AZURE_STORAGE_CONNECTION_STRING"
@@ -40,8 +39,6 @@ def open_container(named: str | None) -> ContainerClient:
     Raises:
         ProblemError: Nothing names a container, or what does is no URL of one.
     """
-    # The SDK tells each credential that it tried in vain; ours is the one message.
-    logging.getLogger("azure").setLevel(logging.CRITICAL)
     text = named or os.environ.get(VARIABLE, "")
     if not text:
         raise ProblemError(Exit.WRONG_USE, f"no container is named: {_HOW}")
@@ -57,13 +54,7 @@ def open_container(named: str | None) -> ContainerClient:
         logging.getLogger("cabferry").warning(
             "a SAS in an argument stays in the history of your shell: put the URL into %s", VARIABLE
         )
-    return ContainerClient.from_container_url(text, credential=None if has_sas else _identity(), retry_policy=retry)
-
-
-def _identity() -> DefaultAzureCredential:
-    from azure.identity import DefaultAzureCredential
-
-    return DefaultAzureCredential()
+    return ContainerClient.from_container_url(text, credential=None if has_sas else Identity(), retry_policy=retry)
 
 
 def _by_connection_string(name: str, retry: ExponentialRetry) -> ContainerClient:
@@ -86,7 +77,8 @@ def told(what: str) -> Iterator[None]:
     try:
         yield
     except ClientAuthenticationError as error:
-        raise ProblemError(Exit.NOT_ALLOWED, f"{what}: {_sign_in(error)}") from None
+        advice = "sign in again (`az login`), or ask for a new SAS"
+        raise ProblemError(Exit.NOT_ALLOWED, f"{what}: {_code(error)}; {advice}") from None
     except ResourceNotFoundError as error:
         raise ProblemError(Exit.NOTHING_FOUND, f"{what}: {_code(error)}, it is not there (any more)") from None
     except HttpResponseError as error:
@@ -98,12 +90,6 @@ def told(what: str) -> Iterator[None]:
     except AzureError as error:
         # Its text may hold the whole URL, with what signs it.
         raise ProblemError(Exit.UNREACHABLE, f"{what}: {type(error).__name__}; is the network up?") from None
-
-
-def _sign_in(error: ClientAuthenticationError) -> str:
-    if error.status_code is None:
-        return "nobody is signed in; run `az login` and try again"
-    return f"{_code(error)}; sign in again (`az login`), or ask for a new SAS"
 
 
 def _code(error: HttpResponseError) -> str:

@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from threading import Event
 from typing import TYPE_CHECKING
@@ -118,17 +118,18 @@ def _all(work: _Work, wanted: Sequence[Cab], total: int) -> list[Got]:
     ):
         task = progress.add_task(f"0/{len(wanted)}", total=total)
         futures = [pool.submit(work.one, cab, lambda count: progress.advance(task, count)) for cab in wanted]
-        found = []
+        pending = set(futures)
         try:
-            for future in futures:
-                found.append(future.result())
-                progress.update(task, description=f"{len(found)}/{len(wanted)}")
-        except BaseException:
+            while pending:
+                # Windows tells of Ctrl-C only between waits.
+                _, pending = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
+                progress.update(task, description=f"{len(wanted) - len(pending)}/{len(wanted)}")
+        except KeyboardInterrupt:
             # What came so far stays, for the next time.
             work.stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
-    return found
+    return [future.result() for future in futures]
 
 
 class _Work:

@@ -75,10 +75,12 @@ def _ended(api: Api, paths: list[str], until: float) -> list[dict[str, Any]]:
 def _line(pull: dict[str, Any]) -> str:
     if not pull:
         return ""
-    cabs, total = pull["cabs"], pull.get("total")
+    cabs, total, rate = pull["cabs"], pull.get("total"), pull.get("rate")
     of = f" of {total}" if total else ""
     text = f"{pull.get('failureName') or pull['failureHash']}: {pull['state']}, {cabs['seen']}{of} cabs seen, "
     text += f"{cabs['copied']} copied ({size(pull['bytes'])}), {cabs['alreadyHeld']} held before"
     lost = cabs["expired"] + cabs["unavailable"] + cabs["failed"]
     text += f", {lost} not to be had" if lost else ""
-    return f"{text}; {pull['lastError']}" if pull["lastError"] and pull["state"] != "Completed" else text
+    text += f", {size(rate)}/s" if rate and pull["state"] == "Running" else ""
+    error = pull["lastError"] if pull["state"] != "Completed" else None
+    return "; ".join(each for each in (text, error, pull.get("note")) if each)

@@ -26,9 +26,9 @@ def run(arguments: argparse.Namespace) -> NoReturn:
             if known is None:
                 say(f"watching; the newest of {answer_now.get('total', len(now))} failures are known. Ctrl-C ends it")
             for key, failure in now.items() if known is not None else ():
-                before = (known or {}).get(key)
-                if _fits(arguments, failure) and _held(failure) > (_held(before) if before else 0):
-                    _tell(arguments, failure, _held(failure) - (_held(before) if before else 0))
+                more = _held(failure) - _held((known or {}).get(key))
+                if more > 0 and _fits(arguments, failure):
+                    _tell(arguments, failure, more)
             known = {**(known or {}), **now}
         time.sleep(arguments.every)
 
@@ -40,8 +40,9 @@ def _fits(arguments: argparse.Namespace, failure: dict[str, Any]) -> bool:
     )
 
 
-def _held(failure: dict[str, Any]) -> int:
-    return int(failure["cabs"]["held"])
+def _held(failure: dict[str, Any] | None) -> int:
+    # Null until the app has counted them.
+    return (failure["cabs"]["held"] or 0) if failure else 0
 
 
 def _tell(arguments: argparse.Namespace, failure: dict[str, Any], more: int) -> None:

@@ -1,5 +1,8 @@
 """The cab storage reached with an identity, as a deployment does: Azurite over HTTPS, and an identity's endpoint."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from functools import partial
@@ -8,6 +11,7 @@ from pathlib import Path
 from zlib import crc32
 
 import pytest
+from azure.storage.blob import ContainerClient
 
 from local.azurite.server import Azurite, account_key
 from local.simulator.certificates import Certificates, make_certificates
@@ -17,6 +21,7 @@ from local.simulator.thread import LoopThread, SimulatorThread
 from local.simulator.token_endpoint import TokenEndpoint
 from local.simulator.tokens import DEV_CENTER, STORAGE
 from tests.support.azurite import SOURCES, StorageAccount, azurite_command
+from tests.support.catalog import upload_catalog
 from tests.system.answers import Preflight, decoded, problem
 from tests.system.playground import Playground
 from tests.system.roles import Roles, guarded
@@ -125,6 +130,41 @@ def test_an_identity_serves_in_the_place_of_every_key(
     playground.simulator.publish()
     assert playground.pull(app, failures[-1])[0].cabs.copied == 3
     playground.assert_copied_once(*failures)
+
+
+def test_an_engineer_signs_in_where_others_have_keys(
+    azurite: Azurite,
+    storage: StorageAccount,
+    token_endpoint: TokenEndpoint,
+    certificates: Certificates,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """`cabferry` finds its own identity, as after `az login`; without one it says what to do."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificates.authority))
+    row = {
+        "applicationId": "1",
+        "failureHash": "1fd83f6d",
+        "cabIdHash": "1",
+        "driverName": "acme.sys",
+        "state": "listed",
+    }
+    with ContainerClient.from_connection_string(storage.connection_string, "failure-cabs") as container:
+        container.create_container()
+        upload_catalog(container, "1", [row])
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("AZURE_", "IDENTITY_", "MSI_"))},
+        "CABFERRY_CONTAINER": f"{azurite.uris(storage.name)['Blob']}/failure-cabs",
+        "PYTHONPATH": str(Path(__file__).parents[2] / "client"),
+        "XDG_CACHE_HOME": str(tmp_path),
+    }
+    command = [sys.executable, "-m", "cabferry", "failures", "--json"]
+    for signed_in, code in ((token_endpoint.environment, 0), ({"AZURE_TOKEN_CREDENTIALS": "AzureCliCredential"}, 4)):
+        done = subprocess.run(
+            command, env={**environment, **signed_in}, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == code, done.stderr
+        assert "acme.sys" in done.stdout or "`az login`" in done.stderr
 
 
 def test_a_token_that_ends_in_the_middle_of_a_pull_is_renewed(

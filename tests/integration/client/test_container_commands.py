@@ -7,10 +7,12 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
 from urllib.parse import urlsplit
 
 import pytest
-from azure.storage.blob import ContainerSasPermissions, generate_container_sas
+from azure.storage.blob import ContainerSasPermissions, ContentSettings, generate_container_sas
+from cabferry.download import DamagedError, StoppedError, download
 
 from local.azurite.server import Azurite
 from tests.support.azurite import StorageAccount
@@ -70,6 +72,33 @@ def test_a_download_that_was_cut_goes_on_and_is_checked(cabs: Cabs, cabferry: Ca
         made = folder / "2026-11-01_00000001"
         assert (made / "memory.dmp").stat().st_size == 9 << 20
         made.rename(tmp_path / f"done {len(begun)}")
+
+
+def test_a_download_that_was_stopped_goes_on_where_it_was(cabs: Cabs, tmp_path: Path) -> None:
+    data = archive(kernel_dump(17 << 20))
+    blob = cabs.client.get_blob_client(str(cabs.add(1, data)["blobName"]))
+    stop, came = Event(), list[int]()
+
+    def stopping(count: int) -> None:
+        came.append(count)
+        stop.set()
+
+    with pytest.raises(StoppedError):
+        download(blob, tmp_path / "a", "", 1, stopping, stop)
+    assert (tmp_path / "a.part").read_bytes() == data[: 8 << 20]
+    download(blob, tmp_path / "a", "", 4, came.append, Event())
+    assert (tmp_path / "a").read_bytes() == data
+    assert sum(came) == len(data) + (8 << 20)
+
+
+def test_what_came_damaged_twice_is_no_cab(cabs: Cabs, tmp_path: Path) -> None:
+    row = cabs.add(1)
+    blob = cabs.client.get_blob_client(str(row["blobName"]))
+    blob.set_http_headers(ContentSettings(content_md5=bytearray(16)))
+    came = list[int]()
+    with pytest.raises(DamagedError, match="twice"):
+        download(blob, tmp_path / "a", "", 1, came.append, Event())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_one_bad_cab_stops_no_other(cabs: Cabs, cabferry: Cabferry, tmp_path: Path) -> None:
