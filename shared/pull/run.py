@@ -74,7 +74,6 @@ class PullTools:
         container: Where the cabs are.
         copies: Brings them there.
         pool: Where copies and requests for pages run.
-        is_stopping: Tells whether the process was asked to end.
     """
 
     settings: Settings
@@ -85,7 +84,6 @@ class PullTools:
     container: CabContainer
     copies: CabCopy
     pool: Threads
-    is_stopping: Callable[[], bool] = stopping.is_stopping
 
 
 def pull_failure(tools: PullTools, message: PullMessage) -> None:
@@ -196,7 +194,7 @@ class _Run:
                     if isinstance(event, PageCame):
                         self._tell_unreadable(event.page.unreadable)
                     self._begin(policy.take_in(pull, event, now, moment))
-                policy.look_at_clock(pull, now, is_stopping=self._tools.is_stopping())
+                policy.look_at_clock(pull, now, is_stopping=stopping.is_stopping())
                 self._begin(policy.orders(pull, moment))
                 if policy.must_write(pull, now):
                     self._write_down()
@@ -238,7 +236,7 @@ class _Run:
     def _copied(self, cab: BatchCab) -> tuple[str, Copied]:
         self._lease.ensure()
         until = self._pull.until
-        if self._pull.is_cut_short or self._tools.is_stopping() or (until and clock.monotonic() >= until):
+        if self._pull.is_cut_short or stopping.is_stopping() or (until and clock.monotonic() >= until):
             raise OutOfTime(f"cab {cab.cab_id_hash}: its copy was not begun")
         if not cab.downloadable:
             raise CabUnavailable(f"cab {cab.cab_id_hash}: Microsoft lists it, but does not let it be downloaded")

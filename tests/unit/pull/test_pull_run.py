@@ -1,0 +1,247 @@
+"""What a run of a pull writes, sends and logs on its way, in memory: what it leaves out, the next one lacks."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+
+from shared.core.errors import AgainLater
+from shared.core.failure import Failure
+from shared.progress.cabs import CabState
+from shared.progress.messages import PullMessage
+from shared.progress.pulls import PullState
+from shared.pull.run import pull_failure
+from shared.storage.lease import RowLease
+from tests.simulation.tasks import BEGINNING
+from tests.simulation.world import Expected, Storm
+from tests.support.memory_app import MemoryApp, memory_app
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from shared.progress.pulls import PullRow
+    from tests.simulation.lines import Called
+
+NOW = BEGINNING
+FAILURE = Failure("1", "failure")
+
+
+@pytest.fixture
+def app() -> Iterator[MemoryApp]:
+    with memory_app() as made:
+        made.serve(FAILURE, 3)
+        yield made
+
+
+def expect(app: MemoryApp, kind: Called, words: str, mishap: str) -> None:
+    app.world.expecting.append(Expected(kind, words, mishap))
+
+
+def handle(app: MemoryApp, **message: object) -> None:
+    """Let the host handle a message."""
+    asked = PullMessage(FAILURE, app.window, "the test", **message)  # type: ignore[arg-type]
+    app.do(lambda: pull_failure(app.host.pull_tools, asked))
+
+
+def sent(app: MemoryApp) -> list[tuple[PullMessage, float]]:
+    """Return the messages that were sent, and the seconds that they wait."""
+    messages = app.world.queue.messages
+    return [
+        (PullMessage.decode(each.text.encode()), (each.visible_at - each.sent_at).total_seconds()) for each in messages
+    ]
+
+
+def begin(app: MemoryApp) -> RowLease:
+    """Take the row, as another host that pulls it."""
+    message = PullMessage(FAILURE, app.window, "another")
+    lease = app.do(lambda: app.host.pulls.take(message, app.window))
+    assert isinstance(lease, RowLease)
+    return lease
+
+
+def test_a_pull_that_is_well_writes_its_rows_and_tells_so(app: MemoryApp, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "shared.pull")
+    handle(app, pull_id="p1")
+    row = app.row(FAILURE)
+    assert (row.state, row.pull_id, row.skip, row.counts.copied) == (PullState.COMPLETED, "p1", 3, 3)
+    assert set(app.states(FAILURE).values()) == {CabState.COPIED}
+    assert not app.world.queue.messages
+    assert any("(pull p1): Completed: CabCounts(seen=3, copied=3" in line for line in caplog.messages)
+
+
+@pytest.mark.parametrize(("retry_after", "least"), [(None, 108.0), ("600", 600.0)])
+def test_a_row_that_cannot_be_read_has_the_message_sent_again_later_and_spends_no_dequeue(
+    app: MemoryApp, retry_after: str | None, least: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if retry_after is None:
+        expect(app, "read", "reads pulls 1 failure", "busy")
+    else:
+
+        def busy(*_: object) -> None:
+            raise AgainLater("busy", timedelta(seconds=int(retry_after)))
+
+        monkeypatch.setattr(app.host.pulls, "take", busy)
+    handle(app, row_version="" if retry_after is None else "W/1", pull_id="p1")
+    ((message, waits),) = sent(app)
+    assert (message.failure, message.row_version, message.pull_id) == (FAILURE, "", "p1")
+    assert least <= waits <= least * 1.5
+
+
+@pytest.mark.parametrize(("passed", "waits"), [(0, (15, 15)), (50, (8, 11))])
+def test_a_pull_that_another_host_makes_is_looked_at_again_when_that_can_have_ended(
+    app: MemoryApp, passed: int, waits: tuple[int, int]
+) -> None:
+    begin(app)
+    app.world.tasks.seconds += passed
+    handle(app)
+    ((message, seconds),) = sent(app)
+    assert message.failure == FAILURE
+    assert waits[0] <= seconds <= waits[1]
+    assert app.row(FAILURE).requested_by == "another"
+
+
+def test_a_message_that_comes_twice_is_done_when_the_first_has_made_the_pull(app: MemoryApp) -> None:
+    app.request(FAILURE)
+    (message,) = app.world.queue.messages
+    asked = PullMessage.decode(message.text.encode())
+    app.world.queue.messages.clear()
+    for _ in range(2):
+        app.do(lambda: pull_failure(app.host.pull_tools, asked))
+    assert len([line for line in app.world.story or () if "cabdownloadbatch" in line]) == 1
+    assert not app.world.queue.messages
+
+
+def test_what_was_done_is_written_down_every_five_seconds(app: MemoryApp) -> None:
+    """A host that dies then costs a look at each cab of these seconds, and no more."""
+    app.world.configure(PULL_CONCURRENCY="1")
+    app.start_again()
+    more = app.serve(FAILURE, 12)
+    for cab in more:
+        expect(app, "copy", f"copies to 1/failure/{cab.name}.", "slow")
+    seen: list[PullRow] = []
+    app.world.tables["pulls"].written = lambda *_: seen.append(app.row(FAILURE))
+    handle(app)
+    checkpoints = {row.updated_at: row for row in seen if row.state is PullState.RUNNING and row.skip}
+    assert len(checkpoints) >= 3, "pages of three, each of which takes a minute or more"
+    assert all(row.counts.copied >= row.skip for row in checkpoints.values())
+    moments = [moment for moment in checkpoints if moment]
+    waits = [after - before for before, after in pairwise(moments)]
+    assert min(waits) >= timedelta(seconds=5)
+    assert app.row(FAILURE).counts.copied == 15
+
+
+@pytest.mark.parametrize(
+    ("mishap", "state", "columns"),
+    [
+        ("throttled", PullState.QUEUED, {"attempts": 1, "last_error_kind": "later"}),
+        ("unauthorized", PullState.FAILED, {"attempts": 0, "last_error_kind": "person"}),
+    ],
+)
+def test_a_batch_that_cannot_be_had_is_told_and_goes_on_where_that_may_help(
+    app: MemoryApp,
+    mishap: str,
+    state: PullState,
+    columns: dict[str, object],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "shared")
+    app.world.storms.append(Storm(frozenset({"devcenter"}), mishap, 60.0, 60.0))
+    handle(app, pull_id="p1")
+    row = app.row(FAILURE)
+    assert row.state is state
+    assert {name: getattr(row, name) for name in columns} == columns
+    messages = sent(app)
+    if state is PullState.QUEUED:
+        ((message, waits),) = messages
+        assert (message.resumes, message.pull_id, message.requested_by) == (True, "p1", "the test")
+        assert message.row_version == app.world.tables["pulls"].rows["1", "failure"][1]
+        assert (message.failure, message.window) == (FAILURE, app.window)
+        assert waits >= 1
+        assert row.next_try_at is not None
+        assert any("(pull p1): goes on in" in line for line in caplog.messages)
+        app.work_off()
+        assert app.row(FAILURE).state is PullState.COMPLETED
+    else:
+        assert messages == []
+        told = "pullFailed: applicationId=1 failureHash=failure pull=p1 kind=person reason="
+        assert any(line.startswith(told) for line in caplog.messages)
+
+
+def test_rows_that_cannot_be_written_leave_the_checkpoint_where_the_run_began(
+    app: MemoryApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    expect(app, "write", "writes cabs", "busy")
+    handle(app)
+    row = app.row(FAILURE)
+    assert (row.state, row.skip, row.counts.copied) == (PullState.QUEUED, 0, 0)
+    assert "writes cabs" in row.last_error
+    assert any("the checkpoint stays where this run began" in line for line in caplog.messages)
+    app.work_off()
+    assert (app.row(FAILURE).state, app.row(FAILURE).counts.copied) == (PullState.COMPLETED, 3)
+
+
+def test_a_row_that_cannot_be_told_that_all_is_well_is_told_so_later(app: MemoryApp) -> None:
+    expect(app, "write", "(Completed", "busy")
+    handle(app)
+    assert (app.row(FAILURE).state, app.row(FAILURE).counts.copied) == (PullState.QUEUED, 3)
+    assert len(sent(app)) == 1
+
+
+@pytest.mark.parametrize(("copied", "state"), [(0, PullState.FAILED), (2, PullState.COMPLETED)])
+def test_a_pull_that_hosts_died_over_is_given_up_unless_they_have_copied_cabs(
+    app: MemoryApp, copied: int, state: PullState
+) -> None:
+    handle(app)
+    cabs = app.world.center.batches[FAILURE]
+    app.world.tables["cabs"].rows.clear()
+    for cab in cabs[copied:]:
+        app.delete_blob(cab)
+    died = {"state": "Running", "leaseUntil": NOW - timedelta(hours=1), "copied": 0, "seen": 0, "skip": 0}
+    app.change_pull(FAILURE, stalled=10, startedAt=NOW - timedelta(minutes=1), **died)
+    handle(app)
+    row = app.row(FAILURE)
+    assert (row.state, row.counts.copied) == (state, 3 if copied else 0)
+    if not copied:
+        assert "given up after 11 tries in a row without a new cab" in row.last_error
+
+
+def test_a_cab_that_is_missed_at_the_end_is_copied_again(app: MemoryApp) -> None:
+    """The table said that it was held, and the container had it no more."""
+    handle(app)
+    app.delete_blob(app.world.center.batches[FAILURE][1])
+    handle(app)
+    row = app.row(FAILURE)
+    assert (row.state, row.skip) == (PullState.QUEUED, 0)
+    assert row.last_error.startswith("1 cabs must be copied again; the first: 1/failure/cab-1.ext.zip was copied, but")
+    app.work_off()
+    assert app.row(FAILURE).state is PullState.COMPLETED
+    assert len(app.blobs(FAILURE)) == 3
+
+
+def test_a_cab_that_may_not_be_downloaded_is_not_asked_for(app: MemoryApp) -> None:
+    cab = app.world.center.batches[FAILURE][0]
+    cab.downloadable = False
+    handle(app)
+    found = app.cabs(FAILURE)[cab.name]
+    assert found.state is CabState.UNAVAILABLE
+    assert "Microsoft lists it, but does not let it be downloaded" in found.error
+    assert not [line for line in app.world.story or () if f"{cab.name}.ext.zip" in line]
+
+
+def test_a_process_that_ends_hands_on_and_begins_no_copy(app: MemoryApp) -> None:
+    expect(app, "devcenter", "cabdownloadbatch", "slow")
+
+    def stop() -> None:
+        app.world.tasks.sleep(2)
+        app.host.is_stopping = True
+
+    app.world.tasks.start(app.host, stop)
+    handle(app)
+    assert app.row(FAILURE).state is PullState.QUEUED
+    ((_, waits),) = sent(app)
+    assert waits == 0
+    assert not app.world.container.blobs
