@@ -11,7 +11,8 @@ _MD5_BYTES = 16
 
 def whole_number(text: str) -> int | None:
     """Return a number without a sign, as a Content-Length is; None where it is none, or larger than any file."""
-    return int(text) if _NUMBER.fullmatch(text.strip()) else None
+    number = text.strip()
+    return int(number) if _NUMBER.fullmatch(number) else None
 
 
 def http_date(text: str) -> datetime | None:

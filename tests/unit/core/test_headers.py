@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @example(value="Fri, 31 Dec 9999 23:59:59 -1200")
 @example(value="9" * 5_000)
 @example(value="\u00b2\u0663")
+@example(value="0\x1f")
 def test_no_value_raises(read: Callable[[str], object], value: str) -> None:
     read(value)
 
