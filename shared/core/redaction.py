@@ -2,33 +2,27 @@
 
 import re
 import threading
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from shared.core.spellings import Copy, TooManyLayersError, copies, is_plain, respelled
 
 _MARK = "[redacted]"
 
 
-@dataclass(frozen=True, slots=True)
-class _Kind:
+class _Kind(NamedTuple):
     """What secrets of one kind look like.
 
     Args:
         signs: One of these is in every text that holds one, in lower case; they are searched for one by one, since a
             pattern of them all takes ten times as long, and each label of each cab comes by here.
-        head: What leads to one.
-        secret: What it may be made of.
+        head: A pattern of what leads to one.
+        secret: A pattern of what it may be made of. Both are linear in the text, in which a line break is one newline;
+            they are compiled when a text has a sign, which most processes never see.
     """
 
-    signs: tuple[str, ...]
-    head: re.Pattern[str]
-    secret: re.Pattern[str]
-
-
-def _kind(signs: str, head: str, secret: str) -> _Kind:
-    """Return a kind of secret. Both patterns are linear in the text, in which a line break is one newline."""
-    flags = re.IGNORECASE | re.DOTALL
-    return _Kind(tuple(signs.split()), re.compile(head, flags), re.compile(secret, flags))
+    signs: str
+    head: str
+    secret: str
 
 
 def _folded(*names: str) -> str:
@@ -37,6 +31,7 @@ def _folded(*names: str) -> str:
     return f"(?:{'|'.join(spelled)})"
 
 
+_FLAGS = re.IGNORECASE | re.DOTALL
 _NAMES = _folded(
     *("device-id", "hardware-id", "account-key", "shared-access-signature", "shared-access-key", "access-token"),
     *("refresh-token", "id-token", "client-secret", "client-assertion", "functions-key", "password"),
@@ -44,35 +39,35 @@ _NAMES = _folded(
 _KINDS = (
     # A query goes as a whole: a SAS has many parameters and only some are secret, but none is worth a risk, and an
     # unknown API may sign in its own way.
-    _kind("?", r"\?(?=[^ \t\"'<>?=]*=)", r"(?:[^\s\"'<>]|\n)*"),
+    _Kind("?", r"\?(?=[^ \t\"'<>?=]*=)", r"(?:[^\s\"'<>]|\n)*"),
     # Parameters of a SAS alone.
-    _kind(
+    _Kind(
         "sig= se= koid= ktid=",
         rf"(?:\b|(?<=u0026)|(?<=x26)){_folded('sig', 'se', 'skoid', 'sktid')}\n?=\n?",
         r"(?:[^\s\"'<>&]|\n)+",
     ),
     # Headers of a request.
-    _kind(
+    _Kind(
         "bearer sharedkey",
         rf"\b{_folded('bearer', 'sharedkey', 'sharedkeylite')}[\s:=]+",
         r"[A-Za-z0-9._~+/=:\n-]+",
     ),
-    _kind("authorization", rf"\b{_folded('authorization')}[\s\"'\\:=]+[a-z]+\s+", r"(?:[^\s\"',;]|\n)+"),
+    _Kind("authorization", rf"\b{_folded('authorization')}[\s\"'\\:=]+[a-z]+\s+", r"(?:[^\s\"',;]|\n)+"),
     # A JSON web token.
-    _kind("eyj", r"\b(?=e\n?y\n?J\n?[A-Za-z0-9_-])", r"[A-Za-z0-9_\n-]+(?:\.[A-Za-z0-9_\n-]*)*"),
+    _Kind("eyj", r"\b(?=e\n?y\n?J\n?[A-Za-z0-9_-])", r"[A-Za-z0-9_\n-]+(?:\.[A-Za-z0-9_\n-]*)*"),
     # A name and its value: of JSON, of JSON within JSON, of Python, name=value, and a pair of name and value.
-    _kind(
+    _Kind(
         "device hardware key signature sig token secret assertion password",
         rf"(?:{_NAMES}s?|\bs\n?i\n?g(?:nature)?\b)\\*[\"']?\s*(?:[:=]>?|,\s*\\*[\"']?value\\*[\"']?\s*[:=])\s*",
         r"[\[{][^\]}]*[\]}]?|(\\*)([\"'])(?:(?!(?<!\\)\1\2).)*|(?:[^\s\"',;}]|\n)+",
     ),
     # The same in XML: an element, and a value in the cell beside its name.
-    _kind("<", rf"<(?:[\w.-]+:)?{_NAMES}s?[^<>]*(?<!/)>", rf".*?(?=</(?:[\w.-]+:)?{_NAMES}|\Z)"),
-    _kind("<", rf"{_NAMES}s?\s*</[^<>]*>\s*<[^/<>][^<>]*>", r"[^<]+"),
+    _Kind("<", rf"<(?:[\w.-]+:)?{_NAMES}s?[^<>]*(?<!/)>", rf".*?(?=</(?:[\w.-]+:)?{_NAMES}|\Z)"),
+    _Kind("<", rf"{_NAMES}s?\s*</[^<>]*>\s*<[^/<>][^<>]*>", r"[^<]+"),
     # The user part of a URL.
-    _kind("@", r"[/\\]{2}(?=(?:[^\s\"'<>/\\?#]|\n)*@)", r"(?:[^\s\"'<>/\\?#]|\n)*(?=@)"),
+    _Kind("@", r"[/\\]{2}(?=(?:[^\s\"'<>/\\?#]|\n)*@)", r"(?:[^\s\"'<>/\\?#]|\n)*(?=@)"),
 )
-_SIGNS = tuple({sign for kind in _KINDS for sign in kind.signs})
+_SIGNS = tuple({sign for kind in _KINDS for sign in kind.signs.split()})
 # As much of a text is looked at, and the last of it is not shown: what was cut off may be the part that tells a secret.
 _LOOKED_AT, _NOT_SHOWN = 16_384, 4_096
 _RUN = re.compile(b"\1+")
@@ -210,13 +205,13 @@ def _secret_in(text: str) -> bytearray:
 def _by_form(copy: Copy) -> list[tuple[int, int]]:
     found, lower = [], copy.text.lower().replace("\n", "")
     for kind in _KINDS:
-        if not any(sign in lower for sign in kind.signs):
+        if not any(sign in lower for sign in kind.signs.split()):
             continue
-        covered = 0
-        for lead in kind.head.finditer(copy.text):
+        covered, secret = 0, re.compile(kind.secret, _FLAGS)
+        for lead in re.finditer(kind.head, copy.text, _FLAGS):
             if lead.end() < covered:
                 continue
-            value = kind.secret.match(copy.text, lead.end())
+            value = secret.match(copy.text, lead.end())
             if value and value.end() > value.start():
                 covered = value.end()
                 found.append(copy.span(value.start(), covered))

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
-from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -110,7 +109,6 @@ _UNRESOLVED = re.compile(r"@Microsoft\.(KeyVault|AppConfiguration)\(", re.IGNORE
 # https://learn.microsoft.com/azure/azure-functions/functions-host-json#override-hostjson-values
 _TIMEOUT_NAME = "AzureFunctionsJobHost__functionTimeout"
 _TIMEOUT = re.compile(r"(?:(\d{1,5})\.)?(\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d{1,7})?)?")
-_HOST_JSON = Path(__file__).parents[2] / "host.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,7 +328,7 @@ class _Reader:
         """Read PULL_TIME_BUDGET, which must end a pull before the host ends its function, and the worker with it."""
         name = "PULL_TIME_BUDGET"
         budget, text = timedelta(seconds=self.whole(name, 1, 86_400)), self._environment.get(_TIMEOUT_NAME, "").strip()
-        where, timeout = (_TIMEOUT_NAME, _time_span(text)) if text else ("host.json", _timeout_of(_HOST_JSON))
+        where, timeout = (_TIMEOUT_NAME, _time_span(text)) if text else ("host.json", _host_timeout())
         self._check(
             name,
             timeout is None or budget < timeout,
@@ -471,8 +469,12 @@ def _time_span(text: str) -> timedelta | None:
 
 
 @cache
-def _timeout_of(host_json: Path) -> timedelta | None:
+def _host_timeout() -> timedelta | None:
+    """Return the functionTimeout of host.json."""
+    from pathlib import Path  # costs more than all else that indexing needs of this file
+
     try:
+        host_json = Path(__file__).parents[2] / "host.json"
         timeout = json.loads(host_json.read_text(encoding="utf-8-sig")).get("functionTimeout")
     except (OSError, ValueError, AttributeError):
         return None

@@ -12,7 +12,6 @@ import binascii
 import re
 import sys
 import unicodedata
-from html import unescape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -157,6 +156,8 @@ def _printable(escape: re.Match[str]) -> str:
 
 
 def _entity(escape: re.Match[str]) -> str:
+    from html import unescape  # brings two thousand names, which few processes ever ask for
+
     if not escape[1]:
         return "\n"
     meant = unescape(f"&{escape[1]};")

@@ -12,15 +12,14 @@ import pytest
 from shared.cabs.creation import Copied
 from shared.core import clock
 from shared.core.errors import AgainLater, CircuitOpen, NeedsPerson, Never, OutOfTime
-from shared.core.facts import CabFacts
 from shared.progress.cabs import CabRow, CabState
-from shared.progress.pulls import NO_MOMENT, PullRow, queued
+from shared.progress.pulls import PullRow, queued
 from shared.pull import policy
 from shared.pull.endings import ProcessEnds, ending_of, given_up
 from shared.pull.ledger import CabLedger
 from shared.pull.state import Checkpoint
 from shared.storage.table_rows import Row
-from shared.storage.table_writes import Long
+from shared.storage.table_writes import NO_MOMENT, Long
 from tests.unit.devcenter.devcenter_client import FAILURE, WINDOW
 
 from .pull_game import NOW, SETTINGS, cab
@@ -237,11 +236,3 @@ def test_rows_that_could_not_be_written_are_not_counted() -> None:
     columns = of(made, AgainLater("the table is busy")).columns
     assert (columns["copied"], columns["seen"], columns["bytes"]) == (3, 4, Long(0)), "as the row has them"
     assert columns["stalled"] == 5
-
-
-def test_what_is_known_of_the_failure_is_told_and_never_taken_away() -> None:
-    made = pull()
-    assert not {"failureName", "driverName"} & of(made, None).columns.keys()
-    made.told = CabFacts(failure_name="0x9F", driver_name="a.sys")
-    columns = of(made, None).columns
-    assert (columns["failureName"], columns["driverName"]) == ("0x9F", "a.sys")
