@@ -47,7 +47,7 @@ def answering(*query: str) -> Callable[[Handler], Handler]:
     What is read again and again carries an ETag, and is 304 without a body where it is still what the caller has.
 
     Args:
-        query: The parameters that its query may have, beside those of the host.
+        query: The parameters that its query may have, beside those of the host; `*` for any.
     """
 
     def wrap(handler: Handler) -> Handler:
@@ -114,6 +114,8 @@ def json_body(req: func.HttpRequest) -> bytes:
 
 def _refuse_unknown(given: Mapping[str, str], known: Collection[str]) -> None:
     """Refuse a parameter that nobody reads: a filter that is misspelled must not show everything."""
+    if "*" in known:
+        return
     if unknown := sorted(name for name in given if name not in known and name.lower() not in _OF_THE_HOST):
         takes = f"it takes {', '.join(known)}" if known else "it takes none"
         raise Problem(HTTPStatus.BAD_REQUEST, f"this call has no query parameter {excerpt(unknown[0], 40)!r}; {takes}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import azure.functions as func
 
+from functions.callers import asked_by
 from functions.http_answers import Problem, answer, answering, etag_of, json_body
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def request_pull(req: func.HttpRequest) -> func.HttpResponse:
     settings = services().settings
     named = [replace(each, family=each.family or settings.family_of(each.application_id)) for each in asked.failures]
     failures = services().requests.as_stored(named)
-    services().requests.make(failures, window, "POST /api/pulls")
+    services().requests.make(failures, window, asked_by("POST /api/pulls"))
     return _accepted(*failures)
 
 
@@ -89,7 +90,7 @@ def retry_pull(req: func.HttpRequest) -> func.HttpResponse:
 
     failure = _stored_failure(req)
     otherwise = default_window(services().settings.cab_lookback)
-    before = services().requests.retry(failure, otherwise, "POST /api/pulls/.../retry")
+    before = services().requests.retry(failure, otherwise, asked_by("POST /api/pulls/.../retry"))
     if before is None:
         raise _unknown(failure)
     if before is not PullState.FAILED:

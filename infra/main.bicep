@@ -28,6 +28,7 @@ type appSettings = {
   PULL_LEASE_SECONDS: string?
   PULL_MAX_ATTEMPTS: string?
   MAX_CABS_PER_FAILURE: string?
+  DASHBOARD_SIGN_IN: string?
 }
 
 @minLength(1)

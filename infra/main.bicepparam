@@ -39,4 +39,5 @@ param settings = {
   PULL_LEASE_SECONDS: readEnvironmentVariable('PULL_LEASE_SECONDS', '')
   PULL_MAX_ATTEMPTS: readEnvironmentVariable('PULL_MAX_ATTEMPTS', '')
   MAX_CABS_PER_FAILURE: readEnvironmentVariable('MAX_CABS_PER_FAILURE', '')
+  DASHBOARD_SIGN_IN: readEnvironmentVariable('DASHBOARD_SIGN_IN', '')
 }

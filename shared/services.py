@@ -33,6 +33,7 @@ from shared.web.untrusted_source import UntrustedSource
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from shared.cabs.links import CabLinks
     from shared.failures.check import FailureTools
     from shared.progress.overview import Overview
     from shared.reconcile.poison import PoisonMessages
@@ -85,6 +86,14 @@ class Services:
         from shared.progress.overview import Overview
 
         return Overview(self._storage.table("pulls"))
+
+    @cached_property
+    def cab_links(self) -> CabLinks | None:
+        """Return what makes links to cabs; None where a key opens the storage, with which the app signs nothing."""
+        from shared.cabs.links import CabLinks
+
+        has_identity = self.settings.storage.connection_string is None
+        return CabLinks(self._storage.blobs, self.settings.container) if has_identity else None
 
     @cached_property
     def poison_messages(self) -> PoisonMessages:

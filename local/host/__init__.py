@@ -18,7 +18,7 @@ Microsoft's. Imitated by knowledge only, or left out:
   soon a failed renewal is tried again is ours
 - newBatchThreshold: its default is half the batch size, as documented for one core
 - function keys and authLevel are ignored, everything listens on 127.0.0.1 only
-- routes: templates with constraints, optional or catch-all parts fail their function; paths are case-sensitive here and
+- routes: templates with constraints or optional parts fail their function; paths are case-sensitive here and
   a trailing slash matters, while Azure's are neither
 - functionTimeout: Azure restarts the worker process. Here the app runs in the host's process, so the host says which
   function it was, lets the other messages go and exits with code 1

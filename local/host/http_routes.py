@@ -27,7 +27,7 @@ LARGEST_BODY_BYTES = 100 * 1024 * 1024
 # More than Azure's, so that the app itself says what is wrong with a query that is too long.
 LONGEST_ADDRESS_BYTES = 64 * 1024
 
-_PARAMETER = r"\{[A-Za-z_][A-Za-z0-9_]*\}"
+_PARAMETER = r"\{\*?[A-Za-z_][A-Za-z0-9_]*\}"
 _TEMPLATE = re.compile(rf"(?:[^{{}}]|{_PARAMETER})*")
 # The server computes these from the body that it really sends.
 _FRAMING_HEADERS = frozenset({"content-length", "transfer-encoding", "connection"})
@@ -38,7 +38,7 @@ class Route:
     """Where and how a function is called.
 
     Args:
-        path: A template with `{name}` for what varies, which Functions and aiohttp write alike.
+        path: A template with `{name}` for what varies, and `{*name}` for all the rest.
         methods: `*` for all.
         function: Runs on each request.
     """
@@ -63,12 +63,12 @@ def route_of(function: Function, trigger: HttpTrigger, prefix: str, environment:
         environment: The app settings.
 
     Raises:
-        BindingError: A setting is missing, or the template has constraints, optional or catch-all parts.
+        BindingError: A setting is missing, or the template has constraints or optional parts.
     """
     route = function.name if trigger.route is None else resolve(trigger.route, environment).strip("/")
     if not _TEMPLATE.fullmatch(route):
         raise BindingError(
-            f"the route {route!r} has constraints, optional or catch-all parts, which this local host does not imitate"
+            f"the route {route!r} has constraints or optional parts, which this local host does not imitate"
         )
     return Route("/" + "/".join(part for part in (prefix, route) if part), trigger.methods or ("*",), function)
 
@@ -88,7 +88,9 @@ def add_routes(router: web.UrlDispatcher, routes: list[Route], invocations: Invo
         for method in route.methods:
             try:
                 # aiohttp's own parameters take no braces; Azure's take all but a slash.
-                path = route.path.replace("}", ":[^/]+}")
+                path = re.sub(
+                    r"\{(\*?)(\w+)\}", lambda part: f"{{{part[2]}:{'.+' if part[1] else '[^/]+'}}}", route.path
+                )
                 router.add_route(method, path, _handler(route.function, invocations))
             except RuntimeError as error:
                 raise StartError(

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.json import schema_components
 
+from shared.api.downloads import MOST_BYTES, CabLink
 from shared.api.models import (
     BODY_BYTES,
     ApplicationId,
+    CabIdHash,
     CabsPage,
     CheckAccepted,
     CheckBody,
@@ -51,18 +53,25 @@ if TYPE_CHECKING:
 
 type Json = dict[str, Any]
 _REF = "#/components/schemas/{name}"
-_PATH_PARAMETERS: Mapping[str, Any] = {"applicationId": ApplicationId, "failureHash": NamedHash}
+_PATH_PARAMETERS: Mapping[str, Any] = {"applicationId": ApplicationId, "failureHash": NamedHash, "cabIdHash": CabIdHash}
 
 # What each status means, wherever it comes.
 _PROBLEMS = {
     HTTPStatus.BAD_REQUEST: "The request is not what it should be.",
     HTTPStatus.NOT_FOUND: "Nobody asked for this yet.",
-    HTTPStatus.CONFLICT: "The pull is in another state.",
+    HTTPStatus.CONFLICT: "The pull is in another state, or the app has no identity that may sign a link.",
+    HTTPStatus.PRECONDITION_FAILED: "The blob is not the one that If-Match names.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"The body has more than {BODY_BYTES} bytes.",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is declared as something else than JSON.",
+    HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: "The cab ends before the range.",
     HTTPStatus.INTERNAL_SERVER_ERROR: "Something that nobody foresaw; the app's log has it.",
     HTTPStatus.BAD_GATEWAY: "A person is needed at the Dev Center or at storage.",
     HTTPStatus.SERVICE_UNAVAILABLE: "A setting is missing, or something is busy.",
+}
+# What a call whose answer is no JSON takes beside its path.
+_OF_BYTES = {
+    "Range": f"One range that says where it begins; at most {MOST_BYTES} bytes come at once.",
+    "If-Match": "The ETag of the part before.",
 }
 _ANYWHERE = (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE)
 _HEADERS = {
@@ -80,7 +89,7 @@ class _Operation:
         method: In lower case.
         path: With the parameters in braces.
         summary: What it does.
-        answer: The type of the body where all is well.
+        answer: The type of the body where all is well; `bytes` for what is no JSON.
         status: The status where all is well.
         query: The parameters of its query.
         body: The type of its body; None where it has none.
@@ -108,6 +117,7 @@ class _Operation:
 
 _PULL = "/api/pulls/{applicationId}/{failureHash}"
 _FILTERS = (FAMILY, APPLICATION, DRIVER, VERSION, PULL_STATE, TEXT)
+_CAB = "/api/failures/{applicationId}/{failureHash}/cabs/{cabIdHash}"
 _OPERATIONS = (
     _Operation(
         "request_pull",
@@ -176,6 +186,28 @@ _OPERATIONS = (
         refusals=(HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND),
     ),
     _Operation("summary", "get", "/api/summary", "Tell how all of it stands, in one cheap call.", SummaryBody),
+    _Operation(
+        "link_cab",
+        "post",
+        f"{_CAB}/link",
+        "Make a link that reads one cab for some minutes.",
+        CabLink,
+        refusals=(HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    ),
+    _Operation(
+        "fetch_cab",
+        "get",
+        f"{_CAB}/content",
+        "Return a part of a cab's bytes.",
+        bytes,
+        HTTPStatus.PARTIAL_CONTENT,
+        refusals=(
+            HTTPStatus.BAD_REQUEST,
+            HTTPStatus.NOT_FOUND,
+            HTTPStatus.PRECONDITION_FAILED,
+            HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+        ),
+    ),
     _Operation(
         "list_runs",
         "get",
@@ -284,6 +316,11 @@ def _operation(each: _Operation, found: Iterator[Json], places: Mapping[str, Jso
         }
         for one in each.query
     ]
+    if each.answer is bytes:
+        parameters += [
+            {"name": name, "in": "header", "description": told, "schema": {"type": "string"}}
+            for name, told in _OF_BYTES.items()
+        ]
     refusals = {
         str(status.value): {
             "description": _PROBLEMS[status],
@@ -308,7 +345,8 @@ def _operation(each: _Operation, found: Iterator[Json], places: Mapping[str, Jso
 
 
 def _answer(each: _Operation, schema: Json) -> Json:
-    answer = {"description": each.status.phrase, "content": {"application/json": {"schema": schema}}}
+    content = {"application/octet-stream": {}} if each.answer is bytes else {"application/json": {"schema": schema}}
+    answer = {"description": each.status.phrase, "content": content}
     return {**answer, **(_headers(*_HEADERS) if each.status is HTTPStatus.ACCEPTED else {})}
 
 

@@ -17,6 +17,7 @@ from shared.core.settings import Settings
 from shared.core.threads import Pool
 from shared.preflight.health import look
 from shared.progress.pulls import PullState
+from shared.services import services
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -100,6 +101,7 @@ class SummaryBody(Struct, frozen=True, rename="camel"):
     reconcile: TimerBody
     circuit: CircuitState
     poison: Annotated[Count | None, Meta(description="Messages kept because no pull could be made of them.")]
+    container: Annotated[str | None, Meta(description="The address of the container that holds the cabs.")]
     unknown: Annotated[list[str], Meta(description="What could not be looked at, and why.")]
 
 
@@ -154,6 +156,7 @@ def _told(settings: Settings, health: Health, seen: Seen | None, unknown: list[s
         reconcile=_timer(found.at if found else None, settings.reconcile_schedule, found.error if found else ""),
         circuit=_circuit(health),
         poison=None if health.storage else health.poison,
+        container=services().pull_tools.container.url if seen else None,
         unknown=unknown,
     )
 

@@ -73,6 +73,11 @@ class CabContainer:
         self._client, self._service = client, service
         self._path = f"{service.base_path}/{client.container_name}"
 
+    @property
+    def url(self) -> str:
+        """Return the container's address, without what authorizes."""
+        return f"{self._service.origin}{self._path}"
+
     def blob(self, name: str) -> BlobClient:
         """Return the client of one blob."""
         return self._client.get_blob_client(name)

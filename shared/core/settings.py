@@ -98,6 +98,11 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("PULL_LEASE_SECONDS", "60", "how long a row stays its owner's without a renewal"),
     Setting("PULL_MAX_ATTEMPTS", "10", "again-later tries without progress before a pull is Failed"),
     Setting("MAX_CABS_PER_FAILURE", "0", "newest cabs to keep of each failure; 0 means all"),
+    Setting(
+        "DASHBOARD_SIGN_IN",
+        "key",
+        "how people open the dashboard: `key`, with the function key, or `entra`, where App Service signs them in",
+    ),
     Setting("RETENTION_DAYS", "28", "age in days at which the container's lifecycle rule removes a cab"),
 )
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
@@ -206,6 +211,7 @@ class Settings:
             failure_schedule=read.text("FAILURE_POLL_SCHEDULE"),
             reconcile_schedule=read.text("RECONCILE_SCHEDULE"),
         )
+        read.text("DASHBOARD_SIGN_IN")  # the dashboard tells what is wrong with it: that must not stop the pulls
         read.raise_problems()
         return settings
 
@@ -256,6 +262,21 @@ def queue_place(environment: Mapping[str, str] = os.environ) -> CabPlaces:
     uri = environment.get("CAB_STORAGE__queueServiceUri", "")
     others = {"CAB_STORAGE__blobServiceUri": uri, "CAB_STORAGE__tableServiceUri": uri, "CAB_CONTAINER": ""}
     return cab_places({**environment, **others})
+
+
+def people_sign_in(environment: Mapping[str, str] = os.environ) -> bool:
+    """Tell whether App Service signs in whoever opens the dashboard; else a function key does.
+
+    The platform sets WEBSITE_AUTH_ENABLED where it authenticates. Elsewhere anyone can send the header of a person:
+    https://learn.microsoft.com/azure/app-service/reference-app-settings#authentication--authorization
+
+    Raises:
+        SettingsError: The setting is malformed, or names a sign-in that is not there.
+    """
+    read = _Reader(environment)
+    signs_in = read.people_sign_in()
+    read.raise_problems()
+    return signs_in
 
 
 def binding_expression(name: str) -> str:
@@ -366,6 +387,15 @@ class _Reader:
                 f"{each} is in DESKTOP_APPLICATION_IDS and in STORE_APPLICATION_IDS; keep one",
             )
         return tuple(found)
+
+    def people_sign_in(self) -> bool:
+        name = "DASHBOARD_SIGN_IN"
+        is_entra = self.matching(name, "key|entra", "key or entra") == "entra"
+        is_there = self._environment.get("WEBSITE_AUTH_ENABLED", "").lower() == "true"
+        self._check(
+            name, is_there or not is_entra, f"{name} is entra, and App Service authentication is not switched on"
+        )
+        return is_entra
 
     def source_hosts(self) -> tuple[str, ...]:
         hosts = self.listed("CAB_SOURCE_HOSTS")

@@ -123,6 +123,17 @@ class CabRows:
         """Return the row of each cab that is known of a failure, by cabIdHash."""
         return by_cab(self._table.query("PartitionKey eq @partition", {"partition": failure.cabs_partition}, _SELECT))
 
+    def one(self, failure: Failure, cab_id_hash: str) -> CabRow | None:
+        """Return the row of one cab; None where there is none.
+
+        Args:
+            failure: Whose cab.
+            cab_id_hash: In its normal form.
+        """
+        row = self._table.get(failure.cabs_partition, cab_id_hash)
+        # An earlier version may have written it in another spelling.
+        return CabRow.of(row) if row else self.of(failure).get(cab_id_hash)
+
     def page(
         self, failure: Failure, state: CabState | None, limit: int, after: dict[str, str] | None
     ) -> tuple[list[tuple[str, CabRow]], dict[str, str] | None]:

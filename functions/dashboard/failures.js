@@ -1,0 +1,85 @@
+// The list that people think in: which failure, which driver, which of its cabs are held.
+
+import { Poll, address } from "./api.js";
+import { bytes, count, h, keep, plural, when } from "./dom.js";
+import { go } from "./route.js";
+
+const SORTS = { newest: "Newest", cabs: "Most cabs", missing: "Most missing", expiry: "Next to expire" };
+const FAMILIES = { "": "Every family", driver: "Drivers", desktop: "Desktop", app: "Store apps" };
+const STATES = { "": "Every state", Queued: "Queued", Running: "Running", Completed: "Completed", Failed: "Failed" };
+const PAGE = 50;
+const MOST = 1000;
+
+export function openFailures(place, query) {
+  let limit = PAGE;
+  const list = h("ol.rows", { "aria-label": "Failures" });
+  const told = h("p.muted", { role: "status" });
+  const more = h("button", { type: "button", hidden: true, onclick: () => { limit = Math.min(MOST, limit + 4 * PAGE); poll.soon(path()); } }, "Show more");
+  const search = h("input", { type: "search", name: "text", placeholder: "Name, driver, version, id", value: query.get("text") || "", "aria-label": "Search failures" });
+  const version = h("input", { name: "version", placeholder: "Version, e.g. 1.2.*", value: query.get("version") || "", "aria-label": "Version" });
+  const form = h("form.filters", { role: "search", onsubmit: (event) => event.preventDefault(), oninput: () => { clearTimeout(typing); typing = setTimeout(changed, 250); } },
+    search, version, select("family", FAMILIES, query), select("state", STATES, query), select("sort", SORTS, query, "Sort by "));
+  let typing = 0;
+
+  const asked = () => Object.fromEntries([...new FormData(form)].map(([name, value]) => [name, value.trim()]));
+  const path = () => address("failures", { ...asked(), limit });
+  const changed = () => {
+    limit = PAGE;
+    history.replaceState(null, "", `#${address("/failures", asked())}`);
+    poll.soon(path());
+  };
+  const poll = new Poll(path(), 10, (body) => {
+    keep(list, body.failures, (each) => `${each.applicationId}/${each.failureHash}`, row);
+    const isFiltered = Object.entries(asked()).some(([name, value]) => value && name !== "sort");
+    told.textContent = body.failures.length ? `${plural(body.total ?? body.failures.length, "failure")}${isFiltered ? " found" : ""}`
+      : isFiltered ? "No failure is like that." : "No failure is known yet: let the reports or the failures be checked, or ask for a pull.";
+    more.hidden = !body.continuation || limit >= MOST;
+  }).start();
+
+  const onKey = (event) => {
+    if (event.key === "/" && !event.target.closest("input, textarea, select, dialog")) {
+      event.preventDefault();
+      search.focus();
+    }
+  };
+  document.addEventListener("keydown", onKey);
+  place.append(h("h1.hidden", {}, "Failures"), form, told, legend(), list, more);
+  return () => { poll.stop(); clearTimeout(typing); document.removeEventListener("keydown", onKey); };
+}
+
+function select(name, options, query, before = "") {
+  return h("select", { name, "aria-label": name[0].toUpperCase() + name.slice(1) }, Object.entries(options).map(([value, label]) =>
+    h("option", { value, selected: (query.get(name) || Object.keys(options)[0]) === value }, before + label)));
+}
+
+function legend() {
+  return h("p.legend", { "aria-hidden": "true" }, ["held", "missing", "expired"].map((each) => h(`span.${each}`, {}, each)));
+}
+
+function row(failure) {
+  const { cabs } = failure;
+  const name = failure.failureName || `Failure ${failure.failureHash.slice(0, 8)}`;
+  const versions = failure.versions || [];
+  return h("li.row", { onclick: (event) => { if (!event.target.closest("a")) go(link(failure)); } },
+    h("div.what", {},
+      h("a", { href: `#${link(failure)}`, "data-focus": failure.failureHash }, name),
+      h("p", {}, h("b", {}, failure.driverName || failure.applicationId), " ",
+        h("span.muted", {}, versions.slice(0, 3).join(", "), versions.length > 3 ? ` and ${versions.length - 3} more` : ""))),
+    h("div.tags", {}, h("span.tag", {}, failure.family), failure.state && failure.state !== "Completed" ? h(`span.tag.${failure.state}`, {}, failure.state) : null),
+    cabBar(cabs, failure.bytes),
+    h("div.dates", {}, failure.lastSeen ? h("p", {}, "seen ", when(failure.lastSeen)) : null,
+      cabs.expiringSoon ? h("p.bad", {}, plural(cabs.expiringSoon, "cab"), " expiring, first ", when(failure.nextExpiry))
+        : failure.nextExpiry && cabs.missing ? h("p.muted", {}, "next expiry ", when(failure.nextExpiry)) : null));
+}
+
+/** Show how many cabs are held, missing and expired: as a bar, and in words. */
+export function cabBar(cabs, length) {
+  const kinds = ["held", "missing", "expired"].map((kind) => [kind, cabs[kind] || 0]);
+  const total = Math.max(1, kinds.reduce((sum, [, number]) => sum + number, 0));
+  return h("div.cabs", {},
+    h("div.bar", { "aria-hidden": "true" }, kinds.map(([kind, number]) => h(`span.${kind}`, { "--part": number / total }))),
+    h("p", {}, `${count(cabs.held)} held`, cabs.missing ? h("span.warn", {}, `, ${count(cabs.missing)} missing`) : null,
+      cabs.expired ? h("span.muted", {}, `, ${count(cabs.expired)} expired`) : null, h("span.muted", {}, ` · ${bytes(length)}`)));
+}
+
+const link = (failure) => `/failures/${failure.applicationId}/${failure.failureHash}`;

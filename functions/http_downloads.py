@@ -1,0 +1,81 @@
+"""Fetch a cab: by a link of some minutes where the app's identity can sign one, else part by part through the app."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import azure.functions as func
+
+from functions.callers import CALLER
+from functions.http_answers import Problem, answer, answering
+
+if TYPE_CHECKING:
+    from shared.api.downloads import HeldCab
+
+_log = logging.getLogger(__name__)
+blueprint = func.Blueprint(http_auth_level=func.AuthLevel.FUNCTION)
+
+
+@blueprint.route("failures/{applicationId}/{failureHash}/cabs/{cabIdHash}/link", methods=["POST"])
+@answering()
+def link_cab(req: func.HttpRequest) -> func.HttpResponse:
+    """Make a link that reads one cab for some minutes; 409 where the app has no identity that could sign it."""
+    from shared.api.downloads import CabLink
+    from shared.services import services
+
+    cab, links = _held(req), services().cab_links
+    link = links.to(cab.blob_name) if links else None
+    if link is None:
+        raise Problem(
+            HTTPStatus.CONFLICT,
+            "the app has no identity at its storage that may sign a link: GET the cab's content, part by part",
+        )
+    _tell("link", cab)
+    return answer(CabLink.of(*link), headers={"Cache-Control": "no-store"})
+
+
+@blueprint.route("failures/{applicationId}/{failureHash}/cabs/{cabIdHash}/content", methods=["GET", "HEAD"])
+@answering()
+def fetch_cab(req: func.HttpRequest) -> func.HttpResponse:
+    """Return a part of a cab, as its Range asks for: at most 8 MiB, since the worker holds an answer in memory."""
+    from shared.api.downloads import BytesAsked
+
+    cab = _held(req)
+    asked = BytesAsked.parse(req.headers.get("Range"))
+    part = cab.read(asked)
+    if part is None:
+        told = f"{cab.blob_name} has {cab.length} bytes, and none from {asked.first} on"
+        raise Problem(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, told)
+    if (wanted := req.headers.get("If-Match")) and wanted != part.etag:
+        raise Problem(HTTPStatus.PRECONDITION_FAILED, f"{cab.blob_name} is not the blob that it was: begin again")
+    if asked.first == 0:
+        _tell("content", cab)
+    name = cab.blob_name.rpartition("/")[2]
+    headers = {
+        "Content-Range": f"bytes {asked.first}-{asked.first + len(part.body) - 1}/{part.total}",
+        "Content-Disposition": f'attachment; filename="{name}"',
+        "ETag": part.etag,
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+    }
+    return func.HttpResponse(
+        part.body, status_code=HTTPStatus.PARTIAL_CONTENT, headers=headers, mimetype="application/octet-stream"
+    )
+
+
+def _held(req: func.HttpRequest) -> HeldCab:
+    from shared.api.downloads import held_cab
+    from shared.services import services
+
+    parts = req.route_params
+    cab = held_cab(services(), parts["applicationId"], parts["failureHash"], parts["cabIdHash"])
+    if cab is None:
+        raise Problem(HTTPStatus.NOT_FOUND, f"cab {parts['cabIdHash']} is not in the container")
+    return cab
+
+
+def _tell(how: str, cab: HeldCab) -> None:
+    _log.info("cabFetched: blob=%s by=%s how=%s", cab.blob_name, CALLER.get() or "a function key", how)

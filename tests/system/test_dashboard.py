@@ -1,0 +1,267 @@
+"""The dashboard as three people use it, in a browser: what it shows is what there is, and what it offers happens."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.base import AXE_SCRIPT
+from playwright.sync_api import Browser, Page, Route, ViewportSize, expect
+
+from local.simulator.builder import CabForm
+from local.simulator.catalogue import Failure
+from local.simulator.faults import FaultKind
+from tests.support.browser import chromium
+from tests.system.app import ROOT, App
+from tests.system.playground import Playground
+from tests.system.waiting import wait_until
+
+SCREENSHOTS = ROOT / ".local" / "screenshots"
+WIDE, NARROW = ViewportSize(width=1600, height=900), ViewportSize(width=375, height=800)
+KEY = "a-function-key-of-this-test"
+# The page asks at once when somebody comes back to it.
+COME_BACK = "document.dispatchEvent(new Event('visibilitychange'))"
+# Larger than one answer of the app may be.
+LARGE = 9 << 20
+
+
+@pytest.fixture(scope="module")
+def failures(shared_playground: Playground) -> list[Failure]:
+    """Failures of drivers: two whose cabs can be had, and one that the Dev Center refuses."""
+    builder = shared_playground.simulator.builder
+    made = [builder.failure(5), builder.failure(1, CabForm((LARGE, LARGE))), builder.failure(3)]
+    builder.report(made)
+    shared_playground.simulator.publish()
+    shared_playground.fail(made[2], FaultKind.BAD_REQUEST, None)
+    return made
+
+
+@pytest.fixture(scope="module")
+def app(shared_playground: Playground, failures: list[Failure]) -> App:
+    """An app that has checked its reports and pulled what they name."""
+    app = shared_playground.start(may_raise=True)
+    shared_playground.check(app)
+    assert [pull.state for pull in shared_playground.ends(app, *failures)] == ["Completed", "Completed", "Failed"]
+    return app
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One browser for all of these tests."""
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A wide tab of somebody's own; a script that fails in it, or breaks the page's policy, fails the test."""
+    page = browser.new_page(viewport=WIDE, accept_downloads=True, permissions=["clipboard-read", "clipboard-write"])
+    page.set_default_timeout(15_000)
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text) if "Security Policy" in message.text else None)
+    yield page
+    page.close()
+    assert errors == []
+
+
+def show(page: Page, app: App, view: str = "/failures") -> None:
+    """Open the dashboard at one of its views, and wait until the strip tells something."""
+    page.goto(f"{app.url}/api/dashboard#{view}")
+    expect(page.locator("#strip .state")).to_be_visible()
+
+
+def path(failure: Failure) -> str:
+    """Return what names a failure in an address."""
+    return f"{failure.key.application_id}/{failure.key.failure_hash}"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_every_view_fits_its_window_and_can_be_read_by_everyone(
+    page: Page, app: App, failures: list[Failure], size: ViewportSize, scheme: Any
+) -> None:
+    """Nothing is cut off or runs over the edge, and axe finds nothing that keeps anybody out."""
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.set_viewport_size(size)
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    views = {"failures": ".row", "pulls": ".row", "checks": "table", "preflight": "button"}
+    for view, shown in {**views, f"failures/{path(failures[0])}": "table"}.items():
+        show(page, app, f"/{view}")
+        expect(page.locator(f"main {shown}").first).to_be_visible()
+        name = "failure" if "/" in view else view
+        page.screenshot(path=SCREENSHOTS / f"{name}-{scheme}-{size['width']}.png", full_page=True)
+        assert page.evaluate("document.documentElement.scrollWidth") <= size["width"], f"{view} is too wide"
+        page.evaluate(AXE_SCRIPT)
+        found = page.evaluate("async () => (await axe.run({resultTypes: ['violations']})).violations")
+        told = [(each["id"], each["impact"], [node["html"] for node in each["nodes"]][:3]) for each in found]
+        assert [each for each in told if each[1] in {"serious", "critical"}] == [], view
+
+
+def test_a_failure_is_found_by_its_name_with_the_keyboard_alone(page: Page, app: App, failures: list[Failure]) -> None:
+    show(page, app)
+    page.keyboard.press("Tab")
+    expect(page.get_by_text("Skip to the content")).to_be_focused()
+    page.keyboard.press("/")
+    page.keyboard.type(failures[0].name.lower())
+    expect(page.locator("main .row")).to_have_count(sum(each.name == failures[0].name for each in failures))
+    link = page.get_by_role("link", name=failures[0].name).first
+    expect(link).to_be_visible()
+    link.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name=failures[0].name)).to_be_visible()
+    expect(page.locator("main table tbody tr")).to_have_count(5)
+
+
+def test_sorting_puts_what_is_lost_next_on_top(page: Page, app: App, failures: list[Failure]) -> None:
+    show(page, app)
+    page.get_by_label("Sort").select_option("missing")
+    expect(page.locator("main .row").first).to_contain_text("3 missing")
+    page.get_by_label("State").select_option("Failed")
+    expect(page.locator("main .row")).to_have_count(1)
+    page.get_by_label("Search failures").fill("nobody has this")
+    expect(page.get_by_text("No failure is like that.")).to_be_visible()
+
+
+def test_a_cab_comes_whole_through_the_app_and_is_told_in_the_log(
+    page: Page, app: App, shared_playground: Playground, failures: list[Failure]
+) -> None:
+    """It has more bytes than one answer may: the page fetches its parts, and they are the blob's."""
+    failure = failures[1]
+    show(page, app, f"/failures/{path(failure)}")
+    with page.expect_download() as coming:
+        page.get_by_role("button", name="Download").click()
+    name, held = next(iter(shared_playground.held(failure).items()))
+    got = Path(coming.value.path()).read_bytes()
+    assert coming.value.suggested_filename == name.rpartition("/")[2]
+    assert (len(got), hashlib.md5(got).hexdigest()) == (held.length, held.md5)  # noqa: S324 - what the blob tells
+    assert f"cabFetched: blob={name} by=a function key how=content" in app.log
+
+
+def test_the_lines_to_copy_name_this_failure(page: Page, app: App, failures: list[Failure]) -> None:
+    show(page, app, f"/failures/{path(failures[0])}")
+    for button, wanted in {
+        "Copy azcopy line": f"failure-cabs/{path(failures[0])}/*",
+        "Copy prefix": f"{path(failures[0])}/",
+        "Copy cabferry line": f"cabferry get {failures[0].key.failure_hash}",
+    }.items():
+        page.get_by_role("button", name=button).click()
+        expect(page.locator("#toast")).to_contain_text(wanted)
+        assert wanted in page.evaluate("navigator.clipboard.readText()")
+
+
+def test_pulls_are_asked_for_by_a_form_that_says_what_is_wrong(
+    page: Page, app: App, shared_playground: Playground, failures: list[Failure]
+) -> None:
+    show(page, app, "/pulls")
+    page.get_by_text("Pull cabs now").click()
+    page.get_by_label("Application id").fill(failures[0].key.application_id)
+    page.get_by_label("Failure hashes").fill("not/a/hash")
+    page.get_by_role("button", name="Pull", exact=True).click()
+    expect(page.get_by_role("status").filter(has_text="failureHash is 'not/a/hash'")).to_be_visible()
+    page.get_by_label("Failure hashes").fill(f"{failures[0].key.failure_hash}\n0a{failures[0].key.failure_hash[2:]}")
+    page.get_by_role("button", name="Pull", exact=True).click()
+    expect(page.get_by_text("2 pulls queued.")).to_be_visible()
+    (pull,) = shared_playground.ends(app, failures[0])
+    assert pull.cabs.already_held == 5
+
+
+def test_what_was_given_up_is_told_by_its_reason_and_tried_again(
+    page: Page, app: App, shared_playground: Playground, failures: list[Failure]
+) -> None:
+    before = len(shared_playground.api_requests(failures[2]))
+    show(page, app, "/pulls")
+    group = page.locator(".row.group").first
+    expect(group).to_contain_text("1 pull")
+    group.get_by_text("Which failures").click()
+    expect(group.get_by_role("link", name=failures[2].name)).to_be_visible()
+    group.get_by_role("button", name="Retry all").click()
+    expect(page.locator("#toast")).to_contain_text("1 pull queued again")
+    wait_until(lambda: len(shared_playground.api_requests(failures[2])) > before, "another try")
+    (pull,) = shared_playground.ends(app, failures[2])
+    assert pull.state == "Failed"
+
+
+def test_a_check_is_asked_for_and_its_run_appears(
+    page: Page, app: App, shared_playground: Playground, failures: list[Failure]
+) -> None:
+    show(page, app, "/checks")
+    rows = page.locator("[aria-label=Reports] tbody tr")
+    expect(rows.first).to_be_visible()
+    before = rows.count()
+    shared_playground.simulator.builder.report([failures[0]])
+    shared_playground.simulator.publish()
+    page.locator("[aria-label=Reports]").get_by_role("button", name="Check now").click()
+    expect(
+        page.get_by_text(f"The last check that was asked for looked at {before + 1} runs: 1 new, 0 failed")
+    ).to_be_visible(timeout=30_000)
+    expect(rows).to_have_count(before + 1)
+    expect(page.locator(".line .ok")).to_have_count(before + 1)
+
+
+def test_a_preflight_says_what_a_person_should_do(page: Page, app: App) -> None:
+    show(page, app, "/preflight")
+    page.get_by_role("button", name="Run preflight").click()
+    expect(page.get_by_text("Ready: everything answers.")).to_be_visible(timeout=30_000)
+
+
+def test_the_function_key_is_asked_for_once_and_stays_out_of_every_address(page: Page, app: App) -> None:
+    """The host that checks keys is Azure's; here something before the app does."""
+    addresses: list[str] = []
+
+    def host(route: Route) -> None:
+        addresses.append(route.request.url)
+        given = route.request.headers.get("x-functions-key")
+        if given == KEY:
+            route.continue_()
+        else:
+            route.fulfill(status=401)
+
+    page.route(lambda url: "/api/" in url and "/api/dashboard" not in url, host)
+    page.goto(f"{app.url}/api/dashboard")
+    page.locator("dialog input").fill("a wrong one")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("The app did not accept that key.")).to_be_visible()
+    expect(page.locator("main .row")).to_have_count(0)
+    page.locator("dialog input").fill(KEY)
+    page.keyboard.press("Enter")
+    expect(page.locator("main .row").first).to_be_visible()
+    page.reload()
+    expect(page.locator("main .row").first).to_be_visible()
+    assert not [each for each in [*addresses, page.url] if KEY in each]
+    page.get_by_role("button", name="Forget the key").click()
+    expect(page.locator("dialog input")).to_be_visible()
+
+
+def test_who_signed_in_to_look_is_offered_nothing_to_do(page: Page, app: App) -> None:
+    """App Service signs in; its cookie is all that the page sends."""
+
+    def calls(route: Route) -> None:
+        assert "x-functions-key" not in route.request.headers
+        route.fulfill(response=route.fetch(url=route.request.url.replace("/dashboard/calls", "")))
+
+    told = {"signIn": "entra", "name": "ada@contoso.com", "roles": ["look"], "login": "/in", "logout": "/out"}
+    page.route("**/api/dashboard/me", lambda route: route.fulfill(json=told))
+    page.route("**/api/dashboard/calls/**", calls)
+    show(page, app, "/pulls")
+    expect(page.get_by_text("ada@contoso.com")).to_be_visible()
+    expect(page.locator(".row.group")).to_be_visible()
+    expect(page.get_by_role("button", name="Retry all")).to_have_count(0)
+    expect(page.get_by_text("Pull cabs now")).to_have_count(0)
+
+
+def test_what_was_known_stays_while_nothing_answers(page: Page, app: App, failures: list[Failure]) -> None:
+    show(page, app)
+    expect(page.get_by_role("link", name=failures[0].name).first).to_be_visible()
+    known = page.locator("main .row").count()
+    page.route("**/api/summary*", lambda route: route.abort())
+    page.route("**/api/failures?*", lambda route: route.fulfill(status=503, json={"detail": "storage is busy"}))
+    page.evaluate(COME_BACK)
+    expect(page.locator("#trouble")).to_contain_text("storage is busy")
+    expect(page.locator("#trouble")).to_contain_text("the app cannot be reached")
+    expect(page.locator("main .row")).to_have_count(known)
+    expect(page.get_by_text("Copied today")).to_be_visible()
+    page.unroute_all()
+    page.evaluate(COME_BACK)
+    expect(page.locator("#trouble")).to_be_hidden()

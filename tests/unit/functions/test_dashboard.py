@@ -1,0 +1,95 @@
+"""The dashboard opens to those alone whom the platform has signed in, and shows its own files and no other."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import azure.functions as func
+import pytest
+
+from functions import http_dashboard
+from shared.core.errors import SettingsError
+from tests.unit.api.test_principal import header
+
+ENTRA = {"DASHBOARD_SIGN_IN": "entra", "WEBSITE_AUTH_ENABLED": "True"}
+LOOK, ASK = (header(("name", "Ada"), ("roles", role)) for role in ("look", "ask"))
+OWN_PAGE = {"Sec-Fetch-Site": "same-origin"}
+
+
+def ask(handler: Any, method: str = "GET", headers: Mapping[str, str] | None = None, **parts: str) -> func.HttpResponse:
+    """Call a function of the dashboard."""
+    request = func.HttpRequest(method, "http://127.0.0.1/", headers=headers or {}, route_params=parts, body=b"")
+    answered: func.HttpResponse = handler(request)
+    return answered
+
+
+def call(path: str, principal: str | None, method: str = "GET", headers: Mapping[str, str] = OWN_PAGE) -> int:
+    """Make a call as the page of somebody who signed in; return its status."""
+    shown = {**headers, **({"X-MS-CLIENT-PRINCIPAL": principal} if principal else {})}
+    return int(ask(http_dashboard.call_from_dashboard, method, shown, path=path).status_code)
+
+
+@pytest.fixture
+def signed_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An app whose people sign in; each call that gets through is a 503."""
+    for name, value in ENTRA.items():
+        monkeypatch.setenv(name, value)
+
+    def services() -> None:
+        raise SettingsError("nothing is set up")
+
+    monkeypatch.setattr("shared.services.services", services)
+
+
+@pytest.mark.usefixtures("signed_in")
+def test_a_role_opens_what_it_is_for_and_nothing_else() -> None:
+    assert call("pulls", LOOK) == 503
+    assert call("pulls", LOOK, "POST") == 403
+    assert call("failures/1/a/cabs/b/content", LOOK) == 403
+    assert call("failures/1/a/cabs/b/link", LOOK, "POST") == 403
+    assert call("pulls/1/a/retry", ASK, "POST") == 503
+    assert call("failures/1/a/cabs/b/content", ASK) == 503
+    assert call("pulls", header(("name", "Ada"))) == 403
+    assert call("pulls", None) == 401
+    assert call("dashboard/me", ASK) == 404
+    assert call("../admin/functions", ASK) == 404
+
+
+@pytest.mark.usefixtures("signed_in")
+@pytest.mark.parametrize("site", [{}, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "none"}])
+def test_another_page_cannot_ask_with_somebodys_session(site: dict[str, str]) -> None:
+    assert call("pulls", ASK, "POST", site) == 403
+
+
+@pytest.mark.parametrize(
+    ("settings", "status"),
+    [({}, 404), ({"DASHBOARD_SIGN_IN": "entra"}, 503), ({**ENTRA, "WEBSITE_AUTH_ENABLED": "False"}, 503)],
+)
+def test_where_the_platform_signs_nobody_in_a_made_up_person_is_nobody(
+    settings: dict[str, str], status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The header of a person is then what anyone can send."""
+    for name in ENTRA:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    assert call("pulls", ASK) == status
+
+
+@pytest.mark.usefixtures("signed_in")
+def test_the_page_is_told_who_looks_and_may_ask() -> None:
+    told = ask(http_dashboard.show_dashboard_person, headers={"X-MS-CLIENT-PRINCIPAL": ASK})
+    assert json.loads(told.get_body())["roles"] == ["ask", "look"]
+    assert json.loads(ask(http_dashboard.show_dashboard_person).get_body())["name"] is None
+
+
+@pytest.mark.parametrize("name", ["..%2fhttp_api.py", "../http_api.py", "/etc/passwd", "missing.js", ""])
+def test_no_file_but_those_of_the_page_is_shown(name: str) -> None:
+    assert ask(http_dashboard.show_dashboard_file, file=name).status_code == 404
+
+
+def test_a_file_that_the_browser_has_is_not_sent_again() -> None:
+    first = ask(http_dashboard.show_dashboard_file, file="app.js")
+    assert first.mimetype == "text/javascript"
+    again = ask(http_dashboard.show_dashboard_file, headers={"If-None-Match": first.headers["ETag"]}, file="app.js")
+    assert (again.status_code, again.get_body()) == (304, b"")
