@@ -35,18 +35,5 @@ def job(message: func.QueueMessage) -> None:
 
 @app.queue_trigger("message", "%JOBS%-poison", "JOBS_STORAGE")
 def bury(message: func.QueueMessage) -> None:
-    """Note what arrives in the poison queue, and fail for what asks for it even there."""
-    body = message.get_body().decode()
-    note("bury", message.dequeue_count, body)
-    if "even buried" in body:
-        raise ValueError("as asked")
-
-
-@app.route("slow/{gate}")
-def slow(req: func.HttpRequest) -> str:
-    """Answer once a file exists."""
-    note("slow", req.route_params["gate"])
-    gate = events.parent / req.route_params["gate"]
-    while not gate.exists():
-        time.sleep(0.01)
-    return "at last"
+    """Note what arrives in the poison queue."""
+    note("bury", message.dequeue_count, message.get_body().decode())

@@ -1,6 +1,5 @@
 """Messages come twice and hosts die: no cab may be copied twice for that, and no pull may be lost."""
 
-import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +20,7 @@ from shared.progress.messages import PullMessage
 from shared.progress.pulls import PullRows, PullState
 from shared.pull import run as pull
 from shared.storage.lease import RowLease
-from tests.integration.app import DEADLINE_SECONDS, App, failure_of
+from tests.integration.app import App, failure_of
 from tests.integration.conftest import MakeApp
 from tests.integration.rewriting import rewriting
 from tests.support.loopback import Answer, LoopbackServer, Seen
@@ -52,28 +51,6 @@ def test_a_message_that_finds_another_owner_waits_for_him(make_app: MakeApp, sim
     assert app.work_off() >= 1
     assert app.row(failure).state is PullState.COMPLETED
     assert copied(app).total() == 3
-
-
-def test_two_hosts_at_once_copy_nothing_twice(make_app: MakeApp, simulator: SimulatorThread) -> None:
-    hosts = [make_app(PULL_LEASE_SECONDS="1", PULL_CONCURRENCY="4") for _ in range(2)]
-    simulator.form = BatchForm(largest_page=20)
-    failure = simulator.builder.failure(60)
-    simulator.publish()
-    message = PullMessage(failure_of(failure), hosts[0].window, "the test")
-    together = threading.Barrier(2, timeout=DEADLINE_SECONDS)
-
-    def handle(host: App) -> None:
-        together.wait()
-        host.handle(message)
-
-    with ThreadPoolExecutor(2) as threads:
-        list(threads.map(handle, hosts))
-    assert hosts[0].waiting_messages() == 1, "the one that came second is sent again"
-    hosts[0].work_off()
-    row = hosts[0].row(failure)
-    assert row.state is PullState.COMPLETED
-    assert len(copied(hosts[0])) == copied(hosts[0]).total() == 60
-    assert len(hosts[0].blobs(failure)) == 60
 
 
 @pytest.mark.parametrize("status", [200, 500, 403], ids=["goes on", "fails for now", "fails"])
@@ -114,25 +91,6 @@ def taken_by_another(app: App, failure: Failure) -> None:
             },
             mode=UpdateMode.MERGE,
         )
-
-
-def test_a_pull_whose_host_died_is_gone_on_with(make_app: MakeApp, simulator: SimulatorThread) -> None:
-    """The message comes back after its own lease; the row's must have ended by then."""
-    app = make_app(PULL_LEASE_SECONDS="1")
-    simulator.form = BatchForm(largest_page=5)
-    failure = simulator.builder.failure(20)
-    simulator.publish()
-    simulator.faults.add(Fault(call=Call.CAB_BATCH, kind=FaultKind.THROTTLED, match={"skip": "10"}))
-    app.pull(failure)
-    asked = len(simulator.ledger.requests)
-    message = app.wait_for_message()
-    take(app, failure)
-    app.queue.update_message(message.id, message.pop_receipt, visibility_timeout=0)
-    app.work_off()  # until the lease of the dead one has ended, the message is sent again and again
-    row = app.row(failure)
-    assert (row.state, row.counts.seen, row.counts.copied) == (PullState.COMPLETED, 20, 20)
-    assert list(simulator.ledger.requests)[asked].query["skip"] == "10"
-    assert len(copied(app)) == copied(app).total() == 20
 
 
 @pytest.fixture
@@ -247,16 +205,6 @@ class TestMessagesThatComeTwice:
         assert app.queue.get_queue_properties().approximate_message_count == 1
         app.handle(message)
         assert app.row(failure).state is PullState.COMPLETED
-
-
-def test_a_message_that_comes_twice_does_the_work_once(app: App, simulator: SimulatorThread) -> None:
-    failure = simulator.builder.failure(10)
-    simulator.publish()
-    app.request(failure)
-    app.request(failure)
-    assert app.work_off() == 2
-    assert copied(app).total() == 10
-    assert app.row(failure).state is PullState.COMPLETED
 
 
 def once_in_mid_pull(app: App, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:

@@ -84,44 +84,6 @@ def test_a_token_goes_to_no_other_host(app: App, simulator: SimulatorThread) -> 
 @pytest.mark.parametrize(
     "form",
     [
-        BatchForm(repeat_rows=3, shift_rows=2, largest_page=10, total_count=False),
-        BatchForm(repeat_rows=3, link=LinkForm.NONE, largest_page=10),
-    ],
-    ids=["repeated and shifted", "repeated without links"],
-)
-def test_rows_that_repeat_or_shift_between_pages_are_copied_once(
-    app: App, simulator: SimulatorThread, form: BatchForm
-) -> None:
-    simulator.form = form
-    failure = simulator.builder.failure(35)
-    simulator.publish()
-    row = app.pull(failure)
-    assert row.state is PullState.COMPLETED
-    assert set(app.states(failure)) == {cab.cab_id_hash for cab in simulator.world.cabs(failure.key)}
-    assert row.counts.copied == row.counts.seen == 35
-    assert len(copied(app)) == 35
-
-
-@pytest.mark.parametrize("broken_page", [1, 4])
-def test_no_row_is_missed_where_pages_that_repeat_rows_are_gone_on_with(
-    app: App, simulator: SimulatorThread, broken_page: int
-) -> None:
-    """The checkpoint counts rows: rows that came twice must not push it past rows that never came."""
-    simulator.form = BatchForm(repeat_rows=3, largest_page=10)
-    failure = simulator.builder.failure(50)
-    simulator.publish()
-    skip = 7 * broken_page + 3  # what the link of the page before says
-    simulator.faults.add(Fault(call=Call.CAB_BATCH, kind=FaultKind.SERVER_ERROR, match={"skip": str(skip)}))
-    assert app.pull(failure).state is PullState.QUEUED
-    row = app.pull(failure)
-    assert row.state is PullState.COMPLETED
-    assert set(app.states(failure)) == {cab.cab_id_hash for cab in simulator.world.cabs(failure.key)}
-    assert row.counts.copied == 50
-
-
-@pytest.mark.parametrize(
-    "form",
-    [
         BatchForm(repeat_rows=3, link=LinkForm.NONE, largest_page=10),
         BatchForm(shift_rows=3, link=LinkForm.FOREIGN, largest_page=10),
     ],

@@ -1,1 +1,0 @@
-"""Tests of what the bench computes; what it measures is not tested."""
