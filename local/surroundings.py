@@ -7,7 +7,6 @@ from pathlib import Path
 
 import msgspec
 
-from local.embedded import Embedded
 from local.paths import ROOT
 
 _SETTINGS_FILE = ROOT / "local.settings.json"
@@ -47,6 +46,9 @@ def surroundings(say: Callable[[str], None], folder: Path) -> Iterator[str]:
     if any(name == "CAB_STORAGE" or name.startswith("CAB_STORAGE__") for name in os.environ):
         yield ""
         return
+    # Azurite and the simulator are half of a start, and most starts name their storage.
+    from local.embedded import Embedded
+
     with_devcenter = not any(name.startswith("DEVCENTER_") for name in os.environ)
     with Embedded(say, with_devcenter=with_devcenter) as embedded:
         os.environ.update(embedded.settings)
