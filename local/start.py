@@ -41,6 +41,7 @@ def start_app(port: int, log_level: str) -> int:
 
 def _started(url: str, simulator: str) -> None:
     """Print where to look and what to try, whatever the log's level."""
+    RUNNING.parent.mkdir(exist_ok=True)
     RUNNING.write_text(f"{url} {os.getpid()}", encoding="utf-8")
     _say(f"the app runs at {url} until Ctrl-C")
     _say(f"  dashboard  {url}/api/dashboard")
