@@ -2,7 +2,7 @@
 """The one command of a developer's day.
 
 It needs nothing but a Python to start with: it looks for Python 3.13, makes `.venv` with it, installs what
-requirements-dev.txt pins, and goes on inside. When nothing changed since the last time, that takes no time.
+the requirements files pin, and goes on inside. When nothing changed since the last time, that takes no time.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 WANTED = (3, 13)
+REQUIREMENTS = ("requirements.txt", "requirements-dev.txt")
 LINT = (
     ("format", ["-m", "ruff", "format", "--check", "."]),
     ("ruff", ["-m", "ruff", "check", "."]),
@@ -107,15 +108,17 @@ def make_ready() -> bool:
         if not step("making .venv with Python 3.13", [*python, "-m", "venv", str(VENV)]):
             return False
     install = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    if not step("installing requirements-dev.txt into .venv", [*install, "-r", "requirements-dev.txt"]):
-        return False
+    # Two steps, because pip wants hashes for all or for none.
+    for name in REQUIREMENTS:
+        if not step(f"installing {name} into .venv", [*install, "-r", name]):
+            return False
     (VENV / "cabferry.stamp").write_text(wanted_stamp(), encoding="utf-8")
     return True
 
 
 def wanted_stamp() -> str:
     """Return what identifies the requirements."""
-    files = [ROOT / name for name in ("requirements.txt", "requirements-dev.txt")]
+    files = [ROOT / name for name in REQUIREMENTS]
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
 
 

@@ -170,8 +170,9 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 
 def pinned(name: str) -> dict[str, str]:
     """Return the packages that a requirements file pins, by their normalized names."""
-    lines = [line.partition("#")[0].strip() for line in (ROOT / name).read_text(encoding="utf-8").splitlines()]
-    pairs = [re.fullmatch(r"([A-Za-z0-9._-]+)==(\S+)", line) for line in lines if line and not line.startswith("-r")]
+    text = re.sub(r" \\\n +--hash=\S+", "", (ROOT / name).read_text(encoding="utf-8"))
+    lines = [line.partition("#")[0].strip() for line in text.splitlines()]
+    pairs = [re.fullmatch(r"([A-Za-z0-9._-]+)==(\S+)", line) for line in lines if line]
     assert all(pairs), f"{name} has a line without an exact version"
     return {re.sub(r"[-_.]+", "-", pair[1]).lower(): pair[2] for pair in pairs if pair}
 
@@ -199,6 +200,12 @@ def test_every_package_that_the_app_imports_is_pinned_for_azure() -> None:
     assert third_party
     unpinned = {module for module in third_party if not distributions(module) & there.keys()}
     assert unpinned == set()
+
+
+def test_azure_installs_what_the_app_asks_for_and_only_files_of_known_hashes() -> None:
+    assert pinned("requirements.in").items() <= pinned("requirements.txt").items()
+    entries = re.split(r"^(?=\S)", (ROOT / "requirements.txt").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert [entry for entry in entries if "==" in entry and "--hash=sha256:" not in entry] == []
 
 
 def test_the_environment_of_these_tests_is_what_is_pinned() -> None:
