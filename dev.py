@@ -40,7 +40,8 @@ def main() -> int:
         return lint()
     if command == "test":
         return go_on(["-m", "pytest", *selected(rest)])
-    return go_on(["-m", "bench", *rest] if command == "bench" else ["-m", "local", command, *rest])
+    modules = {"bench": ["bench"], "catalog": ["shared.reconcile.rebuild"]}
+    return go_on(["-m", *modules.get(command, ["local", command]), *rest])
 
 
 def parsed() -> tuple[str, list[str]]:
@@ -55,6 +56,7 @@ def parsed() -> tuple[str, list[str]]:
             "ask everything that the app needs, and say what to do about what fails; --url asks a deployed app",
         ),
         ("redrive", "send every Failed pull of an app back to its queue; --dry-run tells what it would do"),
+        ("catalog", "`catalog rebuild` makes the catalog of a cab storage anew from its tables"),
         ("test", "run all tests; --fast those of a minute; or what further arguments select (they go to pytest)"),
         (
             "bench",

@@ -79,6 +79,9 @@ param maximumInstanceCount int = 4
 @description('Who gets a mail when pulls are given up or reports are no longer checked. Empty: no alert is made.')
 param alertEmail string = ''
 
+@description('Object id of the Entra group that may list, find and read the cabs and the catalog. Empty: no group is given that role.')
+param cabReaderGroupId string = ''
+
 @description('Whether storage and vault answer within a virtual network of their own only. For production.')
 param vnetEnabled bool = false
 
@@ -203,6 +206,8 @@ module rbac 'app/rbac.bicep' = {
     cabTableNames: cabTables
     applicationInsightsName: applicationInsightsName
     cabWriterName: 'Cabferry cab writer ${resourceToken}'
+    cabReaderName: 'Cabferry cab reader ${resourceToken}'
+    cabReaderGroupId: cabReaderGroupId
     useBuiltInRoles: useBuiltInRoles
     deployerMayLook: deployerMayLook
   }
@@ -312,3 +317,4 @@ output CABFERRY_CONTAINER_ID string = cabStorage.outputs.containerId
 output CABFERRY_IDENTITY_CLIENT_ID string = identity.outputs.clientId
 output CABFERRY_IDENTITY_PRINCIPAL_ID string = identity.outputs.principalId
 output CABFERRY_ROLE_ID string = rbac.outputs.cabWriterId
+output CABFERRY_READER_ROLE_ID string = rbac.outputs.cabReaderId

@@ -134,7 +134,7 @@ def _downloaded(container: ContainerClient) -> dict[str, _Stored]:
         held = Held(len(data), hashlib.md5(data, usedforsecurity=False).hexdigest())
         return _Stored(held, bytes(blob.content_settings.content_md5 or b"").hex())
 
-    blobs = list(container.list_blobs())
+    blobs = [blob for blob in container.list_blobs() if not blob.name.startswith("_catalog/")]
     with ThreadPoolExecutor(_DOWNLOADS_AT_ONCE) as downloads:
         return {str(blob.name): stored for blob, stored in zip(blobs, downloads.map(download, blobs), strict=True)}
 

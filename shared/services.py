@@ -12,6 +12,8 @@ from azure.core.exceptions import HttpResponseError, ResourceExistsError
 from shared.cabs.container import CabContainer
 from shared.cabs.copy import CabCopy
 from shared.cabs.direct_copy import DirectCopy
+from shared.catalog.files import CatalogFiles
+from shared.catalog.news import CatalogNews
 from shared.core.settings import Settings
 from shared.devcenter.client import DevCenter
 from shared.devcenter.families import source_of
@@ -62,6 +64,7 @@ class Services:
         self._devcenter = DevCenter(settings.devcenter.base_url, tokens, source, self.circuit.guard, calls)
         blobs = self._storage.blob_service
         container = CabContainer(self._storage.blobs.get_container_client(settings.container), blobs)
+        self._catalog = CatalogFiles(container)
         self.pulls = PullRows(self._storage.table("pulls"), settings.pull_lease)
         self.pull_tools = PullTools(
             settings=settings,
@@ -72,6 +75,7 @@ class Services:
             container=container,
             copies=CabCopy(container, DirectCopy(blobs, settings.container), self._source),
             pool=FairPool(settings.pull_concurrency),
+            catalog=CatalogNews(self._catalog, settings.retention),
         )
         self.requests = PullRequests(self.pulls, self.pull_tools.queue, self.pull_tools.pool.lane())
         self._poison = PullQueue(self._storage.queue(f"{settings.queue}-poison"))
@@ -158,6 +162,7 @@ class Services:
             health=self.health,
             circuit=self.circuit,
             writers=self.pull_tools.pool.lane(),
+            catalog=self._catalog,
         )
 
     def create_missing(self) -> None:

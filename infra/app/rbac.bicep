@@ -8,6 +8,8 @@ param cabQueueNames string[]
 param cabTableNames string[]
 param applicationInsightsName string
 param cabWriterName string
+param cabReaderName string
+param cabReaderGroupId string
 param useBuiltInRoles bool
 param deployerMayLook bool
 
@@ -28,12 +30,13 @@ resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' 
 
 // The app writes cabs with index tags and never deletes one. Storage Blob Data Contributor cannot write tags, and both
 // it and Storage Blob Data Owner can delete: hence a role of our own. It cannot create containers either; the container
-// is part of this deployment. What it may delete are the probes of POST /api/preflight: the assignment below says so.
+// is part of this deployment. What it may delete are the probes of POST /api/preflight and files of the catalog: the
+// assignment below says so.
 resource cabWriter 'Microsoft.Authorization/roleDefinitions@2022-04-01' = if (!useBuiltInRoles) {
   name: guid(resourceGroup().id, 'cab-writer')
   properties: {
     roleName: cabWriterName
-    description: 'Read and write cabs and their index tags in one container, delete nothing but probes.'
+    description: 'Read and write cabs and their index tags in one container, delete nothing but probes and the catalog.'
     type: 'customRole'
     permissions: [
       {
@@ -84,9 +87,51 @@ resource writeCabs 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
     principalId: identity.properties.principalId
     principalType: 'ServicePrincipal'
     roleDefinitionId: writeCabsRoleId
-    // No cab has such a name: an applicationId has no underscore (shared/core/failure.py, shared/preflight/storage_probes.py).
-    condition: '((!(ActionMatches{\'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/delete\'})) OR (@Resource[Microsoft.Storage/storageAccounts/blobServices/containers/blobs:path] StringLike \'_preflight/*\'))'
+    // No cab has such a name: an applicationId has no underscore (shared/core/failure.py, shared/catalog/files.py,
+    // shared/preflight/storage_probes.py).
+    condition: '((!(ActionMatches{\'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/delete\'})) OR (@Resource[Microsoft.Storage/storageAccounts/blobServices/containers/blobs:path] StringLike \'_preflight/*\') OR (@Resource[Microsoft.Storage/storageAccounts/blobServices/containers/blobs:path] StringLike \'_catalog/*\'))'
     conditionVersion: '2.0'
+  }
+}
+
+// What the people need who debug: Storage Blob Data Reader, of the built-in roles, cannot find blobs by their tags.
+resource cabReader 'Microsoft.Authorization/roleDefinitions@2022-04-01' = if (!useBuiltInRoles) {
+  name: guid(resourceGroup().id, 'cab-reader')
+  properties: {
+    roleName: cabReaderName
+    description: 'List, find by tag and read the cabs and the catalog of one container.'
+    type: 'customRole'
+    permissions: [
+      {
+        actions: [
+          'Microsoft.Storage/storageAccounts/blobServices/containers/read'
+        ]
+        notActions: []
+        dataActions: [
+          'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read'
+          'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/tags/read'
+          'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/filter/action'
+        ]
+        notDataActions: []
+      }
+    ]
+    assignableScopes: [
+      resourceGroup().id
+    ]
+  }
+}
+
+var readCabsRoleId = useBuiltInRoles
+  ? subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.storageBlobDataReader)
+  : cabReader.id
+
+resource readCabs 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(cabReaderGroupId)) {
+  name: guid(cabContainer.id, cabReaderGroupId, readCabsRoleId)
+  scope: cabContainer
+  properties: {
+    principalId: cabReaderGroupId
+    principalType: 'Group'
+    roleDefinitionId: readCabsRoleId
   }
 }
 
@@ -218,3 +263,4 @@ resource lookAtStates 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
 ]
 
 output cabWriterId string = useBuiltInRoles ? '' : cabWriter.name
+output cabReaderId string = useBuiltInRoles ? '' : cabReader.name

@@ -8,6 +8,7 @@ param devcenterClientId = '22222222-2222-2222-2222-222222222222'
 param devcenterSignIn = 'secret'
 param devcenterClientSecret = 'given-at-the-deployment'
 param alertEmail = 'drivers@contoso.example'
+param cabReaderGroupId = '55555555-5555-5555-5555-555555555555'
 param retentionDays = 21
 param maximumInstanceCount = 40
 param vnetEnabled = true

@@ -58,7 +58,7 @@ class StorageRequest:
 
 
 def creations(requests: Iterable[StorageRequest], container: str) -> Counter[str]:
-    """Return how often each blob of a container was made, by a copy, an upload or a list of blocks.
+    """Return how often each cab of a container was made, by a copy, an upload or a list of blocks.
 
     Args:
         requests: Of the container's account.
@@ -70,6 +70,7 @@ def creations(requests: Iterable[StorageRequest], container: str) -> Counter[str
         for request in requests
         if request.method == "PUT"
         and request.path.startswith(prefix)
+        and not request.path.startswith(f"{prefix}_")  # the catalog and probes
         and request.comp in {"", "blocklist"}
         and request.status in _CREATED
     )

@@ -206,7 +206,7 @@ class Settings:
             pull_lease=timedelta(seconds=read.whole("PULL_LEASE_SECONDS", 1, 3_600)),
             pull_max_attempts=read.whole("PULL_MAX_ATTEMPTS", 1, 1_000),
             max_cabs_per_failure=read.whole("MAX_CABS_PER_FAILURE", 0, 1_000_000),
-            retention=timedelta(days=read.whole("RETENTION_DAYS", 1, 3_650)),
+            retention=read.retention(),
             report_schedule=read.text("REPORT_POLL_SCHEDULE"),
             failure_schedule=read.text("FAILURE_POLL_SCHEDULE"),
             reconcile_schedule=read.text("RECONCILE_SCHEDULE"),
@@ -251,6 +251,18 @@ def cab_places(environment: Mapping[str, str] = os.environ) -> CabPlaces:
     places = CabPlaces(read.storage(), read.container(), read.queue())
     read.raise_problems()
     return places
+
+
+def retention(environment: Mapping[str, str] = os.environ) -> timedelta:
+    """Parse RETENTION_DAYS alone.
+
+    Raises:
+        SettingsError: It is malformed.
+    """
+    read = _Reader(environment)
+    age = read.retention()
+    read.raise_problems()
+    return age
 
 
 def queue_place(environment: Mapping[str, str] = os.environ) -> CabPlaces:
@@ -344,6 +356,9 @@ class _Reader:
             self._problem(name, f"{name} is {value!r}, which is not a whole number from {least} to {most}")
             return least
         return int(value)
+
+    def retention(self) -> timedelta:
+        return timedelta(days=self.whole("RETENTION_DAYS", 1, 3_650))
 
     def time_budget(self) -> timedelta:
         """Read PULL_TIME_BUDGET, which must end a pull before the host ends its function, and the worker with it."""

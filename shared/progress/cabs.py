@@ -160,11 +160,9 @@ class CabRows:
             partition = self._table.partition_after(_end(application_id))
 
     def of_application(self, application_id: str) -> Iterator[Row]:
-        """Yield the rows of an application in the order of their failureHash, not decoded, with few facts."""
+        """Yield the rows of an application in the order of their failureHash, not decoded."""
         where = "PartitionKey gt @first and PartitionKey lt @end"
-        yield from self._table.query(
-            where, {"first": f"{application_id}_", "end": _end(application_id)}, _SELECT_BRIEFLY
-        )
+        yield from self._table.query(where, {"first": f"{application_id}_", "end": _end(application_id)}, _SELECT)
 
     def change(self, failure: Failure, rows: Iterable[tuple[Row, CabRow]]) -> int:
         """Change state, error and time of the versions of rows that were read; return how many.
@@ -223,7 +221,6 @@ class CabRows:
 
 
 _FACT_COLUMNS = ("failureName", "driverName", "driverVersion", "osVersion", "architecture", "cabType", "market")
-_SELECT_BRIEFLY = ("state", "blobName", "length", "md5", "settledAt", "date", "expiry", "error", *_FACT_COLUMNS[:3])
 _SELECT = ("state", "blobName", "length", "md5", "settledAt", "error", "date", "expiry", *_FACT_COLUMNS)
 
 

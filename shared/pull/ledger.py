@@ -21,7 +21,7 @@ from shared.progress.tally import CabTally
 from shared.storage.table_writes import TRANSACTION_ROWS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from concurrent.futures import Executor
 
     from shared.cabs.container import StoredCab
@@ -148,6 +148,17 @@ class CabLedger:
         rows = [(cab, self._cabs[cab]) for cab in sorted(self._unwritten)]
         list(self._writers.map(partial(self._rows.write, self._failure), batched(rows, TRANSACTION_ROWS, strict=False)))
         self._unwritten.clear()
+
+    def copied_since(self, moment: datetime) -> Iterator[tuple[str, CabRow]]:
+        """Yield the cabs that came into the container since then, as the table has them."""
+        for cab, row in self._cabs.items():
+            if (
+                row.state is CabState.COPIED
+                and cab not in self._unwritten
+                and row.settled_at
+                and row.settled_at >= moment
+            ):
+                yield cab, row
 
     def read_back(self, stored: Iterable[StoredCab], retention: timedelta) -> list[str]:
         """Compare with what the container really holds, and take lengths and MD5s from it.

@@ -8,7 +8,7 @@
    `shared/pull/policy.py` decides what that means. Every few seconds, write the rows of what was copied, then the
    checkpoint, which renews the lease.
 4. At the end, read back what the container really holds.
-5. Record how the run ends, and send a message for what is left.
+5. Record how the run ends, send a message for what is left, and tell the catalog what came.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from shared.cabs.container import CabContainer, StoredCab
     from shared.cabs.copy import CabCopy
     from shared.cabs.creation import Copied
+    from shared.catalog.news import CatalogNews
     from shared.core.failure import Failure, Window
     from shared.core.settings import Settings
     from shared.devcenter.families import CabSource
@@ -74,6 +75,7 @@ class PullTools:
         container: Where the cabs are.
         copies: Brings them there.
         pool: Where copies and requests for pages run.
+        catalog: Is told what came.
     """
 
     settings: Settings
@@ -84,6 +86,7 @@ class PullTools:
     container: CabContainer
     copies: CabCopy
     pool: Threads
+    catalog: CatalogNews
 
 
 def pull_failure(tools: PullTools, message: PullMessage) -> None:
@@ -121,7 +124,7 @@ def pull_failure(tools: PullTools, message: PullMessage) -> None:
         tools.queue.send(message, min(lease.remaining, _LOOK_AGAIN))
         return
     try:
-        with lease, stopping.at_work():
+        with stopping.at_work(), tools.catalog.pulling(), lease:
             _Run(tools, lease).make()
     except LeaseLost as lost:
         _log.warning("%s: %s; it is that owner's pull now", message.failure, lost)
@@ -149,7 +152,7 @@ class _Run:
         self._source = tools.sources(self._failure, self._window)
         self._pull = policy.begun(row, ledger, tools.settings, self._source.page_rows, clock.monotonic())
         self._inbox = tools.pool.inbox()
-        self._unreadable = 0
+        self._unreadable, self._began_at = 0, clock.now()
 
     def make(self) -> None:
         """Pull as far as it goes, and record how that ended."""
@@ -253,6 +256,7 @@ class _Run:
         self._pull.ledger.write()
         self._lease.write({"updatedAt": clock.now(), **endings.progress(self._pull), **self._tally()})
         self._pull.checkpoint_at = clock.monotonic() + policy.CHECKPOINT_SECONDS
+        self._tools.catalog.write_when_due()
 
     def _finds_new_cabs(self) -> bool:
         """Tell whether hosts that died have copied cabs and could not say so, and say it: their tries moved on."""
@@ -295,6 +299,8 @@ class _Run:
     def _record(self, ending: Ending) -> None:
         """Write how the run ends into its row, and send the message that goes on with it."""
         self._lease.release({**ending.columns, **self._tally()})
+        row = self._pull.row
+        self._tools.catalog.tell(self._failure, self._pull.ledger.copied_since(self._began_at), row.requested_by)
         if ending.again_in is not None:
             self._send(ending.again_in)
         if ending.is_failure:

@@ -14,6 +14,8 @@ First it takes care of what stands in the poison queue (shared/reconcile/poison.
    failed for a reason that can pass; and where its row is gone and the rows of its cabs are not.
 6. Removes rows that nobody needs any more.
 
+In the end it makes the catalog anew from the rows (shared/reconcile/catalog.py).
+
 What comes past may be some minutes old, and a pull may have begun since. So each change holds the lease, goes against
 the version that was read, or does no harm when it was not needed.
 """
@@ -27,7 +29,7 @@ from itertools import batched, count
 from typing import TYPE_CHECKING
 
 from shared.core import clock
-from shared.core.errors import AgainLater
+from shared.core.errors import AgainLater, CabferryError
 from shared.core.failure import Failure, Window, default_window
 from shared.core.redaction import redact
 from shared.core.threads import Pool
@@ -38,6 +40,7 @@ from shared.progress.pulls import CabCounts, ErrorKind, PullRow, PullState
 from shared.progress.tally import COULD_BE_HAD, REPORTS_LOOK_BACK, CabTally, deadline, is_soon, leaves_out
 from shared.progress.tally import missing as missing_of
 from shared.pull.ledger import CabLedger
+from shared.reconcile.catalog import rebuild_catalog
 from shared.storage.lease import HeldElsewhere
 
 if TYPE_CHECKING:
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from shared.cabs.container import CabContainer, StoredCab
+    from shared.catalog.files import CatalogFiles
     from shared.core.settings import Settings
     from shared.progress.cabs import CabRows
     from shared.progress.circuit import Circuit
@@ -87,6 +91,7 @@ class ReconcileTools:
     health: HealthRows
     circuit: Circuit
     writers: Executor
+    catalog: CatalogFiles
 
 
 def reconcile(tools: ReconcileTools) -> Reconciled:
@@ -113,6 +118,7 @@ def reconcile(tools: ReconcileTools) -> Reconciled:
             found.rows_removed += 1
         else:
             found.poison += 1
+    _rebuild_catalog(tools, found)
     tools.health.write_reconciled(found)
     _log.log(logging.WARNING if found.missing or found.poison or found.broken else logging.INFO, "%s", found)
     return found
@@ -122,6 +128,15 @@ def _look_into_poison(poison: PoisonMessages, found: Reconciled) -> None:
     """Take care of what no function has; what cannot be taken care of now comes back, and holds up nothing else."""
     for error in poison.settle_all():
         found += Reconciled(at=found.at, broken=1, error=redact(f"a message of the poison queue: {error}")[:2000])
+
+
+def _rebuild_catalog(tools: ReconcileTools, found: Reconciled) -> None:
+    """Make the catalog anew; where that fails, it is told like a failure that could not be put right."""
+    try:
+        rebuild_catalog(tools.catalog, tools.walk.rows(), tools.settings.retention)
+    except Exception as error:  # noqa: BLE001 - likewise
+        _log.error("the catalog could not be made anew: %s", error, exc_info=not isinstance(error, CabferryError))
+        found += Reconciled(at=found.at, broken=1, error=redact(f"the catalog: {error}")[:2000])
 
 
 def raise_if_broken(found: Reconciled) -> None:

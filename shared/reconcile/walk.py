@@ -74,6 +74,11 @@ class FailureWalk:
         for application_id in sorted(known):
             yield from self._of_application(application_id)
 
+    def rows(self) -> Iterator[FailureSeen]:
+        """Yield each failure that the tables know, without its blobs."""
+        for application_id in sorted({*self._pulls.applications(), *self._cabs.applications()}):
+            yield from self._rows_seen(application_id)
+
     def _of_application(self, application_id: str) -> Iterator[FailureSeen]:
         listing = self._blobs_seen(application_id)
         head, looked_up = next(listing, None), set[str]()

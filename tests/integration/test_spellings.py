@@ -38,7 +38,8 @@ def stored_in_capitals(app: App, simulator: SimulatorThread, cabs: int) -> catal
 
 def test_what_is_stored_in_capitals_goes_on_there_and_is_not_copied_again(app: App, simulator: SimulatorThread) -> None:
     failure = stored_in_capitals(app, simulator, 3)
-    before = {blob.name for blob in app.container.list_blobs()}
+    application_id = failure.key.application_id
+    before = {blob.name for blob in app.container.list_blobs(name_starts_with=application_id)}
     new = simulator.builder.cabs(failure, 1)[0]
     simulator.builder.report([failure])
     simulator.publish()
@@ -48,7 +49,7 @@ def test_what_is_stored_in_capitals_goes_on_there_and_is_not_copied_again(app: A
     assert row is not None
     assert (row.state, row.counts.copied, row.counts.already_held) == (PullState.COMPLETED, 1, 3)
     assert app.services.pulls.get(failure_of(failure)) is None
-    (copied,) = {blob.name for blob in app.container.list_blobs()} - before
+    (copied,) = {blob.name for blob in app.container.list_blobs(name_starts_with=application_id)} - before
     assert copied.startswith(in_capitals(failure).prefix + new.cab_id_hash)
     kept = app.services.pull_tools.cabs.of(in_capitals(failure))
     assert sorted(kept) == sorted(cab.cab_id_hash for cab in simulator.world.cabs(failure.key))

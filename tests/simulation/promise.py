@@ -12,6 +12,7 @@ from shared.core.failure import Failure
 from shared.progress.cabs import CabRow, CabState
 from shared.progress.pulls import PullRow, PullState
 
+from .catalog import catalogued
 from .center import TOKEN
 
 if TYPE_CHECKING:
@@ -120,8 +121,12 @@ class Promise:
             raise self._broken
 
     def check_reconciled(self, began: datetime) -> None:
-        """Check what must be so when a reconcile has come to its end: no pull is left without a message for long."""
+        """Check what must be so when a reconcile has come to its end.
+
+        No pull is left without a message for long, and the catalog tells what the table told before.
+        """
         self._check_messages()
+        self._check_catalog(began)
         now = self.world.tasks.now()
         if any(message.visible_at + timedelta(minutes=1) < now for message in self.world.queue.messages):
             return  # Nobody takes messages right now, so that one of this pull may be among them for all that is known.
@@ -130,6 +135,14 @@ class Promise:
             written = max(since, pull.updated_at or since) if pull else began
             if written + _QUIET < began:
                 self.break_with(f"the pull of {failure} has had no message since {since}, and no reconcile sent one")
+
+    def _check_catalog(self, began: datetime) -> None:
+        told, oldest = catalogued(self.world.catalog), self.world.tasks.now() - self.world.settings.retention
+        for failure in self.world.center.batches:
+            for cab, row in self.cab_rows(failure).items():
+                is_due = row.settled_at and oldest < row.settled_at < began and row.state is not CabState.RETIRED
+                if is_due and told.get(cab, {}).get("state") != row.state:
+                    self.break_with(f"cab {cab} is {row.state}, and the catalog tells {told.get(cab)}")
 
     def check_end(self) -> None:
         """Check what must be so when nothing has happened for days, and all was asked for once more.

@@ -12,6 +12,7 @@ from random import Random
 from typing import TYPE_CHECKING, cast
 
 from shared.cabs.copy import CabCopy
+from shared.catalog.news import CatalogNews
 from shared.core.errors import BadInput, CabferryError
 from shared.core.failure import default_window
 from shared.core.settings import Settings
@@ -32,6 +33,7 @@ from shared.reconcile.walk import FailureWalk
 from shared.reports.check import ReportTools, check_reports
 from shared.reports.file import ReportFiles
 
+from .catalog import MemoryCatalog
 from .center import BASE, TOKEN, DevCenter, Form
 from .container import Container, MemoryContainer, MemoryDirectCopy, md5_of
 from .mishaps import Chance, HostLine
@@ -128,6 +130,7 @@ class Host(Process):
             block_bytes=world.container.copied_at_once // 2,
         )
         self.pulls = PullRows(table("pulls"), settings.pull_lease)
+        catalog = MemoryCatalog(world.catalog, line)
         self.pull_tools = PullTools(
             settings=settings,
             sources=partial(CabBatch, devcenter),
@@ -137,6 +140,7 @@ class Host(Process):
             container=container,
             copies=copies,
             pool=FairPool(settings.pull_concurrency),
+            catalog=CatalogNews(catalog, settings.retention),
         )
         self.requests = PullRequests(self.pulls, self.pull_tools.queue, self.pull_tools.pool.lane())
         self.health = HealthRows(table("health"))
@@ -164,6 +168,7 @@ class Host(Process):
             health=self.health,
             circuit=self.circuit,
             writers=self.pull_tools.pool.lane(),
+            catalog=catalog,
         )
 
     def begin(self) -> None:
@@ -266,6 +271,7 @@ class World:
     center: DevCenter = field(default_factory=DevCenter)
     tables: dict[str, Table] = field(default_factory=dict)
     queue: Queue = field(default_factory=lambda: Queue("cab-pulls"))
+    catalog: dict[str, bytes] = field(default_factory=dict)
     poison: Queue = field(default_factory=lambda: Queue("cab-pulls-poison"))
     container: Container = field(init=False)
     settings: Settings = field(init=False)

@@ -66,7 +66,7 @@ class Roles:
         if container != "failure-cabs" or (not blob and seen.method != "GET"):
             return False
         if seen.method == "DELETE":
-            return self.delete_probes and blob.startswith("_preflight/")
+            return blob.startswith("_catalog/") or (self.delete_probes and blob.startswith("_preflight/"))
         return self.blobs and (self.tags or "x-ms-tags" not in seen.headers)
 
 

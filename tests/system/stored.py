@@ -17,6 +17,7 @@ from local.azurite.access_log import StorageRequest
 from local.simulator.catalogue import FailureKey, Held
 
 CONTAINER, QUEUE, POISON = "failure-cabs", "cab-pulls", "cab-pulls-poison"
+CATALOG = "_catalog/"
 # One that this Azurite knows; the SDK is ahead of it.
 _API_VERSION = "2025-05-05"
 
@@ -68,19 +69,25 @@ class Stored:
             self._tables.create_table(name)
 
     def listed(self) -> dict[str, Held]:
-        """Return the container's blobs by name, as it lists their lengths and MD5s."""
+        """Return the container's cabs by blob name, as it lists their lengths and MD5s."""
         return {
             str(blob.name): Held(int(blob.size), bytes(blob.content_settings.content_md5 or b"").hex())
             for blob in self._blobs.list_blobs()
+            if not blob.name.startswith(CATALOG)
         }
 
     def downloaded(self) -> dict[str, Held]:
-        """Return the container's blobs by name, as their bytes are."""
+        """Return the container's cabs by blob name, as their bytes are."""
         held = {}
-        for blob in self._blobs.list_blobs():
-            data = self._blobs.download_blob(blob.name).readall()
-            held[str(blob.name)] = Held(len(data), hashlib.md5(data, usedforsecurity=False).hexdigest())
+        for name in self.listed():
+            data = self._blobs.download_blob(name).readall()
+            held[name] = Held(len(data), hashlib.md5(data, usedforsecurity=False).hexdigest())
         return held
+
+    def catalog(self) -> list[bytes]:
+        """Return the files of the catalog."""
+        names = [blob.name for blob in self._blobs.list_blobs(name_starts_with=CATALOG)]
+        return [self._blobs.download_blob(name).readall() for name in names]
 
     def metadata(self, blob: str) -> dict[str, str]:
         """Return a blob's metadata, its names in lower case: headers have no case."""

@@ -44,6 +44,7 @@ def test_where_all_is_well_nothing_is_written_but_what_was_found(app: App, simul
     simulator.publish()
     for each in failures:
         app.pull(each)
+    app.reconcile()  # makes one file of what they told the catalog
     found = Reconciled(at=NOW)
 
     def run() -> None:
@@ -54,7 +55,8 @@ def test_where_all_is_well_nothing_is_written_but_what_was_found(app: App, simul
     assert (found.failures, did(found)) == (4, {})
     applications = len({each.key.application_id for each in failures})
     # An application: three looks, and its key in two tables. Then their ends, names, queue, circuit, poison, the row.
-    assert len(asked) <= 5 * applications + 8
+    # For the catalog: two looks, the keys and their ends again, and its files.
+    assert len(asked) <= 5 * applications + 8 + 4 * applications + 3
     assert [each.method for each in asked if each.method not in {"GET", "HEAD"}] == ["POST"]
     assert app.services.health.reconciled() == found
 

@@ -1,5 +1,7 @@
 """What keeps dumps from being public, stored for too long or read unnoticed; the rest is asked by checkov, in lint."""
 
+import re
+
 import pytest
 
 from tests.unit.infra.predicted import BOTH, resources
@@ -55,7 +57,7 @@ def test_nobody_deploys_with_a_password_and_no_page_of_another_origin_asks(deplo
 
 
 @pytest.mark.parametrize("deployment", BOTH)
-def test_the_app_deletes_nothing_but_its_probes(deployment: str) -> None:
+def test_the_app_deletes_nothing_but_its_probes_and_the_catalog(deployment: str) -> None:
     conditions = [
         each["properties"]["condition"]
         for each in resources(deployment, "Authorization/roleAssignments")
@@ -63,7 +65,31 @@ def test_the_app_deletes_nothing_but_its_probes(deployment: str) -> None:
     ]
     (condition,) = conditions
     assert "blobs/delete'})) OR (@Resource" in condition
-    assert condition.endswith("StringLike '_preflight/*'))")
+    assert re.findall(r"StringLike '([^']*)'", condition) == ["_preflight/*", "_catalog/*"]
+    assert condition.count(" OR ") == 2
+
+
+def test_a_reader_may_list_find_and_read_the_cabs_of_the_container_and_do_nothing_else() -> None:
+    (role,) = (
+        each
+        for each in resources("production", "Authorization/roleDefinitions")
+        if "cab reader" in each["properties"]["roleName"]
+    )
+    (permission,) = role["properties"]["permissions"]
+    assert [action.rpartition("/blobs/")[2] for action in permission["dataActions"]] == [
+        "read",
+        "tags/read",
+        "filter/action",
+    ]
+    assert [action.rpartition("/")[2] for action in permission["actions"]] == ["read"]
+    (given,) = (
+        each
+        for each in resources("production", "Authorization/roleAssignments")
+        if each["properties"].get("principalType") == "Group"
+    )
+    assert given["properties"]["roleDefinitionId"].endswith(role["name"])
+    assert "/containers/cabs/" in given["id"]
+    assert "'Group'" not in str(resources("trial", "Authorization/roleAssignments"))
 
 
 def test_storage_and_vault_of_production_answer_in_their_network_only() -> None:

@@ -1,0 +1,83 @@
+"""Make the catalog anew from the tables, file by file where it differs.
+
+The rows are gathered on disk, a file a day, and in the end the days are replaced that are not as they should be. What
+is replaced was there before the tables were read, so they told of each row in it by then; a file that a pull wrote
+meanwhile stays until the next time.
+
+A row's day is that on which the cab came into its state: of a cab that is here, the day of copying. The catalog tells
+of as many days as the container keeps cabs, so a cab is gone from it when the retention rule removes it.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shared.catalog.rows import CatalogRow, line_of
+from shared.core import clock
+from shared.core.errors import BadInput
+from shared.core.failure import DRIVER, Failure
+from shared.progress.cabs import CabState, by_cab
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import timedelta
+    from typing import IO
+
+    from shared.catalog.files import CatalogFiles
+    from shared.reconcile.walk import FailureSeen
+
+_log = logging.getLogger(__name__)
+
+
+def rebuild_catalog(files: CatalogFiles, seen: Iterable[FailureSeen], retention: timedelta) -> str:
+    """Let the catalog tell what the tables tell; return in a line what was done.
+
+    Args:
+        files: The files.
+        seen: Each failure with its rows, read from the tables when it is asked for.
+        retention: The age at which the container's lifecycle rule removes a cab.
+
+    Raises:
+        CabferryError: Storage does not answer or refuses; the catalog is then not worse than it was.
+    """
+    there = files.listed()
+    with ExitStack() as opened:
+        folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="cabferry-catalog-")))
+        days: dict[str, IO[bytes]] = {}
+        rows = 0
+        for day, row in _rows(seen, retention):
+            if day not in days:
+                days[day] = opened.enter_context((folder / day).open("w+b"))
+            days[day].write(line_of(row))
+            rows += 1
+        kept = set[str]()
+        for day, lines in days.items():
+            lines.seek(0)
+            kept.add(files.write(day, lines, there))
+    replaced = [each.name for each in there if each.name not in kept]
+    for name in replaced:
+        files.remove(name)
+    written = len(kept.difference(each.name for each in there))
+    told = f"catalog: cabs={rows} days={len(days)} written={written} removed={len(replaced)}"
+    _log.info("%s", told)
+    return told
+
+
+def _rows(seen: Iterable[FailureSeen], retention: timedelta) -> Iterator[tuple[str, CatalogRow]]:
+    """Yield the row of each cab, and its day."""
+    gone = clock.now() - retention
+    for each in seen:
+        try:
+            family = each.pull.text("family") or DRIVER if each.pull else ""
+            failure, cabs = Failure(each.application_id, each.failure_hash, family), by_cab(each.cabs)
+        except (BadInput, ValueError) as error:
+            _log.error("the catalog leaves out %s: %s", each, error)
+            continue
+        requested_by = each.pull.text("requestedBy") if each.pull else ""
+        for cab, row in cabs.items():
+            if row.settled_at and row.settled_at > gone and row.state is not CabState.RETIRED:
+                yield f"{row.settled_at:%Y-%m-%d}", CatalogRow.of(failure, cab, row, requested_by, retention)
