@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from .container import told
@@ -55,18 +56,22 @@ def download(blob: BlobClient, path: Path, md5: str, ranges: int, advance: Calla
             return
     part = path.with_name(f"{path.name}.part")
     for is_last in (False, True):
-        came = _fetch(blob, part, properties.size, ranges, advance, stop)
-        if not wanted or came == wanted:
+        length, came = _fetch(blob, part, properties.size, ranges, advance, stop)
+        if length == properties.size and (not wanted or came == wanted):
             part.replace(path)
             return
         part.unlink()
         if not is_last:
-            advance(-properties.size)
-    raise DamagedError(f"it came twice with the MD5 {came}, not {wanted}")
+            advance(-length)
+    raise DamagedError(
+        f"it came twice with {length} bytes and the MD5 {came}, not {properties.size} and {wanted or 'any'}"
+    )
 
 
-def _fetch(blob: BlobClient, part: Path, length: int, ranges: int, advance: Callable[[int], None], stop: Event) -> str:
-    """Append what is missing to the part; return the MD5 of all."""
+def _fetch(
+    blob: BlobClient, part: Path, length: int, ranges: int, advance: Callable[[int], None], stop: Event
+) -> tuple[int, str]:
+    """Append what is missing to the part; return the length and the MD5 of all."""
     digest = hashlib.md5(usedforsecurity=False)
     with part.open("a+b") as file:
         if file.tell() > length:
@@ -79,7 +84,7 @@ def _fetch(blob: BlobClient, part: Path, length: int, ranges: int, advance: Call
             file.write(data)
             digest.update(data)
             advance(len(data))
-    return digest.hexdigest()
+        return file.tell(), digest.hexdigest()
 
 
 def _ranges(blob: BlobClient, start: int, length: int, parallel: int, stop: Event) -> Iterator[bytes]:
@@ -95,15 +100,13 @@ def _ranges(blob: BlobClient, start: int, length: int, parallel: int, stop: Even
 
     offsets = iter(range(start, length, _RANGE))
     with ThreadPoolExecutor(parallel) as pool:
-        ahead = deque(pool.submit(fetched, offset) for offset, _ in zip(offsets, range(parallel), strict=False))
+        ahead = deque(pool.submit(fetched, offset) for offset in islice(offsets, parallel))
         try:
             while ahead:
                 if stop.is_set():
                     raise StoppedError("stopped; the same again goes on")
                 data = ahead.popleft().result()
-                for offset in offsets:
-                    ahead.append(pool.submit(fetched, offset))
-                    break
+                ahead.extend(pool.submit(fetched, offset) for offset in islice(offsets, 1))
                 yield data
         finally:
             for each in ahead:

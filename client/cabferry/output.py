@@ -17,6 +17,7 @@ from .names import shown
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+_WHOLE = 3
 _STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
@@ -43,9 +44,10 @@ def answer_table(columns: Sequence[str], rows: Iterable[Sequence[str]], right: S
         rows: A text a column.
         right: The headings of numbers.
     """
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in columns:
-        table.add_column(name, justify="right" if name in right else "left", overflow="fold")
+    table = Table(box=None, pad_edge=False, header_style="bold", show_header=any(columns))
+    for number, name in enumerate(columns):
+        # What is asked for by name or hash must be whole, to be copied; what follows may be folded.
+        table.add_column(name, justify="right" if name in right else "left", overflow="fold", no_wrap=number < _WHOLE)
     for row in rows:
         table.add_row(*(Text(shown(value)) for value in row))
     # What is no terminal has no width: lines stay whole there, for grep.

@@ -75,7 +75,7 @@ def test_a_download_that_was_cut_goes_on_and_is_checked(cabs: Cabs, cabferry: Ca
 
 
 def test_a_download_that_was_stopped_goes_on_where_it_was(cabs: Cabs, tmp_path: Path) -> None:
-    data = archive(kernel_dump(17 << 20))
+    data = archive(kernel_dump(33 << 20))
     blob = cabs.client.get_blob_client(str(cabs.add(1, data)["blobName"]))
     stop, came = Event(), list[int]()
 
@@ -86,9 +86,18 @@ def test_a_download_that_was_stopped_goes_on_where_it_was(cabs: Cabs, tmp_path: 
     with pytest.raises(StoppedError):
         download(blob, tmp_path / "a", "", 1, stopping, stop)
     assert (tmp_path / "a.part").read_bytes() == data[: 8 << 20]
-    download(blob, tmp_path / "a", "", 4, came.append, Event())
+    download(blob, tmp_path / "a", "", 2, came.append, Event())
     assert (tmp_path / "a").read_bytes() == data
     assert sum(came) == len(data) + (8 << 20)
+
+
+def test_a_length_is_checked_where_no_md5_is_known(cabs: Cabs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = cabs.add(1, archive(kernel_dump()))
+    blob = cabs.client.get_blob_client(str(row["blobName"]))
+    blob.set_http_headers(ContentSettings())
+    monkeypatch.setattr("cabferry.download._ranges", lambda *_: iter([b"short"]))
+    with pytest.raises(DamagedError, match="5 bytes"):
+        download(blob, tmp_path / "a", "", 1, lambda _: None, Event())
 
 
 def test_what_came_damaged_twice_is_no_cab(cabs: Cabs, tmp_path: Path) -> None:
@@ -96,7 +105,7 @@ def test_what_came_damaged_twice_is_no_cab(cabs: Cabs, tmp_path: Path) -> None:
     blob = cabs.client.get_blob_client(str(row["blobName"]))
     blob.set_http_headers(ContentSettings(content_md5=bytearray(16)))
     came = list[int]()
-    with pytest.raises(DamagedError, match="twice"):
+    with pytest.raises(DamagedError, match="twice with 16696 bytes and the MD5"):
         download(blob, tmp_path / "a", "", 1, came.append, Event())
     assert list(tmp_path.iterdir()) == []
 
