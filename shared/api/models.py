@@ -77,21 +77,24 @@ class PullAsked(Struct, frozen=True, rename="camel", forbid_unknown_fields=True)
     end_date: date | None = None
 
 
-def _with(kind: str, *names: str) -> dict[str, object]:
-    return {"required": names, "properties": {name: {"type": kind} for name in names}}
+def _with(schema: dict[str, object], *names: str) -> dict[str, object]:
+    return {"required": names, "properties": dict.fromkeys(names, schema)}
 
 
 # What `PullRequest.decode` holds beside the types: one kind of hash, and both dates or neither. Null is the same as
 # nothing, which is how many clients write it.
-_DATES = ("startDate", "endDate")
+_DATES, _TEXT = ("startDate", "endDate"), dict[str, object](type="string")
 type PullsAsked = Annotated[
     PullAsked,
     Meta(
         extra_json_schema={
-            "oneOf": [_with("string", "failureHash"), _with("array", "failureHashes")],
+            "oneOf": [
+                _with(_TEXT, "failureHash"),
+                _with({"type": "array", "items": _TEXT}, "failureHashes"),
+            ],
             "anyOf": [
                 {"properties": {name: {"type": "null"} for name in _DATES}},
-                _with("string", *_DATES),
+                _with(_TEXT, *_DATES),
             ],
         }
     ),

@@ -73,9 +73,25 @@ _OF_BYTES = {
     "Range": f"One range that says where it begins; at most {MOST_BYTES} bytes come at once.",
     "If-Match": "The ETag of the part before.",
 }
-_ANYWHERE = (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE)
+_OF_READING = {
+    "If-None-Match": "The ETag of the answer that the caller has; 304 without a body where that is still the answer.",
+}
+_ANYWHERE = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    HTTPStatus.BAD_GATEWAY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
+_TAGS = {
+    "Pulls": "Bring the cabs of a failure into the container.",
+    "Failures": "What is known of each failure, and held of it.",
+    "Checks": "Find what is to be pulled.",
+    "State": "Whether all is well.",
+    "This document": "What a client is made from.",
+}
 _HEADERS = {
     "Location": "Where what was asked for can be looked at; the list of pulls where there are several.",
+    "ETag": "Names this answer, for If-None-Match.",
     "Retry-After": "Seconds after which it is worth looking, or asking again.",
 }
 
@@ -89,6 +105,8 @@ class _Operation:
         method: In lower case.
         path: With the parameters in braces.
         summary: What it does.
+        description: What else a caller should know.
+        tag: What it is about.
         answer: The type of the body where all is well; `bytes` for what is no JSON.
         status: The status where all is well.
         query: The parameters of its query.
@@ -100,6 +118,8 @@ class _Operation:
     method: str
     path: str
     summary: str
+    description: str
+    tag: str
     answer: Any
     status: HTTPStatus = HTTPStatus.OK
     query: tuple[QueryParameter[Any], ...] = ()
@@ -124,85 +144,104 @@ _OPERATIONS = (
         "post",
         "/api/pulls",
         "Ask for pulls.",
+        "Each failure is queued once. Without dates: the last CAB_LOOKBACK_DAYS. What is held is not copied again.",
+        "Pulls",
         PullsAccepted,
         HTTPStatus.ACCEPTED,
         body=PullsAsked,
-        refusals=(
-            HTTPStatus.BAD_REQUEST,
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-        ),
+        refusals=(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
     ),
     _Operation(
         "list_pulls",
         "get",
         "/api/pulls",
         "Tell how the pulls stand, a page at a time.",
+        "In the order of their ids. With driver, version or text, a page may be empty and still not be the last.",
+        "Pulls",
         PullsPage,
         query=(*_FILTERS, LIMIT, CONTINUATION),
-        refusals=(HTTPStatus.BAD_REQUEST,),
     ),
     _Operation(
         "show_pull",
         "get",
         _PULL,
         "Tell how one pull stands.",
+        "Look again after some seconds while it is Queued or Running, with If-None-Match.",
+        "Pulls",
         PullBody,
-        refusals=(HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND),
+        refusals=(HTTPStatus.NOT_FOUND,),
     ),
     _Operation(
         "list_cabs",
         "get",
         f"{_PULL}/cabs",
         "Tell what became of a failure's cabs, a page at a time.",
+        "In the order of their ids, whether they are in the container or not, each with the reason where it is not.",
+        "Pulls",
         CabsPage,
         query=(CAB_STATE, LIMIT, CONTINUATION),
-        refusals=(HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND),
+        refusals=(HTTPStatus.NOT_FOUND,),
     ),
     _Operation(
         "retry_pull",
         "post",
         f"{_PULL}/retry",
         "Send a Failed pull back to the queue, with its own days.",
+        "It begins with the first page again, and copies only what is not held. Any but a Failed pull stays as it is.",
+        "Pulls",
         PullsAccepted,
         HTTPStatus.ACCEPTED,
-        refusals=(HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+        refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
     ),
     _Operation(
         "list_failures",
         "get",
         "/api/failures",
         "Tell of the failures by name, and what is held of each, a page at a time.",
+        "Every failure that was ever asked for. Its cabs are as a pull or the reconcile last counted them.",
+        "Failures",
         FailuresPage,
         query=(*_FILTERS, SORT, LIMIT, CONTINUATION),
-        refusals=(HTTPStatus.BAD_REQUEST,),
     ),
     _Operation(
         "show_failure",
         "get",
         "/api/failures/{applicationId}/{failureHash}",
         "Tell of one failure, and where its pull and its cabs are told of.",
+        "The same as in the list; where no pull of this version of the app has counted its cabs, they are counted now.",
+        "Failures",
         FailureBody,
-        refusals=(HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND),
+        refusals=(HTTPStatus.NOT_FOUND,),
     ),
-    _Operation("summary", "get", "/api/summary", "Tell how all of it stands, in one cheap call.", SummaryBody),
+    _Operation(
+        "summary",
+        "get",
+        "/api/summary",
+        "Tell how all of it stands, in one cheap call.",
+        "Answers within seconds whatever is broken: what is not known is null, and unknown says why.",
+        "State",
+        SummaryBody,
+    ),
     _Operation(
         "link_cab",
         "post",
         f"{_CAB}/link",
         "Make a link that reads one cab for some minutes.",
+        "A SAS that an identity signs, of that blob alone. Where a key opens the storage there is none: 409.",
+        "Failures",
         CabLink,
-        refusals=(HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+        refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
     ),
     _Operation(
         "fetch_cab",
         "get",
         f"{_CAB}/content",
         "Return a part of a cab's bytes.",
+        "For who cannot have a link: ask for the parts one after the other, each with the ETag of the first.",
+        "Failures",
         bytes,
         HTTPStatus.PARTIAL_CONTENT,
         refusals=(
-            HTTPStatus.BAD_REQUEST,
             HTTPStatus.NOT_FOUND,
             HTTPStatus.PRECONDITION_FAILED,
             HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
@@ -213,15 +252,18 @@ _OPERATIONS = (
         "get",
         "/api/reports",
         "Tell which report runs were seen, a page at a time.",
+        "In the order of their reports and dates.",
+        "Checks",
         RunsPage,
         query=(LIMIT, CONTINUATION),
-        refusals=(HTTPStatus.BAD_REQUEST,),
     ),
     _Operation(
         "request_check",
         "post",
         "/api/reports/check",
         "Let the reports be checked now.",
+        "It runs from a queue, since it may take longer than a call may. Who asks while one waits gets that one.",
+        "Checks",
         CheckAccepted,
         HTTPStatus.ACCEPTED,
     ),
@@ -230,6 +272,8 @@ _OPERATIONS = (
         "get",
         "/api/reports/check",
         "Tell how the check stands that was last asked for, and what it did.",
+        "What the timer checks by itself is not told here; its runs are in the list of the reports.",
+        "Checks",
         CheckBody,
         refusals=(HTTPStatus.NOT_FOUND,),
     ),
@@ -238,6 +282,8 @@ _OPERATIONS = (
         "post",
         "/api/failures/check",
         "Let the failures of desktop and Store applications be looked for now.",
+        "It runs from a queue. Who asks twice gets one check.",
+        "Checks",
         CheckAccepted,
         HTTPStatus.ACCEPTED,
     ),
@@ -246,14 +292,26 @@ _OPERATIONS = (
         "get",
         "/api/failures/check",
         "Tell how far the failures of each application were looked for.",
+        "One entry for each application that was ever checked.",
+        "Checks",
         FailureCheckBody,
     ),
-    _Operation("health", "get", "/api/health", "Tell whether the app is alive and set up.", HealthBody),
+    _Operation(
+        "health",
+        "get",
+        "/api/health",
+        "Tell whether the app is alive and set up.",
+        "503 names every setting that is missing or malformed. degraded says in problems what a person should look at.",
+        "State",
+        HealthBody,
+    ),
     _Operation(
         "preflight",
         "post",
         "/api/preflight",
         "Ask everything that a pull needs, and tell what each answered and what to do.",
+        "Always 200: the report came about, and whether the app is ready is what it tells. It may take twenty seconds.",
+        "State",
         PreflightBody,
     ),
     _Operation(
@@ -261,10 +319,20 @@ _OPERATIONS = (
         "get",
         "/api/preflight",
         "Tell what the last preflight found, and when.",
+        "Nothing is asked and nothing written.",
+        "State",
         LastPreflightBody,
         refusals=(HTTPStatus.NOT_FOUND,),
     ),
-    _Operation("show_openapi", "get", "/api/openapi.json", "Show this document.", dict[str, Any]),
+    _Operation(
+        "show_openapi",
+        "get",
+        "/api/openapi.json",
+        "Show this document.",
+        "It is made of the types that the app decodes and encodes with.",
+        "This document",
+        dict[str, Any],
+    ),
 )
 
 
@@ -285,8 +353,14 @@ def openapi() -> Json:
         "info": {
             "title": "Cabferry",
             "version": "1",
-            "description": "Keeps every failure cab that Microsoft holds for your drivers in your own blob container.",
+            "description": "Keeps every failure cab that Microsoft holds for your drivers and applications in your own "
+            "blob container. Times are in UTC. Whatever takes GET takes HEAD. A query parameter that a call does not "
+            "know is refused.",
+            "contact": {"name": "Whoever runs this app"},
+            "license": {"name": "MIT", "identifier": "MIT"},
         },
+        "servers": [{"url": "/", "description": "The app that this document comes from."}],
+        "tags": [{"name": name, "description": meaning} for name, meaning in _TAGS.items()],
         "security": [{"functionKey": []}, {"functionCode": []}],
         "paths": paths,
         "components": {
@@ -316,11 +390,12 @@ def _operation(each: _Operation, found: Iterator[Json], places: Mapping[str, Jso
         }
         for one in each.query
     ]
-    if each.answer is bytes:
-        parameters += [
-            {"name": name, "in": "header", "description": told, "schema": {"type": "string"}}
-            for name, told in _OF_BYTES.items()
-        ]
+    reads = each.method == "get" and each.status is HTTPStatus.OK
+    takes = _OF_BYTES if each.answer is bytes else _OF_READING if reads else {}
+    parameters += [
+        {"name": name, "in": "header", "description": told, "schema": {"type": "string"}}
+        for name, told in takes.items()
+    ]
     refusals = {
         str(status.value): {
             "description": _PROBLEMS[status],
@@ -332,9 +407,16 @@ def _operation(each: _Operation, found: Iterator[Json], places: Mapping[str, Jso
     told: Json = {
         "operationId": each.function,
         "summary": each.summary,
+        "description": each.description,
+        "tags": [each.tag],
         "parameters": parameters,
         "responses": {
             str(each.status.value): answer,
+            **(
+                {"304": {"description": "It is still the answer that the caller has.", **_headers("ETag")}}
+                if reads
+                else {}
+            ),
             "401": {"description": "The function key is missing or wrong; the Functions host says so, without a body."},
             **refusals,
         },
@@ -346,8 +428,10 @@ def _operation(each: _Operation, found: Iterator[Json], places: Mapping[str, Jso
 
 def _answer(each: _Operation, schema: Json) -> Json:
     content = {"application/octet-stream": {}} if each.answer is bytes else {"application/json": {"schema": schema}}
-    answer = {"description": each.status.phrase, "content": content}
-    return {**answer, **(_headers(*_HEADERS) if each.status is HTTPStatus.ACCEPTED else {})}
+    names = (
+        ("Location", "Retry-After") if each.status is HTTPStatus.ACCEPTED else ("ETag",) if each.method == "get" else ()
+    )
+    return {"description": each.status.phrase, "content": content, **_headers(*names)}
 
 
 def _headers(*names: str) -> Json:

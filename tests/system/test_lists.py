@@ -3,12 +3,13 @@
 from datetime import datetime
 
 import pytest
+import requests
 
 from local.simulator.builder import CabForm
 from local.simulator.catalogue import Failure, Report
 from local.simulator.faults import FaultKind
 from local.simulator.scenario import ReportForm
-from tests.system.answers import Cab, Cabs, Pulls, SeenRuns, decoded, problem
+from tests.system.answers import Cab, Cabs, FailureCabs, Pulls, SeenFailure, SeenFailures, SeenRuns, decoded, problem
 from tests.system.app import App
 from tests.system.playground import SMALL, Playground
 
@@ -147,3 +148,85 @@ def test_an_app_that_was_just_deployed_has_nothing_to_show(playground: Playgroun
     app = playground.start()
     assert decoded(app.get("/api/reports"), SeenRuns) == SeenRuns(runs=[], continuation=None)
     assert decoded(app.get("/api/pulls"), Pulls) == Pulls(pulls=[], continuation=None)
+
+
+def test_a_failure_is_listed_by_name_with_what_is_held_of_it(
+    app: App, failure: Failure, shared_playground: Playground
+) -> None:
+    """People look for a driver, a version and a name, and not for a hash."""
+    cabs = shared_playground.simulator.world.cabs(failure.key)
+    held = shared_playground.held(failure)
+    page = decoded(app.get("/api/failures"), SeenFailures)
+    (seen,) = page.failures
+    assert (page.total, page.continuation) == (1, None)
+    assert (seen.failure_name, seen.driver_name) == (failure.name, failure.driver)
+    assert seen.cabs == FailureCabs(held=7, missing=4, expired=0, unavailable=4, failed=0, expiring_soon=0)
+    assert seen.bytes == sum(blob.length for blob in held.values())
+    told = shared_playground.stored.cab_rows(failure.key).values()
+    assert set(seen.versions) == {row["driverVersion"] for row in told if row.get("driverVersion")}
+    assert (seen.first_seen, seen.last_seen) == (
+        min(cab.collected for cab in cabs).date(),
+        max(cab.collected for cab in cabs).date(),
+    )
+    assert (
+        decoded(app.get(f"/api/failures/{failure.key.application_id}/{failure.key.failure_hash}"), SeenFailure) == seen
+    )
+    assert app.get(seen.links["pull"]).status_code == app.get(seen.links["cabs"]).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/api/failures", "/api/pulls"])
+def test_failures_and_pulls_are_found_by_what_people_know(app: App, failure: Failure, path: str) -> None:
+    """A filter that finds nothing must be one that fits nothing."""
+    version = decoded(app.get("/api/failures"), SeenFailures).failures[0].versions[0]
+    name = failure.name.split("!")[-1][1:-1]
+    fits = {
+        "driver": [failure.driver.upper(), f"{failure.driver[:3]}*"],
+        "version": [version, f"{version.split('.')[0]}.*"],
+        "text": [name.upper(), failure.key.failure_hash[:8]],
+        "state": ["Completed"],
+        "family": ["driver"],
+        "applicationId": [failure.key.application_id],
+    }
+    not_ = {
+        "driver": "x.sys",
+        "version": "0.0.*",
+        "text": "zzz",
+        "state": "Queued",
+        "family": "app",
+        "applicationId": "1",
+    }
+    for each, values in fits.items():
+        for value in values:
+            assert len(next(iter(app.get(path, **{each: value}).json().values()))) == 1, (each, value)
+        assert next(iter(app.get(path, **{each: not_[each]}).json().values())) == [], each
+
+
+def test_one_call_tells_how_all_of_it_stands(app: App, failure: Failure, shared_playground: Playground) -> None:
+    """The operator wants to know within five seconds whether cabs are being lost."""
+    told = app.get("/api/summary").json()
+    assert told["pulls"] == {"Queued": 0, "Running": 0, "Completed": 1, "Failed": 0}
+    length = sum(blob.length for blob in shared_playground.held(failure).values())
+    assert told["cabs"] == {"copiedToday": 7, "held": 7, "missing": 4, "expiringSoon": 0, "bytes": length}
+    assert (told["failures"], told["poison"], told["circuit"]["state"], told["unknown"]) == (1, 0, "closed", [])
+    assert told["checks"]["reports"]["lastAt"] < told["checks"]["reports"]["nextAt"]
+    # The run that failed is what a person should look at.
+    assert told["state"] == "degraded"
+    assert any("check of the reports" in problem for problem in told["problems"])
+
+
+@pytest.mark.parametrize("path", ["/api/failures", "/api/summary", "/api/pulls", "/api/openapi.json"])
+def test_what_is_polled_and_has_not_changed_is_not_sent_again(app: App, failure: Failure, path: str) -> None:
+    """A page that looks every few seconds must not fetch everything each time."""
+    first = app.get(path)
+    again = requests.get(f"{app.url}{path}", headers={"If-None-Match": first.headers["ETag"]}, timeout=30)
+    assert (again.status_code, again.content) == (304, b"")
+    head = requests.head(f"{app.url}{path}", timeout=30)
+    assert (head.status_code, head.content, head.headers["ETag"]) == (200, b"", first.headers["ETag"])
+
+
+def test_a_parameter_that_nobody_reads_is_refused_by_name(app: App) -> None:
+    """`?status=Failed` must not show every pull."""
+    told = problem(app.get("/api/pulls", status="Failed"), 400)
+    assert "'status'" in told
+    assert "state" in told
+    assert app.get("/api/pulls", code="a-function-key").status_code == 200

@@ -69,7 +69,7 @@ def test_each_call_has_its_parameters_and_its_problems(path: str, operation: dic
     assert operation["summary"].endswith(".")
     for status, answer in operation["responses"].items():
         assert answer["description"]
-        if status != "401":  # the host's own, without a body
+        if status not in {"304", "401"}:  # the second is the host's own, without a body
             good = {"200": "application/json", "202": "application/json", "206": "application/octet-stream"}
             assert list(answer["content"]) == [good.get(status, "application/problem+json")]
 
