@@ -30,8 +30,9 @@ _MOST_PULLS = 1_000
 type ApplicationId = Annotated[
     str,
     Meta(
-        pattern=f"^(?:{APPLICATION_ID.pattern})$(?!\\n)",
         description="A decimal of 17 digits; a text, since it is above 2^53.",
+        # Held by `PullRequest.decode`, whose error a person can read.
+        extra_json_schema={"pattern": f"^(?:{APPLICATION_ID.pattern})$(?!\\n)"},
         examples=["13984104677400476"],
     ),
 ]
@@ -47,7 +48,7 @@ type NamedHash = Annotated[
     str,
     Meta(
         description="Identifies the failure within the application; a GUID in any spelling. NULL and such name none.",
-        # Held by `PullRequest.decode`, whose error a person can read.
+        # Likewise.
         extra_json_schema={"pattern": f"^(?:{NAMED_HASH.pattern})$(?!\\n)"},
         examples=["1fd83f6d-9fe0-96ec-2c47-ef08b65ccbed", "{1FD83F6D-9FE0-96EC-2C47-EF08B65CCBED}"],
     ),
@@ -398,6 +399,9 @@ class OutcomeBody(Struct, frozen=True, rename="camel"):
     outcome: Outcome
     failures: Annotated[Count, Meta(description="How many failures were queued.")]
     cabs: Annotated[Count, Meta(description="How many cabs were listed.")]
+    named: Annotated[
+        Count, Meta(description="How many of them were known before, and lacked something that the report tells.")
+    ]
     error: Annotated[str | None, Meta(description="Why it failed, or what of it could not be read.")]
 
     @classmethod
@@ -410,6 +414,7 @@ class OutcomeBody(Struct, frozen=True, rename="camel"):
             outcome=outcome.outcome,
             failures=outcome.failures,
             cabs=outcome.cabs,
+            named=outcome.named,
             error=outcome.error or None,
         )
 

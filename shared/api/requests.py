@@ -60,6 +60,9 @@ class PullRequest:
         if (asked.failure_hash is None) == (asked.failure_hashes is None):
             raise BadInput("the body must have failureHash or failureHashes, and not both")
         hashes = [asked.failure_hash] if asked.failure_hash is not None else asked.failure_hashes or []
+        if not APPLICATION_ID.fullmatch(asked.application_id):
+            told = excerpt(asked.application_id, 80)
+            raise BadInput(f"applicationId is {told!r}, which is not one: it must be {APPLICATION_RULE}")
         if odd := [each for each in hashes if not NAMED_HASH.fullmatch(each)]:
             raise BadInput(f"failureHash is {excerpt(odd[0], 80)!r}, which is not one: it must be {HASH_RULE}")
         if (asked.start_date is None) != (asked.end_date is None):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from shared.cabs.content import why_no_cab
 from shared.cabs.identity import cab_in
+from shared.cabs.labels import lacks_a_name
 from shared.core.clock import FIRST_MOMENT
 from shared.core.errors import BadAnswer
 from shared.core.headers import http_date, md5_in, whole_number
@@ -18,7 +19,7 @@ from shared.storage.refusals import storage_errors
 from shared.storage.service import StorageRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
     from azure.storage.blob import BlobClient, ContainerClient
@@ -41,6 +42,8 @@ class StoredCab:
         created: When it was made, as the service writes it.
         cab_id_hash: Which cab it is, by its metadata and name; empty where it is none.
         content_type: Its Content-Type, which a copy takes over from the source.
+        metadata: All that it carries, where that lacks something which a report may tell later; None for the others,
+            which are nearly all.
     """
 
     name: str
@@ -49,6 +52,7 @@ class StoredCab:
     created: str
     cab_id_hash: str = ""
     content_type: str = ""
+    metadata: Mapping[str, str] | None = field(default=None, repr=False)
 
     @property
     def created_at(self) -> datetime:
@@ -93,13 +97,15 @@ class CabContainer:
         """
         for told in self._listed("Blob", {"prefix": prefix, "include": "metadata"}):
             name, properties = told.findtext("Name", ""), _texts(told, "Properties")
+            metadata = _texts(told, "Metadata")
             yield StoredCab(
                 name=name,
                 length=whole_number(properties.get("Content-Length", "")) or 0,
                 md5=(md5_in(properties.get("Content-MD5", "")) or b"").hex(),
                 created=properties.get("Creation-Time", ""),
-                cab_id_hash=cab_in(name, _texts(told, "Metadata")),
+                cab_id_hash=cab_in(name, metadata),
                 content_type=properties.get("Content-Type", ""),
+                metadata=metadata if lacks_a_name(metadata) else None,
             )
 
     def applications(self) -> Iterator[str]:

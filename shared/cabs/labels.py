@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
+from shared.core.facts import CabFacts
 from shared.core.redaction import redact
 
 if TYPE_CHECKING:
-    from shared.core.facts import CabFacts
+    from collections.abc import Mapping
+
     from shared.core.failure import Failure
     from shared.devcenter.pages import BatchCab
 
@@ -21,6 +23,7 @@ _NO_TAG = re.compile(r"[^0-9A-Za-z +\-./:=_]")
 _TAG_LENGTH = 256
 # All metadata of a blob together may have 8 KiB; ten values of ours stay far below.
 _METADATA_LENGTH = 512
+_TOLD_BY_REPORTS = {"failurename", "drivername", "driverversion", "osversion", "architecture"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +56,9 @@ def labels(failure: Failure, cab: BatchCab, facts: CabFacts, source: str) -> Cab
         "cabdate": cab.date,
         "cabexpires": cab.expires,
         "source": source,
-        "failurename": facts.failure_name,
-        "drivername": facts.driver_name,
-        "driverversion": facts.driver_version,
-        "osversion": facts.os_version,
-        "architecture": facts.architecture,
-        "cabtype": facts.cab_type,
-        "market": facts.market,
+        **_named(facts),
     }
-    tags = {
-        "applicationId": failure.application_id,
-        "failureHash": failure.failure_hash,
-        "date": cab.date,
-        "driverVersion": facts.driver_version,
-    }
+    tags = _tags(failure, cab.date, facts)
     # Looked through together, which most cabs pass: seventeen searches a cab would be felt.
     together = " ".join((*told.values(), *tags.values()))
     if redact(together) != together:
@@ -75,6 +67,52 @@ def labels(failure: Failure, cab: BatchCab, facts: CabFacts, source: str) -> Cab
         metadata={name: _header_safe(value) for name, value in told.items() if value.strip()},
         tags={name: _tag_safe(value) for name, value in tags.items() if value.strip()},
     )
+
+
+def completed(failure: Failure, metadata: Mapping[str, str], facts: CabFacts) -> CabLabels | None:
+    """Return what a blob should carry, where somebody told more of its cab since it was made; None where nobody did.
+
+    Args:
+        failure: The cab's failure.
+        metadata: What it carries, as it is stored.
+        facts: What is known of the cab now.
+    """
+    has = {name.lower(): value for name, value in metadata.items()}
+    more = {name: _header_safe(redact(value)) for name, value in _named(facts).items() if value and not has.get(name)}
+    if not more:
+        return None
+    version = unquote(has.get("driverversion", "")) or redact(facts.driver_version)
+    tags = _tags(failure, unquote(has.get("cabdate", "")), CabFacts(driver_version=version))
+    return CabLabels(
+        metadata={**metadata, **more}, tags={name: _tag_safe(value) for name, value in tags.items() if value.strip()}
+    )
+
+
+def lacks_a_name(metadata: Mapping[str, str]) -> bool:
+    """Tell whether metadata that the app wrote lacks what every report tells of a cab."""
+    names = {name.lower() for name in metadata}
+    return "cabidhash" in names and not names >= _TOLD_BY_REPORTS
+
+
+def _named(facts: CabFacts) -> dict[str, str]:
+    return {
+        "failurename": facts.failure_name,
+        "drivername": facts.driver_name,
+        "driverversion": facts.driver_version,
+        "osversion": facts.os_version,
+        "architecture": facts.architecture,
+        "cabtype": facts.cab_type,
+        "market": facts.market,
+    }
+
+
+def _tags(failure: Failure, date: str, facts: CabFacts) -> dict[str, str]:
+    return {
+        "applicationId": failure.application_id,
+        "failureHash": failure.failure_hash,
+        "date": date,
+        "driverVersion": facts.driver_version,
+    }
 
 
 def _tag_safe(value: str) -> str:

@@ -1,7 +1,9 @@
 """What is told of a cab beside its ids: by a report's row, or by a row of the analytics."""
 
+from __future__ import annotations
+
 import re
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import lru_cache
 from sys import intern
 
@@ -35,6 +37,10 @@ class CabFacts:
     architecture: str = ""
     cab_type: str = ""
     market: str = ""
+
+    def completed(self, others: CabFacts) -> CabFacts:
+        """Return them with what only others tell; what is told already stays."""
+        return CabFacts(*(mine or theirs for mine, theirs in zip(astuple(self), astuple(others), strict=True)))
 
 
 NO_FACTS = CabFacts()

@@ -5,6 +5,8 @@ that is missing or malformed is an error of the call that needs it, and names th
 indexing.
 """
 
+import base64
+import binascii
 import json
 import os
 import re
@@ -469,7 +471,12 @@ class _Reader:
                 "CAB_STORAGE is missing (or CAB_STORAGE__blobServiceUri, CAB_STORAGE__queueServiceUri and "
                 "CAB_STORAGE__tableServiceUri in its place)",
             )
-        elif connection_string is None:
+        elif connection_string is not None:
+            wrong = _wrong_in(connection_string)
+            self._check(
+                "CAB_STORAGE", not wrong, f"CAB_STORAGE is not the connection string of a storage account: {wrong}"
+            )
+        else:
             for kind, uri in uris.items():
                 self._url(f"CAB_STORAGE__{kind}ServiceUri", uri)
         return CabStorage(
@@ -503,6 +510,25 @@ class _Reader:
     def _problem(self, name: str, problem: str) -> None:
         """Keep the first problem of each setting: what follows from it needs no mending of its own."""
         self._problems.setdefault(name, problem)
+
+
+def _wrong_in(connection_string: str) -> str:
+    """Return what is wrong with a connection string, empty where nothing is; it may be secret, and is not quoted."""
+    if connection_string.lower() == "usedevelopmentstorage=true":
+        return ""
+    pairs = [part.partition("=") for part in connection_string.split(";") if part.strip()]
+    if not all(name.strip() and is_there for name, is_there, _ in pairs):
+        return "it is no list of Name=value, with a semicolon after each"
+    parts = {name.strip().lower(): value.strip() for name, _, value in pairs}
+    if not (parts.get("accountname") or parts.get("blobendpoint")):
+        return "it names no AccountName"
+    if not (parts.get("accountkey") or parts.get("sharedaccesssignature")):
+        return "it has neither an AccountKey nor a SharedAccessSignature"
+    try:
+        base64.b64decode(parts.get("accountkey", ""), validate=True)
+    except binascii.Error:
+        return "its AccountKey is not base64, so it is cut or mistyped"
+    return ""
 
 
 def _time_span(text: str) -> timedelta | None:

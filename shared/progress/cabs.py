@@ -190,24 +190,33 @@ class CabRows:
             removed += len(some) if self._table.write_together(failure.cabs_partition, deletes) is not None else 0
         return removed
 
-    def list_new(self, failure: Failure, cabs: Mapping[str, CabFacts]) -> None:
-        """Write `listed` rows for the cabs that a report names, and never over a row that exists.
+    def list_new(self, failure: Failure, cabs: Mapping[str, CabFacts]) -> int:
+        """Write `listed` rows for the cabs that a report names, and into a row that exists no more than what it lacks.
 
         Args:
             failure: Whose cabs.
             cabs: What the report tells, by cabIdHash.
+
+        Returns:
+            How many cabs were known before, and are named only now.
         """
+        named = 0
         # Where the failure is stored under another spelling, its cabs are as well, and no insert would meet them.
         known = {} if failure.is_normal else self.of(failure)
         unknown = ((cab, facts) for cab, facts in cabs.items() if cab not in known)
         for some in batched(unknown, TRANSACTION_ROWS, strict=False):
-            inserts = {key: Write(key, _listed(facts), "insert") for key, facts in some}
+            rows: dict[str, Row] = {}
             # The first try needs no reading, and fits a failure that is new. A second report lists known cabs again.
-            while inserts and self._table.write_together(failure.cabs_partition, list(inserts.values())) is None:
+            while writes := [write for key, facts in some if (write := _naming(rows.get(key), key, facts))]:
+                if self._table.write_together(failure.cabs_partition, writes) is not None:
+                    named += sum(write.how == "merge" for write in writes)
+                    break
+                keys = [key for key, _ in some]
                 where = "PartitionKey eq @partition and RowKey ge @first and RowKey le @last"
-                values = {"partition": failure.cabs_partition, "first": min(inserts), "last": max(inserts)}
-                for row in self._table.query(where, values, ("state",)):
-                    inserts.pop(row.key, None)
+                values = {"partition": failure.cabs_partition, "first": min(keys), "last": max(keys)}
+                found = self._table.query(where, values, ("state", *_FACT_COLUMNS))
+                rows = {row.key: row for row in found}
+        return named
 
     def write(self, failure: Failure, rows: Iterable[tuple[str, CabRow]]) -> None:
         """Write up to 100 rows in one request, and leave alone what the report told.
@@ -248,6 +257,14 @@ def _columns(row: CabRow) -> Columns:
 
 def _listed(facts: CabFacts) -> Columns:
     return {"state": CabState.LISTED.value, "settledAt": clock.now(), **_told(facts)}
+
+
+def _naming(row: Row | None, key: str, facts: CabFacts) -> Write | None:
+    """Return what makes a row tell what a report does; None where it does."""
+    if row is None:
+        return Write(key, _listed(facts), "insert")
+    lacks = {name: text for name, text in _told(facts).items() if not row.text(name)}
+    return Write(key, lacks, "merge", row.etag) if lacks else None
 
 
 def _told(facts: CabFacts) -> Columns:

@@ -12,6 +12,7 @@ from functools import partial
 from itertools import batched
 from typing import TYPE_CHECKING
 
+from shared.cabs.labels import completed
 from shared.core import clock
 from shared.core.clock import moment_of
 from shared.core.facts import NO_FACTS
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from shared.cabs.container import StoredCab
     from shared.cabs.creation import Copied
+    from shared.cabs.naming import Unnamed
     from shared.core.facts import CabFacts
     from shared.core.failure import Failure
     from shared.core.settings import Settings
@@ -71,6 +73,8 @@ class CabLedger:
         self._passed_over = before.seen - _settled(before)
         self._unreadable = before.unreadable
         self._loaded = False
+        # Blobs of which more is known than they tell, as the last read-back found.
+        self.unnamed: list[Unnamed] = []
 
     @property
     def cabs(self) -> Mapping[str, CabRow]:
@@ -104,6 +108,13 @@ class CabLedger:
         if known and not is_wanted:
             self._already_held += self._was_held(known)
             self._tally[CabState.EXPIRED] += known.state is CabState.EXPIRED and not self._is_mine(known)
+
+    def learn(self, cab: BatchCab) -> None:
+        """Take what its own row tells of a cab that is held, and nobody told when it was copied."""
+        known = self._cabs.get(cab.cab_id_hash)
+        if known and known.is_held and (told := known.facts.completed(cab.facts)) != known.facts:
+            known.facts, known.tells_facts = told, True
+            self._unwritten.add(cab.cab_id_hash)
 
     def pass_over(self, cab_id_hash: str) -> None:
         """Note that a cab is left uncopied on purpose."""
@@ -175,6 +186,7 @@ class CabLedger:
         """
         expected = {row.blob_name: cab for cab, row in self._cabs.items() if row.state is CabState.COPIED}
         missing: list[str] = []
+        self.unnamed = []
         for blob in stored:
             cab = expected.pop(blob.name, None)
             if cab and blob.why_no_cab:
@@ -184,6 +196,9 @@ class CabLedger:
                 self._compare(cab, self._cabs[cab], blob)
             elif not blob.why_no_cab:
                 self._adopt(blob)
+            row = self._cabs.get(blob.cab_id_hash)
+            if row and blob.metadata and (labels := completed(self._failure, blob.metadata, row.facts)):
+                self.unnamed.append((blob.name, labels))
         for name, cab in expected.items():
             row = self._cabs[cab]
             retired = (row.settled_at or self._started_at) + retention <= clock.now()

@@ -225,6 +225,7 @@ def _sees_and_wants(pull: Pull, cab: BatchCab, moment: datetime) -> bool:
     is_left = pull.newest is None or name in pull.newest
     wanted = is_left and name not in pull.tried and wants(known, cab, moment)
     pull.ledger.see(name, is_wanted=wanted)
+    pull.ledger.learn(cab)
     if not is_left:
         pull.ledger.pass_over(name)
     return wanted

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from shared.cabs.identity import blob_name
 from shared.cabs.labels import labels
+from shared.cabs.naming import name_blobs
 from shared.core import clock, stopping
 from shared.core.backoff import growing_wait, spread
 from shared.core.errors import AgainLater, CabferryError, CabUnavailable, LeaseLost, OutOfTime
@@ -274,6 +275,7 @@ class _Run:
         if pull.end:
             raise pull.end
         missing = pull.ledger.read_back(self._stored(), self._tools.settings.retention)
+        name_blobs(self._tools.container, pull.ledger.unnamed, self._copies)
         # A host that died over it may have written down what it missed, and not that the batch is to be read anew.
         if missing := missing or (pull.ledger.missed_before() if pull.row.skip else []):
             pull.safe = Checkpoint(0, 0)

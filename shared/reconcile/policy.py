@@ -28,6 +28,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import batched, count
 from typing import TYPE_CHECKING
 
+from shared.cabs.naming import name_blobs
 from shared.core import clock
 from shared.core.errors import AgainLater, CabferryError
 from shared.core.failure import Failure, Window, default_window
@@ -216,7 +217,7 @@ class _Run:
         ledger = self._ledger(failure)
         ledger.load((cab, replace(row)) for cab, row in cabs.items())
         ledger.read_back(blobs, self._tools.settings.retention)
-        return not ledger.has_unwritten
+        return not (ledger.has_unwritten or ledger.unnamed)
 
     def _mended(
         self, failure: Failure, row: Row | None, found: Reconciled
@@ -246,6 +247,7 @@ class _Run:
         lost = ledger.read_back(self._tools.container.stored(failure.prefix), self._tools.settings.retention)
         found.rows_mended = ledger.unwritten
         ledger.write()
+        name_blobs(self._tools.container, ledger.unnamed, self._tools.writers)
         for each in lost:
             _log.error("%s; it is asked for again", each)
         return ledger.cabs

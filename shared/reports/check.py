@@ -70,6 +70,7 @@ class RunOutcome:
         outcome: `ingested` (now), `known` (an earlier check did), `pending`, `busy` (another check reads it), `failed`.
         failures: How many failures were queued.
         cabs: How many cabs were listed.
+        named: How many of them were known before, and lacked something that the report tells.
         error: Why it failed, or what could not be read.
     """
 
@@ -80,6 +81,7 @@ class RunOutcome:
     failures: int = 0
     cabs: int = 0
     error: str = ""
+    named: int = 0
 
 
 def check_reports(tools: ReportTools) -> list[RunOutcome]:
@@ -238,7 +240,9 @@ def _ingest(tools: ReportTools, run: ReportRun, lease: RowLease) -> RunOutcome:
             lease.release({"failures": len(failures), "cabs": found.cabs, "error": str(found.broken)})
             return replace(_failed(run, str(found.broken)), failures=queued, cabs=found.cabs)
         lease.release(ingested(len(failures), found.cabs, seen))
-        return RunOutcome(run.report_id, run.report_datetime, run.status, "ingested", queued, found.cabs, seen)
+        return RunOutcome(
+            run.report_id, run.report_datetime, run.status, "ingested", queued, found.cabs, seen, found.named
+        )
 
 
 @dataclass(slots=True)
@@ -247,6 +251,7 @@ class _Found:
 
     Args:
         cabs: How many cabs it lists, counted once a part.
+        named: How many of them were known before, and lacked something that it tells.
         unreadable: How many rows, failures or cabs cannot be read.
         why: What was wrong with the first of them.
         note: What else a person should know of the file.
@@ -254,6 +259,7 @@ class _Found:
     """
 
     cabs: int = 0
+    named: int = 0
     unreadable: int = 0
     why: str = ""
     note: str = ""
@@ -275,7 +281,7 @@ def _list_cabs(tools: ReportTools, run: ReportRun, failures: DistinctFailures) -
                 stored = dict(zip(part.cabs, tools.requests.as_stored(part.cabs), strict=True))
                 listed = [(stored[failure], told) for failure, told in part.cabs.items() if told]
                 for some in batched(listed, _AT_ONCE, strict=False):
-                    list(tools.executor.map(lambda pair: tools.cabs.list_new(*pair), some))
+                    found.named += sum(tools.executor.map(lambda pair: tools.cabs.list_new(*pair), some))
                 failures.add(stored.values())
                 found.cabs += sum(len(told) for _, told in listed)
                 found.unreadable += part.unreadable

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -80,10 +79,7 @@ class StorageClients:
         # The SAS of a connection string in the place of a key, which the blob client shows in its URL.
         sas: Callable[[], str] = partial(str, urlsplit(self.blobs.url).query)
         if account and key:
-            try:
-                sas = AccountSas(account, key, letter, kinds, permissions).current
-            except binascii.Error:
-                raise SettingsError("CAB_STORAGE is not a connection string: its AccountKey is not base64") from None
+            sas = AccountSas(account, key, letter, kinds, permissions).current
         service = StorageService(url, version, self._connections, sas, self._tokens)
         self._open.callback(service.close)
         return service

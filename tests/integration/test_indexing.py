@@ -118,7 +118,7 @@ def test_without_any_setting_the_app_is_indexed_and_says_what_is_missing() -> No
 
 def test_with_every_setting_the_bindings_name_them() -> None:
     """The host resolves %NAME%, so that a changed schedule needs no new deployment."""
-    indexed = index({**EVERYTHING_SET, "CAB_STORAGE": "AccountName=a"})
+    indexed = index({**EVERYTHING_SET, "CAB_STORAGE": "AccountName=a;AccountKey=a2V5"})
     assert indexed["functions"] == expected(
         "%REPORT_POLL_SCHEDULE%", "%FAILURE_POLL_SCHEDULE%", "%RECONCILE_SCHEDULE%", "%CAB_QUEUE%"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -13,7 +13,7 @@ from azure.storage.blob import BlobBlock
 from shared.cabs.container import CabContainer, StoredCab
 from shared.cabs.direct_copy import DirectCopy
 from shared.cabs.identity import cab_in
-from shared.cabs.labels import CabLabels
+from shared.cabs.labels import CabLabels, lacks_a_name
 from shared.core import clock
 from shared.core.refusals import Refusal, Where
 from shared.storage.refusals import RefusedError
@@ -123,6 +123,13 @@ class Container:
             raise RefusedError(Refusal(Where.STORAGE, 400, "InvalidBlockList"))
         self.create(name, b"".join(kept[block] for block in blocks), md5, labels, instead_of)
 
+    def label(self, name: str, **labels: dict[str, str]) -> None:
+        """Change what a blob carries: its metadata, or its tags."""
+        blob = self.blobs.get(name)
+        if blob is None:
+            raise RefusedError(Refusal(Where.STORAGE, 404, "BlobNotFound"))
+        self.blobs[name] = replace(blob, labels=replace(blob.labels, **labels))
+
     def listed(self, prefix: str, after: str) -> list[str]:
         """Return a page of names."""
         return sorted(name for name in self.blobs if name.startswith(prefix) and name > after)[:LISTED]
@@ -157,7 +164,9 @@ class MemoryContainer(CabContainer):
                 if blob := self._container.blobs.get(name):
                     created = format_datetime(blob.created.replace(microsecond=0), usegmt=True)
                     cab = cab_in(name, blob.labels.metadata)
-                    yield StoredCab(name, len(blob.content), blob.md5.hex(), created, cab, _TYPE)
+                    told = dict(blob.labels.metadata)
+                    lacking = told if lacks_a_name(told) else None
+                    yield StoredCab(name, len(blob.content), blob.md5.hex(), created, cab, _TYPE, lacking)
             if len(names) < LISTED:
                 return
             after = names[-1]
@@ -240,6 +249,12 @@ class _MemoryBlob:
         ids, labels = [str(block.id) for block in blocks], CabLabels(metadata, tags or {})
         md5 = bytes(content_settings.content_md5 or b"")
         self._call("commits", lambda: self._container.commit(self._name, ids, md5, labels, etag))
+
+    def set_blob_tags(self, tags: dict[str, str]) -> None:
+        self._call("tags", lambda: self._container.label(self._name, tags=tags))
+
+    def set_blob_metadata(self, metadata: dict[str, str]) -> None:
+        self._call("names", lambda: self._container.label(self._name, metadata=metadata))
 
     def get_blob_properties(self) -> BlobProperties:
         def properties() -> Any:

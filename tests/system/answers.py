@@ -165,6 +165,7 @@ class Run(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=Tru
     outcome: str
     failures: int
     cabs: int
+    named: int
     error: str | None
 
 

@@ -77,6 +77,7 @@ def test_the_check_tells_what_it_found(done: Done) -> None:
             outcome="ingested",
             failures=failures,
             cabs=cabs,
+            named=0,
             error=None,
         )
 

@@ -102,6 +102,26 @@ def test_what_its_row_tells_is_in_metadata_tags_and_row(app: App, simulator: Sim
     assert (facts.failure_name, facts.driver_name, facts.market) == (failure.name, failure.driver, cab.machine.market)
 
 
+def test_what_is_told_later_of_a_held_cab_fills_in_row_and_blob(
+    app: App, simulator: SimulatorThread, family: Family
+) -> None:
+    failure = made(simulator, family, 1)
+    app.pull(failure)
+    (cab,) = simulator.world.cabs(failure.key)
+    told = app.listed(failure)[cab.cab_id_hash]
+    # As it was copied from a row that told no more than the ids.
+    client = app.container.get_blob_client(told.name)
+    facts = ("failurename", "drivername", "driverversion", "osversion", "architecture", "market")
+    raw = client.get_blob_properties().metadata
+    client.set_blob_metadata({name: value for name, value in raw.items() if name not in facts})
+    columns = ("failureName", "driverName", "driverVersion", "osVersion", "architecture", "market")
+    app.change_cab(cab, **dict.fromkeys(columns, ""))
+    app.pull(failure)
+    assert app.listed(failure)[cab.cab_id_hash] == told
+    row = app.cabs(failure)[cab.cab_id_hash].facts
+    assert (row.failure_name, row.driver_version) == (failure.name, failure.driver_version)
+
+
 def test_a_cab_that_is_not_downloadable_costs_no_call_and_is_copied_when_it_can_be(
     app: App, simulator: SimulatorThread, family: Family
 ) -> None:

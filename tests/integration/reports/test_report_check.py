@@ -14,6 +14,7 @@ import pytest
 from azure.data.tables import TableClient, UpdateMode
 
 from local.azurite.server import Azurite
+from local.simulator import catalogue
 from local.simulator.catalogue import Report
 from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.report_file import OEM_DRIVER_COLUMNS
@@ -26,13 +27,13 @@ from shared.core.failure import Window
 from shared.core.settings import Settings
 from shared.devcenter.client import DevCenter
 from shared.devcenter.reports import Listed, ReportRun, Schedule
-from shared.progress.cabs import CabState
+from shared.progress.cabs import CabRow, CabState
 from shared.progress.pulls import PullState
 from shared.progress.reports import ReportRow
 from shared.reports.check import RunOutcome, check_reports
 from shared.reports.file import OpenedFile, ReportFiles
 from shared.storage.lease import RowLease
-from tests.integration.app import App
+from tests.integration.app import App, Blob
 from tests.integration.conftest import MakeApp
 from tests.support.azurite import SOURCES, StorageAccount
 
@@ -89,6 +90,38 @@ def test_a_later_run_lists_what_is_new_and_leaves_alone_what_is_held(app: App, s
     assert Counter(app.states(failure).values()) == {CabState.COPIED: 3, CabState.LISTED: 2}
     app.work_off()
     assert Counter(app.states(failure).values()) == {CabState.COPIED: 5}
+
+
+def test_cabs_that_were_copied_before_a_report_named_them_are_named_by_it(app: App, simulator: SimulatorThread) -> None:
+    """Who pulls on demand, or sooner than the report, must find the cabs by name and version all the same."""
+    failure = simulator.builder.failure(3)
+    simulator.publish()
+    app.pull(failure)
+    assert not any("failurename" in blob.metadata for blob in app.listed(failure).values())
+    before = {cab: (blob.metadata, row.settled_at) for (cab, blob), row in _both(app, failure)}
+    simulator.builder.report([failure])
+    simulator.publish()
+    (outcome,) = app.check()
+    assert (outcome.outcome, outcome.cabs, outcome.named) == ("ingested", 3, 3)
+    naming = app.asked(app.work_off)
+    assert sum(request.method == "PUT" and "comp=metadata" in request.path for request in naming) == 3
+    assert sum(request.method == "PUT" and "comp=tags" in request.path for request in naming) == 3
+    for (cab, blob), row in _both(app, failure):
+        assert row.facts.failure_name == blob.metadata["failurename"] == failure.name
+        assert row.facts.driver_version == blob.metadata["driverversion"] == blob.tags["driverVersion"]
+        assert blob.tags["failureHash"] == failure.key.failure_hash
+        assert blob.tags["date"] == blob.metadata["cabdate"].replace("T", " ")
+        metadata, settled_at = before[cab]
+        assert blob.metadata.items() > metadata.items()
+        assert (row.state, row.settled_at) == (CabState.COPIED, settled_at)
+    assert app.row(failure).failure_name == failure.name
+    app.request(failure)
+    assert not [each for each in app.asked(app.work_off) if each.method == "PUT" and "comp=" in each.path]
+
+
+def _both(app: App, failure: catalogue.Failure) -> list[tuple[tuple[str, Blob], CabRow]]:
+    rows = app.cabs(failure)
+    return [((cab, blob), rows[cab]) for cab, blob in app.listed(failure).items()]
 
 
 def test_a_crash_before_the_end_queues_again_and_copies_nothing_twice(app: App, simulator: SimulatorThread) -> None:

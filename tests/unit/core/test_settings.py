@@ -10,7 +10,7 @@ from shared.core.settings import SETTINGS, Settings, binding_expression, cab_pla
 from shared.core.urls import is_loopback
 
 SECRET = "Kn0wnOnlyToTheOwner"
-LEAST = {"CAB_STORAGE": "AccountName=a;AccountKey=b", "DEVCENTER_ACCESS_TOKEN": "token"}
+LEAST = {"CAB_STORAGE": "AccountName=a;AccountKey=a2V5", "DEVCENTER_ACCESS_TOKEN": "token"}
 URIS = {
     "CAB_STORAGE__blobServiceUri": "https://cabs.blob.core.windows.net",
     "CAB_STORAGE__queueServiceUri": "https://cabs.queue.core.windows.net/",
@@ -325,9 +325,9 @@ def test_a_kind_of_identity_that_is_none_is_told() -> None:
 def test_the_halves_of_the_settings_are_read_each_by_itself() -> None:
     """A preflight asks what is set, whatever is missing elsewhere."""
     assert devcenter_access({"DEVCENTER_ACCESS_TOKEN": "token"}).access_token == "token"
-    assert cab_places({"CAB_STORAGE": "AccountName=a", "CAB_QUEUE": "other"}).queue == "other"
+    assert cab_places({"CAB_STORAGE": "AccountName=a;AccountKey=a2V5", "CAB_QUEUE": "other"}).queue == "other"
     with pytest.raises(SettingsError, match="DEVCENTER_TENANT_ID"):
-        devcenter_access({"CAB_STORAGE": "AccountName=a"})
+        devcenter_access({"CAB_STORAGE": "AccountName=a;AccountKey=a2V5"})
     with pytest.raises(SettingsError, match="CAB_STORAGE"):
         cab_places({"DEVCENTER_ACCESS_TOKEN": "token"})
 

@@ -16,7 +16,7 @@ from shared.core.settings import Settings
 from shared.identity.access_tokens import AccessTokens, FixedToken, devcenter_tokens, report_storage_tokens
 from tests.unit.devcenter.devcenter_client import CountingIdentity
 
-LEAST = {"CAB_STORAGE": "AccountName=a;AccountKey=b"}
+LEAST = {"CAB_STORAGE": "AccountName=a;AccountKey=a2V5"}
 
 
 class Refusing:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 LINK = "driver/cabdownloadbatch?applicationId=1&failureHash=a&top=100&skip={}"
-SETTINGS = Settings.from_environment({"CAB_STORAGE": "AccountName=a;AccountKey=b", "DEVCENTER_ACCESS_TOKEN": "x"})
+SETTINGS = Settings.from_environment({"CAB_STORAGE": "AccountName=a;AccountKey=a2V5", "DEVCENTER_ACCESS_TOKEN": "x"})
 
 
 def cab(number: int, date: str = "2026-11-01 13:53:43", expires: str = "2026-12-01 13:53:43") -> BatchCab:
