@@ -52,7 +52,7 @@ def test_every_failed_pull_is_back_in_the_queue(playground: Playground) -> None:
     assert "4 pulls are back in the queue, 0 are not" in done.stdout
     assert {pull.state for pull in playground.ends(app, *failures)} == {"Completed"}
     playground.assert_copied_once(*failures, well)
-    assert "0 pulls are back in the queue" in redrive(app.url).stdout
+    assert "there is nothing to do" in redrive(app.url).stdout
 
 
 def test_an_app_that_is_not_there_is_told() -> None:
