@@ -4,12 +4,12 @@ import argparse
 import signal
 import sys
 import traceback
-from functools import partial
 from pathlib import Path
 from random import SystemRandom
 
 from bench import (
     chaos,
+    games,
     growth,
     reports,
     requests_made,
@@ -46,7 +46,7 @@ def main() -> int:
         if options.install_peers:
             install_peers()
             return 0
-        if options.chaos is not None or options.soak is not None:
+        if any(each is not None for each in (options.chaos, options.soak, options.games)):
             return _endure(options)
         return _measure(options)
     except BenchError as error:
@@ -77,11 +77,12 @@ def _measure(options: argparse.Namespace) -> int:
 
 def _endure(options: argparse.Namespace) -> int:
     seed = SystemRandom().randrange(1_000_000) if options.seed is None else options.seed
-    run = partial(soak.run, options.soak) if options.chaos is None else partial(chaos.run, options.chaos)
-    section: Section = run(seed, facts(), _say)
+    asked = {chaos.run: options.chaos, soak.run: options.soak, games.run: options.games}
+    run, much = next((run, much) for run, much in asked.items() if much is not None)
+    section: Section = run(much, seed, facts(), _say)
     kept, results = BENCH / "sections", ROOT / "bench"
     save(section, kept)
-    write_results(saved(("chaos", "soak"), kept), results, RELIABILITY)
+    write_results(saved(("games", "chaos", "soak"), kept), results, RELIABILITY)
     _say(f"results: {_shown(results / RELIABILITY.file)}")
     return 0 if all(verdict.met for verdict in section.verdicts) else 1
 
@@ -95,7 +96,8 @@ def _arguments() -> argparse.Namespace:
     endure = parser.add_mutually_exclusive_group()
     endure.add_argument("--chaos", type=int, metavar="KILLS", help="kill hosts so often, and look at what is left")
     endure.add_argument("--soak", type=float, metavar="MINUTES", help="load one host so long, and look what it holds")
-    parser.add_argument("--seed", type=int, help="what --chaos and --soak draw from; printed where it is not given")
+    endure.add_argument("--games", type=int, metavar="GAMES", help="play games in memory, each from a seed of its own")
+    parser.add_argument("--seed", type=int, help="what these three draw from; printed where it is not given")
     parser.add_argument("--install-peers", action="store_true", help="install AzCopy, pandas and polars, and end")
     return parser.parse_args()
 

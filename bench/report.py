@@ -96,8 +96,8 @@ RESULTS = Document(
 )
 RELIABILITY = Document(
     "reliability.md",
-    "Chaos and soak",
-    "python3 dev.py bench --chaos N` and `python3 dev.py bench --soak MINUTES",
+    "Games, chaos and soak",
+    "python3 dev.py bench --games N`, `python3 dev.py bench --chaos N` and `python3 dev.py bench --soak MINUTES",
     ["Last runs on record. docs/reliability.md tells what they are for."],
 )
 

@@ -6,6 +6,7 @@ import argparse
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
 
 from .game import play, shortest
 
@@ -25,24 +26,47 @@ def main() -> int:
         print("\n".join(played.story))
         print(f"\nseed {asked.seed}: {played.broken or 'the promise holds'}")
         return 1 if played.broken else 0
-    return many(asked.seed, asked.games, asked.processes)
+    tally = many(asked.seed, asked.games, asked.processes)
+    print(f"from seed {asked.seed} on: {tally}")
+    return 1 if tally.broken else 0
 
 
-def many(first: int, games: int, processes: int) -> int:
-    """Play many games and print what was found."""
-    began, pulls, mishaps, broken = time.monotonic(), 0, 0, 0
+@dataclass
+class Tally:
+    """What came of many games.
+
+    Args:
+        games: How many were played.
+        pulls: How many messages of pulls were handled in them.
+        mishaps: How many there were.
+        broken: One line for each game that broke the promise.
+        minutes: How long it took.
+    """
+
+    games: int = 0
+    pulls: int = 0
+    mishaps: int = 0
+    broken: list[str] = field(default_factory=list)
+    minutes: float = 0.0
+
+    def __str__(self) -> str:
+        found = f"{self.games} games, {self.pulls} pulls, {self.mishaps} mishaps, {len(self.broken)} broken promises"
+        return f"{found}; {self.pulls / self.minutes:,.0f} pulls a minute"
+
+
+def many(first: int, games: int, processes: int) -> Tally:
+    """Play many games, each of a seed of its own; tell each finding as it comes."""
+    began, tally = time.monotonic(), Tally()
     with ProcessPoolExecutor(processes) as crew:
         for played in crew.map(play, range(first, first + games), chunksize=20):
-            pulls, mishaps = pulls + played.pulls, mishaps + len(played.mishaps)
+            tally.games += 1
+            tally.pulls += played.pulls
+            tally.mishaps += len(played.mishaps)
             if played.broken:
-                broken += 1
-                print(f"seed {played.seed}: {str(played.broken).splitlines()[0]}", flush=True)
-    minutes = (time.monotonic() - began) / 60
-    print(
-        f"{games} games from seed {first} on, {pulls} pulls, {mishaps} mishaps, {broken} broken promises; "
-        f"{pulls / minutes:,.0f} pulls a minute"
-    )
-    return 1 if broken else 0
+                tally.broken.append(f"seed {played.seed}: {str(played.broken).splitlines()[0]}")
+                print(tally.broken[-1], flush=True)
+    tally.minutes = (time.monotonic() - began) / 60
+    return tally
 
 
 if __name__ == "__main__":
