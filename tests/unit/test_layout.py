@@ -146,6 +146,12 @@ def test_what_triggers_import_stands_on_the_standard_library_alone() -> None:
                 waiting.append(each.module)
 
 
+def test_a_worker_that_starts_does_not_load_what_writes_the_catalog() -> None:
+    """33 MB for what most processes do once a minute, if at all: a cold start waits for each of them."""
+    wild = [each for each in imports_of(*APP) if each.top == "arro3" and each.is_at_start]
+    assert wild == []
+
+
 def test_every_thread_is_one_that_carries_its_invocation() -> None:
     """The platform drops what a thread logs that nobody told which invocation it works for."""
     made = {"threading.Thread", "threading.Timer", "ThreadPoolExecutor", "futures.ThreadPoolExecutor"}
