@@ -29,6 +29,8 @@ _API_VERSION = "2025-05-05"
 _ASKERS = 8
 _HTTP_SECONDS, _AGAIN_SECONDS, _LOOK_SECONDS = 60.0, 0.5, 1.0
 _REST_SECONDS = 600.0
+# Where many wait for a slow machine, one pull meets them all, and rightly tries again in an hour.
+_MOST_FAULTS = 3
 # What goes away by itself. Others (401, 403, a row without its URL) end in a state that tells a person what to do.
 _PASSING = (
     FaultKind.THROTTLED,
@@ -121,6 +123,8 @@ class Load:
 
     def fault(self) -> None:
         """Let one of the next requests to the Dev Center go wrong, in a way that passes."""
+        if len(self._simulator.faults.waiting) >= _MOST_FAULTS:
+            return
         call = self._chance.choice((Call.CAB_BATCH, Call.CAB_BATCH, Call.CAB_BATCH, Call.REPORT_DATA))
         kind = self._chance.choice(_OF_BATCHES if call is Call.CAB_BATCH else _PASSING)
         self._simulator.faults.add(Fault(call=call, kind=kind, delay=2.0))
