@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .catalog import moment_text, now, read_catalog
 from .choice import Filters, short_hashes
 from .container import open_container
-from .output import answer_json, answer_table, say, size, until
+from .output import answer_json, answer_table, say, until
 from .problems import Exit
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 _WEEK = 7 * 86_400 * 1_000_000
 _VERSIONS_SHOWN = 3
-_HEADINGS = ("hash", "failure", "driver", "versions", "cabs", "new 7d", "held", "size", "gone in", "last")
-_NUMBERS = ("cabs", "new 7d", "held", "size", "gone in")
+_HEADINGS = ("hash", "failure", "driver", "versions", "cabs", "new 7d", "held", "gone in")
+_NUMBERS = ("cabs", "new 7d", "held", "gone in")
 
 
 def run(arguments: argparse.Namespace) -> Exit:
@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> Exit:
     if arguments.json:
         answer_json(found)
     elif found:
-        answer_table(_HEADINGS, [_row(each) for each in found], _NUMBERS)
+        answer_table(_HEADINGS, [_row(each) for each in found], _NUMBERS, "versions")
     if not found:
         say("no cab fits; without options all failures are listed")
     return Exit.DONE if found else Exit.NOTHING_FOUND
@@ -95,7 +95,5 @@ def _row(told: dict[str, Any]) -> tuple[str, ...]:
         str(told["cabs"]),
         str(told["newIn7Days"]),
         str(told["held"]),
-        size(told["bytes"]),
         told["nextGoneIn"],
-        (told["lastSeen"] or "")[:10],
     )

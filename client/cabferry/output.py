@@ -17,7 +17,6 @@ from .names import shown
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-_WHOLE = 3
 _STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
@@ -36,18 +35,18 @@ def answer_json(value: object, indent: int | None = 2) -> None:
     print(json.dumps(value, indent=indent), flush=True)
 
 
-def answer_table(columns: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[str] = ()) -> None:
+def answer_table(columns: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[str], folded: str) -> None:
     """Print the answer as a table, as wide as the console.
 
     Args:
         columns: The headings.
         rows: A text a column.
         right: The headings of numbers.
+        folded: The heading of what may be folded where the console is narrow; all else stays whole, to be copied.
     """
     table = Table(box=None, pad_edge=False, header_style="bold", show_header=any(columns))
-    for number, name in enumerate(columns):
-        # What is asked for by name or hash must be whole, to be copied; what follows may be folded.
-        table.add_column(name, justify="right" if name in right else "left", overflow="fold", no_wrap=number < _WHOLE)
+    for name in columns:
+        table.add_column(name, justify="right" if name in right else "left", overflow="fold", no_wrap=name != folded)
     for row in rows:
         table.add_row(*(Text(shown(value)) for value in row))
     # What is no terminal has no width: lines stay whole there, for grep.

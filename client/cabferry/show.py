@@ -134,4 +134,5 @@ def _tell(answer: dict[str, Any]) -> None:
     if answer["length"] is not None:
         answer["length"] = f"{size(answer['length'])} ({answer['length']} bytes)"
     rows = {**answer, **{f"dump {name}": value for name, value in dump.items()}, "note": note}
-    answer_table(("", ""), [(name, str(value)) for name, value in rows.items() if value is not None and value != ""])
+    told = [(name, str(value)) for name, value in rows.items() if value is not None and value != ""]
+    answer_table(("name", "value"), told, (), "value")

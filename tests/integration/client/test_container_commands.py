@@ -15,6 +15,8 @@ from azure.storage.blob import ContainerSasPermissions, ContentSettings, generat
 from cabferry.download import DamagedError, StoppedError, download
 
 from local.azurite.server import Azurite
+from local.simulator.thread import SimulatorThread
+from tests.integration.app import App
 from tests.support.azurite import StorageAccount
 from tests.support.dumps import kernel_dump
 
@@ -44,6 +46,27 @@ def test_two_commands_from_a_driver_version_to_an_opened_archive(
     assert dump.read_bytes() == kernel_dump()
     assert got.out.splitlines()[0] == f'windbg -z "{dump}"  (delete by 2126-12-03)'
     assert "2 of 4 cabs" in got.error
+
+
+def test_what_the_app_copied_is_found_and_opened(
+    app: App, simulator: SimulatorThread, cabferry: Cabferry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The catalog that the app writes, and archives of both kinds."""
+    failure = simulator.builder.failure(4)
+    simulator.builder.report([failure])
+    simulator.publish()
+    app.check()
+    app.work_off()
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", app.storage.connection_string)
+    monkeypatch.setenv("CABFERRY_CONTAINER", app.settings.container)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (listed,) = cabferry("failures", "--driver", failure.driver, "--version", failure.driver_version, "--json").json
+    assert (listed["failureName"], listed["cabs"], listed["held"], listed["newIn7Days"]) == (failure.name, 4, 4, 4)
+    got = cabferry("get", listed["hash"], "--json", "-o", tmp_path / "cabs")
+    assert got.code == 0, got.error
+    made = {each["cabIdHash"]: Path(each["dumps"][0]).stat().st_size for each in got.json}
+    assert made == {cab.cab_id_hash: cab.archive.dump_size for cab in simulator.world.cabs(failure.key)}
+    assert all(each["deleteBy"] for each in got.json)
 
 
 def test_what_is_here_is_not_fetched_again(cabs: Cabs, cabferry: Cabferry, tmp_path: Path) -> None:
