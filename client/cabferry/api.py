@@ -50,18 +50,18 @@ class Api:
         self._url = text
         self._session = requests.Session()
         self._session.headers.update(_signed())
-        self._etags: dict[str, str] = {}
+        self._known: dict[tuple[str | int | None, ...], tuple[str, Any]] = {}
 
     def get(self, path: str, **query: str | int | None) -> Any:
-        """Return a decoded answer."""
-        return self._decoded(self._call("GET", path, query))
-
-    def get_changed(self, path: str, **query: str | int | None) -> Any | None:
-        """Return a decoded answer; None where it is what it was at the last call for this path."""
-        known = self._etags.get(path)
-        response = self._call("GET", path, query, headers={"If-None-Match": known} if known else {})
-        self._etags[path] = response.headers.get("ETag", "")
-        return None if response.status_code == _NOT_MODIFIED else self._decoded(response)
+        """Return a decoded answer; where it is what it was at the last call, it is not sent again."""
+        asked = (path, *query.values())
+        etag, known = self._known.get(asked, ("", None))
+        response = self._call("GET", path, query, headers={"If-None-Match": etag} if etag else {})
+        if response.status_code == _NOT_MODIFIED:
+            return known
+        answer = self._decoded(response)
+        self._known[asked] = (response.headers.get("ETag", ""), answer)
+        return answer
 
     def post(self, path: str, body: object) -> Any:
         """Send a JSON body; return the decoded answer."""

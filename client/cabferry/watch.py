@@ -12,25 +12,34 @@ from .output import answer, answer_json, say, size
 if TYPE_CHECKING:
     import argparse
 
-_PAGE = 100
+_PAGE = 1000
 
 
 def run(arguments: argparse.Namespace) -> NoReturn:
     """Ask at each interval which failures have more cabs than before; a line each."""
     api = Api(arguments.url)
-    known: dict[tuple[str, str], dict[str, Any]] | None = None
+    known = _failures(api)
+    say(f"watching {len(known)} failures; Ctrl-C ends it")
     while True:
-        answer_now = api.get_changed("failures", sort="newest", limit=_PAGE)
-        if answer_now is not None:
-            now = {(each["applicationId"], each["failureHash"]): each for each in answer_now["failures"]}
-            if known is None:
-                say(f"watching; the newest of {answer_now.get('total', len(now))} failures are known. Ctrl-C ends it")
-            for key, failure in now.items() if known is not None else ():
-                more = _held(failure) - _held((known or {}).get(key))
-                if more > 0 and _fits(arguments, failure):
-                    _tell(arguments, failure, more)
-            known = {**(known or {}), **now}
         time.sleep(arguments.every)
+        now = _failures(api)
+        for key, failure in sorted(now.items(), key=lambda each: each[1].get("updatedAt") or ""):
+            more = _held(failure) - _held(known.get(key))
+            if more > 0 and _fits(arguments, failure):
+                _tell(arguments, failure, more)
+        known = now
+
+
+def _failures(api: Api) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return every failure: an old one may have new cabs as well. A page that is as it was costs next to nothing."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    continuation = None
+    while True:
+        page = api.get("failures", limit=_PAGE, continuation=continuation)
+        found |= {(each["applicationId"], each["failureHash"]): each for each in page["failures"]}
+        continuation = page.get("continuation")
+        if not continuation:
+            return found
 
 
 def _fits(arguments: argparse.Namespace, failure: dict[str, Any]) -> bool:

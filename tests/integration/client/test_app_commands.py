@@ -115,10 +115,11 @@ def test_pull_of_what_no_catalog_has(cabferry: Cabferry) -> None:
 
 
 def test_watch_tells_of_what_is_new(cabferry: Cabferry, monkeypatch: pytest.MonkeyPatch) -> None:
-    def failures(held: int | None, driver: str = "acme.sys") -> dict[str, object]:
+    def failures(held: int | None, continuation: str | None = None) -> dict[str, object]:
         cabs = {"held": held, "missing": 0, "expired": 0, "unavailable": 0, "failed": 0, "expiringSoon": 0}
-        row = {"applicationId": "1", "failureHash": FAILURE, "failureName": "N", "driverName": driver, "cabs": cabs}
-        return {"failures": [{**row, "versions": ["1.2"], "bytes": 5, "updatedAt": "T"}], "total": 1}
+        row = {"applicationId": "1", "failureHash": FAILURE, "failureName": "N", "driverName": "acme.sys", "cabs": cabs}
+        rows = [{**row, "versions": ["1.2"], "bytes": 5, "updatedAt": "T"}]
+        return {"failures": rows, "total": 1, "continuation": continuation}
 
     def stop_after(times: int) -> None:
         left = iter(range(times))
@@ -129,7 +130,8 @@ def test_watch_tells_of_what_is_new(cabferry: Cabferry, monkeypatch: pytest.Monk
 
         monkeypatch.setattr("cabferry.watch.time.sleep", sleep)
 
-    answers = (told(failures(3), ETag='W/"1"'), Answer(status=304), told(failures(5)), told(failures(5)))
+    first = told(failures(3), ETag='W/"1"')
+    answers = (first, Answer(status=304), told(failures(4, "more")), told(failures(5)), told(failures(5)))
     for arguments, lines in (
         ((), 1),
         (("--driver", "acme*"), 1),
@@ -142,7 +144,7 @@ def test_watch_tells_of_what_is_new(cabferry: Cabferry, monkeypatch: pytest.Monk
         assert said.code == 130
         assert [json.loads(line)["newCabs"] for line in said.out.splitlines()] == [2] * lines
     assert server.seen[1].headers["if-none-match"] == 'W/"1"'
-    assert server.seen[0].query == {"sort": "newest", "limit": "100"}
+    assert [each.query.get("continuation") for each in server.seen] == [None, None, None, "more", None]
 
 
 @pytest.mark.parametrize(
