@@ -83,7 +83,7 @@ export function span(seconds) {
 function relative(at) {
   const seconds = (new Date(at) - Date.now()) / 1000;
   if (Math.abs(seconds) < 1) return "now";
-  return seconds > 0 ? `in ${span(seconds)}` : `${span(seconds)} ago`;
+  return seconds > 0 ? `in ${span(seconds)}` : `${span(seconds).replace(/ \d+ s$/, "")} ago`;
 }
 
 /** Show a time by how far it is from now; it ticks by itself. */

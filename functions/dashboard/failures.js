@@ -1,7 +1,7 @@
 // The list that people think in: which failure, which driver, which of its cabs are held.
 
 import { Poll, address } from "./api.js";
-import { bytes, count, h, keep, plural, when } from "./dom.js";
+import { bytes, count, day, h, keep, plural, when } from "./dom.js";
 import { go } from "./route.js";
 
 const SORTS = { newest: "Newest", cabs: "Most cabs", missing: "Most missing", expiry: "Next to expire" };
@@ -43,7 +43,7 @@ export function openFailures(place, query) {
     }
   };
   document.addEventListener("keydown", onKey);
-  place.append(h("h1.hidden", {}, "Failures"), form, told, legend(), list, more);
+  place.append(h("h1.hidden", {}, "Failures"), form, h("div.told", {}, told, legend()), list, more);
   return () => { poll.stop(); clearTimeout(typing); document.removeEventListener("keydown", onKey); };
 }
 
@@ -67,7 +67,7 @@ function row(failure) {
         h("span.muted", {}, versions.slice(0, 3).join(", "), versions.length > 3 ? ` and ${versions.length - 3} more` : ""))),
     h("div.tags", {}, h("span.tag", {}, failure.family), failure.state && failure.state !== "Completed" ? h(`span.tag.${failure.state}`, {}, failure.state) : null),
     cabBar(cabs, failure.bytes),
-    h("div.dates", {}, failure.lastSeen ? h("p", {}, "seen ", when(failure.lastSeen)) : null,
+    h("div.dates", {}, failure.lastSeen ? h("p", {}, `last seen ${day(failure.lastSeen)}`) : null,
       cabs.expiringSoon ? h("p.bad", {}, plural(cabs.expiringSoon, "cab"), " expiring, first ", when(failure.nextExpiry))
         : failure.nextExpiry && cabs.missing ? h("p.muted", {}, "next expiry ", when(failure.nextExpiry)) : null));
 }
@@ -79,7 +79,7 @@ export function cabBar(cabs, length) {
   return h("div.cabs", {},
     h("div.bar", { "aria-hidden": "true" }, kinds.map(([kind, number]) => h(`span.${kind}`, { "--part": number / total }))),
     h("p", {}, `${count(cabs.held)} held`, cabs.missing ? h("span.warn", {}, `, ${count(cabs.missing)} missing`) : null,
-      cabs.expired ? h("span.muted", {}, `, ${count(cabs.expired)} expired`) : null, h("span.muted", {}, ` · ${bytes(length)}`)));
+      cabs.expired ? h("span.muted", {}, `, ${count(cabs.expired)} expired`) : null, length ? h("span.muted", {}, ` · ${bytes(length)}`) : null));
 }
 
 const link = (failure) => `/failures/${failure.applicationId}/${failure.failureHash}`;

@@ -38,12 +38,12 @@ function pull(each) {
     h("div.progress", {}, each.state === "Running" ? progress(each) : null,
       h("p", {}, `${count(cabs.copied)} copied`, cabs.alreadyHeld ? `, ${count(cabs.alreadyHeld)} already held` : "", cabs.expired ? `, ${count(cabs.expired)} expired` : "",
         cabs.unavailable ? `, ${count(cabs.unavailable)} not to be had` : "", cabs.failed ? h("span.bad", {}, `, ${count(cabs.failed)} failed`) : "",
-        h("span.muted", {}, ` · ${bytes(each.bytes)}`)), each.note ? h("p.muted", {}, each.note) : null),
+        each.bytes ? h("span.muted", {}, ` · ${bytes(each.bytes)}`) : null), each.note ? h("p.muted", {}, each.note) : null),
     h("div.dates", {},
       each.state === "Running" ? h("p", {}, pace(each)) : h("p", {}, "asked ", when(each.askedAt || each.queuedAt), each.askedBy ? h("span.muted", {}, ` by ${each.askedBy}`) : null),
       each.attempts ? h("p", {}, `${plural(each.attempts, "try", "tries")} so far`) : null,
       each.nextTryAt ? h("p", {}, "next try ", when(each.nextTryAt)) : null),
-    each.lastError ? errorOf(each.lastError, idOf(each)) : null);
+    each.lastError ? errorOf(each.lastError, idOf(each), "error.waits") : null);
 }
 
 function progress(each) {
@@ -60,10 +60,10 @@ function pace(each) {
 }
 
 /** Show the first sentence of an error; the rest on demand, which stays open while the list is asked for again. */
-function errorOf(text, key) {
+function errorOf(text, key, kind = "error") {
   const [first, rest] = split(text);
-  if (!rest) return h("p.error", {}, first);
-  return h("details.error", { open: opened.has(key), ontoggle: (event) => (event.target.open ? opened.add(key) : opened.delete(key)) },
+  if (!rest) return h(`p.${kind}`, {}, first);
+  return h(`details.${kind}`, { open: opened.has(key), ontoggle: (event) => (event.target.open ? opened.add(key) : opened.delete(key)) },
     h("summary", { "data-focus": `error ${key}` }, first), h("p", {}, rest));
 }
 

@@ -11,8 +11,7 @@ export function showStrip(place, told) {
   place.replaceChildren(
     h(`div.state.${told.state}`, {},
       h("strong", {}, STATES[told.state] || told.state),
-      problems.length ? h("ul", {}, problems.map((each) => h("li", {}, each))) : h("p", {}, "Every cab that Microsoft names is held, or on its way."),
-      circuitLine(circuit),
+      problems.length ? h("ul", {}, problems.map((each) => h("li", {}, each))) : h("p", {}, cabs.missing ? "Nobody needs to act: what is missing is asked for again." : "Every cab that Microsoft names is held, or on its way."),
       told.unknown?.length ? h("p.muted", {}, `Not known at the moment: ${told.unknown.join("; ")}`) : null),
     h("dl.tiles", {},
       tile("Expiring in 48 h", cabs.expiringSoon, cabs.expiringSoon ? "bad" : "", "not held yet, and soon deleted", "#/failures?sort=expiry"),
@@ -25,6 +24,7 @@ export function showStrip(place, told) {
       ], "#/pulls"),
       h("div.tile.checks", {}, h("dt", {}, "Checks"), h("dd", {},
         checkLine("Reports", checks.reports), checkLine("Applications", checks.failures), checkLine("Reconcile", reconcile)))),
+    circuitLine(circuit) || "",
   );
 }
 

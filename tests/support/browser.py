@@ -12,10 +12,10 @@ from playwright.sync_api import Browser, Playwright, sync_playwright
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge", "microsoft-edge")
 _INSTALLS = (
-    # Playwright's own build, where its download host can be reached; Debian's package, where this process may.
-    [sys.executable, "-m", "playwright", "install", "--only-shell", "chromium"],
+    # Debian's package, where this process may; Playwright's own build, where its download host can be reached.
     ["apt-get", "update", "--quiet"],
     ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", "chromium"],
+    [sys.executable, "-m", "playwright", "install", "--only-shell", "chromium"],
 )
 _PATIENCE_SECONDS = 300
 

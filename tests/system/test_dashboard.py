@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Browser, Page, Route, ViewportSize, expect
 
@@ -13,7 +14,8 @@ from local.simulator.builder import CabForm
 from local.simulator.catalogue import Failure
 from local.simulator.faults import FaultKind
 from tests.support.browser import chromium
-from tests.system.app import ROOT, App
+from tests.system.answers import problem
+from tests.system.app import HTTP_SECONDS, ROOT, App
 from tests.system.playground import Playground
 from tests.system.waiting import wait_until
 
@@ -139,6 +141,35 @@ def test_a_cab_comes_whole_through_the_app_and_is_told_in_the_log(
     assert f"cabFetched: blob={name} by=a function key how=content" in app.log
 
 
+def test_nothing_but_cabs_that_are_held_is_sent(
+    app: App, shared_playground: Playground, failures: list[Failure]
+) -> None:
+    """Neither what else stands in the container, though a row should name it, nor more than one answer may hold."""
+    whole = f"/api/failures/{path(failures[1])}/cabs"
+    (cab,) = shared_playground.stored.cab_rows(failures[1].key)
+    shared_playground.stored.replace("beside/a/secret.txt", b"secret")
+    partition = f"{failures[1].key.application_id}_{failures[1].key.failure_hash}"
+    row = {"PartitionKey": partition, "RowKey": "0" * 31 + "1", "state": "copied", "blobName": "beside/a/secret.txt"}
+    shared_playground.stored.put("cabs", row)
+    for odd in (f"{whole}/{'0' * 31}1", f"{whole}/{'0' * 31}2", f"/api/failures/{path(failures[2])}/cabs/{cab}"):
+        assert "is not in the container" in problem(app.get(f"{odd}/content"), 404)
+    assert "cabIdHash" in problem(app.get(f"{whole}/..%5csecret.txt/content"), 400)
+    assert "may sign a link" in problem(app.post(f"{whole}/{cab}/link"), 409)
+    for header, status, length in (
+        ("bytes=0-", 206, 8 << 20),
+        ("bytes=10-19", 206, 10),
+        (f"bytes=0-{1 << 40}", 206, 8 << 20),
+        ("bytes=-5", 400, 0),
+        ("bytes=0-1,5-6", 400, 0),
+        (f"bytes={1 << 40}-", 416, 0),
+    ):
+        answer = requests.get(f"{app.url}{whole}/{cab}/content", headers={"Range": header}, timeout=HTTP_SECONDS)
+        assert (answer.status_code, len(answer.content) if status == 206 else 0) == (status, length), header
+    shared_playground.stored.forget("cabs", row)
+    stale = {"If-Match": '"0x1"'}
+    assert requests.get(f"{app.url}{whole}/{cab}/content", headers=stale, timeout=HTTP_SECONDS).status_code == 412
+
+
 def test_the_lines_to_copy_name_this_failure(page: Page, app: App, failures: list[Failure]) -> None:
     show(page, app, f"/failures/{path(failures[0])}")
     for button, wanted in {
@@ -165,6 +196,18 @@ def test_pulls_are_asked_for_by_a_form_that_says_what_is_wrong(
     expect(page.get_by_text("2 pulls queued.")).to_be_visible()
     (pull,) = shared_playground.ends(app, failures[0])
     assert pull.cabs.already_held == 5
+
+
+def test_a_pull_at_work_is_shown_as_it_goes(page: Page, app: App, shared_playground: Playground) -> None:
+    failure = shared_playground.long_failure(120)
+    shared_playground.fail(failure, FaultKind.SLOW, 1, 7, skip="100")
+    show(page, app, "/pulls")
+    shared_playground.ask(app, failure)
+    row = page.locator("[aria-label='Running pulls'] .row")
+    expect(row.get_by_role("progressbar")).to_be_visible(timeout=30_000)
+    expect(row).to_contain_text("copied")
+    expect(page.get_by_text("No pull runs.")).to_be_visible(timeout=30_000)
+    assert shared_playground.told(app, failure).state == "Completed"
 
 
 def test_what_was_given_up_is_told_by_its_reason_and_tried_again(

@@ -1,5 +1,6 @@
 """The cab storage reached with an identity, as a deployment does: Azurite over HTTPS, and an identity's endpoint."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from zlib import crc32
 
 import pytest
+import requests
 from azure.storage.blob import ContainerClient
 
 from local.azurite.server import Azurite, account_key
@@ -23,6 +25,7 @@ from local.simulator.tokens import DEV_CENTER, STORAGE
 from tests.support.azurite import SOURCES, StorageAccount, azurite_command
 from tests.support.catalog import upload_catalog
 from tests.system.answers import Preflight, decoded, problem
+from tests.system.app import HTTP_SECONDS
 from tests.system.playground import Playground
 from tests.system.roles import Roles, guarded
 
@@ -122,8 +125,19 @@ def test_an_identity_serves_in_the_place_of_every_key(
     assert token_endpoint.requests["secret"] == 0
     # The app asks for storage and for the assertion, its host for the queue; each once, and not once a request.
     assert token_endpoint.requests["identity"] <= 6
-    blob = min(playground.held(failures[1]))
+    blob, other = sorted(playground.held(failures[1]))
     assert playground.stored.tags(blob)["applicationId"] == failures[1].key.application_id
+    # A link opens one cab to whoever has it, and nothing beside it; the log tells of it, and not the link.
+    cab = next(key for key, row in playground.stored.cab_rows(failures[1].key).items() if row["blobName"] == blob)
+    folder = f"{failures[1].key.application_id}/{failures[1].key.failure_hash}"
+    link = app.post(f"/api/failures/{folder}/cabs/{cab}/link").json()["url"]
+    got = requests.get(link, timeout=HTTP_SECONDS)
+    assert hashlib.md5(got.content).hexdigest() == playground.held(failures[1])[blob].md5  # noqa: S324 - its name
+    assert got.headers["Content-Disposition"] == f'attachment; filename="{blob.rpartition("/")[2]}"'
+    assert requests.get(link.replace(blob, other), timeout=HTTP_SECONDS).status_code == HTTPStatus.FORBIDDEN
+    assert requests.delete(link, timeout=HTTP_SECONDS).status_code == HTTPStatus.FORBIDDEN
+    assert f"cabFetched: blob={blob} by=a function key how=link" in app.log
+    assert "sig=" not in app.log
     # What storage cannot read is streamed by the SDK's client, which must show the same tokens.
     playground.simulator.form = BatchForm(cab_host=BlobHost.FRONT)
     failures.append(playground.simulator.builder.failure(3))
@@ -253,6 +267,9 @@ def test_the_roles_of_the_deployment_are_enough_and_each_that_is_missing_is_name
                 assert advice in str(check.what_to_do)
             setattr(roles, missing, True)
         roles.delete_probes = roles.delegate = False
+        (cab, *_) = playground.stored.cab_rows(failures[1].key)
+        folder = f"{failures[1].key.application_id}/{failures[1].key.failure_hash}"
+        assert "may sign a link" in problem(app.post(f"/api/failures/{folder}/cabs/{cab}/link"), HTTPStatus.CONFLICT)
         told = decoded(app.post("/api/preflight"), Preflight)
         assert told.ready, "pulls need neither"
         answered = {check.name: check.answered for check in told.checks}
