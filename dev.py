@@ -28,6 +28,7 @@ LINT = (
     ("layers", ["-c", "from importlinter.cli import lint_imports_command as lint; lint()", "--no-cache", "--no-logo"]),
     ("deployment", ["-m", "infra.check"]),
     ("hardening", ["-m", "infra.hardening"]),
+    ("queries", ["-m", "infra.queries"]),
 )
 
 

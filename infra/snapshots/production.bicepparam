@@ -34,4 +34,5 @@ param settings = {
   PULL_LEASE_SECONDS: '90'
   PULL_MAX_ATTEMPTS: '5'
   MAX_CABS_PER_FAILURE: '100'
+  DASHBOARD_SIGN_IN: 'entra'
 }
