@@ -9,8 +9,8 @@
 4. A page that fails ends the reading, and what was read before is still copied. Where time is up, or an error is not
    one cab's own, nothing more is begun.
 
-`shared/pull/run.py` makes it happen: it gives each event to `take_in`, and does what `orders` says. How a run ends is
-decided in `shared/pull/endings.py`.
+`shared/pull/run.py` makes it happen: it gives each event to `take_in`, and does what `orders` says. What becomes of a
+cab whose copy ended is decided in `shared/pull/outcomes.py`, and how a run ends in `shared/pull/endings.py`.
 """
 
 from __future__ import annotations
@@ -20,20 +20,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from shared.core.clock import moment_of
-from shared.core.errors import (
-    AgainLater,
-    AgainNow,
-    CabExpired,
-    CabferryError,
-    CabUnavailable,
-    FreshUrl,
-    LeaseLost,
-    NeedsPerson,
-    OutOfTime,
-)
+from shared.core.errors import CabferryError, OutOfTime
 from shared.devcenter.cursor import BatchCursor, page_end
 from shared.progress.cabs import CabState
-from shared.pull.endings import ProcessEnds, shown
+from shared.pull import outcomes
+from shared.pull.endings import ProcessEnds
 from shared.pull.state import (
     AskPage,
     CabEnded,
@@ -65,8 +56,6 @@ _LOOK_SECONDS = 1.0
 _PAGES_COPYING = 8
 # And no further page where so many cabs are under way: one of the analytics may have 10,000 rows.
 _CABS_COPYING = 800
-# After so many cabs that must be tried again, and none in between that was settled, no more are tried.
-_NOTHING_WORKS = 20
 # How often a batch is read where rows go away meanwhile; what is missed then is found by the next pull.
 _MOST_PASSES = 3
 
@@ -127,17 +116,9 @@ def must_write(pull: Pull, now: float) -> bool:
 def look_at_clock(pull: Pull, now: float, *, is_stopping: bool) -> None:
     """End the run where its time is used, or the process is asked to end."""
     if pull.until is not None and now >= pull.until:
-        cut_short(pull, OutOfTime("the time budget is used"))
+        pull.cut_short(OutOfTime("the time budget is used"))
     elif is_stopping:
-        cut_short(pull, ProcessEnds("the process ends"))
-
-
-def cut_short(pull: Pull, error: BaseException) -> None:
-    """Begin nothing more. Copies on their way end by themselves."""
-    pull.end, pull.is_cut_short = pull.end or error, True
-    for page in pull.pages:
-        _hold(page, len(page.refused))
-        page.refused.clear()
+        pull.cut_short(ProcessEnds("the process ends"))
 
 
 def take_in(pull: Pull, event: Event, now: float, moment: datetime) -> Iterator[Order]:
@@ -157,14 +138,11 @@ def take_in(pull: Pull, event: Event, now: float, moment: datetime) -> Iterator[
                 _read(pull, event)
         case PageFailed(error):
             pull.is_asking, pull.end = False, pull.end or error
-        case PageCameAgain(page, answer):
-            page.fresh = answer
-            refused, page.refused = page.refused, []
-            for cab, error in refused:
-                yield from _once_more(pull, page, cab, error, moment)
+        case PageCameAgain():
+            yield from outcomes.came_again(pull, event, moment)
         case CabEnded():
             pull.copying -= 1
-            yield from _judge(pull, event, moment)
+            yield from outcomes.ended(pull, event, moment)
     _move_on(pull)
     _turn(pull)
 
@@ -245,94 +223,6 @@ def wants(known: CabRow | None, cab: BatchCab, moment: datetime) -> bool:
         return known is None or not known.is_held
     expires = moment_of(cab.expires)
     return expires is not None and (expires > moment or (known.expires is not None and expires > known.expires))
-
-
-def _judge(pull: Pull, ended: CabEnded, moment: datetime) -> Iterator[Order]:
-    """Decide what became of a cab, and record it; or ask for its page once more, where that may help."""
-    page, cab, error = ended.page, ended.cab, ended.outcome
-    if not isinstance(error, BaseException):
-        _settle(pull, page)
-        pull.ledger.record_copied(cab, *error)
-        return
-    may_be_had = isinstance(error, FreshUrl) or (isinstance(error, CabUnavailable) and cab.has_expired(moment))
-    # A URL that is asked for by itself, right before the copy, is fresh: only its SAS may have ended meanwhile.
-    is_fresh = ended.is_fresh or (cab.url is None and not isinstance(error, FreshUrl))
-    if not may_be_had:
-        _record(pull, page, cab, error)
-    elif is_fresh:
-        stays_refused = AgainLater(f"{error}, although its URL is fresh")
-        _record(pull, page, cab, _expired(cab, error) if cab.has_expired(moment) else stays_refused)
-    elif cab.url is None and not pull.is_cut_short:
-        # Of its family a cab's URL is had by a call of its own, right before each copy.
-        pull.copying += 1
-        yield CopyCab(page, cab, is_fresh=True)
-    elif page.fresh is not None:
-        yield from _once_more(pull, page, cab, error, moment)
-    elif pull.is_cut_short:
-        _hold(page, 1)
-    else:
-        page.refused.append((cab, error))
-        if not page.is_asked_again:
-            page.is_asked_again = True
-            yield AskPage(page.request, again=page)
-
-
-def _once_more(
-    pull: Pull, page: PageAtWork, cab: BatchCab, refusal: BaseException, moment: datetime
-) -> Iterator[CopyCab]:
-    """Copy a cab from its fresh URL, or record why there is none."""
-    if isinstance(page.fresh, BaseException):
-        _record(pull, page, cab, page.fresh)
-        return
-    cabs = page.fresh.cabs if page.fresh else ()
-    fresh = next((each for each in cabs if each.cab_id_hash == cab.cab_id_hash), None)
-    if fresh is not None:
-        pull.copying += 1
-        yield CopyCab(page, fresh, is_fresh=True)
-    else:
-        missing = f"cab {cab.cab_id_hash}: its SAS is refused, and its page of the batch has no fresh URL for it"
-        _record(pull, page, cab, _expired(cab, refusal) if cab.has_expired(moment) else AgainLater(missing))
-
-
-def _expired(cab: BatchCab, refusal: BaseException) -> CabExpired:
-    return CabExpired(f"{refusal}, and the cab expired at {cab.expires} UTC")
-
-
-def _record(pull: Pull, page: PageAtWork, cab: BatchCab, error: BaseException) -> None:
-    """Record why a cab was not copied; where that is not its own failure, nothing more is begun."""
-    match error:
-        case OutOfTime() | NeedsPerson() | LeaseLost():
-            _hold(page, 1)  # The cab stays as it was.
-            cut_short(pull, error)
-        case AgainLater() | AgainNow():
-            again = error if isinstance(error, AgainLater) else AgainLater(str(error))
-            pull.ledger.record_missed(cab, CabState.FAILED, str(error))
-            _hold(page, 1)
-            pull.tried.discard(cab.cab_id_hash)
-            pull.again, pull.again_in_a_row = pull.again or again, pull.again_in_a_row + 1
-            if pull.again_in_a_row >= _NOTHING_WORKS:
-                cut_short(pull, again)
-        case Exception():  # What nobody foresaw about one cab is its failure alone, too.
-            _settle(pull, page)
-            told = str(error) if isinstance(error, CabferryError) else f"unforeseen: {shown(error)}"
-            pull.ledger.record_missed(cab, _STATES.get(type(error), CabState.FAILED), told)
-        case _:  # The process ends.
-            _hold(page, 1)
-            cut_short(pull, error)
-
-
-_STATES: dict[type[Exception], CabState] = {CabExpired: CabState.EXPIRED, CabUnavailable: CabState.UNAVAILABLE}
-
-
-def _settle(pull: Pull, page: PageAtWork) -> None:
-    page.left -= 1
-    pull.again_in_a_row = 0
-
-
-def _hold(page: PageAtWork, cabs: int) -> None:
-    """Note that cabs of a page have not come to their end in this run."""
-    page.left -= cabs
-    page.holds |= cabs > 0
 
 
 def _move_on(pull: Pull) -> None:

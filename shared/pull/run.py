@@ -204,7 +204,7 @@ class _Run:
                     self._write_down()
         except BaseException as error:
             # No copy may go on under a lease that is over.
-            policy.cut_short(pull, error)
+            pull.cut_short(error)
             while pull.copying:
                 if (event := self._inbox.get(None)) is not None:
                     self._begin(policy.take_in(pull, event, clock.monotonic(), clock.true_now()))

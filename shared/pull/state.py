@@ -48,6 +48,11 @@ class PageAtWork:
     fresh: BatchPage | BaseException | None = field(default=None, repr=False)
     refused: list[tuple[BatchCab, BaseException]] = field(default_factory=list, repr=False)
 
+    def hold(self, cabs: int) -> None:
+        """Note that cabs of the page have not come to their end in this run."""
+        self.left -= cabs
+        self.holds |= cabs > 0
+
 
 @dataclass(slots=True)
 class Pull:
@@ -109,6 +114,13 @@ class Pull:
     end: BaseException | None = None
     is_cut_short: bool = False
     unreadable: str = ""
+
+    def cut_short(self, error: BaseException) -> None:
+        """Begin nothing more. Copies on their way end by themselves."""
+        self.end, self.is_cut_short = self.end or error, True
+        for page in self.pages:
+            page.hold(len(page.refused))
+            page.refused.clear()
 
 
 # What comes in.

@@ -17,7 +17,8 @@ import pytest
 
 from shared.progress.cabs import CabState
 from shared.progress.queue import PullQueue
-from shared.pull import ledger, policy
+from shared.pull import ledger
+from shared.pull.state import PageAtWork
 from shared.reconcile import policy as reconcile
 
 from .game import play, shortest
@@ -25,8 +26,6 @@ from .world import Host
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from shared.pull.state import PageAtWork
 
     from .queues import Message, Queue
 
@@ -88,7 +87,7 @@ def the_checkpoint_passes_what_must_be_tried_again(patch: pytest.MonkeyPatch) ->
     def hold(page: PageAtWork, some: int) -> None:
         page.left -= some
 
-    patch.setattr(policy, "_hold", hold)
+    patch.setattr(PageAtWork, "hold", hold)
 
 
 def every_cab_that_is_missed_is_called_expired(patch: pytest.MonkeyPatch) -> None:

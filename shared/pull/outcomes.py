@@ -1,0 +1,129 @@
+"""What becomes of each cab that a pull begins to copy: one recorded state, or another try. Functions without I/O.
+
+| a copy ends with | becomes |
+|---|---|
+| a blob | `copied` |
+| `FreshUrl`, or a cab that is gone past its expiry | a try with a fresh URL, once; then `expired`, or as `AgainLater` |
+| `AgainLater`, `AgainNow` | `failed` for now; the checkpoint stays before its page, and a later run tries it again |
+| `OutOfTime`, `NeedsPerson`, `LeaseLost`, the process's end | as it was: nothing more is begun |
+| `CabExpired`, `CabUnavailable` | `expired`, `unavailable` |
+| any other | `failed`: its failure alone, which stops no other cab |
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shared.core.errors import (
+    AgainLater,
+    AgainNow,
+    CabExpired,
+    CabferryError,
+    CabUnavailable,
+    FreshUrl,
+    LeaseLost,
+    NeedsPerson,
+    OutOfTime,
+)
+from shared.progress.cabs import CabState
+from shared.pull.endings import shown
+from shared.pull.state import AskPage, CopyCab
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from shared.devcenter.pages import BatchCab
+    from shared.pull.state import CabEnded, Order, PageAtWork, PageCameAgain, Pull
+
+# After so many cabs that must be tried again, and none in between that was settled, no more are tried.
+_NOTHING_WORKS = 20
+_STATES: dict[type[Exception], CabState] = {CabExpired: CabState.EXPIRED, CabUnavailable: CabState.UNAVAILABLE}
+
+
+def ended(pull: Pull, event: CabEnded, moment: datetime) -> Iterator[Order]:
+    """Decide what became of a cab, and record it; or ask for its page once more, where that may help."""
+    page, cab, error = event.page, event.cab, event.outcome
+    if not isinstance(error, BaseException):
+        _settle(pull, page)
+        pull.ledger.record_copied(cab, *error)
+        return
+    may_be_had = isinstance(error, FreshUrl) or (isinstance(error, CabUnavailable) and cab.has_expired(moment))
+    # A URL that is asked for by itself, right before the copy, is fresh: only its SAS may have ended meanwhile.
+    is_fresh = event.is_fresh or (cab.url is None and not isinstance(error, FreshUrl))
+    if not may_be_had:
+        _record(pull, page, cab, error)
+    elif is_fresh:
+        stays_refused = AgainLater(f"{error}, although its URL is fresh")
+        _record(pull, page, cab, _expired(cab, error) if cab.has_expired(moment) else stays_refused)
+    elif cab.url is None and not pull.is_cut_short:
+        # Of its family a cab's URL is had by a call of its own, right before each copy.
+        pull.copying += 1
+        yield CopyCab(page, cab, is_fresh=True)
+    elif page.fresh is not None:
+        yield from _once_more(pull, page, cab, error, moment)
+    elif pull.is_cut_short:
+        page.hold(1)
+    else:
+        page.refused.append((cab, error))
+        if not page.is_asked_again:
+            page.is_asked_again = True
+            yield AskPage(page.request, again=page)
+
+
+def came_again(pull: Pull, event: PageCameAgain, moment: datetime) -> Iterator[Order]:
+    """Copy the cabs that waited for a page's fresh URLs."""
+    page = event.page
+    page.fresh = event.answer
+    refused, page.refused = page.refused, []
+    for cab, error in refused:
+        yield from _once_more(pull, page, cab, error, moment)
+
+
+def _once_more(
+    pull: Pull, page: PageAtWork, cab: BatchCab, refusal: BaseException, moment: datetime
+) -> Iterator[CopyCab]:
+    """Copy a cab from its fresh URL, or record why there is none."""
+    if isinstance(page.fresh, BaseException):
+        _record(pull, page, cab, page.fresh)
+        return
+    cabs = page.fresh.cabs if page.fresh else ()
+    fresh = next((each for each in cabs if each.cab_id_hash == cab.cab_id_hash), None)
+    if fresh is not None:
+        pull.copying += 1
+        yield CopyCab(page, fresh, is_fresh=True)
+    else:
+        missing = f"cab {cab.cab_id_hash}: its SAS is refused, and its page of the batch has no fresh URL for it"
+        _record(pull, page, cab, _expired(cab, refusal) if cab.has_expired(moment) else AgainLater(missing))
+
+
+def _expired(cab: BatchCab, refusal: BaseException) -> CabExpired:
+    return CabExpired(f"{refusal}, and the cab expired at {cab.expires} UTC")
+
+
+def _record(pull: Pull, page: PageAtWork, cab: BatchCab, error: BaseException) -> None:
+    """Record why a cab was not copied; where that is not its own failure, nothing more is begun."""
+    match error:
+        case OutOfTime() | NeedsPerson() | LeaseLost():
+            page.hold(1)  # The cab stays as it was.
+            pull.cut_short(error)
+        case AgainLater() | AgainNow():
+            again = error if isinstance(error, AgainLater) else AgainLater(str(error))
+            pull.ledger.record_missed(cab, CabState.FAILED, str(error))
+            page.hold(1)
+            pull.tried.discard(cab.cab_id_hash)
+            pull.again, pull.again_in_a_row = pull.again or again, pull.again_in_a_row + 1
+            if pull.again_in_a_row >= _NOTHING_WORKS:
+                pull.cut_short(again)
+        case Exception():  # What nobody foresaw about one cab is its failure alone, too.
+            _settle(pull, page)
+            told = str(error) if isinstance(error, CabferryError) else f"unforeseen: {shown(error)}"
+            pull.ledger.record_missed(cab, _STATES.get(type(error), CabState.FAILED), told)
+        case _:  # The process ends.
+            page.hold(1)
+            pull.cut_short(error)
+
+
+def _settle(pull: Pull, page: PageAtWork) -> None:
+    page.left -= 1
+    pull.again_in_a_row = 0
