@@ -4,7 +4,9 @@ import base64
 import io
 import random
 import shutil
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -73,6 +75,20 @@ def test_a_dump_comes_out_of_its_archive(tmp_path: Path, data: bytes) -> None:
     facts = dump_in(io.BytesIO(data))
     assert facts is not None
     assert facts.bug_check == "0x9F"
+
+
+def test_a_block_may_point_back_into_the_one_before(tmp_path: Path) -> None:
+    """As makecab and Windows write MSZIP; cabarchive begins each block anew."""
+    blocks = [DUMP[at : at + 32_768] for at in range(0, len(DUMP), 32_768)]
+    data = b""
+    for before, block in zip([b"", *blocks], blocks, strict=False):
+        deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS, zdict=before)
+        packed = b"CK" + deflate.compress(block) + deflate.flush()
+        data += struct.pack("<IHH", 0, len(packed), len(block)) + packed
+    file = struct.pack("<IIHHHH", len(DUMP), 0, 0, 0, 0, 0x20) + b"a.dmp\0"
+    begin = 36 + 8 + len(file)
+    header = struct.pack("<4sIIIIIBBHHHHH", b"MSCF", 0, begin + len(data), 0, 44, 0, 3, 1, 1, 1, 0, 0, 0)
+    assert unpacked(header + struct.pack("<IHH", begin, len(blocks), 1) + file + data, tmp_path) == {"a.dmp": DUMP}
 
 
 @pytest.mark.parametrize("kind", ArchiveKind)
