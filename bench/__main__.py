@@ -11,6 +11,7 @@ from bench import (
     chaos,
     games,
     growth,
+    lists,
     reports,
     requests_made,
     soak,
@@ -33,6 +34,7 @@ SECTIONS = {
     "requests": requests_made.run,
     "streaming": streaming.run,
     "reports": reports.run,
+    "lists": lists.run,
     "startup": startup.run,
 }
 

@@ -69,7 +69,7 @@ class Pulled:
 
 
 class CabferryHost:
-    """The app, from entering the context to leaving it; `reads` counts this bench's own looks at rows.
+    """The app at its `url`, from entering the context to leaving it; `reads` counts this bench's own looks at rows.
 
     Args:
         settings: App settings.
@@ -83,7 +83,7 @@ class CabferryHost:
 
     def __enter__(self) -> Self:
         self._host.__enter__()
-        self._url = self._host.ready_line.split(_READY, 1)[1].strip()
+        self.url = self._host.ready_line.split(_READY, 1)[1].strip()
         self._rows = self._tables.get_table_client("pulls")
         self.reads = 0
         return self
@@ -93,6 +93,11 @@ class CabferryHost:
     ) -> None:
         self._tables.close()
         self._host.__exit__(kind, error, trace)
+
+    @property
+    def pid(self) -> int:
+        """Return the host's process id."""
+        return self._host.pid
 
     def pull(self, failures: Sequence[str], *, copied: int | None = None) -> Pulled:
         """Ask for pulls and wait until all have ended.
@@ -130,7 +135,7 @@ class CabferryHost:
         """
         for start in range(0, len(failures), _ASKED_AT_ONCE):
             body = {"applicationId": APPLICATION, "failureHashes": list(failures[start : start + _ASKED_AT_ONCE])}
-            answer = requests.post(f"{self._url}/api/pulls", json=body, timeout=_HTTP_SECONDS)
+            answer = requests.post(f"{self.url}/api/pulls", json=body, timeout=_HTTP_SECONDS)
             if not answer.ok:
                 raise BenchError(f"POST /api/pulls answered {answer.status_code}: {answer.text}")
 

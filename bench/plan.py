@@ -21,6 +21,7 @@ class Plan:
         held_cabs: Cabs of the failure that is pulled again.
         report_rows: Rows of the long report.
         stream_bytes: Bytes of the cab that is streamed.
+        listed_failures: Failures, each of 30 cabs, that lists tell of.
         start_ups: How often a start is timed.
         say: Receives one line a measurement.
     """
@@ -35,6 +36,7 @@ class Plan:
     held_cabs: int
     report_rows: int
     stream_bytes: int
+    listed_failures: int
     start_ups: int
     say: Callable[[str], None]
 
@@ -52,6 +54,7 @@ def full(say: Callable[[str], None]) -> Plan:
         held_cabs=10_000,
         report_rows=1_000_000,
         stream_bytes=1024 * _MIB,
+        listed_failures=10_000,
         start_ups=11,
         say=say,
     )
@@ -70,6 +73,7 @@ def quick(say: Callable[[str], None]) -> Plan:
         held_cabs=300,
         report_rows=50_000,
         stream_bytes=320 * _MIB,
+        listed_failures=500,
         start_ups=3,
         say=say,
     )

@@ -17,6 +17,7 @@ from shared.progress.cabs import CabState
 from shared.progress.health import Reconciled
 from shared.progress.messages import PullMessage
 from shared.progress.pulls import PullState
+from shared.progress.tally import COLUMNS
 from shared.reconcile.policy import reconcile
 from shared.reconcile.walk import FailureSeen, FailureWalk
 from shared.storage.lease import RowLease
@@ -480,6 +481,62 @@ class TestRaces:
         app.change_pull(failure, state="Failed", lastErrorKind="person")
         assert self.reconcile(app, lambda _: app.reconcile()) == {"failed_pulls": 1}
         assert len(app.world.queue.messages) == 1
+
+
+class TestWhatAFailuresRowTells:
+    """Lists read the rows of the pulls alone: what these tell of the cabs must be so."""
+
+    def test_a_pull_counts_what_is_held(self, app: MemoryApp, failure: Failure) -> None:
+        listed(app, failure)
+        tally = app.pull(failure).tally
+        assert tally is not None
+        assert (tally.held, tally.copied_today(), tally.failure_name) == (
+            len(app.blobs(failure)),
+            tally.held,
+            "BUGCHECK",
+        )
+        assert tally.bytes == sum(row.length or 0 for row in app.cabs(failure).values() if row.is_held)
+        assert tally.last_cab == max(row.date for row in app.cabs(failure).values() if row.date)
+
+    def test_what_an_earlier_version_wrote_is_counted(self, app: MemoryApp, failure: Failure) -> None:
+        told = app.pull(failure).tally
+        row = app.world.tables["pulls"].rows[failure.application_id, failure.failure_hash][0]
+        for name in COLUMNS:
+            row.pop(name, None)
+        assert app.row(failure).tally is None
+        app.reconcile()
+        tally = app.row(failure).tally
+        assert tally is not None
+        assert not tally.differs_from(told)
+
+    def test_a_missing_cab_that_comes_near_its_end_is_told(self, app: MemoryApp, failure: Failure) -> None:
+        app.pull(failure)
+        app.change_cab(failure, "late", state="unavailable", expiry=app.world.tasks.now() + timedelta(hours=49))
+        app.change_pull(failure, completedAt=app.world.tasks.now())
+        for missing, expiring, later in ((1, 0, TWO_HOURS), (1, 1, TWO_DAYS), (0, 0, TWO_HOURS)):
+            app.reconcile()
+            tally = app.row(failure).tally
+            assert tally is not None
+            assert (tally.held, tally.missing, tally.expiring) == (3, missing, expiring)
+            app.world.tasks.seconds += later.total_seconds()
+            app.change_pull(failure, completedAt=app.world.tasks.now())
+
+    def test_a_row_that_is_true_is_not_written(self, app: MemoryApp, failure: Failure) -> None:
+        app.pull(failure)
+        before = app.world.tables["pulls"].rows[failure.application_id, failure.failure_hash][1]
+        app.reconcile()
+        assert app.world.tables["pulls"].rows[failure.application_id, failure.failure_hash][1] == before
+
+    def test_a_blob_that_tells_less_than_its_row_is_named(self, app: MemoryApp, failure: Failure) -> None:
+        app.pull(failure)
+        (name, *_) = app.blobs(failure)
+        assert "failurename" not in app.world.container.blobs[name].labels.metadata
+        listed(app, failure)
+        app.reconcile()
+        assert {app.world.container.blobs[each].labels.metadata["failurename"] for each in app.blobs(failure)} == {
+            "BUGCHECK"
+        }
+        assert app.row(failure).failure_name == "BUGCHECK"
 
 
 def test_one_broken_failure_stops_no_other_and_is_told(app: MemoryApp) -> None:
