@@ -20,7 +20,7 @@ from shared.progress.tally import CabTally
 from shared.storage.clients import StorageClients
 from shared.storage.table_writes import Columns, Write
 
-_CABS_OF_EACH, _LOOKS, _PAUSE_SECONDS = 30, 100, 0.3
+_CABS_OF_EACH, _LOOKS, _PAUSE_SECONDS = 30, 40, 0.3
 _APPLICATIONS = ("13984104677400476", "11326571694195230", "10238467886765136")
 _CALLS = {
     "GET /api/summary": "/api/summary",
