@@ -82,6 +82,9 @@ param alertEmail string = ''
 @description('Object id of the Entra group that may list, find and read the cabs and the catalog. Empty: no group is given that role.')
 param cabReaderGroupId string = ''
 
+@description('Client id of the Entra application that signs people in to the dashboard. Empty: they use the function key.')
+param authClientId string = ''
+
 @description('Whether storage and vault answer within a virtual network of their own only. For production.')
 param vnetEnabled bool = false
 
@@ -267,9 +270,11 @@ module functionApp 'app/function.bicep' = {
     applicationInsightsConnectionString: monitoring.outputs.applicationInsightsConnectionString
     maximumInstanceCount: maximumInstanceCount
     isZoneRedundant: zoneRedundant
+    authClientId: authClientId
     subnetId: network.?outputs.appSubnetId ?? ''
     settings: union(
       defaults,
+      empty(authClientId) ? {} : { DASHBOARD_SIGN_IN: 'entra' },
       given,
       {
         DEVCENTER_TENANT_ID: devcenterTenantId

@@ -13,6 +13,7 @@ param devcenterClientId = readEnvironmentVariable('DEVCENTER_CLIENT_ID')
 param devcenterSignIn = empty(signIn) ? null : signIn
 param devcenterClientSecret = readEnvironmentVariable('DEVCENTER_CLIENT_SECRET', '')
 param alertEmail = readEnvironmentVariable('ALERT_EMAIL', '')
+param authClientId = readEnvironmentVariable('AUTH_CLIENT_ID', '')
 param cabReaderGroupId = readEnvironmentVariable('CAB_READER_GROUP_ID', '')
 param maximumInstanceCount = empty(instances) ? null : int(instances)
 param retentionDays = empty(days) ? null : int(days)

@@ -14,6 +14,9 @@ param isZoneRedundant bool
 @description('Where the app joins a virtual network; empty where it joins none.')
 param subnetId string
 
+@description('The Entra application that signs people in; empty where none does.')
+param authClientId string
+
 @description('The settings of shared/core/settings.py, name to value.')
 param settings { *: string }
 
@@ -91,6 +94,44 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
         name: setting.key
         value: setting.value
       })
+    }
+  }
+}
+
+// Whoever has no session reaches the app, whose API wants a function key then. What the app believes of a person is what
+// the platform says: it takes X-MS-CLIENT-PRINCIPAL from what comes from outside.
+resource signIn 'Microsoft.Web/sites/config@2025-03-01' = if (!empty(authClientId)) {
+  parent: app
+  name: 'authsettingsV2'
+  properties: {
+    platform: {
+      enabled: true
+    }
+    globalValidation: {
+      requireAuthentication: false
+      unauthenticatedClientAction: 'AllowAnonymous'
+    }
+    httpSettings: {
+      requireHttps: true
+    }
+    identityProviders: {
+      azureActiveDirectory: {
+        enabled: true
+        registration: {
+          clientId: authClientId
+          openIdIssuer: '${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'
+        }
+        validation: {
+          allowedAudiences: [
+            authClientId
+          ]
+        }
+      }
+    }
+    login: {
+      tokenStore: {
+        enabled: false
+      }
     }
   }
 }

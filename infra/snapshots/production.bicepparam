@@ -9,6 +9,7 @@ param devcenterSignIn = 'secret'
 param devcenterClientSecret = 'given-at-the-deployment'
 param alertEmail = 'drivers@contoso.example'
 param cabReaderGroupId = '55555555-5555-5555-5555-555555555555'
+param authClientId = '55555555-5555-5555-5555-555555555555'
 param retentionDays = 21
 param maximumInstanceCount = 40
 param vnetEnabled = true
@@ -34,5 +35,4 @@ param settings = {
   PULL_LEASE_SECONDS: '90'
   PULL_MAX_ATTEMPTS: '5'
   MAX_CABS_PER_FAILURE: '100'
-  DASHBOARD_SIGN_IN: 'entra'
 }

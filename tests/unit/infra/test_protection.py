@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.unit.infra.predicted import BOTH, resources
+from tests.unit.infra.predicted import BOTH, resources, settings
 
 
 @pytest.mark.parametrize("deployment", BOTH)
@@ -90,6 +90,17 @@ def test_a_reader_may_list_find_and_read_the_cabs_of_the_container_and_do_nothin
     assert given["properties"]["roleDefinitionId"].endswith(role["name"])
     assert "/containers/cabs/" in given["id"]
     assert "'Group'" not in str(resources("trial", "Authorization/roleAssignments"))
+
+
+def test_people_sign_in_with_the_application_that_is_named_and_in_no_other_tenant() -> None:
+    (sign_in,) = resources("production", "Web/sites/config")
+    (entra,) = sign_in["properties"]["identityProviders"].values()
+    client = entra["registration"]["clientId"]
+    assert entra["validation"]["allowedAudiences"] == [client]
+    assert "common" not in entra["registration"]["openIdIssuer"]
+    # Else a script with a function key would be sent to a page to sign in.
+    assert sign_in["properties"]["globalValidation"]["unauthenticatedClientAction"] == "AllowAnonymous"
+    assert settings("production")["DASHBOARD_SIGN_IN"] == "entra"
 
 
 def test_storage_and_vault_of_production_answer_in_their_network_only() -> None:
