@@ -25,7 +25,9 @@ export const hasKey = () => sessionStorage.getItem(KEY) !== null;
 
 /** Ask who is signed in; where App Service does not, the function key is what opens the API. */
 export async function loadSession() {
-  Object.assign(session, await (await fetch("/api/dashboard/me", { cache: "no-store" })).json());
+  const answer = await fetch("/api/dashboard/me", { cache: "no-store" });
+  if (!answer.ok) throw await errorOf(answer);
+  Object.assign(session, await answer.json());
 }
 
 /** Send a request, and return the answer whatever its status is. */
@@ -130,6 +132,7 @@ export class Poll {
       this.failures += 1;
       if (error.status === 404 && this.missing) this.missing(error);
     }
+    if (!polls.has(this)) return;
     const backedOff = this.seconds * 2 ** Math.min(this.failures, 6);
     const pause = Math.min(SLOWEST_SECONDS, Math.max(backedOff, this.error?.wait || 0));
     clearTimeout(this.timer);

@@ -29,11 +29,11 @@ function showView() {
   else close = ({ pulls: openPulls, checks: openChecks, preflight: openPreflight }[view] || openFailures)(main, query);
 }
 
-function askForKey() {
+function askForSignIn() {
   const dialog = element("sign-in");
   if (dialog.open) return;
   if (session.signIn === "entra") {
-    dialog.replaceChildren(h("h2", { id: "sign-in-title" }, "Sign in"), h("p", {}, session.problem || "Your account opens this page."),
+    dialog.replaceChildren(h("h2", { id: "sign-in-title" }, "Sign in"), h("p", {}, "Your account opens this page."),
       h("a.button.primary", { href: session.login }, "Sign in with Microsoft"));
   } else {
     const input = h("input", { type: "password", required: true, autocomplete: "off", spellcheck: "false", "aria-describedby": "sign-in-why" });
@@ -70,14 +70,19 @@ document.addEventListener("trouble", (event) => {
   failing = event.detail.filter((each) => each.error.status !== 401);
   showTrouble(element("trouble"), failing);
 });
-setInterval(() => showTrouble(element("trouble"), failing), 5000);
-document.addEventListener("sign-in-needed", askForKey);
+setInterval(() => { if (failing.length) showTrouble(element("trouble"), failing); }, 5000);
+document.addEventListener("sign-in-needed", askForSignIn);
 window.addEventListener("hashchange", () => { showView(); element("main").focus(); });
 
-await loadSession();
-showWho();
-if (session.signIn === "entra" && !session.name) askForKey();
-else {
-  summary.start();
-  showView();
+try {
+  await loadSession();
+  showWho();
+  if (session.signIn === "entra" && !session.name) askForSignIn();
+  else {
+    summary.start();
+    showView();
+  }
+} catch (error) {
+  element("trouble").hidden = false;
+  element("trouble").textContent = `Nobody can sign in: ${error.message}`;
 }

@@ -79,6 +79,14 @@ def path(failure: Failure) -> str:
     return f"{failure.key.application_id}/{failure.key.failure_hash}"
 
 
+def barriers(page: Page) -> list[Any]:
+    """Return what axe finds that keeps somebody out."""
+    page.evaluate(AXE_SCRIPT)
+    found = page.evaluate("async () => (await axe.run({resultTypes: ['violations']})).violations")
+    told = [(each["id"], each["impact"], [node["html"] for node in each["nodes"]][:3]) for each in found]
+    return [each for each in told if each[1] in {"serious", "critical"}]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
 def test_every_view_fits_its_window_and_can_be_read_by_everyone(
@@ -95,10 +103,7 @@ def test_every_view_fits_its_window_and_can_be_read_by_everyone(
         name = "failure" if "/" in view else view
         page.screenshot(path=SCREENSHOTS / f"{name}-{scheme}-{size['width']}.png", full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth") <= size["width"], f"{view} is too wide"
-        page.evaluate(AXE_SCRIPT)
-        found = page.evaluate("async () => (await axe.run({resultTypes: ['violations']})).violations")
-        told = [(each["id"], each["impact"], [node["html"] for node in each["nodes"]][:3]) for each in found]
-        assert [each for each in told if each[1] in {"serious", "critical"}] == [], view
+        assert barriers(page) == [], view
 
 
 def test_a_failure_is_found_by_its_name_with_the_keyboard_alone(page: Page, app: App, failures: list[Failure]) -> None:
@@ -267,6 +272,7 @@ def test_the_function_key_is_asked_for_once_and_stays_out_of_every_address(page:
     page.keyboard.press("Enter")
     expect(page.get_by_text("The app did not accept that key.")).to_be_visible()
     expect(page.locator("main .row")).to_have_count(0)
+    assert barriers(page) == []
     page.locator("dialog input").fill(KEY)
     page.keyboard.press("Enter")
     expect(page.locator("main .row").first).to_be_visible()
@@ -292,6 +298,12 @@ def test_who_signed_in_to_look_is_offered_nothing_to_do(page: Page, app: App) ->
     expect(page.locator(".row.group")).to_be_visible()
     expect(page.get_by_role("button", name="Retry all")).to_have_count(0)
     expect(page.get_by_text("Pull cabs now")).to_have_count(0)
+
+
+def test_a_sign_in_that_is_set_and_not_there_is_told(page: Page, app: App) -> None:
+    page.route("**/api/dashboard/me", lambda route: route.fulfill(status=503, json={"detail": "it is not switched on"}))
+    page.goto(f"{app.url}/api/dashboard")
+    expect(page.get_by_text("Nobody can sign in: it is not switched on")).to_be_visible()
 
 
 def test_what_was_known_stays_while_nothing_answers(page: Page, app: App, failures: list[Failure]) -> None:
