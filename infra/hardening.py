@@ -32,7 +32,9 @@ def main() -> int:
         return 0
     python = _installed()
     template = FOLDER / "production.json"
-    resources = json.loads(PREDICTED.read_text(encoding="utf-8"))["predictedResources"]
+    predicted = json.loads(PREDICTED.read_text(encoding="utf-8"))["predictedResources"]
+    # Checkov takes any such resource for `web`, and asks that of the sign-in for logs and .NET versions.
+    resources = [each for each in predicted if each["type"] != "Microsoft.Web/sites/config"]
     template.write_text(
         json.dumps({"$schema": _SCHEMA, "contentVersion": "1.0.0.0", "resources": resources}, indent=2),
         encoding="utf-8",
