@@ -127,7 +127,7 @@ def _unless_known(req: func.HttpRequest, made: func.HttpResponse) -> func.HttpRe
         return made
     etag = made.headers.get("ETag") or etag_of(made.get_body())
     made.headers["ETag"] = etag
-    made.headers["Cache-Control"] = "no-cache"
+    made.headers.setdefault("Cache-Control", "no-cache")
     has = {each.strip().removeprefix("W/") for each in req.headers.get("If-None-Match", "").split(",")}
     if etag.removeprefix("W/") not in has and "*" not in has:
         return made

@@ -50,7 +50,11 @@ MALFORMED: dict[str, tuple[bytes, str]] = {
     "too deep": (b'{"applicationId":' + b"[" * 20_000, "not a pull request"),
     "no applicationId": (b'{"failureHash":"a"}', "applicationId"),
     "a number as the applicationId": (b'{"applicationId":13984104677400476,"failureHash":"a"}', "applicationId"),
-    "a path as the applicationId": (b'{"applicationId":"../x","failureHash":"a"}', "applicationId"),
+    "a path as the applicationId": (
+        b'{"applicationId":"../x","failureHash":"a"}',
+        "applicationId is '../x', which is not one: it must be 1 to 64 letters",
+    ),
+    "a path as the failureHash": (b'{"applicationId":"1","failureHash":"../x"}', "it must be 1 to 128 letters"),
     "no hash": (b'{"applicationId":"1"}', "failureHash"),
     "both kinds of hash": (body(failureHashes=["a"]), "not both"),
     "no hashes": (b'{"applicationId":"1","failureHashes":[]}', "failureHashes"),

@@ -1,9 +1,11 @@
 """The OpenAPI document must promise exactly what the code does: clients are made from it."""
 
+import ast
 import json
 import re
 from collections.abc import Iterator
 from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
@@ -13,11 +15,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from schemathesis.specs.openapi.definitions import OPENAPI_31
 
+from functions.http_api import _FILTERS
 from shared.api.openapi import openapi
 from shared.api.requests import CAB_STATE, CONTINUATION, LIMIT, PULL_STATE, PullRequest, QueryParameter
 from shared.core.errors import BadInput
 from shared.core.failure import Failure, normal_id
 
+ROOT = Path(__file__).parents[3]
 DOCUMENT: dict[str, Any] = json.loads(msgspec.json.encode(openapi()))
 OPERATIONS = [
     pytest.param(path, operation, id=operation["operationId"])
@@ -153,3 +157,19 @@ def test_a_parameter_is_accepted_where_its_schema_allows_it_and_nowhere_else(
         assert not fits
     else:
         assert fits or (documented["allowEmptyValue"] and not text)
+
+
+def test_each_call_takes_exactly_the_parameters_that_are_documented() -> None:
+    """One that is documented and refused is a client that fails; one that is only taken is never found."""
+    documented = {
+        operation["operationId"]: {each["name"] for each in operation["parameters"] if each["in"] == "query"}
+        for operations in DOCUMENT["paths"].values()
+        for operation in operations.values()
+    }
+    taken = {}
+    for path in (ROOT / "functions").glob("http_*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and node.name in documented:
+                names = {"answering": lambda *names: set(names), "_FILTERS": _FILTERS}
+                taken[node.name] = eval(ast.unparse(node.decorator_list[-1]), names)  # noqa: S307 - our own code
+    assert taken == documented
