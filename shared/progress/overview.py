@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from sys import intern
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -71,11 +72,12 @@ class FailureSeen:
         tally = CabTally.of(row)
         written = [moment for moment in (row.moment("updatedAt"), tally.counted_at if tally else None) if moment]
         return cls(
-            application_id=row.partition,
+            # Names repeat from failure to failure; interned, ten thousand share a handful.
+            application_id=intern(row.partition),
             failure_hash=row.key,
-            family=row.text("family") or DRIVER,
+            family=intern(row.text("family") or DRIVER),
             failure_name=row.text("failureName"),
-            driver_name=row.text("driverName"),
+            driver_name=intern(row.text("driverName")),
             # What somebody wrote by hand must not hide all others.
             state=PullState(state) if (state := row.text("state")) in PullState else None,
             queued_at=row.moment("queuedAt"),

@@ -86,6 +86,11 @@ def test_a_running_pull_that_is_asked_for_again_and_again_is_owed_one_message(pu
     before = pulls.get(asked[1])
     assert before is not None
     assert before.asked_again == (WINDOW, OTHER)
+    # Who asked last is told, and the days of the run are those of who asked first.
+    assert (before.asked_by, before.requested_by, before.window) == ("other days", "first", WINDOW)
+    assert before.asked_at is not None
+    assert before.queued_at is not None
+    assert before.asked_at > before.queued_at
     # The further run is the same pull, paged once more: what it brought before is still its own.
     lease = pulls.take(asked_for(asked[1]), WINDOW)
     assert isinstance(lease, RowLease)
