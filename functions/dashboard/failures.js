@@ -67,7 +67,7 @@ function row(failure) {
         h("span.muted", {}, versions.slice(0, 3).join(", "), versions.length > 3 ? ` and ${versions.length - 3} more` : ""))),
     h("div.tags", {}, h("span.tag", {}, failure.family), failure.state && failure.state !== "Completed" ? h(`span.tag.${failure.state}`, {}, failure.state) : null),
     cabBar(cabs, failure.bytes),
-    h("div.dates", {}, failure.lastSeen ? h("p", {}, `last seen ${day(failure.lastSeen)}`) : h("p", {}, "no cab known, as of ", when(failure.updatedAt)),
+    h("div.dates", {}, failure.lastSeen ? h("p", {}, `last seen ${day(failure.lastSeen)}`) : h("p", {}, "last change ", when(failure.updatedAt)),
       cabs.expiringSoon ? h("p.bad", {}, plural(cabs.expiringSoon, "cab"), " expiring, first ", when(failure.nextExpiry))
         : failure.nextExpiry && cabs.missing ? h("p.muted", {}, "next expiry ", when(failure.nextExpiry)) : null));
 }

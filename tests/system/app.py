@@ -19,7 +19,19 @@ _STARTED = "Host started on "
 _END_SECONDS = 30.0
 # What a developer's own environment may hold for the app must not reach the one under test.
 _OF_THE_APP = (
-    *("AZURE_", "AzureWebJobs", "CAB_", "DEVCENTER_", "IDENTITY_", "LOCAL_", "MAX_CABS_", "MSI_", "PULL_", "PYTHON_"),
+    *(
+        "AZURE_",
+        "AzureWebJobs",
+        "CAB_",
+        "DASHBOARD_",
+        "DEVCENTER_",
+        "IDENTITY_",
+        "LOCAL_",
+        "MAX_CABS_",
+        "MSI_",
+        "PULL_",
+        "PYTHON_",
+    ),
     *("RECONCILE_", "REPORT_", "REQUESTS_CA_BUNDLE", "RETENTION_"),
 )
 

@@ -11,8 +11,8 @@ from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Browser, Page, Route, ViewportSize, expect
 
 from local.simulator.builder import CabForm
-from local.simulator.catalogue import Failure
-from local.simulator.faults import FaultKind
+from local.simulator.catalogue import Failure, Family
+from local.simulator.faults import Call, Fault, FaultKind
 from tests.support.browser import chromium
 from tests.system.answers import problem
 from tests.system.app import HTTP_SECONDS, ROOT, App
@@ -42,7 +42,10 @@ def failures(shared_playground: Playground) -> list[Failure]:
 @pytest.fixture(scope="module")
 def app(shared_playground: Playground, failures: list[Failure]) -> App:
     """An app that has checked its reports and pulled what they name."""
-    app = shared_playground.start(may_raise=True)
+    shared_playground.simulator.builder.application_failure(Family.DESKTOP, 2)
+    shared_playground.simulator.publish()
+    (application,) = shared_playground.simulator.world.applications(Family.DESKTOP)
+    app = shared_playground.start({"DESKTOP_APPLICATION_IDS": application}, may_raise=True)
     shared_playground.check(app)
     assert [pull.state for pull in shared_playground.ends(app, *failures)] == ["Completed", "Completed", "Failed"]
     return app
@@ -119,6 +122,8 @@ def test_a_failure_is_found_by_its_name_with_the_keyboard_alone(page: Page, app:
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name=failures[0].name)).to_be_visible()
     expect(page.locator("main table tbody tr")).to_have_count(5)
+    expect(page.get_by_role("img", name="Cabs a day: 5 in 30 days")).to_be_visible()
+    expect(page.get_by_text("Crashes by version")).to_be_visible()
 
 
 def test_sorting_puts_what_is_lost_next_on_top(page: Page, app: App, failures: list[Failure]) -> None:
@@ -248,8 +253,21 @@ def test_a_check_is_asked_for_and_its_run_appears(
     expect(page.locator(".line .ok")).to_have_count(before + 1)
 
 
-def test_a_preflight_says_what_a_person_should_do(page: Page, app: App) -> None:
+def test_the_failures_of_an_application_are_looked_for(page: Page, app: App) -> None:
+    show(page, app, "/checks")
+    applications = page.locator("[aria-label=Applications]")
+    applications.get_by_role("button", name="Check now").click()
+    expect(applications.locator("tbody tr")).to_contain_text("desktop", timeout=30_000)
+    show(page, app, "/failures?family=desktop")
+    expect(page.locator("main .row")).to_contain_text("2 held", timeout=30_000)
+
+
+def test_a_preflight_says_what_a_person_should_do(page: Page, app: App, shared_playground: Playground) -> None:
+    shared_playground.simulator.faults.add(Fault(call=Call.REPORT_DATA, kind=FaultKind.FORBIDDEN))
     show(page, app, "/preflight")
+    page.get_by_role("button", name="Run preflight").click()
+    expect(page.get_by_text("Not ready: 1 of ")).to_be_visible(timeout=30_000)
+    expect(page.locator("main .row").first).to_contain_text("role Manager in Partner Center")
     page.get_by_role("button", name="Run preflight").click()
     expect(page.get_by_text("Ready: everything answers.")).to_be_visible(timeout=30_000)
 
