@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from shared.core import clock
 from shared.core.errors import AgainLater, CabferryError, NeedsPerson
+from shared.core.facts import CabFacts
 from shared.core.failure import Window, default_window
 from shared.devcenter.cursor import BatchCursor
 from shared.devcenter.families import APPLICATIONS
@@ -147,8 +148,14 @@ def _queue_news(tools: FailureTools, application_id: str, seen: dict[Failure, Se
     known = tools.failures.of_application(application_id)
     news = [each for each in seen.values() if each.has_news_for(known.get(each.failure))]
     for some in batched(news, _AT_ONCE, strict=False):
-        failures = tools.requests.as_stored(each.failure for each in some)
+        facts = dict(
+            zip(
+                tools.requests.as_stored(each.failure for each in some),
+                (CabFacts(each.name, each.file) for each in some),
+                strict=True,
+            )
+        )
         window = default_window(tools.settings.cab_lookback)
-        tools.requests.make(failures, window, f"check of application {application_id}")
+        tools.requests.make(facts, window, f"check of application {application_id}", facts=facts)
         tools.failures.write(application_id, (each.joined(known.get(each.failure)) for each in some))
     return len(news)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from itertools import batched, groupby
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from shared.core import clock
@@ -21,8 +22,9 @@ from shared.storage.table_rows import Row, TableRows
 from shared.storage.table_writes import NO_MOMENT, TRANSACTION_ROWS, Columns, Long, Value, Write
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from shared.core.facts import CabFacts
     from shared.progress.messages import PullMessage
 
 _TRIES = 5
@@ -264,7 +266,13 @@ class PullRows:
         """Yield the pulls that stand as Failed: one request for 1,000."""
         yield from map(PullRow.of, self._table.query("state eq @state", {"state": PullState.FAILED.value}))
 
-    def queue(self, failures: Iterable[Failure], window: Window, requested_by: str) -> dict[Failure, str]:
+    def queue(
+        self,
+        failures: Iterable[Failure],
+        window: Window,
+        requested_by: str,
+        facts: Mapping[Failure, CabFacts] = MappingProxyType({}),
+    ) -> dict[Failure, str]:
         """Write Queued into the rows of failures whose messages are about to be sent.
 
         A pull that is running stays as it is, and only notes that it was asked for again: one message waits until it is
@@ -274,6 +282,7 @@ class PullRows:
             failures: Any number; up to 100 of one application are written in one request.
             window: The days to ask for.
             requested_by: What asks.
+            facts: What is known of failures by now.
 
         Returns:
             Those that need a message, with their families, each with the version of its row, which saves the pull from
@@ -287,7 +296,8 @@ class PullRows:
             for some in batched(of_one, TRANSACTION_ROWS, strict=False):
                 # An application is of one family, so one of them speaks for all.
                 columns = {**first, **family_columns(some[0])}
-                versions |= self._queue(application_id, [each.failure_hash for each in some], columns, window)
+                rows = {each.failure_hash: {**columns, **_names(facts.get(each))} for each in some}
+                versions |= self._queue(application_id, rows, window)
         return versions
 
     def take(self, message: PullMessage, window: Window) -> RowLease | HeldElsewhere | None:
@@ -465,17 +475,19 @@ class PullRows:
     def _has_row(self, failure: Failure) -> bool:
         return self._table.get(failure.application_id, failure.failure_hash) is not None
 
-    def _queue(self, application_id: str, hashes: Sequence[str], first: Columns, window: Window) -> dict[Failure, str]:
+    def _queue(self, application_id: str, rows: Mapping[str, Columns], window: Window) -> dict[Failure, str]:
         """Insert the rows; where one exists, read them and change those that are not being worked on."""
         existing: dict[str, Row] = {}
         versions: dict[str, str] = {}
-        left = list(hashes)
+        left = hashes = list(rows)
         for _ in range(_TRIES):
             now = clock.now()
             held = {key for key in left if key in existing and (existing[key].moment("leaseUntil") or now) > now}
             free = [key for key in left if key not in held]
             writes = [
-                Write(key, first, "merge", existing[key].etag) if key in existing else Write(key, first, "insert")
+                Write(key, rows[key], "merge", existing[key].etag)
+                if key in existing
+                else Write(key, rows[key], "insert")
                 for key in free
             ]
             etags = self._table.write_together(application_id, writes) if writes else []
@@ -483,11 +495,11 @@ class PullRows:
                 versions |= zip(free, etags, strict=True)
                 free = []
             # Each by itself: who works on a row changes it every few seconds, and that must not hold up the others.
-            noted = {key: self._note(existing[key], window, first) for key in held}
+            noted = {key: self._note(existing[key], window, rows[key]) for key in held}
             versions |= {key: "" for key, is_new in noted.items() if is_new}
             left = [*free, *(key for key, is_new in noted.items() if is_new is None)]
             if not left:
-                named = str(first.get("family", ""))
+                named = str(next(iter(rows.values())).get("family", ""))
                 families = {key: row.text("family") for key, row in existing.items()}
                 return {
                     Failure(application_id, key, named or families.get(key) or DRIVER): version
@@ -564,6 +576,11 @@ def queued(window: Window, requested_by: str) -> Columns:
 def _asked(requested_by: str) -> Columns:
     """Return the columns of who asks now, which a running pull does not begin anew for."""
     return {"askedAt": clock.now(), "askedBy": excerpt(requested_by)}
+
+
+def _names(facts: CabFacts | None) -> Columns:
+    names = {"failureName": facts.failure_name, "driverName": facts.driver_name} if facts else {}
+    return {name: text for name, text in names.items() if text}
 
 
 def family_columns(failure: Failure) -> Columns:

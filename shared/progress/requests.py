@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import batched, groupby
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from shared.core.errors import CabferryError
@@ -10,9 +11,10 @@ from shared.core.failure import GUID, Failure
 from shared.progress.messages import PullMessage, new_pull_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from concurrent.futures import Executor
 
+    from shared.core.facts import CabFacts
     from shared.core.failure import Window
     from shared.progress.pulls import PullRows, PullState
     from shared.progress.queue import PullQueue
@@ -53,7 +55,14 @@ class PullRequests:
                 found |= zip(some, self._executor.map(self._pulls.as_stored, some), strict=True)
         return [found[failure] for failure in named]
 
-    def make(self, failures: Iterable[Failure], window: Window, requested_by: str, pull_id: str = "") -> str:
+    def make(
+        self,
+        failures: Iterable[Failure],
+        window: Window,
+        requested_by: str,
+        pull_id: str = "",
+        facts: Mapping[Failure, CabFacts] = MappingProxyType({}),
+    ) -> str:
         """Queue a pull for each failure.
 
         A crash between the rows and the messages leaves rows that say Queued without a message. Whoever asked asks
@@ -64,6 +73,7 @@ class PullRequests:
             window: The days to ask for.
             requested_by: What asks.
             pull_id: What more pulls of the same request are found by in the log; empty for the first ones.
+            facts: What is known of failures by now: one of which no cab ever comes is named by them.
 
         Returns:
             What these pulls are found by in the log.
@@ -72,7 +82,7 @@ class PullRequests:
             CabferryError: Sorted by what helps.
         """
         pull_id = pull_id or new_pull_id()
-        versions = self._pulls.queue(failures, window, requested_by)
+        versions = self._pulls.queue(failures, window, requested_by, facts)
 
         def send(failure: Failure) -> None:
             try:

@@ -233,7 +233,8 @@ def _ingest(tools: ReportTools, run: ReportRun, lease: RowLease) -> RunOutcome:
         if queued:
             window = default_window(tools.settings.cab_lookback)
             for some in failures.batches(_QUEUED_AT_ONCE):
-                pull_id = tools.requests.make(some, window, f"report {run.report_id} {run.report_datetime}", pull_id)
+                asks = f"report {run.report_id} {run.report_datetime}"
+                pull_id = tools.requests.make(some, window, asks, pull_id, facts=some)
         seen, problem = found.problem(run), f"; {found.problem(run)}" if found.problem(run) else ""
         _log.info("%s: %d failures queued (pull %s), %d cabs listed%s", run, queued, pull_id, found.cabs, problem)
         if found.broken:
@@ -282,7 +283,7 @@ def _list_cabs(tools: ReportTools, run: ReportRun, failures: DistinctFailures) -
                 listed = [(stored[failure], told) for failure, told in part.cabs.items() if told]
                 for some in batched(listed, _AT_ONCE, strict=False):
                     found.named += sum(tools.executor.map(lambda pair: tools.cabs.list_new(*pair), some))
-                failures.add(stored.values())
+                failures.add({stored[failure]: part.facts[failure] for failure in part.cabs})
                 found.cabs += sum(len(told) for _, told in listed)
                 found.unreadable += part.unreadable
                 found.why, found.note = found.why or part.why_unreadable, found.note or part.note

@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 from shared.core.errors import AgainLater
+from shared.core.facts import CabFacts
 from shared.core.failure import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Mapping
 
 
 class DistinctFailures:
@@ -22,7 +23,8 @@ class DistinctFailures:
             self._database.execute("pragma journal_mode = off")
             self._database.execute("pragma synchronous = off")
             self._database.execute(
-                "create table failures (application text, hash text, primary key (application, hash)) without rowid"
+                "create table failures (application text, hash text, name text, driver text, "
+                "primary key (application, hash)) without rowid"
             )
 
     def __enter__(self) -> Self:
@@ -36,21 +38,24 @@ class DistinctFailures:
             (count,) = self._database.execute("select count(*) from failures").fetchone()
         return int(count)
 
-    def add(self, failures: Iterable[Failure]) -> None:
-        """Add failures, of which any may be there already.
+    def add(self, failures: Mapping[Failure, CabFacts]) -> None:
+        """Add failures, of which any may be there already, with what a row tells of each.
 
         Raises:
             AgainLater: The disk has no room.
         """
         with _told():
-            pairs = ((failure.application_id, failure.failure_hash) for failure in failures)
-            self._database.executemany("insert or ignore into failures values (?, ?)", pairs)
+            rows = (
+                (failure.application_id, failure.failure_hash, facts.failure_name, facts.driver_name)
+                for failure, facts in failures.items()
+            )
+            self._database.executemany("insert or ignore into failures values (?, ?, ?, ?)", rows)
 
-    def batches(self, size: int) -> Iterator[list[Failure]]:
-        """Yield them in their order, so many at a time."""
-        found = self._database.execute("select application, hash from failures order by application, hash")
+    def batches(self, size: int) -> Iterator[dict[Failure, CabFacts]]:
+        """Yield them in their order with their names, so many at a time."""
+        found = self._database.execute("select * from failures order by application, hash")
         while some := found.fetchmany(size):
-            yield [Failure(*pair) for pair in some]
+            yield {Failure(application, key): CabFacts(name, driver) for application, key, name, driver in some}
 
 
 @contextmanager

@@ -60,12 +60,14 @@ class ReportPart:
     Args:
         cabs: For each distinct failure of the stretch, what is told of its cabs by cabIdHash; empty where its rows
             carry none. A failure can come again in a later part.
+        facts: What a row of each of these failures tells.
         unreadable: How many failures, cabs or rows of the stretch could not be used.
         why_unreadable: What was wrong with the first of them.
         note: What else a person should know of the file.
     """
 
     cabs: dict[Failure, dict[str, CabFacts]] = field(default_factory=dict)
+    facts: dict[Failure, CabFacts] = field(default_factory=dict)
     unreadable: int = 0
     why_unreadable: str = ""
     note: str = ""
@@ -210,7 +212,8 @@ class _Reading:
                         continue
                     break
                 cabs = pairs[pair] = part.cabs.setdefault(failure, {})
-                held += 1
+                part.facts[failure], weight = columns.facts(row)
+                held += weight
             cab = row[cab_place] if cab_place is not None else ""
             if cab and cab not in cabs:
                 if len(cab) > _ID_CHARACTERS:

@@ -82,6 +82,7 @@ def test_every_failure_is_queued_once_and_every_cab_of_it_copied(make_app: MakeA
         ("desktop", 2, 2, ""),
         ("app", 2, 2, ""),
     }
+    assert [app.row(each).failure_name for each in failures] == [each.name for each in failures]
     queued = messages(app)
     assert sorted((each.failure, each.failure.family) for each in queued) == sorted(
         (failure_of(each), each.family.value) for each in failures
@@ -171,7 +172,7 @@ def test_a_crash_repeats_and_loses_none(
     failures = made(simulator, Family.DESKTOP, Family.DESKTOP)
     app = make_app(**configured(*failures))
 
-    def died(*_: object) -> None:
+    def died(*_: object, **__: object) -> None:
         raise Died
 
     with monkeypatch.context() as patched:

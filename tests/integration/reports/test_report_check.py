@@ -63,6 +63,8 @@ def test_each_failure_of_a_report_is_queued_and_each_cab_listed_once(app: App, s
     assert row.ingested_at
     assert app.work_off() == 4
     assert {app.row(failure).state for failure in failures} == {PullState.COMPLETED}
+    # One of which no cab ever came has its name as well.
+    assert [app.row(failure).failure_name for failure in failures] == [failure.name for failure in failures]
 
 
 def test_a_second_check_queues_nothing_and_costs_two_requests(app: App, simulator: SimulatorThread) -> None:
