@@ -8,6 +8,7 @@ import azure.functions as func
 import pytest
 
 from functions import http_dashboard
+from functions.callers import CALLER, asked_by
 from shared.core.errors import SettingsError
 from tests.unit.api.test_principal import header
 
@@ -42,13 +43,16 @@ def signed_in(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("signed_in")
-def test_a_role_opens_what_it_is_for_and_nothing_else() -> None:
+def test_a_role_opens_what_it_is_for_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "functions.http_dashboard")
     assert call("pulls", LOOK) == 503
     assert call("pulls", LOOK, "POST") == 403
     assert call("failures/1/a/cabs/b/content", LOOK) == 403
     assert call("failures/1/a/cabs/b/link", LOOK, "POST") == 403
     assert call("pulls/1/a/retry", ASK, "POST") == 503
     assert call("failures/1/a/cabs/b/content", ASK) == 503
+    assert "dashboard: POST /api/pulls/1/a/retry asked by Ada" in caplog.messages
+    assert not CALLER.get(), "who asks next is somebody else"
     assert call("pulls", header(("name", "Ada"))) == 403
     assert call("pulls", None) == 401
     assert call("dashboard/me", ASK) == 404
@@ -91,5 +95,15 @@ def test_no_file_but_those_of_the_page_is_shown(name: str) -> None:
 def test_a_file_that_the_browser_has_is_not_sent_again() -> None:
     first = ask(http_dashboard.show_dashboard_file, file="app.js")
     assert first.mimetype == "text/javascript"
+    policy = first.headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self'; ")
+    assert "unsafe" not in policy
     again = ask(http_dashboard.show_dashboard_file, headers={"If-None-Match": first.headers["ETag"]}, file="app.js")
     assert (again.status_code, again.get_body()) == (304, b"")
+
+
+def test_a_pull_tells_who_asked_for_it() -> None:
+    assert asked_by("POST /api/pulls") == "POST /api/pulls"
+    token = CALLER.set("ada@contoso.com")
+    assert asked_by("POST /api/pulls") == "ada@contoso.com (POST /api/pulls)"
+    CALLER.reset(token)
