@@ -163,8 +163,17 @@ def _calls(stage: Stage, trial: Trial) -> int:
 
 def _ask_again(stage: Stage, trials: Sequence[Trial]) -> None:
     """Ask for what did not become complete, and wait until everything is."""
-    for answer in _asked(stage, trials):
-        assert answer.ok, answer.text
+    waiting = list(trials)
+
+    def is_asked() -> bool:
+        # Those whose rows kept changing on a busy machine are told to ask again.
+        nonlocal waiting
+        answers = list(zip(waiting, _asked(stage, waiting), strict=True))
+        waiting = [trial for trial, answer in answers if answer.status_code == requests.codes.unavailable]
+        assert all(answer.ok for trial, answer in answers if trial not in waiting), [each.text for _, each in answers]
+        return not waiting
+
+    wait_until(is_asked, "an answer to every request")
 
     def is_complete(row: Entity) -> bool:
         return row.get("state") == "Completed" and not row["lastError"]
