@@ -219,6 +219,7 @@ class TestOneCab:
         is_later = isinstance(error, (AgainLater, AgainNow))
         assert game.run().columns["state"] == ("Queued" if is_later else "Completed")
         assert game.states[cab(17).cab_id_hash] is state
+        assert game.table.rows[cab(17).cab_id_hash].error == str(error)
         assert len(game.copied) == 249
         assert game.row.skip == (0 if is_later else 250)
 

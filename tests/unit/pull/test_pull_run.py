@@ -69,6 +69,7 @@ def test_a_pull_that_is_well_writes_its_rows_and_tells_so(app: MemoryApp, caplog
     row = app.row(FAILURE)
     assert (row.state, row.pull_id, row.skip, row.counts.copied) == (PullState.COMPLETED, "p1", 3, 3)
     assert set(app.states(FAILURE).values()) == {CabState.COPIED}
+    assert row.counts.bytes == sum(len(cab.content) for cab in app.world.center.batches[FAILURE])
     assert not app.world.queue.messages
     assert any("(pull p1): Completed: CabCounts(seen=3, copied=3" in line for line in caplog.messages)
 
@@ -93,18 +94,23 @@ def test_a_row_that_cannot_be_read_has_the_message_sent_again_later_and_spends_n
 
 @pytest.mark.parametrize(("passed", "waits"), [(0, (15, 15)), (50, (8, 11))])
 def test_a_pull_that_another_host_makes_is_looked_at_again_when_that_can_have_ended(
-    app: MemoryApp, passed: int, waits: tuple[int, int]
+    app: MemoryApp, passed: int, waits: tuple[int, int], caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO, "shared.pull")
     begin(app)
     app.world.tasks.seconds += passed
-    handle(app)
+    handle(app, pull_id="p1")
+    assert caplog.messages == [f"{FAILURE} is being pulled by another owner; pull p1 waits"]
     ((message, seconds),) = sent(app)
     assert message.failure == FAILURE
     assert waits[0] <= seconds <= waits[1]
     assert app.row(FAILURE).requested_by == "another"
 
 
-def test_a_message_that_comes_twice_is_done_when_the_first_has_made_the_pull(app: MemoryApp) -> None:
+def test_a_message_that_comes_twice_is_done_when_the_first_has_made_the_pull(
+    app: MemoryApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "shared.pull")
     app.request(FAILURE)
     (message,) = app.world.queue.messages
     asked = PullMessage.decode(message.text.encode())
@@ -112,6 +118,7 @@ def test_a_message_that_comes_twice_is_done_when_the_first_has_made_the_pull(app
     for _ in range(2):
         app.do(lambda: pull_failure(app.host.pull_tools, asked))
     assert len([line for line in app.world.story or () if "cabdownloadbatch" in line]) == 1
+    assert caplog.messages[-1] == f"{FAILURE} is pulled, or was, by a message that came sooner than this one"
     assert not app.world.queue.messages
 
 
@@ -245,3 +252,34 @@ def test_a_process_that_ends_hands_on_and_begins_no_copy(app: MemoryApp) -> None
     ((_, waits),) = sent(app)
     assert waits == 0
     assert not app.world.container.blobs
+
+
+def test_an_owner_that_stood_still_for_too_long_ends_and_says_whose_pull_it_is(
+    app: MemoryApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    def take_over() -> None:
+        app.world.tasks.sleep(1)
+        app.change_pull(FAILURE, owner="another", leaseUntil=NOW + timedelta(hours=1))
+
+    expect(app, "devcenter", "cabdownloadbatch", "slow")
+    app.world.tasks.start(app.host, take_over)
+    handle(app)
+    assert app.row(FAILURE).state is PullState.RUNNING
+    assert not app.world.queue.messages
+    (line,) = (line for line in caplog.messages if line.endswith("; it is that owner's pull now"))
+    assert line.startswith(f"{FAILURE}: ")
+    assert "None" not in line
+
+
+def test_a_time_that_is_up_lets_no_copy_begin(app: MemoryApp) -> None:
+    app.world.configure(PULL_TIME_BUDGET="5", PULL_CONCURRENCY="1")
+    app.start_again()
+    more = app.serve(FAILURE, 6)
+    expect(app, "copy", f"copies to 1/failure/{more[0].name}.", "slow")
+    handle(app)
+    row = app.row(FAILURE)
+    assert row.state is PullState.QUEUED
+    assert row.counts.copied == 4, "three of the first page, and the one that was under way"
+    assert not [line for line in app.world.story or () if f"copies to 1/failure/{more[-1].name}." in line]
+    app.work_off()
+    assert app.row(FAILURE).counts.copied == 9

@@ -82,6 +82,15 @@ class TestMessages:
         assert app.row(failure).state is PullState.COMPLETED
         assert len(app.blobs(failure)) == 3
 
+    def test_a_message_tells_the_family_that_the_row_knows(self, app: MemoryApp) -> None:
+        """Else the pull would ask the API of drivers for the cabs of an application."""
+        application = Failure("2", "failure", "desktop")
+        app.request(application)
+        app.world.queue.messages.clear()
+        assert did(app.reconcile()) == {"messages_sent": 1}
+        (message,) = app.world.queue.messages
+        assert PullMessage.decode(message.text.encode()).failure == application
+
     def test_a_pull_whose_host_died_goes_on_from_its_checkpoint(self, app: MemoryApp, failure: Failure) -> None:
         begin(app, failure, "someone")
         app.change_pull(failure, skip=2, leaseUntil=NOW - TWO_HOURS)
@@ -242,6 +251,8 @@ class TestMissingCabs:
         assert did(app.reconcile()) == {"lost": 1}
         row = app.cabs(failure)["a-cab"]
         assert (row.state, told in row.error) == (state, True)
+        assert row.settled_at is not None
+        assert row.settled_at >= NOW - timedelta(days=32)
         assert did(app.reconcile()) == {}
 
     def test_a_reason_that_a_pull_has_given_stays(self, app: MemoryApp, failure: Failure) -> None:
