@@ -44,7 +44,8 @@ class _Stored:
 def findings(connection: str, world: World, requests: Iterable[StorageRequest]) -> list[str]:
     """Return a sentence for everything that is not as it should be; none where all is well.
 
-    Every failure of the world must have been asked for, and every cab of it can be had.
+    Every failure of the world must have been asked for. Every cab of it can be had, but for those that are not
+    downloadable.
 
     Args:
         connection: The connection string of the account that the app filled.
@@ -63,7 +64,7 @@ def findings(connection: str, world: World, requests: Iterable[StorageRequest]) 
     made = creations(requests, CONTAINER)
     return [
         *_of_blobs(stored, expected, made),
-        *_of_cab_rows(cabs, expected, stored),
+        *_of_cab_rows(cabs, world, stored),
         *_of_pulls(pulls, world, cabs),
         *([f"the queue {QUEUE} still holds {left} messages"] if left else []),
     ]
@@ -75,7 +76,7 @@ def blob_name(cab: Cab) -> str:
 
 
 def _expected(world: World) -> _Cabs:
-    return {blob_name(cab): (cab, world.held[cab.cab_id_hash]) for cab in world.all_cabs()}
+    return {blob_name(cab): (cab, world.held[cab.cab_id_hash]) for cab in world.all_cabs() if cab.downloadable}
 
 
 def _of_blobs(stored: Mapping[str, _Stored], expected: _Cabs, made: Counter[str]) -> Iterator[str]:
@@ -94,16 +95,16 @@ def _of_blobs(stored: Mapping[str, _Stored], expected: _Cabs, made: Counter[str]
             yield f"{name} was made {times} times"
 
 
-def _of_cab_rows(rows: Mapping[tuple[str, str], _Row], expected: _Cabs, stored: Mapping[str, _Stored]) -> Iterator[str]:
-    names = {
-        (f"{cab.failure.application_id}_{cab.failure.failure_hash}", cab.cab_id_hash): name
-        for name, (cab, _) in expected.items()
-    }
-    for key in rows.keys() - names.keys():
+def _of_cab_rows(rows: Mapping[tuple[str, str], _Row], world: World, stored: Mapping[str, _Stored]) -> Iterator[str]:
+    cabs = {(_partition(cab.failure), cab.cab_id_hash): cab for cab in world.all_cabs()}
+    for key in rows.keys() - cabs.keys():
         yield f"the table has a row for {key}, and there is no such cab"
-    for key, name in names.items():
-        row, blob = rows.get(key, {}), stored.get(name)
+    for key, cab in cabs.items():
+        name, row = blob_name(cab), rows.get(key, {})
+        blob = stored.get(name)
         told = (row.get("state"), row.get("blobName"), row.get("length"), row.get("md5"))
+        if not cab.downloadable and row.get("state") != "unavailable":
+            yield f"the row of cab {key}, which cannot be had, says {told}"
         if blob and told != ("copied", name, blob.held.length, blob.told_md5):
             yield f"the row of cab {key} says {told}, and the container {blob}"
 
@@ -113,19 +114,24 @@ def _of_pulls(pulls: Mapping[FailureKey, _Row], world: World, cabs: Mapping[tupl
     for (partition, _), row in cabs.items():
         rows[partition] += 1
         lengths[partition] += row.get("length", 0)
+    can_be_had = Counter(_partition(cab.failure) for cab in world.all_cabs() if cab.downloadable)
     for key in pulls.keys() - world.failures.keys():
         yield f"{key} has a pull, and there is no such failure"
     for key in world.failures:
-        row, partition = pulls.get(key, {}), f"{key.application_id}_{key.failure_hash}"
+        row, partition = pulls.get(key, {}), _partition(key)
         if row.get("state") != "Completed" or row["lastError"]:
             yield f"the pull of {key} is {row.get('state')}: {row.get('lastError')}"
             continue
         # A pull that was asked for again finds held what the first one copied.
         found = (row["seen"], row["copied"] + row["alreadyHeld"], row["expired"] + row["unavailable"] + row["failed"])
-        if found != (rows[partition], rows[partition], 0):
+        if found != (rows[partition], can_be_had[partition], rows[partition] - can_be_had[partition]):
             yield f"the pull of {key} counts {found}, and has {rows[partition]} rows"
         if not row["alreadyHeld"] and row["bytes"] != lengths[partition]:
             yield f"the pull of {key} counts {row['bytes']} bytes, its rows {lengths[partition]}"
+
+
+def _partition(key: FailureKey) -> str:
+    return f"{key.application_id}_{key.failure_hash}"
 
 
 def _downloaded(container: ContainerClient) -> dict[str, _Stored]:
