@@ -29,9 +29,7 @@ def main() -> int:
         "--url", type=address, help="of a deployed app, whose function key CABFERRY_FUNCTION_KEY holds"
     )
     redrive = commands.add_parser("redrive", help="send every Failed pull of an app back to its queue")
-    redrive.add_argument(
-        "--url", type=address, default="http://127.0.0.1:7071", help="of the app (default: the one of this machine)"
-    )
+    redrive.add_argument("--url", type=address, help="of the app (default: the one that runs here)")
     redrive.add_argument(
         "--key-from-environment",
         metavar="NAME",

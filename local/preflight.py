@@ -17,7 +17,7 @@ from local.azurite.install import InstallError
 from local.azurite.server import AzuriteError
 from local.host_process import HostError, HostProcess
 from local.paths import LOCAL
-from local.start import RUNNING
+from local.running import running_app
 from local.surroundings import SettingsFileError, surroundings
 
 _KEY = "CABFERRY_FUNCTION_KEY"
@@ -67,15 +67,9 @@ def preflight(url: str | None) -> int:
 
 
 def _of_this_folder() -> _Preflight:
-    if RUNNING.exists():
-        url = RUNNING.read_text(encoding="utf-8").split()[0]
-        try:
-            requests.get(url, timeout=_SECONDS)
-        except requests.ConnectionError:
-            pass  # It was killed, and left its address behind.
-        else:
-            _say(f"asking the app that runs at {url}")
-            return _of_running(url)
+    if url := running_app():
+        _say(f"asking the app that runs at {url}")
+        return _of_running(url)
     log = _FOLDER / "host.log"
     with surroundings(_say, _FOLDER), HostProcess({"LOCAL_HTTP_ONLY": "1"}, log) as host:
         _say(f"the app runs at {host.url}; its log is {log}")

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 import msgspec
 import requests
 
+from local.running import running_app
+
 _SECONDS = 90.0
 _PAGE = 1_000
 _SHOWN = 300
@@ -37,11 +39,11 @@ class _Problem(msgspec.Struct):
     detail: str
 
 
-def redrive(url: str, key_variable: str, *, dry_run: bool) -> int:
+def redrive(url: str | None, key_variable: str, *, dry_run: bool) -> int:
     """Ask for each Failed pull again, and print one line each.
 
     Args:
-        url: Of the app.
+        url: Of the app; None asks the one that runs here.
         key_variable: The environment variable that holds its function key; a command line is for everybody to see.
         dry_run: Whether to tell only what would be done.
 
@@ -52,10 +54,18 @@ def redrive(url: str, key_variable: str, *, dry_run: bool) -> int:
         if key := os.environ.get(key_variable, ""):
             session.headers["x-functions-key"] = key
         try:
-            return _redrive(session, url, key_variable, dry_run=dry_run)
+            return _redrive(session, url or _of_running(), key_variable, dry_run=dry_run)
         except RedriveError as error:
             print(f"redrive: {error}", file=sys.stderr)
             return 1
+
+
+def _of_running() -> str:
+    url = running_app()
+    if not url:
+        raise RedriveError("no app runs here: `python3 dev.py start` starts one, and --url names another")
+    _say(f"asking the app that runs at {url}")
+    return url
 
 
 def _redrive(session: requests.Session, url: str, key_variable: str, *, dry_run: bool) -> int:

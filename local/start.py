@@ -5,12 +5,12 @@ import sys
 
 from local.azurite.install import InstallError
 from local.azurite.server import AzuriteError
+from local.host.errors import StartError
+from local.host.host import raise_if_taken
 from local.host.run import run_host
 from local.paths import LOCAL, ROOT
+from local.running import forget, note, running_app
 from local.surroundings import SettingsFileError, surroundings
-
-# Holds the address of the app that runs, and its process, for as long as it does.
-RUNNING = LOCAL / "running.txt"
 
 
 def start_app(port: int, log_level: str) -> int:
@@ -24,31 +24,32 @@ def start_app(port: int, log_level: str) -> int:
         The exit code.
     """
     try:
-        with surroundings(_say, LOCAL) as simulator:
+        raise_if_taken(port)
+        # What opens the storage of an app that runs already stays its own.
+        folder = LOCAL / str(os.getpid()) if running_app() else LOCAL
+        with surroundings(_say, folder) as simulator:
             if not any(name.startswith("DEVCENTER_") for name in os.environ):
                 _say(
                     "CAB_STORAGE is set, and nothing of the Dev Center: set DEVCENTER_TENANT_ID, DEVCENTER_CLIENT_ID "
                     "and DEVCENTER_CLIENT_SECRET as well (docs/deploy.md), or unset CAB_STORAGE for a playground"
                 )
             return run_host(ROOT, port, log_level, lambda url: _started(url, simulator))
-    except (SettingsFileError, InstallError, AzuriteError) as error:
+    except (StartError, SettingsFileError, InstallError, AzuriteError) as error:
         print(f"start: {error}", file=sys.stderr)
         return 1
     finally:
-        if RUNNING.exists() and RUNNING.read_text(encoding="utf-8").endswith(f" {os.getpid()}"):
-            RUNNING.unlink()
+        forget()
 
 
 def _started(url: str, simulator: str) -> None:
     """Print where to look and what to try, whatever the log's level."""
-    RUNNING.parent.mkdir(exist_ok=True)
-    RUNNING.write_text(f"{url} {os.getpid()}", encoding="utf-8")
+    note(url)
     _say(f"the app runs at {url} until Ctrl-C")
     _say(f"  dashboard  {url}/api/dashboard")
     _say(f"  health     {url}/api/health")
     if simulator:
         _say(f"  simulator  {simulator}")
-    _say("try:")
+    _say("try, some seconds apart:")
     _say(f"  curl -X POST {url}/api/reports/check")
     _say(f'  curl "{url}/api/failures?limit=5"')
     _say(f"  curl {url}/api/summary")

@@ -19,7 +19,7 @@ URL, KEY, KEY_FILE, AUDIENCE = "CABFERRY_URL", "CABFERRY_FUNCTION_KEY", "CABFERR
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 _SECONDS = 60.0
 _NOT_ALLOWED = {401, 403}
-_NOT_FOUND = 404
+_CODES = {400: Exit.WRONG_USE, 404: Exit.NOTHING_FOUND}
 _NOT_MODIFIED = 304
 _FIRST_REDIRECT = 300
 
@@ -85,7 +85,7 @@ class Api:
             advice = f"set {KEY} to a function key, or {AUDIENCE} to sign in with Entra (api://CLIENT-ID of the app)"
             raise ProblemError(Exit.NOT_ALLOWED, f"{self._url} answered {response.status_code}: {advice}")
         if response.status_code >= _FIRST_REDIRECT and response.status_code != _NOT_MODIFIED:
-            code = Exit.NOTHING_FOUND if response.status_code == _NOT_FOUND else Exit.UNREACHABLE
+            code = _CODES.get(response.status_code, Exit.UNREACHABLE)
             raise ProblemError(code, f"{self._url} answered {response.status_code}{_detail(response)}")
         return response
 

@@ -124,11 +124,13 @@ def chosen(cabs: Sequence[Cab], wanted: str) -> list[Cab]:
     Args:
         cabs: All of the catalog.
         wanted: A failure's or cab's hash or its first eight or more characters; the whole name of a failure or driver;
-            or a glob of either.
+            or a glob of either; or the whole name of a blob.
 
     Raises:
         ProblemError: It means nothing, or a hash means several.
     """
+    if blobs := [cab for cab in cabs if wanted and cab.blobName == wanted]:
+        return blobs
     named = [cab for cab in cabs if matches(wanted, cab.failureName)] if wanted else []
     named = named or [cab for cab in cabs if wanted and matches(wanted, cab.driverName)]
     if named:

@@ -86,7 +86,10 @@ def run(arguments: argparse.Namespace) -> Exit:
     say(f"{len(wanted)} of {len(fitting)} cabs, {size(total)}, into {arguments.output.absolute()}")
     short = short_hashes({cab.cabIdHash for cab in cabs})
     work = _Work(container, arguments, short, max(1, arguments.parallel // len(wanted)))
-    arguments.output.mkdir(parents=True, exist_ok=True)
+    try:
+        arguments.output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ProblemError(Exit.WRONG_USE, f"{arguments.output} cannot be a folder: {error.strerror}") from None
     free = shutil.disk_usage(arguments.output).free
     if total > free:
         raise ProblemError(Exit.NOT_ALL, f"the disk has {size(free)} free: choose fewer (--newest), or another -o")

@@ -37,7 +37,11 @@ def run(arguments: argparse.Namespace) -> Exit:
         answer_json(ended)
     if any(each["state"] not in _ENDED for each in ended):
         say("the time is up; the pulls go on without this command")
-    return Exit.DONE if all(each["state"] == "Completed" for each in ended) else Exit.NOT_WELL
+    if not all(each["state"] == "Completed" for each in ended):
+        return Exit.NOT_WELL
+    # Microsoft names no cab of any of them, and none came before.
+    is_nothing = not any(each["cabs"]["seen"] or (each.get("held") or {}).get("cabs") for each in ended)
+    return Exit.NOTHING_FOUND if is_nothing else Exit.DONE
 
 
 def _failures(arguments: argparse.Namespace, wanted: str) -> list[tuple[str, str]]:

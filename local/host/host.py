@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import socket
 from collections.abc import Mapping
 from datetime import timedelta
 from http import HTTPStatus
@@ -27,6 +28,25 @@ _ADDRESS = "127.0.0.1"
 # Listeners end by themselves when they are told to, unless the storage does not answer.
 _LISTENERS_END_SECONDS = 5.0
 _logger = logging.getLogger("Host")
+
+
+def raise_if_taken(port: int) -> None:
+    """Fail where a port cannot be listened on, before anything else is started.
+
+    Raises:
+        StartError: It is another's, or none of an ordinary user's.
+    """
+    try:
+        socket.create_server((_ADDRESS, port)).close()
+    except OSError as error:
+        raise _port_error(port, error) from error
+
+
+def _port_error(port: int, error: OSError) -> StartError:
+    why = os.strerror(error.errno or 0)
+    return StartError(
+        f"port {port} of {_ADDRESS} cannot be used ({why}): choose another with --port, 0 takes a free one"
+    )
 
 
 class Host:
@@ -150,10 +170,7 @@ class Host:
         try:
             await web.TCPSite(self._runner, _ADDRESS, self.port).start()
         except OSError as error:
-            raise StartError(
-                f"port {self.port} of {_ADDRESS} cannot be used ({os.strerror(error.errno or 0)}): "
-                "choose another with --port, 0 takes a free one"
-            ) from error
+            raise _port_error(self.port, error) from error
         self.port = self._runner.addresses[0][1]
 
     def _announce(self, origin: str) -> None:

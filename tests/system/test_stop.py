@@ -1,6 +1,7 @@
 """Ctrl-C and its kin: the app ends well, and leaves nothing running."""
 
 import os
+import re
 import signal
 import socket
 import sys
@@ -12,7 +13,6 @@ from urllib.parse import urlsplit
 import pytest
 
 from local.azurite.server import Azurite
-from local.paths import LOCAL
 from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.scenario import BatchForm, BlobHost
 from tests.system.answers import Counts
@@ -98,7 +98,6 @@ def test_what_a_stopped_host_leaves_is_done_by_the_other_at_once(playground: Pla
 
 def test_the_embedded_default_leaves_nothing_running(tmp_path: Path) -> None:
     """An Azurite that stays behind holds its memory, and the next one's patience."""
-    # One after the other: both write where their Azurite is into the same file.
     for number, (end, good) in enumerate(((App.interrupt, {0}), (App.kill, {-9, 1}))):
         app = App({}, tmp_path / f"start-{number}.log")
         try:
@@ -126,7 +125,8 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
 
 def _embedded(app: App) -> list[str]:
     """Return where an app, its Azurite and its simulator listen, after checking that they do."""
-    connection_string = (LOCAL / "connection-string.txt").read_text(encoding="utf-8")
+    (file,) = re.findall(r"when this ends; (.+) opens it", app.log)
+    connection_string = Path(file).read_text(encoding="utf-8")
     parts = (part.partition("=") for part in connection_string.split(";"))
     storage = [value for name, _, value in parts if name.endswith("Endpoint")]
     (devcenter,) = {word for line in app.log.splitlines() for word in line.split() if word.endswith("/simulator")}

@@ -107,6 +107,18 @@ def test_pull_waits_until_the_end_and_exits_by_it(
     assert "403: ask for the role" in said.error
 
 
+def test_pull_tells_a_script_that_nothing_is_known_or_that_it_asks_wrongly(cabferry: Cabferry) -> None:
+    accepted = {"pulls": [{"applicationId": "1", "failureHash": FAILURE, "location": "/"}]}
+    note = "Microsoft names no cab for these ids in these days"
+    for held, code in (({"cabs": 0, "bytes": 0}, 3), ({"cabs": 2, "bytes": 9}, 0)):
+        with LoopbackServer(in_turn(told(accepted, 202), told(pull("Completed", 0, note=note, held=held)))) as server:
+            said = cabferry("pull", FAILURE, "--application", 1, "--wait", "--url", server.url)
+        assert (said.code, note in said.error) == (code, True)
+    with LoopbackServer(lambda _: told({"title": "Bad Request", "detail": "an id has no slash"}, 400)) as server:
+        said = cabferry("pull", FAILURE, "--application", "a/b", "--url", server.url)
+    assert (said.code, "an id has no slash" in said.error) == (2, True)
+
+
 def test_pull_of_what_no_catalog_has(cabferry: Cabferry) -> None:
     accepted = {"pulls": [{"applicationId": "7", "failureHash": FAILURE, "location": "/"}]}
     with LoopbackServer(lambda _: told(accepted, 202)) as server:

@@ -48,6 +48,14 @@ def test_two_commands_from_a_driver_version_to_an_opened_archive(
     assert "2 of 4 cabs" in got.error
 
 
+def test_a_place_that_cannot_be_a_folder_is_told(cabs: Cabs, cabferry: Cabferry, tmp_path: Path) -> None:
+    cabs.add(1)
+    cabs.publish()
+    (tmp_path / "file").touch()
+    got = cabferry("get", "1fd83f6d", "-o", tmp_path / "file")
+    assert (got.code, "cannot be a folder" in got.error) == (2, True)
+
+
 def test_what_the_app_copied_is_found_and_opened(
     app: App, simulator: SimulatorThread, cabferry: Cabferry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

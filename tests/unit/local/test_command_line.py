@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from local import __main__ as command_line
-from local import start
+from local import running, start
 from local.address import address
 
 
@@ -27,9 +27,9 @@ def test_ctrl_c_in_any_phase_ends_in_one_line(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sys, "argv", ["local", "start"])
+    monkeypatch.setattr(sys, "argv", ["local", "start", "--port=0"])
     monkeypatch.setattr(start, "surroundings", interrupted)
-    monkeypatch.setattr(start, "RUNNING", tmp_path / "running.txt")
+    monkeypatch.setattr(running, "FOLDER", tmp_path)
     assert command_line.main() == 130
     assert capsys.readouterr().err.strip() == "start: stopped"
 
