@@ -39,31 +39,44 @@ def link_cab(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.route("failures/{applicationId}/{failureHash}/cabs/{cabIdHash}/content", methods=["GET", "HEAD"])
 @answering()
 def fetch_cab(req: func.HttpRequest) -> func.HttpResponse:
-    """Return a part of a cab, as its Range asks for: at most 8 MiB, since the worker holds an answer in memory."""
-    from shared.api.downloads import BytesAsked
+    """Return a cab, or the part that its Range asks for: at most 8 MiB, since the worker holds an answer in memory."""
+    from shared.api.downloads import MOST_BYTES, BytesAsked
 
     cab = _held(req)
-    asked = BytesAsked.parse(req.headers.get("Range"))
+    header = req.headers.get("Range")
+    asked = BytesAsked.parse(header)
     part = cab.read(asked)
+    if part and header and req.headers.get("If-Range", part.etag) != part.etag:
+        # Of another blob than the parts before: all of this one is wanted (RFC 9110, section 13.1.5).
+        header, asked = None, BytesAsked.parse(None)
+        part = cab.read(asked)
     if part is None:
         told = f"{cab.blob_name} has {cab.length} bytes, and none from {asked.first} on"
         raise Problem(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, told)
     if (wanted := req.headers.get("If-Match")) and wanted != part.etag:
         raise Problem(HTTPStatus.PRECONDITION_FAILED, f"{cab.blob_name} is not the blob that it was: begin again")
+    if header is None and part.total > len(part.body):
+        # Half a cab would look whole to who did not ask for a part.
+        raise Problem(
+            HTTPStatus.BAD_REQUEST,
+            f"{cab.blob_name} has {part.total} bytes, and an answer at most {MOST_BYTES}: ask for one part after the "
+            f"other, the first by Range: bytes=0-{MOST_BYTES - 1}, or POST .../link in place of .../content",
+        )
     if asked.first == 0:
         _tell("content", cab)
     name = cab.blob_name.rpartition("/")[2]
     headers = {
-        "Content-Range": f"bytes {asked.first}-{asked.first + len(part.body) - 1}/{part.total}",
         "Content-Disposition": f'attachment; filename="{name}"',
         "ETag": part.etag,
         "Accept-Ranges": "bytes",
         "Cache-Control": "no-store",
         "X-Content-Type-Options": "nosniff",
     }
-    return func.HttpResponse(
-        part.body, status_code=HTTPStatus.PARTIAL_CONTENT, headers=headers, mimetype="application/octet-stream"
-    )
+    status = HTTPStatus.OK
+    if header is not None:
+        status = HTTPStatus.PARTIAL_CONTENT
+        headers["Content-Range"] = f"bytes {asked.first}-{asked.first + len(part.body) - 1}/{part.total}"
+    return func.HttpResponse(part.body, status_code=status, headers=headers, mimetype="application/octet-stream")
 
 
 def _held(req: func.HttpRequest) -> HeldCab:

@@ -70,8 +70,10 @@ _PROBLEMS = {
 }
 # What a call whose answer is no JSON takes beside its path.
 _OF_BYTES = {
-    "Range": f"One range that says where it begins; at most {MOST_BYTES} bytes come at once.",
+    "Range": f"One range that says where it begins, of which at most {MOST_BYTES} bytes come. Without one the whole "
+    "cab comes, where it has no more than these; else 400.",
     "If-Match": "The ETag of the part before.",
+    "If-Range": "Likewise; where the blob is another one by now, it is as if there were no Range.",
 }
 _OF_READING = {
     "If-None-Match": "The ETag of the answer that the caller has; 304 without a body where that is still the answer.",
@@ -236,11 +238,11 @@ _OPERATIONS = (
         "fetch_cab",
         "get",
         f"{_CAB}/content",
-        "Return a part of a cab's bytes.",
-        "For who cannot have a link: ask for the parts one after the other, each with the ETag of the first.",
+        "Return a cab's bytes, or a part of them.",
+        "For who cannot have a link: ask for the parts one after the other, each with the ETag of the first. "
+        "Without Range a cab that is larger than a part is refused, so that a part is never taken for all.",
         "Failures",
         bytes,
-        HTTPStatus.PARTIAL_CONTENT,
         refusals=(
             HTTPStatus.NOT_FOUND,
             HTTPStatus.PRECONDITION_FAILED,
@@ -391,7 +393,7 @@ def _operation(each: _Operation, found: Iterator[Json], places: Mapping[str, Jso
         for one in each.query
     ]
     reads = each.method == "get" and each.status is HTTPStatus.OK
-    takes = _OF_BYTES if each.answer is bytes else _OF_READING if reads else {}
+    takes = {**(_OF_BYTES if each.answer is bytes else {}), **(_OF_READING if reads else {})}
     parameters += [
         {"name": name, "in": "header", "description": told, "schema": {"type": "string"}}
         for name, told in takes.items()
@@ -412,6 +414,7 @@ def _operation(each: _Operation, found: Iterator[Json], places: Mapping[str, Jso
         "parameters": parameters,
         "responses": {
             str(each.status.value): answer,
+            **({"206": {**answer, "description": "The part that Range asks for."}} if each.answer is bytes else {}),
             **(
                 {"304": {"description": "It is still the answer that the caller has.", **_headers("ETag")}}
                 if reads
