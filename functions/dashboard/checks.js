@@ -34,7 +34,7 @@ export function openChecks(place) {
 }
 
 function reportCheck(body) {
-  const told = { Queued: "A check waits for its turn.", Running: "A check runs.", Failed: "The last check that was asked for failed." }[body.state];
+  const told = { Queued: body.nextTryAt ? `A check waits until ${minute(body.nextTryAt)}.` : "A check waits for its turn.", Running: "A check runs.", Failed: "The last check that was asked for failed." }[body.state];
   const failed = body.runs.filter((each) => each.outcome === "failed").length;
   const brought = body.runs.filter((each) => each.outcome === "ingested").length;
   return [h(body.state === "Failed" ? "p.bad" : "p", {},

@@ -463,6 +463,9 @@ class CheckBody(Struct, frozen=True, rename="camel"):
     asked_at: Moment | None
     ended_at: Moment | None
     error: Annotated[str | None, Meta(description="Why it failed, and what to do.")]
+    next_try_at: Annotated[
+        Moment | None, Meta(description="When a Queued check is tried again that the Dev Center asked to wait.")
+    ]
     runs: Annotated[list[OutcomeBody], Meta(description="Empty until it has ended; those first that failed.")]
     left_out: Annotated[Count, Meta(description="How many runs are not among them; GET /api/reports has all.")]
 
@@ -474,6 +477,7 @@ class CheckBody(Struct, frozen=True, rename="camel"):
             asked_at=moment_text(check.asked_at),
             ended_at=moment_text(check.ended_at),
             error=check.error or None,
+            next_try_at=moment_text(check.next_try_at),
             runs=[OutcomeBody.of(each) for each in check.outcomes],
             left_out=check.left_out,
         )

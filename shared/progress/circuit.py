@@ -27,6 +27,7 @@ from shared.core import clock
 from shared.core.errors import AgainLater, BadAnswer, CabferryError, CircuitOpen, Never
 from shared.core.json_text import JsonError, decoded
 from shared.core.redaction import excerpt
+from shared.core.refusals import Where
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -213,7 +214,7 @@ class Circuit:
         until, now = self._known.throttled_until, clock.now()
         if until > now:
             raise CircuitOpen(
-                f"{self._name} is not asked until {until:%Y-%m-%d %H:%M:%S} UTC, since it asked for that wait",
+                f"{Where.DEVCENTER} asked for a wait, and is not asked until {until:%Y-%m-%d %H:%M:%S} UTC",
                 until - now,
             )
 
@@ -221,9 +222,10 @@ class Circuit:
         if self._known.is_open(application) and (outage := self._kept_from_probing(application)):
             wait = max(outage.probe_at - clock.now(), timedelta(seconds=1))
             raise CircuitOpen(
-                f"{self._name} is not asked until {outage.probe_at:%Y-%m-%d %H:%M:%S} UTC, since {outage.failures} "
-                f"calls in a row ended so: {outage.error}",
+                f"{Where.DEVCENTER} is not asked until {outage.probe_at:%Y-%m-%d %H:%M:%S} UTC, since "
+                f"{outage.failures} calls in a row ended so: {outage.error}",
                 wait,
+                outage=outage.kind,
             )
 
     def _kept_from_probing(self, application: str) -> Outage | None:

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from shared.core import clock
-from shared.core.errors import BadInput, CabferryError
+from shared.core.errors import AgainLater, BadInput, CabferryError
 from shared.core.json_text import JsonError, decoded
+from shared.core.schedule import next_after
 from shared.progress.messages import unwrapped
-from shared.reports.check import RunOutcome, check_reports, unforeseen
+from shared.reports.check import RunOutcome, check_reports, unforeseen, with_next_check
+from shared.storage.table_writes import NO_MOMENT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +37,7 @@ _CHECK, _LATEST = "check", "latest"
 _WAITS = timedelta(minutes=10)
 _TICK = timedelta(microseconds=1)
 # A text column holds 32 Ki characters.
-_COLUMN_BYTES, _ERROR_CHARACTERS = 30_000, 1_000
+_COLUMN_BYTES, _TEXT_CHARACTERS, _ERROR_CHARACTERS = 30_000, 2_000, 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class AskedCheck:
         asked_at: When it was asked for.
         ended_at: When it ended; None until then.
         error: Why the Dev Center could not be asked for all reports; empty where it could.
+        next_try_at: When a check that waits is tried again; None where none does.
         outcomes: What was done with each run, those that failed first.
         left_out: How many outcomes there was no room for.
     """
@@ -55,6 +58,7 @@ class AskedCheck:
     asked_at: datetime
     ended_at: datetime | None
     error: str
+    next_try_at: datetime | None
     outcomes: tuple[RunOutcome, ...]
     left_out: int
 
@@ -77,7 +81,7 @@ class AskedChecks:
             CabferryError: Sorted by what helps. Whoever asks again gets a check.
         """
         last, now = self.last(), clock.now()
-        if last and last.state == "Queued" and now - last.asked_at < _WAITS:
+        if last and last.state == "Queued" and now - (last.next_try_at or last.asked_at) < _WAITS:
             return
         # Instances have clocks of their own, and the later of two must not seem done by the earlier.
         at = max(now, last.asked_at + _TICK) if last else now
@@ -86,22 +90,26 @@ class AskedChecks:
         self._move_on("askedAt", at)
 
     def run(self, tools: ReportTools, message: bytes) -> None:
-        """Make the check that a message asks for, and record what it did.
+        """Make the check that a message asks for, and record what it did, or send it back with the wait it was told.
 
         Args:
             tools: What a check works with.
             message: When it was asked for, as it stands in the queue.
 
         Raises:
-            CabferryError: It could not be recorded. The host tries again.
+            CabferryError: It could not be recorded, or sent back. The host tries again.
         """
         asked_at = _moment_in(message) or clock.now()
-        self._move_on("startedFor", asked_at)
+        self._move_on("startedFor", asked_at, {"nextTryAt": NO_MOMENT})
+        due = next_after(tools.settings.report_schedule, asked_at)
         try:
-            outcomes = check_reports(tools)
+            outcomes = check_reports(tools, lambda error: _next_try(error, due) is None)
         except CabferryError as error:
             _log.warning("the check that was asked for: %s", error)
-            self._end(asked_at, (), str(error))
+            if (again_at := _next_try(error, due)) is None:
+                self._end(asked_at, (), with_next_check(error, tools.settings))
+            else:
+                self._send_back(asked_at, again_at, str(error))
         except Exception as error:  # noqa: BLE001 - it is logged whole, and told; the timer checks again
             _log.exception("the check that was asked for failed in a way that nobody foresaw")
             self._end(asked_at, (), unforeseen(error))
@@ -118,13 +126,21 @@ class AskedChecks:
             error = row.text("error")
             outcomes = _read(row.text("outcomes"))
             state: CheckState = "Failed" if error else "Completed"
-            return AskedCheck(state, asked_at, row.moment("endedAt"), error, outcomes, row.number("leftOut"))
-        state = "Running" if (row.moment("startedFor") or clock.FIRST_MOMENT) >= asked_at else "Queued"
-        return AskedCheck(state, asked_at, None, "", (), 0)
+            return AskedCheck(state, asked_at, row.moment("endedAt"), error, None, outcomes, row.number("leftOut"))
+        if (row.moment("startedFor") or clock.FIRST_MOMENT) < asked_at:
+            return AskedCheck("Queued", asked_at, None, "", None, (), 0)
+        if again_at := row.set_moment("nextTryAt"):
+            return AskedCheck("Queued", asked_at, None, row.text("error"), again_at, (), 0)
+        return AskedCheck("Running", asked_at, None, "", None, (), 0)
+
+    def _send_back(self, asked_at: datetime, again_at: datetime, error: str) -> None:
+        # In this order: a host that dies in between leaves a check that seems to run, and one that comes.
+        self._queue.send_text(asked_at.isoformat(), again_at - clock.now())
+        self._move_on("startedFor", asked_at, {"nextTryAt": again_at, "error": error[:_TEXT_CHARACTERS]})
 
     def _end(self, asked_at: datetime, outcomes: Sequence[RunOutcome], error: str) -> None:
         kept, left_out = _fitting(outcomes)
-        told: Columns = {"outcomes": kept, "leftOut": left_out, "error": error[:2_000]}
+        told: Columns = {"outcomes": kept, "leftOut": left_out, "error": error[:_TEXT_CHARACTERS]}
         self._move_on("endedFor", asked_at, {"endedAt": clock.now(), **told})
 
     def _move_on(self, column: str, at: datetime, others: Columns = MappingProxyType({})) -> None:
@@ -143,6 +159,19 @@ class AskedChecks:
                 is_written = self._table.merge(row, columns)
             if is_written:
                 return
+
+
+def _next_try(error: CabferryError, due: datetime | None) -> datetime | None:
+    """Return when a check is tried again: after the wait that was asked for, where the timer makes none before.
+
+    Args:
+        error: What ended it. Where the whole Dev Center is out, waiting alone helps nobody.
+        due: When the timer makes one.
+    """
+    if not isinstance(error, AgainLater) or error.wait is None or error.outage:
+        return None
+    again_at = clock.now() + error.wait
+    return again_at if due and again_at < due else None
 
 
 def _moment_in(message: bytes) -> datetime | None:

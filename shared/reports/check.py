@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from shared.core import clock
 from shared.core.errors import AgainLater, BadInput, CabferryError, NeedsPerson
 from shared.core.failure import Window, default_window
+from shared.core.schedule import next_after
 from shared.devcenter.reports import ReportRun
 from shared.progress.health import CheckedReports
 from shared.progress.reports import ingested, odd_key
@@ -24,7 +25,7 @@ from shared.storage.lease import HeldElsewhere
 from shared.web.http_source import at_once_again
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from concurrent.futures import Executor
 
     from shared.core.settings import Settings
@@ -84,11 +85,16 @@ class RunOutcome:
     named: int = 0
 
 
-def check_reports(tools: ReportTools) -> list[RunOutcome]:
+def _is_last_try(_: CabferryError) -> bool:
+    return True
+
+
+def check_reports(tools: ReportTools, is_last_try: Callable[[CabferryError], bool] = _is_last_try) -> list[RunOutcome]:
     """Check every report once, and record in the table `health` how that went.
 
     Args:
         tools: What to work with.
+        is_last_try: Tells of what ended the check whether no other follows soon: only then is it how the check went.
 
     Returns:
         One outcome for each run that the API lists within REPORT_LOOKBACK_DAYS, and one for each report whose runs it
@@ -100,16 +106,24 @@ def check_reports(tools: ReportTools) -> list[RunOutcome]:
     """
     if not tools.settings.checks_reports:
         return []
-    outcomes, error = list[RunOutcome](), "an unexpected error; the app's log has it"
+    outcomes = list[RunOutcome]()
     try:
         outcomes.extend(_checked(tools))
-        error = ""
     except CabferryError as ended:
-        error = str(ended)
+        if is_last_try(ended):
+            _record(tools, outcomes, with_next_check(ended, tools.settings))
         raise
-    finally:
-        _record(tools, outcomes, error)
+    except Exception:
+        _record(tools, outcomes, "an unexpected error; the app's log has it")
+        raise
+    _record(tools, outcomes, "")
     return outcomes
+
+
+def with_next_check(error: CabferryError, settings: Settings) -> str:
+    """Return what ended a check, and when the timer makes the next: a wait that is told may be over by then."""
+    following = next_after(settings.report_schedule, clock.now()) if isinstance(error, AgainLater) else None
+    return f"{error}; the reports are checked again at {following:%Y-%m-%d %H:%M} UTC" if following else str(error)
 
 
 def _record(tools: ReportTools, outcomes: list[RunOutcome], error: str) -> None:

@@ -176,6 +176,7 @@ class ReportCheck(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fi
     asked_at: datetime
     ended_at: datetime | None
     error: str | None
+    next_try_at: datetime | None
     runs: list[Run]
     left_out: int
 

@@ -73,8 +73,47 @@ def test_a_check_that_fails_says_why(app: App, simulator: SimulatorThread) -> No
     assert (last_of(app).state, "Manager role" in last_of(app).error) == ("Failed", True)
 
 
+def test_a_check_that_the_dev_center_asks_to_wait_goes_back_to_its_queue(
+    app: App, simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no failure: neither it nor health says so, and nobody has to ask again."""
+    simulator.faults.add(Fault(call=Call.REPORT, kind=FaultKind.THROTTLED, retry_after=20, times=1))
+    started = clock.now()
+    checks_of(app).ask()
+    (message,) = messages(app)
+    checks_of(app).run(app.services.report_tools, message)
+    waits = last_of(app)
+    assert (waits.state, waits.ended_at, app.services.health.checked()) == ("Queued", None, None)
+    assert "it asks for time" in waits.error
+    assert waits.next_try_at
+    assert timedelta(seconds=20) <= waits.next_try_at - started < timedelta(minutes=1)
+    queue = app.queue_named(f"{app.settings.queue}-checks")
+    assert (messages(app), queue.get_queue_properties().approximate_message_count) == ([], 1)
+    checks_of(app).ask()
+    assert (queue.get_queue_properties().approximate_message_count, last_of(app)) == (1, waits)
+    # Another message that comes before is told the same.
+    checks_of(app).run(app.services.report_tools, message)
+    assert "the Dev Center asked for a wait, and is not asked until" in last_of(app).error
+    later = waits.next_try_at + timedelta(seconds=1)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    checks_of(app).run(app.services.report_tools, message)
+    ended, checked = last_of(app), app.services.health.checked()
+    assert (ended.state, ended.error, ended.next_try_at, checked and checked.error) == ("Completed", "", None, "")
+
+
+def test_a_check_does_not_wait_beyond_the_next_of_the_timer(app: App, simulator: SimulatorThread) -> None:
+    simulator.faults.add(Fault(call=Call.REPORT, kind=FaultKind.THROTTLED, retry_after=50_000, times=1))
+    checks_of(app).ask()
+    checks_of(app).run(app.services.report_tools, *messages(app))
+    last, checked = last_of(app), app.services.health.checked()
+    assert (last.state, last.next_try_at) == ("Failed", None)
+    assert "; the reports are checked again at 20" in last.error
+    assert checked
+    assert checked.error == last.error
+
+
 def test_what_nobody_foresaw_is_told_too(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(_: object) -> None:
+    def broken(*_: object) -> None:
         raise ValueError("QZXJ")
 
     monkeypatch.setattr(asked_check, "check_reports", broken)
@@ -151,7 +190,7 @@ def test_a_message_that_was_lost_does_not_block_the_next(app: App, monkeypatch: 
 def test_more_outcomes_than_a_row_holds_leave_those_that_failed(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     outcomes = [RunOutcome(f"{number}", "2026-11-01", "Completed", "known", error="é" * 900) for number in range(400)]
     outcomes[399] = RunOutcome("399", "2026-11-01", "Completed", "failed", error="why")
-    monkeypatch.setattr(asked_check, "check_reports", lambda _: outcomes)
+    monkeypatch.setattr(asked_check, "check_reports", lambda *_: outcomes)
     checks_of(app).ask()
     checks_of(app).run(app.services.report_tools, *messages(app))
     last = last_of(app)
