@@ -55,7 +55,7 @@ export async function errorOf(answer) {
   }
   if (answer.status === 401) document.dispatchEvent(new CustomEvent("sign-in-needed"));
   const wait = Number(answer.headers.get("Retry-After")) || 0;
-  return new CallError(answer.status, detail || `answered with status ${answer.status}`, wait);
+  return new CallError(answer.status, detail || `the app answered with status ${answer.status}`, wait);
 }
 
 export async function get(path) {
@@ -131,6 +131,7 @@ export class Poll {
       this.error = error;
       this.failures += 1;
       if (error.status === 404 && this.missing) this.missing(error);
+      else if (this.knownAt === null) this.unanswered?.(error);
     }
     if (!polls.has(this)) return;
     const backedOff = this.seconds * 2 ** Math.min(this.failures, 6);

@@ -10,8 +10,12 @@ import { openPulls } from "./pulls.js";
 import { here } from "./route.js";
 import { showStrip, showTrouble } from "./strip.js";
 
+const VIEWS = { failures: openFailures, pulls: openPulls, checks: openChecks, preflight: openPreflight };
+
 const element = (id) => document.getElementById(id);
 let container = "CONTAINER";
+let stood = {};
+let isStale = false;
 let close = () => {};
 
 function showView() {
@@ -19,14 +23,14 @@ function showView() {
   const main = element("main");
   close();
   main.replaceChildren();
-  const view = parts[0] || "failures";
+  const view = parts[0] in VIEWS ? parts[0] : "failures";
   for (const link of document.querySelectorAll("nav a")) {
     if (link.hash === `#/${view}`) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
   document.title = `${view[0].toUpperCase()}${view.slice(1)} · Cabferry`;
   if (view === "failures" && parts.length === 3) close = openFailure(main, parts[1], parts[2], () => container);
-  else close = ({ pulls: openPulls, checks: openChecks, preflight: openPreflight }[view] || openFailures)(main, query);
+  else close = VIEWS[view](main, query);
 }
 
 function askForSignIn() {
@@ -63,12 +67,18 @@ function showWho() {
 
 const summary = new Poll("summary", 5, (body) => {
   container = body.container || container;
-  showStrip(element("strip"), body);
+  stood = body;
+  isStale = false;
+  showStrip(element("strip"), stood);
 });
 let failing = [];
 document.addEventListener("trouble", (event) => {
   failing = event.detail.filter((each) => each.error.status !== 401);
   showTrouble(element("trouble"), failing);
+  // An answer that nothing has changed shows nothing by itself: what was grey comes back here.
+  if (failing.includes(summary) === isStale) return;
+  isStale = !isStale;
+  showStrip(element("strip"), stood, isStale && { since: summary.knownAt });
 });
 setInterval(() => { if (failing.length) showTrouble(element("trouble"), failing); }, 5000);
 document.addEventListener("sign-in-needed", askForSignIn);

@@ -10,15 +10,24 @@ const SHOWN = 50;
 
 export function openChecks(place) {
   const runs = h("div");
-  const asked = h("div");
+  const asked = h("div.asked");
   const applications = h("div");
+  let [checked, nextAt] = [null, null];
+  const showApplications = () => { if (checked) applications.replaceChildren(...applicationChecks(checked, nextAt)); };
   const polls = [
     new Poll(`reports?limit=${RUNS}`, 15, (body) => runs.replaceChildren(...reportRuns(body.runs))),
     new Poll("reports/check", 4, (body) => {
       asked.replaceChildren(...reportCheck(body));
       polls[0].soon();
     }),
-    new Poll("failures/check", 10, (body) => applications.replaceChildren(...applicationChecks(body.applications))),
+    new Poll("failures/check", 10, (body) => {
+      checked = body.applications;
+      showApplications();
+    }),
+    new Poll("summary", 15, (body) => {
+      nextAt = body.checks.failures.nextAt;
+      showApplications();
+    }),
   ];
   polls[1].missing = () => asked.replaceChildren();
   polls.forEach((each) => each.start());
@@ -62,7 +71,8 @@ function reportRuns(all) {
   ];
 }
 
-function applicationChecks(all) {
+function applicationChecks(all, nextAt) {
+  if (!all.length && nextAt) return [h("p.muted", {}, "Not looked at yet: next ", when(nextAt), ".")];
   if (!all.length) return [h("p.muted", {}, "No application is configured, or none was looked at yet.")];
   return [table("Checks of applications", [{ label: "Application" }, { label: "Family" }, { label: "Looked at" }, { label: "Complete to" }, { label: "Failures", class: "number" }, { label: "Queued", class: "number" }, { label: "Could not be read", class: "text" }],
     all.map((each) => [h(`span.dot.${each.error ? "bad" : "ok"}`, {}, each.applicationId), each.family, when(each.checkedAt), each.coveredTo || "–", count(each.failures), count(each.queued),

@@ -7,7 +7,7 @@ import { cabBar } from "./failures.js";
 
 const CABS = 1000;
 const SHOWN = 50;
-const STATES = { copied: "held", listed: "missing", retired: "removed after the retention", expired: "expired", unavailable: "not to be had", failed: "failed" };
+const STATES = { copied: "held", listed: "missing", retired: "removed after the retention", expired: "expired", unavailable: "not to be had", failed: "failed", again: "to be tried again" };
 const HEADS = [
   { label: "Date" }, { label: "Version" }, { label: "OS" }, { label: "Architecture" }, { label: "Type" },
   { label: "Size", class: "number" }, { label: "At Microsoft until" }, { label: "State" }, { label: "Fetch", class: "fetch" },
@@ -16,21 +16,30 @@ const HEADS = [
 export function openFailure(place, applicationId, failureHash, container) {
   const id = `${applicationId}/${failureHash}`;
   const head = h("section.failure", {}, h("p.muted", {}, "Looking…"));
+  const outcome = h("div", { role: "status" });
   const charts = h("div.charts");
   const cabs = h("section", { "aria-label": "Cabs" });
   const failure = new Poll(`failures/${id}`, 10, (body) => showHead(head, body, id, container));
   failure.missing = (error) => head.replaceChildren(h("h1", {}, "Not known"), h("p", {}, error.message));
-  let shown = SHOWN;
+  failure.unanswered = (error) => head.replaceChildren(h("h1", {}, "Not known at the moment"), h("p", {}, `It is asked for again: ${error.message}.`));
+  let [pull, known, shown] = [null, null, SHOWN];
+  const show = () => { if (known) cabs.replaceChildren(...cabTable(id, known, pull, shown, () => { shown = CABS; show(); })); };
+  const last = new Poll(`pulls/${id}`, 10, (body) => {
+    pull = body;
+    outcome.replaceChildren(...told(pull));
+    show();
+  });
+  last.missing = () => {};
   const rows = new Poll(`pulls/${id}/cabs?limit=${CABS}`, 15, (body) => {
-    const show = () => cabs.replaceChildren(...cabTable(id, body, shown, () => { shown = CABS; show(); }));
+    known = body;
     charts.replaceChildren(...drawn(body.cabs));
     show();
   });
   rows.missing = () => cabs.replaceChildren();
-  failure.start();
-  rows.start();
-  place.append(h("p.back", {}, h("a", { href: "#/failures" }, "← All failures")), head, charts, cabs);
-  return () => { failure.stop(); rows.stop(); };
+  const polls = [failure, last, rows];
+  polls.forEach((each) => each.start());
+  place.append(h("p.back", {}, h("a", { href: "#/failures" }, "← All failures")), head, outcome, charts, cabs);
+  return () => polls.forEach((each) => each.stop());
 }
 
 function showHead(head, failure, id, container) {
@@ -40,7 +49,6 @@ function showHead(head, failure, id, container) {
     toast("The pull is queued");
     pollAll();
   };
-  const isBusy = failure.state === "Queued" || failure.state === "Running";
   head.replaceChildren(
     h("div.title", {}, h("h1", {}, failure.failureName || `Failure ${failure.failureHash}`),
       h("span.tag", {}, failure.family), failure.state ? h(`span.tag.${failure.state}`, {}, failure.state) : null),
@@ -54,9 +62,17 @@ function showHead(head, failure, id, container) {
       copyButton("Copy azcopy line", () => `azcopy copy "${container()}/${prefix}*" . --recursive --check-md5 FailIfDifferent`),
       copyButton("Copy prefix", () => prefix),
       copyButton("Copy cabferry line", () => `cabferry get ${failure.failureHash}`),
-      session.roles.includes("ask") && !isBusy ? actionButton("Pull again", pullAgain) : null,
-      isBusy ? h("a", { href: "#/pulls" }, "See its pull") : null));
+      session.roles.includes("ask") && !isBusy(failure) ? actionButton("Pull again", pullAgain) : null,
+      isBusy(failure) ? h("a", { href: "#/pulls" }, "See its pull") : null));
 }
+
+/** Say what the last pull brought where its numbers do not, or why it was given up. */
+function told(pull) {
+  if (pull.state === "Failed" && pull.lastError) return [h("p.do", {}, h("b", {}, "Given up: "), pull.lastError)];
+  return pull.note ? [h("p.note", {}, pull.note, ".")] : [];
+}
+
+const isBusy = ({ state }) => state === "Queued" || state === "Running";
 
 const fact = (label, value) => h("div", {}, h("dt", {}, label), h("dd", {}, value));
 
@@ -71,14 +87,15 @@ function drawn(cabs) {
   return [perDay("Cabs a day", counted((cab) => cab.date?.slice(0, 10))), versions.length ? perVersion("Crashes by version", versions) : null].filter(Boolean);
 }
 
-function cabTable(id, body, shown, showAll) {
-  if (!body.cabs.length) return [h("p.muted", {}, "No cab is known of this failure yet.")];
+function cabTable(id, body, pull, shown, showAll) {
+  if (!body.cabs.length) return pull?.note ? [] : [h("p.muted", {}, "No cab is known of this failure yet.")];
+  const stateOf = (cab) => (cab.state === "failed" && pull && isBusy(pull) ? "again" : cab.state);
   const newest = [...body.cabs].sort((one, other) => (other.date || "").localeCompare(one.date || ""));
   const note = body.continuation ? `The first ${count(newest.length)} cabs; the copy lines above fetch all of them.` : plural(newest.length, "cab");
   return [h("h2", {}, "Cabs"), h("p.muted", {}, note), table("Cabs of this failure", HEADS, newest.slice(0, shown).map((cab) => [
     minute(cab.date), cab.driverVersion || "–", cab.osVersion || "–", cab.architecture || "–", cab.cabType || "–",
     bytes(cab.length), cab.expires ? when(cab.expires) : "–",
-    h(`span.state-${cab.state}`, { title: cab.error }, STATES[cab.state] || cab.state),
+    h(`span.state-${stateOf(cab)}`, { title: cab.error }, STATES[stateOf(cab)] || cab.state),
     cab.state === "copied" && session.roles.includes("ask") ? downloadButton(id, cab) : "–"])),
     newest.length > shown ? h("button", { type: "button", onclick: showAll }, `Show all ${count(newest.length)}`) : ""];
 }

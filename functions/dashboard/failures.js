@@ -35,6 +35,7 @@ export function openFailures(place, query) {
       : isFiltered ? "No failure is like that." : "No failure is known yet: let the reports or the failures be checked, or ask for a pull.";
     more.hidden = !body.continuation || limit >= MOST;
   }).start();
+  poll.unanswered = () => { told.textContent = "Not known at the moment."; };
 
   const onKey = (event) => {
     if (event.key === "/" && !event.target.closest("input, textarea, select, dialog")) {

@@ -7,6 +7,7 @@ export function openPreflight(place) {
   const found = h("div", { role: "status" }, h("p.muted", {}, "Looking…"));
   const last = new Poll("preflight", 60, (body) => show(found, body));
   last.missing = () => found.replaceChildren(h("p.muted", {}, "Nobody ran a preflight yet. It asks everything that a pull needs, once, and starts no pull."));
+  last.unanswered = () => found.replaceChildren(h("p.muted", {}, "Not known at the moment."));
   last.start();
   const run = async () => {
     found.setAttribute("aria-busy", "true");

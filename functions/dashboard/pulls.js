@@ -19,9 +19,11 @@ export function openPulls(place) {
       if (state === "Failed") keep(list, grouped(pulls), (each) => each.reason, group);
       else keep(list, pulls, idOf, pull);
     }).start();
+    lists[state].unanswered = () => { nothing.textContent = "Not known at the moment."; };
     return h("section", {}, title, nothing, list);
   });
-  place.append(h("h1.hidden", {}, "Pulls"), session.roles.includes("ask") ? askForm() : null, ...sections);
+  place.append(h("h1.hidden", {}, "Pulls"), session.roles.includes("ask") ? askForm() : null, ...sections,
+    h("section", {}, h("h2", {}, "Ended"), h("p", {}, h("a", { href: "#/failures?state=Completed" }, "Failures whose pull is Completed"))));
   return () => Object.values(lists).forEach((each) => each.stop());
 }
 
@@ -37,13 +39,13 @@ function pull(each) {
     h("div.what", {}, nameOf(each), h("p", {}, h("b", {}, each.driverName || each.applicationId), h("span.muted", {}, ` ${each.family}`))),
     h("div.progress", {}, each.state === "Running" ? progress(each) : null,
       h("p", {}, `${count(cabs.copied)} copied`, cabs.alreadyHeld ? `, ${count(cabs.alreadyHeld)} already held` : "", cabs.expired ? `, ${count(cabs.expired)} expired` : "",
-        cabs.unavailable ? `, ${count(cabs.unavailable)} not to be had` : "", cabs.failed ? h("span.bad", {}, `, ${count(cabs.failed)} failed`) : "",
+        cabs.unavailable ? `, ${count(cabs.unavailable)} not to be had` : "", cabs.failed ? h("span.warn", {}, `, ${count(cabs.failed)} to be tried again`) : "",
         each.bytes ? h("span.muted", {}, ` · ${bytes(each.bytes)}`) : null), each.note ? h("p.muted", {}, each.note) : null),
     h("div.dates", {},
       each.state === "Running" ? h("p", {}, pace(each)) : h("p", {}, "asked ", when(each.askedAt || each.queuedAt), each.askedBy ? h("span.muted", {}, ` by ${each.askedBy}`) : null),
       each.attempts ? h("p", {}, `${plural(each.attempts, "try", "tries")} so far`) : null,
       each.nextTryAt ? h("p", {}, "next try ", when(each.nextTryAt)) : null),
-    each.lastError ? errorOf(each.lastError, idOf(each), "error.waits") : null);
+    each.lastError ? errorOf(each.lastError, idOf(each)) : null);
 }
 
 function progress(each) {
@@ -60,10 +62,10 @@ function pace(each) {
 }
 
 /** Show the first sentence of an error; the rest on demand, which stays open while the list is asked for again. */
-function errorOf(text, key, kind = "error") {
+function errorOf(text, key) {
   const [first, rest] = split(text);
-  if (!rest) return h(`p.${kind}`, {}, first);
-  return h(`details.${kind}`, { open: opened.has(key), ontoggle: (event) => (event.target.open ? opened.add(key) : opened.delete(key)) },
+  if (!rest) return h("p.error.waits", {}, first);
+  return h("details.error.waits", { open: opened.has(key), ontoggle: (event) => (event.target.open ? opened.add(key) : opened.delete(key)) },
     h("summary", { "data-focus": `error ${key}` }, first), h("p", {}, rest));
 }
 
@@ -103,7 +105,8 @@ function group({ reason, members }) {
   return h("li.row.group", {},
     h("div.what", {}, h("p", {}, h("b.bad", {}, plural(members.length, "pull")))),
     session.roles.includes("ask") ? actionButton("Retry all", retryAll) : null,
-    errorOf(members[0].lastError || reason, `error of ${key}`),
+    // Whole: what a person should do stands at its end.
+    h("p.error", {}, members[0].lastError || reason),
     h("details", { open: opened.has(key), ontoggle: (event) => (event.target.open ? opened.add(key) : opened.delete(key)) },
       h("summary", { "data-focus": key }, "Which failures"),
       h("ul", {}, members.map((each) => h("li", {}, nameOf(each), h("span.muted", {}, ` ${each.driverName || ""} given up `), when(each.completedAt || each.updatedAt))))));
@@ -121,7 +124,7 @@ function askForm() {
     answer.textContent = "Asking…";
     try {
       const { pulls } = await post("pulls", body);
-      answer.textContent = `${plural(pulls.length, "pull")} queued.`;
+      answer.replaceChildren(`${plural(pulls.length, "pull")} queued. What becomes of each: `, ...pulls.flatMap((each, index) => [index ? ", " : "", nameOf(each)]));
       form.elements.failureHashes.value = "";
       pollAll();
     } catch (error) {

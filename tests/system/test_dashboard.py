@@ -110,7 +110,8 @@ def test_every_view_fits_its_window_and_can_be_read_by_everyone(
 
 
 def test_a_failure_is_found_by_its_name_with_the_keyboard_alone(page: Page, app: App, failures: list[Failure]) -> None:
-    show(page, app)
+    show(page, app, "/nosuch")
+    expect(page).to_have_title("Failures · Cabferry")
     page.keyboard.press("Tab")
     expect(page.get_by_text("Skip to the content")).to_be_focused()
     page.keyboard.press("/")
@@ -208,6 +209,10 @@ def test_pulls_are_asked_for_by_a_form_that_says_what_is_wrong(
     expect(page.get_by_text("2 pulls queued.")).to_be_visible()
     (pull,) = shared_playground.ends(app, failures[0])
     assert pull.cabs.already_held == 5
+    # Of the other hash Microsoft knows nothing: whoever asked is led to where that is said.
+    page.locator("form").get_by_role("link", name=f"Failure 0a{failures[0].key.failure_hash[2:8]}").click()
+    expect(page.get_by_text("Microsoft names no cab for these ids")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("No cab is known of this failure yet.")).to_have_count(0)
 
 
 def test_a_pull_at_work_is_shown_as_it_goes(page: Page, app: App, shared_playground: Playground) -> None:
@@ -226,9 +231,14 @@ def test_what_was_given_up_is_told_by_its_reason_and_tried_again(
     page: Page, app: App, shared_playground: Playground, failures: list[Failure]
 ) -> None:
     before = len(shared_playground.api_requests(failures[2]))
-    show(page, app, "/pulls")
+    reason = shared_playground.told(app, failures[2]).last_error or ""
+    show(page, app, f"/failures/{path(failures[2])}")
+    expect(page.locator("main").get_by_text(reason)).to_be_visible()
+    page.locator("#strip").get_by_role("link", name="Failed until a person acts").click()
     group = page.locator(".row.group").first
     expect(group).to_contain_text("1 pull")
+    # What to do stands at its end, and needs no click.
+    expect(group.get_by_text(reason)).to_be_visible()
     group.get_by_text("Which failures").click()
     expect(group.get_by_role("link", name=failures[2].name)).to_be_visible()
     group.get_by_role("button", name="Retry all").click()
@@ -334,9 +344,17 @@ def test_what_was_known_stays_while_nothing_answers(page: Page, app: App, failur
     page.route("**/api/failures?*", lambda route: route.fulfill(status=503, json={"detail": "storage is busy"}))
     page.evaluate(COME_BACK)
     expect(page.locator("#trouble")).to_contain_text("storage is busy")
-    expect(page.locator("#trouble")).to_contain_text("the app cannot be reached")
+    expect(page.locator("#trouble")).to_contain_text("The app cannot be reached")
     expect(page.locator("main .row")).to_have_count(known)
     expect(page.get_by_text("Copied today")).to_be_visible()
+    # What is not known is not told to be well, nor to be on its way.
+    expect(page.locator("#strip .state")).to_contain_text("Not known")
+    expect(page.locator("#strip .state time")).to_contain_text("ago")
+    page.route("**/api/failures/*/*", lambda route: route.abort())
+    page.get_by_role("link", name=failures[0].name).first.click()
+    expect(page.get_by_role("heading", name="Not known at the moment")).to_be_visible()
     page.unroute_all()
     page.evaluate(COME_BACK)
     expect(page.locator("#trouble")).to_be_hidden()
+    expect(page.locator("#strip .state")).to_contain_text("Look here")
+    expect(page.get_by_role("heading", name=failures[0].name)).to_be_visible()
