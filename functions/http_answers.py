@@ -24,6 +24,8 @@ type Handler = Callable[[func.HttpRequest], func.HttpResponse]
 # The function key, and its name, may stand in a query: the host reads them.
 _OF_THE_HOST = {"code", "clientid"}
 _READING = {"GET", "HEAD"}
+# The most unknown parameters that a problem names.
+_NAMED = 10
 # What curl, urllib and others say of a body where nobody named its type: no reason to refuse one.
 _UNSAID = {"", "application/x-www-form-urlencoded", "application/octet-stream"}
 
@@ -55,6 +57,7 @@ def answering(*query: str) -> Callable[[Handler], Handler]:
         def wrapped(req: func.HttpRequest) -> func.HttpResponse:
             try:
                 _refuse_unknown(req.params, query)
+                _refuse_blanks(req.route_params)
                 return _unless_known(req, handler(req))
             except Problem as problem:
                 return _problem(problem.status, str(problem))
@@ -118,7 +121,17 @@ def _refuse_unknown(given: Mapping[str, str], known: Collection[str]) -> None:
         return
     if unknown := sorted(name for name in given if name not in known and name.lower() not in _OF_THE_HOST):
         takes = f"it takes {', '.join(known)}" if known else "it takes none"
-        raise Problem(HTTPStatus.BAD_REQUEST, f"this call has no query parameter {excerpt(unknown[0], 40)!r}; {takes}")
+        named = " or ".join(repr(excerpt(each, 40)) for each in unknown[:_NAMED])
+        named += f" or {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
+        raise Problem(HTTPStatus.BAD_REQUEST, f"this call has no query parameter {named}; {takes}")
+
+
+def _refuse_blanks(parts: Mapping[str, str]) -> None:
+    """Refuse a part of a path with a blank or what nobody sees: there it is a slip of the caller, not an export's."""
+    for name, value in parts.items():
+        if " " in value or not value.isprintable():
+            told = excerpt(value, 80)
+            raise Problem(HTTPStatus.BAD_REQUEST, f"{name} is {told!r} in the path: leave out blanks and line ends")
 
 
 def _unless_known(req: func.HttpRequest, made: func.HttpResponse) -> func.HttpResponse:

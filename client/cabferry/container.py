@@ -93,4 +93,6 @@ def told(what: str) -> Iterator[None]:
 
 
 def _code(error: HttpResponseError) -> str:
-    return f"storage answered {getattr(error, 'error_code', None) or error.status_code or type(error).__name__}"
+    code = getattr(error, "error_code", None)
+    # The SDK's enumeration says its own name in a text.
+    return f"storage answered {getattr(code, 'value', code) or error.status_code or type(error).__name__}"

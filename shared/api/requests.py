@@ -52,6 +52,11 @@ class PullRequest:
         Raises:
             BadInput: It is not what it should be; says what, and where.
         """
+        if not body.strip():
+            raise BadInput(
+                "the body is missing: send JSON with applicationId and failureHash, or failureHashes for several; "
+                "family, startDate and endDate may be left out"
+            )
         try:
             asked = decoded(body, PullAsked)
             json.loads(as_utf8(body), object_pairs_hook=_once)

@@ -80,7 +80,7 @@ class CircuitState(Struct, frozen=True, rename="camel"):
         Literal["closed", "throttled", "open", "unknown"],
         Meta(description="closed: it is. throttled: it asked to be left alone. open: it refuses everybody or is away."),
     ]
-    reason: Annotated[str | None, Meta(description="Why not, and what to do.")]
+    reason: Annotated[str | None, Meta(description="Why not, and what to do; null where it is.")]
     asks_again_at: Annotated[Moment | None, Meta(description="When it is asked again.")]
 
 
@@ -120,7 +120,8 @@ def summary_now() -> SummaryBody:
         seen = looking.result()
         uncounted = sum(each.tally is None for each in seen.failures.values())
         if uncounted:
-            unknown.append(f"the cabs of {uncounted} failures, which the next reconcile counts")
+            what = "1 failure" if uncounted == 1 else f"{uncounted} failures"
+            unknown.append(f"the cabs of {what}, which a pull or the next reconcile counts")
         if seen.error:
             unknown.append(f"what changed since the numbers were read: {seen.error}")
     except CabferryError as error:
@@ -176,7 +177,7 @@ def _circuit(health: Health) -> CircuitState:
         return CircuitState(
             "throttled", "the Dev Center asked to be left alone", moment_text(health.circuit.throttled_until)
         )
-    return CircuitState("closed", outage.error if outage else None, None)
+    return CircuitState("closed", None, None)
 
 
 @cache

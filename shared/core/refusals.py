@@ -248,7 +248,7 @@ class Refusal:
         helps, rule = HELPS.get(self.meaning, Never), self._rule
         # What a busy or failing service of our own says besides its code helps nobody.
         is_told = self.where is not Where.STORAGE or not (self.status and helps is AgainLater)
-        seen = f": {self._said}" if is_told and self.text and self.code != self.text else ""
+        seen = f": {self._said.removesuffix('.')}" if is_told and self.text and self.code != self.text else ""
         told = f"{what}: {self.where} answered {self} ({self.meaning}){seen}{self.ids}"
         message = f"{told}. {rule.to_do}" if rule.to_do else told
         if issubclass(helps, AgainLater):

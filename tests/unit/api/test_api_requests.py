@@ -41,7 +41,8 @@ def test_days_are_asked_for() -> None:
 
 
 MALFORMED: dict[str, tuple[bytes, str]] = {
-    "empty": (b"", "not a pull request"),
+    "empty": (b"", "the body is missing: send JSON with applicationId"),
+    "blank": (b" \n", "the body is missing"),
     "not JSON": (b"applicationId=1", "not a pull request"),
     "half": (body()[:-5], "not a pull request"),
     "a list": (b"[]", "object"),

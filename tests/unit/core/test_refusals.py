@@ -100,3 +100,9 @@ def test_no_line_of_the_table_hides_behind_another() -> None:
 def test_a_code_that_is_none_is_not_shown(where: Where, code: str) -> None:
     """A server that quotes its request may do so in any header."""
     assert "QZXJ" not in str(Refusal.of(where, 400, {"x-ms-error-code": code}.get, "").as_error("the page"))
+
+
+def test_what_a_service_says_and_what_to_do_are_two_sentences() -> None:
+    said = '{"error": {"message": "Access to the requested resource is forbidden."}}'
+    error = Refusal.of(Where.DEVCENTER, 403, dict[str, str]().get, said).as_error("the page")
+    assert "is forbidden. Give" in str(error)
