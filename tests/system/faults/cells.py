@@ -130,7 +130,8 @@ EXPECTED: Mapping[Call, Mapping[Outcomes, Sequence[Fault]]] = {
             *(Fault.REFUSED, Fault.TRUNCATED, Fault.S400, Fault.S404, Fault.S408, Fault.S409, Fault.S412),
             *(Fault.THROTTLED_SILENT, Fault.S500, Fault.HTML),
         ),
-        (Outcome.REFUSED, Outcome.REFUSED): (Fault.S401, Fault.S403, Fault.THROTTLED, Fault.S503),
+        (Outcome.LATER, Outcome.WAITS): ASK_FOR_TIME,
+        (Outcome.REFUSED, Outcome.REFUSED): (Fault.S401, Fault.S403),
         (Outcome.COMPLETE, Outcome.COMPLETE): (Fault.DRIP,),
     },
     Call.REPORT_FILE: {

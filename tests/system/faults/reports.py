@@ -6,8 +6,8 @@ from local.simulator.catalogue import Report
 from local.simulator.faults import Call as DevCenterCall
 from local.simulator.faults import Fault as DevCenterFault
 from local.simulator.scenario import Location, ReportForm
-from tests.system.answers import ReportCheck
-from tests.system.faults.cells import KINDS, Call, Cell, Fault, Outcome
+from tests.system.answers import ReportCheck, decoded
+from tests.system.faults.cells import ASK_FOR_TIME, KINDS, Call, Cell, Fault, Outcome
 from tests.system.faults.stage import SLOW_SECONDS, Observed, Seen, Stage
 from tests.system.playground import SMALL
 from tests.system.waiting import wait_until
@@ -35,7 +35,10 @@ def observe(stage: Stage, cells: Iterable[Cell]) -> Observed:
     alone = [cell for cell in reports if cell.call is Call.REPORT_DATA and cell.fault in _END_A_CHECK]
     seen = _checked(stage, {cell: report for cell, report in reports.items() if cell not in alone})
     for cell in alone:
-        seen |= _checked(stage, {cell: reports[cell]})
+        if cell.fault in ASK_FOR_TIME:
+            seen[cell] = _waited(stage, cell, reports[cell])
+        else:
+            seen |= _checked(stage, {cell: reports[cell]})
     for cell, report in reports.items():
         seen[cell].calls = _calls(stage, cell, report)
     stage.playground.simulator.faults.clear()
@@ -78,6 +81,28 @@ def _checked(stage: Stage, reports: Mapping[Cell, Report]) -> dict[Cell, Seen]:
         named = {"ingested": Outcome.COMPLETE, "failed": Outcome.TOLD}
         seen[cell] = Seen(named.get(outcome, Outcome.REFUSED), told)
     return seen
+
+
+def _waited(stage: Stage, cell: Cell, report: Report) -> Seen:
+    """Check a report that the Dev Center asks to wait: the check waits, and ends by itself once that helps."""
+
+    def told() -> ReportCheck:
+        return decoded(stage.app.get("/api/reports/check"), ReportCheck)
+
+    def waits() -> list[ReportCheck]:
+        seen = told()
+        # A wait that the check before this was asked for is kept, and says nothing of this one.
+        return [seen] if seen.next_try_at and "is not asked until" not in str(seen.error) else []
+
+    report.active = True
+    stage.app.post("/api/reports/check")
+    (waiting,) = wait_until(waits, "a check that waits")
+    if cell.lasts:
+        report.active = False
+    wait_until(lambda: told().ended_at, "the end of a check that waited")
+    report.active = False
+    done = [run for run in told().runs if run.report_id == str(report.report_id) and run.outcome == "ingested"]
+    return Seen(Outcome.LATER if done else Outcome.WAITS, str(waiting.error))
 
 
 def _check(stage: Stage, reports: Mapping[Cell, Report]) -> Mapping[Cell, tuple[str, str]]:
