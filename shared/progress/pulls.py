@@ -437,16 +437,20 @@ class PullRows:
         yield from self._table.query("PartitionKey eq @application", {"application": application_id})
 
     def hold(self, failure: Failure) -> RowLease | HeldElsewhere | None:
-        """Take the lease on a row and change nothing else, so that no pull begins meanwhile; None where no row is."""
+        """Take the lease on a row and change nothing else, so that no pull begins meanwhile.
+
+        None where there is no row, or its pull has begun since it was looked at: one whose host stands still for longer
+        than its lease goes on where nobody took the row, and would end for good for whoever makes no pull of it.
+        """
 
         def nothing(row: Row | None) -> Columns:
-            if row is None:
-                raise _GoneError
+            if row is None or row.text("state") in {PullState.QUEUED, PullState.RUNNING}:
+                raise _NotFreeError
             return {}
 
         try:
             return RowLease.take(self._table, failure.application_id, failure.failure_hash, self._lease, nothing)
-        except _GoneError:
+        except _NotFreeError:
             return None
 
     def queue_again(self, row: Row, window: Window, requested_by: str, queued_at: datetime | None) -> Row | None:
@@ -530,8 +534,8 @@ class _SoonerError(Exception):
     """Another message has made the pull."""
 
 
-class _GoneError(Exception):
-    """Somebody has deleted the row."""
+class _NotFreeError(Exception):
+    """Somebody has deleted the row, or a pull of it is to run."""
 
 
 def _was_sooner(row: Row, state: PullState, message: PullMessage) -> bool:

@@ -57,6 +57,7 @@ class Promise:
     taken_away: Counter[str] = field(default_factory=Counter)
     disturbed_at: dict[Failure, datetime] = field(default_factory=dict)
     odd_at: dict[str, datetime] = field(default_factory=dict)
+    _told: dict[str, tuple[CabState, datetime | None]] = field(default_factory=dict)
     _broken: BaseException | None = None
     _is_dirty: bool = False
     _owners: dict[str, str] = field(default_factory=dict)
@@ -243,6 +244,9 @@ class Promise:
         told, cab = CabRow.of(row), self.world.center.cabs.get(key)
         assert cab is not None, f"{key} is a row of a cab that was never served"
         assert told.settled_at, f"{key} is {told.state} without a time"
+        before, self._told[key] = self._told.get(key), (told.state, told.settled_at)
+        if before == self._told[key]:
+            return  # It says nothing new but names: the blob may have gone since, by its retention.
         match told.state:
             case CabState.COPIED:
                 assert self.blob_of(cab) or self.taken_away[key], f"{key} is said to be copied, and is not there"

@@ -1,9 +1,10 @@
 """Asking for a pull must leave a row to look at, whatever stands there, and never disturb who works on it."""
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import pytest
 
+from shared.core import clock
 from shared.core.failure import Failure, Window
 from shared.progress.messages import PullMessage
 from shared.progress.pulls import PullRows, PullState
@@ -16,6 +17,13 @@ from tests.support.azurite import StorageAccount
 WINDOW = Window(date(2026, 10, 22), date(2026, 11, 22))
 OTHER = Window(date(2026, 1, 1), date(2026, 11, 22))
 LEASE = timedelta(seconds=60)
+
+
+class InAnHour(clock.Clock):
+    """The clock when every lease of now has run out."""
+
+    def now(self) -> datetime:
+        return super().now() + timedelta(hours=1)
 
 
 @pytest.fixture
@@ -167,6 +175,19 @@ def test_a_pull_has_one_owner(pulls: PullRows) -> None:
     (failure,) = failures(1)
     taken(pulls, failure)
     assert isinstance(pulls.take(asked_for(failure), WINDOW), HeldElsewhere)
+
+
+def test_a_pull_that_is_to_run_is_not_held_by_others(pulls: PullRows) -> None:
+    """Whose host stands still for longer than its lease, and lives, goes on: whoever holds the row would end it."""
+    (failure,) = failures(1)
+    pulls.queue([failure], WINDOW, "a test")
+    assert pulls.hold(failure) is None
+    lease = taken(pulls, failure)
+    lease.write({"skip": 100})
+    with clock.using(InAnHour()):
+        assert pulls.hold(failure) is None
+        lease.release({"state": "Completed"})
+        assert isinstance(pulls.hold(failure), RowLease)
 
 
 def test_an_interrupted_pull_goes_on_from_its_checkpoint(pulls: PullRows) -> None:

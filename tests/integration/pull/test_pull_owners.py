@@ -196,10 +196,12 @@ class TestMessagesThatComeTwice:
 
     def test_one_that_meets_the_reconcile_waits_until_it_has_looked(self, app: App, failure: Failure) -> None:
         app.request(failure)
-        message = next_message(app)
-        app.queue.clear_messages()
+        app.work_off()
         held = app.services.pulls.hold(failure_of(failure))
         assert isinstance(held, RowLease)
+        app.request(failure)
+        message = next_message(app)
+        app.queue.clear_messages()
         app.handle(message)
         held.release({})
         assert app.queue.get_queue_properties().approximate_message_count == 1
