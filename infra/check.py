@@ -42,13 +42,20 @@ def found_compiler() -> Path | None:
     return next((path for path in places if path.is_file()), None)
 
 
+def unchecked(why: str) -> int:
+    """Say in one line what could not be checked; return the exit code, which fails the workflows of GitHub alone.
+
+    Their machines have all that is needed. On others a tool that is missing must not stop a person's day.
+    """
+    print(f"infra: not checked, {why}", flush=True)
+    return 1 if os.environ.get("GITHUB_ACTIONS") else 0
+
+
 def main() -> int:
     """Print what is wrong and return the exit code."""
     compiler = found_compiler()
     if compiler is None:
-        is_ci = bool(os.environ.get("CI"))
-        print("infra: not checked, there is no Bicep compiler: `az bicep install` brings one, or BICEP names it")
-        return 1 if is_ci else 0
+        return unchecked("there is no Bicep compiler: `az bicep install` brings one, or BICEP names it")
     is_writing = "--write" in sys.argv[1:]
     fine = [
         _run(compiler, "lint", "main.bicepparam"),

@@ -16,6 +16,8 @@ import sys
 import venv
 from pathlib import Path
 
+from infra.check import unchecked
+
 ROOT = Path(__file__).resolve().parent.parent
 PREDICTED = ROOT / "infra" / "snapshots" / "production.snapshot.json"
 CONFIG = ROOT / "infra" / "checkov" / "config.yaml"
@@ -31,6 +33,8 @@ def main() -> int:
     if stamp.exists() and stamp.read_text(encoding="utf-8") == digest:
         return 0
     python = _installed()
+    if python is None:
+        return unchecked("pip could not install checkov")
     template = FOLDER / "production.json"
     predicted = json.loads(PREDICTED.read_text(encoding="utf-8"))["predictedResources"]
     # Checkov takes any such resource for `web`, and asks that of the sign-in for logs and .NET versions.
@@ -47,8 +51,8 @@ def main() -> int:
     return done.returncode
 
 
-def _installed() -> Path:
-    """Return the Python that has checkov, at the pinned versions."""
+def _installed() -> Path | None:
+    """Return the Python that has checkov, at the pinned versions; None where it cannot be had."""
     python = FOLDER / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     stamp = FOLDER / "installed.stamp"
     wanted = REQUIREMENTS.read_text(encoding="utf-8")
@@ -57,7 +61,8 @@ def _installed() -> Path:
         shutil.rmtree(FOLDER, ignore_errors=True)
         venv.create(FOLDER, with_pip=True)
         install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-        subprocess.run([*install, "-r", str(REQUIREMENTS)], check=True)
+        if subprocess.run([*install, "-r", str(REQUIREMENTS)], check=False).returncode:
+            return None
         stamp.write_text(wanted, encoding="utf-8")
     return python
 

@@ -7,12 +7,13 @@ npm, in `.local/kusto`; the tables are in `infra/kql/tables.kql`.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+from infra.check import unchecked
 
 ROOT = Path(__file__).resolve().parent.parent
 KQL = ROOT / "infra" / "kql"
@@ -25,15 +26,15 @@ def main() -> int:
     """Print what is wrong with a query and return the exit code."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
-        print("infra: queries are not checked, there is no Node with npm on PATH")
-        return 1 if os.environ.get("CI") else 0
+        return unchecked("there is no Node with npm on PATH for the queries")
     FOLDER.mkdir(parents=True, exist_ok=True)
     if not _is_installed():
         print("infra: installing Kusto's parser into .local/kusto, once", flush=True)
         for name in ("package.json", "package-lock.json", "bind.cjs"):
             shutil.copyfile(KQL / name, FOLDER / name)
         install = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-        subprocess.run(install, cwd=FOLDER, check=True, stdout=subprocess.DEVNULL)
+        if subprocess.run(install, cwd=FOLDER, check=False, stdout=subprocess.DEVNULL).returncode:
+            return unchecked("npm could not install the parser of the queries")
     command = [node, str(FOLDER / "bind.cjs"), str(KQL / "tables.kql")]
     return subprocess.run(command, input=json.dumps(queries()), text=True, check=False).returncode
 
