@@ -36,7 +36,8 @@ def test_an_expired_sas_is_made_good_by_a_fresh_url(
     simulator.publish()
     simulator.faults.add(Fault(call=Call.CAB_BATCH, kind=FaultKind.EXPIRED_SAS))
     app.request(failure)
-    requests = app.asked(app.work_off)
+    # The catalog's file is one more, whatever became of the SAS.
+    requests = [each for each in app.asked(app.work_off) if "/_catalog/" not in each.path]
     assert len(requests) <= 6 + 1.05 * 5, "an expired SAS is known without a request"
     assert app.row(failure).state is PullState.COMPLETED
     assert set(app.states(failure).values()) == {CabState.COPIED}
