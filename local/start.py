@@ -1,6 +1,7 @@
 """`python3 dev.py start`: the app until Ctrl-C, on what is named, else on the embedded default."""
 
 import os
+import shutil
 import sys
 
 from local.azurite.install import InstallError
@@ -23,10 +24,10 @@ def start_app(port: int, log_level: str) -> int:
     Returns:
         The exit code.
     """
+    # What opens the storage of an app that runs already stays its own.
+    folder = LOCAL / f"start-{os.getpid()}" if running_app() else LOCAL
     try:
         raise_if_taken(port)
-        # What opens the storage of an app that runs already stays its own.
-        folder = LOCAL / str(os.getpid()) if running_app() else LOCAL
         with surroundings(_say, folder) as simulator:
             if not any(name.startswith("DEVCENTER_") for name in os.environ):
                 _say(
@@ -39,6 +40,8 @@ def start_app(port: int, log_level: str) -> int:
         return 1
     finally:
         forget()
+        if folder != LOCAL:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _started(url: str, simulator: str) -> None:

@@ -161,10 +161,6 @@ class Stored:
         with QueueClient.from_connection_string(self._connection_string, queue, api_version=_API_VERSION) as raw:
             raw.send_message(text)
 
-    def drop_messages(self) -> None:
-        """Delete every message of the queue, as a person could by a slip."""
-        self._queues[QUEUE].clear_messages()
-
     def visible_messages(self) -> list[str]:
         """Return the texts of the queue's messages that nobody has taken."""
         return [str(message.content) for message in self._queues[QUEUE].peek_messages(32)]
