@@ -71,7 +71,7 @@ def _of_this_folder() -> _Preflight:
         _say(f"asking the app that runs at {url}")
         return _of_running(url)
     log = _FOLDER / "host.log"
-    with surroundings(_say, _FOLDER), HostProcess({"LOCAL_HTTP_ONLY": "1"}, log) as host:
+    with surroundings(_say, lambda: _FOLDER), HostProcess({"LOCAL_HTTP_ONLY": "1"}, log) as host:
         _say(f"the app runs at {host.url}; its log is {log}")
         return _asked(host.url, {})
 

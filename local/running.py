@@ -1,6 +1,7 @@
 """The apps that run here, from this folder: each writes down where it serves, for other commands to find it."""
 
 import os
+from contextlib import suppress
 
 import requests
 
@@ -23,13 +24,17 @@ def forget() -> None:
 
 def running_app() -> str:
     """Return the address of the app that was started last, of those that still answer; empty where none does."""
-    files = FOLDER.iterdir() if FOLDER.exists() else ()
-    for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True):
-        url = file.read_text(encoding="utf-8")
+    found = []
+    for file in FOLDER.glob("*"):
+        with suppress(FileNotFoundError):  # It has ended since.
+            found.append((file.stat().st_mtime, file.read_text(encoding="utf-8"), file))
+    for _, url, file in sorted(found, reverse=True):
         try:
             requests.head(url, timeout=_SECONDS)
         except requests.ConnectionError:
             file.unlink(missing_ok=True)  # It was killed, and left its address behind.
+        except requests.RequestException:
+            continue  # It is too busy, or just writes its address down.
         else:
             return url
     return ""

@@ -25,10 +25,10 @@ def start_app(port: int, log_level: str) -> int:
         The exit code.
     """
     # What opens the storage of an app that runs already stays its own.
-    folder = LOCAL / f"start-{os.getpid()}" if running_app() else LOCAL
+    other = LOCAL / f"start-{os.getpid()}"
     try:
         raise_if_taken(port)
-        with surroundings(_say, folder) as simulator:
+        with surroundings(_say, lambda: other if running_app() else LOCAL) as simulator:
             if not any(name.startswith("DEVCENTER_") for name in os.environ):
                 _say(
                     "CAB_STORAGE is set, and nothing of the Dev Center: set DEVCENTER_TENANT_ID, DEVCENTER_CLIENT_ID "
@@ -40,8 +40,7 @@ def start_app(port: int, log_level: str) -> int:
         return 1
     finally:
         forget()
-        if folder != LOCAL:
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(other, ignore_errors=True)
 
 
 def _started(url: str, simulator: str) -> None:

@@ -26,14 +26,14 @@ class _SettingsFile(msgspec.Struct):
 
 
 @contextmanager
-def surroundings(say: Callable[[str], None], folder: Path) -> Iterator[str]:
+def surroundings(say: Callable[[str], None], folder: Callable[[], Path]) -> Iterator[str]:
     """Complete this process's environment with app settings; what is embedded runs until the context is left.
 
     Yields the address of the simulated Dev Center's page; empty where none was started.
 
     Args:
         say: Receives one line a step.
-        folder: Receives the connection string of an embedded Azurite.
+        folder: Returns what receives the connection string of an embedded Azurite; asked only where one starts.
 
     Raises:
         SettingsFileError: local.settings.json is not what it should be.
@@ -53,7 +53,7 @@ def surroundings(say: Callable[[str], None], folder: Path) -> Iterator[str]:
     with Embedded(say, with_devcenter=with_devcenter) as embedded:
         os.environ.update(embedded.settings)
         # A key does not belong into a terminal's history, though this one opens nothing but this Azurite.
-        connection = folder / "connection-string.txt"
+        connection = folder() / "connection-string.txt"
         connection.parent.mkdir(parents=True, exist_ok=True)
         connection.write_text(embedded.settings["CAB_STORAGE"], encoding="utf-8")
         say(f"CAB_STORAGE is not set: cabs go into an Azurite in memory, gone when this ends; {connection} opens it")
