@@ -1,0 +1,297 @@
+"""What is worth keeping: rules that people write into a settings file, and what they say of a failure and its cabs.
+
+The first rule that fits a cab decides; where none does, the cab is kept. Nothing here asks or writes anything.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from shared.core.errors import BadInput
+from shared.core.redaction import excerpt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from shared.core.facts import CabFacts
+
+MOST_BYTES = 256 * 1024
+_MOST_RULES = 500
+_UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+_SIZE = re.compile(r"\s*(\d{1,15}(?:\.\d{1,3})?)\s*([kmgt]b|)\s*", re.IGNORECASE)
+_KEYS = (
+    "name, action (keep or skip), and as needed application, failure, driver, version, os (a glob or a list of globs), "
+    "at-most-cabs, at-least-hits (a whole number from 1 on); bytes-a-day stands above the first [[rules]]"
+)
+_NO_DATE = datetime.min.replace(tzinfo=UTC)
+
+type _Glob = Annotated[str, Meta(min_length=1, max_length=200)]
+type _Globs = _Glob | Annotated[list[_Glob], Meta(min_length=1, max_length=200)]
+
+
+class Rule(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab", kw_only=True):
+    """One rule of the file; it fits where every glob that it has does.
+
+    Args:
+        name: What is told as the reason of each cab that it skips.
+        action: Whether what it fits is kept or skipped.
+        application: The applicationId; one glob or several, of which one must fit, as in all of these.
+        failure: The failure's name.
+        driver: The file or package that failed.
+        version: Its version; a cab of which nobody told one fits `*` alone, as in all of these.
+        os: The version of Windows.
+        at_most_cabs: How many cabs of a failure are kept, the newest first and spread over the versions; None for all.
+        at_least_hits: How often a failure must have happened, as the report that named it last counts; None for once.
+    """
+
+    name: Annotated[str, Meta(pattern=r"^[^\x00-\x1f]{1,80}$(?!\n)")]
+    action: Literal["keep", "skip"]
+    application: _Globs = "*"
+    failure: _Globs = "*"
+    driver: _Globs = "*"
+    version: _Globs = "*"
+    os: _Globs = "*"
+    at_most_cabs: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+    at_least_hits: Annotated[int, Meta(ge=1, le=1_000_000_000)] | None = None
+
+    def fits_failure(self, failure: Subject) -> bool:
+        """Tell whether it fits a failure, whatever the versions of its cabs are."""
+        told = (failure.application_id, self.application), (failure.name, self.failure), (failure.driver, self.driver)
+        return all(_fits(text, globs) for text, globs in told)
+
+    @property
+    def asks_cabs(self) -> bool:
+        """Tell whether it looks at what differs from cab to cab of a failure."""
+        return (self.version, self.os) != ("*", "*")
+
+    def fits_cab(self, facts: CabFacts) -> bool:
+        """Tell whether it fits a cab of a failure that it fits."""
+        return _fits(facts.driver_version, self.version) and _fits(facts.os_version, self.os)
+
+    def refusal(self, failure: Subject) -> str:
+        """Return why no cab of a failure that it fits is kept; empty where it says nothing against that."""
+        if self.action == "skip":
+            return f"rule {self.name!r}"
+        least = self.at_least_hits or 0
+        few = failure.hits is not None and failure.hits < least
+        return f"rule {self.name!r}: {failure.hits} hits are fewer than {least}" if few else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What rules look at of a failure.
+
+    Args:
+        application_id: Whose failure.
+        name: Its name; empty where nobody told it.
+        driver: The file or package that failed, likewise.
+        hits: How often it happened, as the report that named it last counts; None where nobody told.
+    """
+
+    application_id: str
+    name: str = ""
+    driver: str = ""
+    hits: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What rules look at of a cab.
+
+    Args:
+        facts: What is told of it.
+        date: When the crash was collected; None where nobody told.
+        is_held: Whether it is in the container.
+        is_refused: Whether Microsoft lists it and did not let it go.
+    """
+
+    facts: CabFacts
+    date: datetime | None = None
+    is_held: bool = False
+    is_refused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What is worth keeping.
+
+    Args:
+        rules: In their order.
+        bytes_a_day: The most that is copied within a day in UTC; 0 for any number.
+        problem: What is wrong with the file that these should have come from; empty where nothing is.
+    """
+
+    rules: tuple[Rule, ...] = ()
+    bytes_a_day: int = 0
+    problem: str = ""
+
+    @classmethod
+    def parse(cls, text: bytes) -> Rules:
+        """Read a settings file.
+
+        Args:
+            text: TOML, from anyone.
+
+        Raises:
+            BadInput: It is not what it should be: names each rule and key that is wrong, and what is allowed.
+        """
+        found, problems = _decoded(text)
+        if problems:
+            raise BadInput("; ".join(problems))
+        return found
+
+    @classmethod
+    def parse_what_holds(cls, text: bytes, name: str) -> Rules:
+        """Read a settings file; of one that is wrong the rules keep everything, and what it says of bytes still holds.
+
+        Args:
+            text: TOML, from anyone.
+            name: Names the file in the problem.
+        """
+        found, problems = _decoded(text)
+        if not problems:
+            return found
+        return cls(bytes_a_day=found.bytes_a_day, problem=f"{name}: {'; '.join(problems)}"[:2_000])
+
+    def and_at_most(self, cabs: int, name: str) -> Rules:
+        """Return them with a last rule that keeps so many cabs of each failure that no other rule fits; 0 adds none."""
+        last = (Rule(name=name, action="keep", at_most_cabs=cabs),) if cabs else ()
+        return replace(self, rules=(*self.rules, *last))
+
+    def as_asked_by_person(self) -> Rules:
+        """Return what holds for a failure that a person asks for: no rule leaves it out, and how many is as it is."""
+        kept = [msgspec.structs.replace(each, at_least_hits=None) for each in self.rules if each.action == "keep"]
+        return replace(self, rules=tuple(kept))
+
+    def skips_whole(self, failure: Subject) -> str:
+        """Return why no cab of a failure is kept, whatever its cabs are; empty where one may be."""
+        for rule in self._of(failure):
+            if rule.asks_cabs:
+                return ""
+            return rule.refusal(failure)
+        return ""
+
+    def may_limit(self, failure: Subject) -> bool:
+        """Tell whether all cabs of a failure must be known before one of them is kept."""
+        for rule in self._of(failure):
+            if rule.at_most_cabs or not rule.asks_cabs:
+                return rule.at_most_cabs is not None
+        return False
+
+    def skipped(self, failure: Subject, cabs: Mapping[str, Candidate]) -> dict[str, str]:
+        """Return the cabs of a failure that are not kept, each with the reason.
+
+        Of those that a limit is for, cabs that are held already take their places first, and those last that Microsoft
+        did not let go. A cab that is held is never among the skipped.
+
+        Args:
+            failure: Whose cabs.
+            cabs: All that are known where a limit may be for them (`may_limit`), else any; by cabIdHash.
+        """
+        skipped = dict[str, str]()
+        left = dict(cabs)
+        for rule in self._of(failure):
+            fit = {name: cab for name, cab in left.items() if rule.fits_cab(cab.facts)}
+            left = {name: cab for name, cab in left.items() if name not in fit}
+            if reason := rule.refusal(failure):
+                skipped |= dict.fromkeys(fit, reason)
+            elif rule.at_most_cabs and len(fit) > rule.at_most_cabs:
+                reason = f"rule {rule.name!r}: {rule.at_most_cabs} others are kept"
+                skipped |= dict.fromkeys(_spread(fit)[rule.at_most_cabs :], reason)
+        return {name: reason for name, reason in skipped.items() if not cabs[name].is_held}
+
+    def _of(self, failure: Subject) -> Iterable[Rule]:
+        return (rule for rule in self.rules if rule.fits_failure(failure))
+
+
+def _fits(text: str, globs: str | list[str]) -> bool:
+    some = [globs] if isinstance(globs, str) else globs
+    return globs == "*" or any(fnmatchcase(text.lower(), glob.lower()) for glob in some)
+
+
+def _spread(cabs: Mapping[str, Candidate]) -> list[str]:
+    """Return cabs in the order in which they are worth keeping: one of each version, and so on."""
+
+    def newest_first(name: str) -> tuple[bool, bool, float, str]:
+        cab = cabs[name]
+        return not cab.is_held, cab.is_refused, -(cab.date or _NO_DATE).timestamp(), name
+
+    def newest_of(names: list[str]) -> datetime:
+        return max(cabs[name].date or _NO_DATE for name in names)
+
+    versions = defaultdict[str, list[str]](list)
+    for name in sorted(cabs, key=newest_first):
+        versions[cabs[name].facts.driver_version].append(name)
+    rounds = zip_longest(*sorted(versions.values(), key=newest_of, reverse=True))
+    return [name for each in rounds for name in each if name is not None]
+
+
+class _File(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    bytes_a_day: Any = None  # read by itself, since it holds though a rule is wrong
+    rules: Annotated[list[dict[str, Any]], Meta(max_length=_MOST_RULES)] = []
+
+
+def _decoded(text: bytes) -> tuple[Rules, list[str]]:
+    """Return what a file says, as far as it can be read, and what is wrong with it."""
+    try:
+        if len(text) > MOST_BYTES:
+            return Rules(), [f"it has more than {MOST_BYTES} bytes"]
+        told = tomllib.loads(text.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        return Rules(), ["it is not UTF-8"]
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        return Rules(), [f"it is not TOML: {excerpt(str(error), 200)}"]
+    problems: list[str] = []
+    bytes_a_day = _size(told.get("bytes-a-day"), problems)
+    try:
+        file = msgspec.convert(told, _File)
+    except msgspec.ValidationError as error:
+        wrong = f"{_readable(error)}; there may be bytes-a-day, and [[rules]] before each of up to {_MOST_RULES} rules"
+        return Rules(bytes_a_day=bytes_a_day), [*problems, wrong]
+    rules: list[Rule] = []
+    for number, each in enumerate(file.rules, 1):
+        called = f"rule {number} ({excerpt(str(each.get('name', 'without a name')), 80)})"
+        try:
+            rules.append(rule := msgspec.convert(each, Rule))
+        except msgspec.ValidationError as error:
+            problems.append(f"{called}: {_readable(error)}; a rule has {_KEYS}")
+            continue
+        if rule.action == "skip" and (rule.at_most_cabs or rule.at_least_hits):
+            problems.append(f"{called}: at-most-cabs and at-least-hits belong to a rule whose action is keep")
+        if rule.name in {other.name for other in rules[:-1]}:
+            problems.append(f"{called}: another rule has this name, and a reason must name one")
+    return Rules(tuple(rules), bytes_a_day), problems
+
+
+def _size(told: object, problems: list[str]) -> int:
+    parts = _SIZE.fullmatch(str(told)) if isinstance(told, int | str) and not isinstance(told, bool) else None
+    size = round(float(parts[1]) * _UNITS[parts[2].lower()]) if parts else 0
+    if told is not None and size < 1:
+        problems.append(
+            f"bytes-a-day is {excerpt(str(told), 40)!r}: it must be a whole number of bytes from 1 on, or a text like "
+            "'50 GB' (kB, MB, GB or TB, of 1,000 each)"
+        )
+    return size
+
+
+def _readable(error: msgspec.ValidationError) -> str:
+    """Return what msgspec found in the words of a person who wrote TOML."""
+    what, _, where = str(error).partition(" - at `$")
+    key = where.strip("`.")
+    what = (
+        what.replace("Object missing required field", "it lacks the key")
+        .replace("Object ", "it ")
+        .replace("`object`", "a table")
+        .replace("`array`", "an array")
+    )
+    return f"{key}: {excerpt(what, 300)}" if key else excerpt(what, 300)
