@@ -1,9 +1,10 @@
-"""Let no exception of a trigger tell a secret: the worker hands its text, and all that led to it, to the platform."""
+"""Tell of a trigger that fails, and let no exception tell a secret: the worker hands its text to the platform."""
 
 import functools
 import traceback
 from collections.abc import Callable
 
+from shared.core.events import FUNCTION_FAILED
 from shared.core.redaction import redact
 
 
@@ -19,6 +20,7 @@ def telling_no_secret[**P](trigger: Callable[P, None]) -> Callable[P, None]:
         try:
             trigger(*args, **options)
         except Exception as error:
+            FUNCTION_FAILED.tell(function=trigger.__name__, reason=f"{type(error).__name__}: {error}")
             whole = "".join(traceback.format_exception(error))
             if (shown := redact(whole)) == whole:
                 raise

@@ -6,7 +6,6 @@ signs people in, they have no key: their calls come by here, and each is let thr
 
 from __future__ import annotations
 
-import logging
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -18,6 +17,7 @@ import azure.functions as func
 
 from functions.callers import CALLER
 from functions.http_answers import Problem, answer, answering, etag_of
+from shared.core.events import ASKED
 from shared.core.settings import people_sign_in
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from shared.api.principal import Person
 
-_log = logging.getLogger(__name__)
 _PAGE, _FOLDER = "index.html", Path(__file__).parent / "dashboard"
 _KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _HEADERS = {
@@ -110,7 +109,7 @@ def call_from_dashboard(req: func.HttpRequest) -> func.HttpResponse:
             f"{person.name} lacks the role {role!r} of the dashboard's Entra application, which {req.method} needs",
         )
     if role == "ask":
-        _log.info("dashboard: %s %s asked by %s", req.method, path, person.name)
+        ASKED.tell(by=person.name, method=req.method, path=path)
     token = CALLER.set(person.name)
     try:
         return call.function(

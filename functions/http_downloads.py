@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -10,11 +9,11 @@ import azure.functions as func
 
 from functions.callers import CALLER
 from functions.http_answers import Problem, answer, answering
+from shared.core.events import CAB_FETCHED
 
 if TYPE_CHECKING:
     from shared.api.downloads import HeldCab
 
-_log = logging.getLogger(__name__)
 blueprint = func.Blueprint(http_auth_level=func.AuthLevel.FUNCTION)
 
 
@@ -91,4 +90,4 @@ def _held(req: func.HttpRequest) -> HeldCab:
 
 
 def _tell(how: str, cab: HeldCab) -> None:
-    _log.info("cabFetched: blob=%s by=%s how=%s", cab.blob_name, CALLER.get() or "a function key", how)
+    CAB_FETCHED.tell(blob=cab.blob_name, by=CALLER.get() or "a function key", how=how)

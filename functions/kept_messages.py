@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from shared.core import clock, stopping
 from shared.core.backoff import spread
-from shared.core.redaction import redact
+from shared.core.events import WORK_STOPPED
 
 if TYPE_CHECKING:
     import azure.functions as func
@@ -86,7 +86,7 @@ def keep(message: func.QueueMessage, suffix: str, why: Exception) -> None:
         _refusal.told_at = _refusal.told_at if is_told else now
         lasts = timedelta(seconds=now - _refusal.since) if _refusal.error else timedelta()
     if not is_told:
-        _log.error("messages are kept, and none is worked on: %s", redact(f"{type(why).__name__}: {why}"))
+        WORK_STOPPED.tell(reason=f"messages are kept, and none is worked on: {type(why).__name__}: {why}")
     _send_again(message, suffix, spread(min(max(lasts, _FIRST_DELAY), _LAST_DELAY)))
 
 

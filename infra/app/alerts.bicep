@@ -17,7 +17,7 @@ var rules = [
     name: 'cabferry-given-up'
     description: 'A pull is Failed, and its cabs expire unless a person acts; or a message was put aside. The lines say which and why. See GET /api/pulls?state=Failed.'
     // A function that gives a pull up has succeeded, so that its message goes: only the line of the event tells.
-    query: 'AppTraces | where Message contains "pullFailed: " or Message contains "messageKept: "'
+    query: 'AppTraces | where Message contains "pull-failed: " or Message contains "message-kept: "'
     operator: 'GreaterThan'
     threshold: 0
     windowSize: 'PT1H'
@@ -41,7 +41,7 @@ var rules = [
   {
     name: 'cabferry-expiring'
     description: 'Cabs that are not in the container expire within 48 hours, or have expired. See GET /api/health and GET /api/pulls?state=Failed.'
-    query: 'AppTraces | parse Message with * "reconcile: " * " expiringWithin48Hours=" expiring:long " lost=" lost:long " " * | where expiring + lost > 0'
+    query: 'AppTraces | parse Message with * "reconciled: " * " expiringWithin48Hours=" expiring:long " lost=" lost:long " " * | where expiring + lost > 0'
     operator: 'GreaterThan'
     threshold: 0
     windowSize: 'PT6H'

@@ -104,6 +104,11 @@ class Failure:
         return f"failure {self.failure_hash} of application {self.application_id}"
 
     @property
+    def ids(self) -> dict[str, str]:
+        """Return its ids by the names that messages, rows and events have for them."""
+        return {"applicationId": self.application_id, "failureHash": self.failure_hash}
+
+    @property
     def prefix(self) -> str:
         """Return the prefix of the failure's blobs in the container."""
         return f"{self.application_id}/{self.failure_hash}/"

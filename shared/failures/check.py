@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from shared.core import clock
 from shared.core.errors import AgainLater, CabferryError, NeedsPerson
+from shared.core.events import FAILURES_CHECKED
 from shared.core.facts import CabFacts
 from shared.core.failure import Window, default_window
 from shared.devcenter.cursor import BatchCursor
@@ -70,6 +71,9 @@ def check_failures(tools: FailureTools, asked_at: datetime | None = None) -> lis
     checks = [_check(tools, family, each, asked_at) for family, each in tools.settings.applications]
     if not checks:
         _log.info("DESKTOP_APPLICATION_IDS and STORE_APPLICATION_IDS are empty: there is nothing to look for")
+    failed = sum(bool(each.error) for each in checks)
+    if failed < len(checks) or not checks:
+        FAILURES_CHECKED.tell(applications=len(checks), failed=failed)
     return checks
 
 

@@ -25,6 +25,7 @@ import msgspec
 
 from shared.core import clock
 from shared.core.errors import AgainLater, BadAnswer, CabferryError, CircuitOpen, Never
+from shared.core.events import CIRCUIT_CLOSED, CIRCUIT_OPENED
 from shared.core.json_text import JsonError, decoded
 from shared.core.redaction import excerpt
 from shared.core.refusals import Where
@@ -272,7 +273,7 @@ class Circuit:
             mine = known.at(application) or Outage(kind, 0, "")
             mine = replace(mine, failures=mine.failures + 1, error=excerpt(error, _ERROR_LENGTH))
             if are_enough or mine.failures >= _FAILURES_TO_OPEN:
-                self._tell_opening(mine, f"of {application}, ")
+                self._tell_opening(mine, application)
                 mine = mine.opened()
             known = known.put(application, mine)
             are_enough = are_enough and len(outage.refused) >= _APPLICATIONS_TO_OPEN
@@ -281,14 +282,14 @@ class Circuit:
             outage = outage.opened()
         return known.put("", outage)
 
-    def _tell_opening(self, outage: Outage, whose: str) -> None:
+    def _tell_opening(self, outage: Outage, application: str) -> None:
         if outage.since is None:
-            _log.error(
-                "%s: the circuit opens %safter %d failures in a row: %s",
-                self._name,
-                whose,
-                outage.failures,
-                outage.error,
+            CIRCUIT_OPENED.tell(
+                service=self._name,
+                application=application,
+                kind=outage.kind,
+                failures=outage.failures,
+                reason=outage.error,
             )
 
     def _keep_wait(self, asked: timedelta) -> timedelta:
@@ -332,7 +333,7 @@ class Circuit:
                     self._table.merge(row, columns) if row else self._table.insert(_PARTITION, self._name, columns)
                 ):
                     if (before.worst and before.worst.since) and not (after.worst and after.worst.since):
-                        _log.info("%s: works again; the circuit is closed", self._name)
+                        CIRCUIT_CLOSED.tell(service=self._name)
                     self._known = after
                     return True
         except CabferryError as trouble:

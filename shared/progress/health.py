@@ -71,10 +71,9 @@ class Reconciled:
         self.error = self.error or other.error
         return self
 
-    def __str__(self) -> str:
-        """Return one line that a query of the log can take apart."""
-        told = {_column(name): value for name, value in asdict(self).items() if isinstance(value, int)}
-        return "reconcile: " + " ".join(f"{name}={value}" for name, value in told.items())
+    def numbers(self) -> dict[str, int]:
+        """Return what the row and the event `reconciled` tell, by their names there."""
+        return {_column(name): value for name, value in asdict(self).items() if isinstance(value, int)}
 
 
 @dataclass(frozen=True, slots=True)

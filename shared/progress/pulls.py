@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from shared.core import clock
 from shared.core.errors import AgainLater, BadInput
-from shared.core.events import tell_pull_failed
+from shared.core.events import PULL_FAILED
 from shared.core.failure import DRIVER, Failure, Window, normal_id
 from shared.core.redaction import excerpt
 from shared.devcenter.families import FAMILIES
@@ -378,7 +378,8 @@ class PullRows:
                 if row
                 else self._table.insert(failure.application_id, failure.failure_hash, columns)
             ):
-                tell_pull_failed(failure, known.pull_id if known else "", ErrorKind.UNFORESEEN.value, error)
+                pull_id = known.pull_id if known else ""
+                PULL_FAILED.tell(**failure.ids, pull=pull_id, kind=ErrorKind.UNFORESEEN, reason=error)
                 return PullState.FAILED
         raise AgainLater(f"the row of {failure} kept changing")
 

@@ -24,7 +24,7 @@ from shared.cabs.naming import name_blobs
 from shared.core import clock, stopping
 from shared.core.backoff import growing_wait, spread
 from shared.core.errors import AgainLater, CabferryError, CabUnavailable, LeaseLost, OutOfTime
-from shared.core.events import tell_pull_failed
+from shared.core.events import PULL_FAILED
 from shared.core.failure import default_window
 from shared.progress.messages import PullMessage
 from shared.progress.pulls import PullRow
@@ -307,7 +307,7 @@ class _Run:
             self._send(ending.again_in)
         if ending.is_failure:
             kind, reason = (str(ending.columns[name]) for name in ("lastErrorKind", "lastError"))
-            tell_pull_failed(self._failure, self._pull.row.pull_id, kind, reason)
+            PULL_FAILED.tell(**self._failure.ids, pull=row.pull_id, kind=kind, reason=reason)
         else:
             _log.log(ending.level, "%s: %s", self._pull.row, ending.told)
         if ending.error is not None:

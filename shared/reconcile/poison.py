@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from shared.core import clock
 from shared.core.errors import BadInput
-from shared.core.events import tell_message_kept
+from shared.core.events import MESSAGE_KEPT
 from shared.core.redaction import excerpt
 from shared.progress.messages import PullMessage, failure_named_in, unwrapped
 from shared.progress.pulls import PullRow, PullState
@@ -121,7 +121,7 @@ class PoisonMessages:
 
     def _keep(self, body: bytes, reason: str) -> None:
         self._health.keep_poison(_text(body), reason)
-        tell_message_kept(reason)
+        MESSAGE_KEPT.tell(reason=reason)
 
 
 def _text(body: bytes) -> str:

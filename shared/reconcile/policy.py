@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING
 from shared.cabs.naming import name_blobs
 from shared.core import clock
 from shared.core.errors import AgainLater, CabferryError
+from shared.core.events import CABS_LOST, RECONCILED
 from shared.core.failure import Failure, Window, default_window
 from shared.core.redaction import redact
 from shared.core.threads import Pool
@@ -121,7 +122,7 @@ def reconcile(tools: ReconcileTools) -> Reconciled:
             found.poison += 1
     _rebuild_catalog(tools, found)
     tools.health.write_reconciled(found)
-    _log.log(logging.WARNING if found.missing or found.poison or found.broken else logging.INFO, "%s", found)
+    RECONCILED.tell(**found.numbers())
     return found
 
 
@@ -269,7 +270,7 @@ class _Run:
         gone = [each for each in seen.cabs if self._is_gone(cabs[cab_of(each)])]
         lost = self._tools.cabs.change(failure, ((each, self._lost(cabs[cab_of(each)])) for each in gone))
         if lost:
-            _log.error("%s: %d cabs were lost, since Microsoft has deleted them; their rows say why", failure, lost)
+            CABS_LOST.tell(**failure.ids, cabs=lost)
         return lost
 
     def _is_gone(self, row: CabRow) -> bool:

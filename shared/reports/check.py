@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from shared.core import clock
 from shared.core.errors import AgainLater, BadInput, CabferryError, NeedsPerson
+from shared.core.events import REPORTS_CHECKED
 from shared.core.failure import Window, default_window
 from shared.core.schedule import next_after
 from shared.devcenter.reports import ReportRun
@@ -116,7 +117,7 @@ def check_reports(tools: ReportTools, is_last_try: Callable[[CabferryError], boo
     except Exception:
         _record(tools, outcomes, "an unexpected error; the app's log has it")
         raise
-    _record(tools, outcomes, "")
+    REPORTS_CHECKED.tell(runs=len(outcomes), failed=_record(tools, outcomes, ""))
     return outcomes
 
 
@@ -126,13 +127,15 @@ def with_next_check(error: CabferryError, settings: Settings) -> str:
     return f"{error}; the reports are checked again at {following:%Y-%m-%d %H:%M} UTC" if following else str(error)
 
 
-def _record(tools: ReportTools, outcomes: list[RunOutcome], error: str) -> None:
+def _record(tools: ReportTools, outcomes: list[RunOutcome], error: str) -> int:
+    """Record in the table `health` how a check went; return how many runs failed."""
     failed = [each for each in outcomes if each.outcome == "failed"]
     error = error or (f"{_named(failed[0])}: {failed[0].error or failed[0].status}" if failed else "")
     try:
         tools.health.write_checked(CheckedReports(clock.now(), len(outcomes), len(failed), error))
     except CabferryError as refused:  # what storage refuses here, it refuses health as well, which tells it
         _log.warning("how the check of the reports went could not be recorded: %s", refused)
+    return len(failed)
 
 
 def _checked(tools: ReportTools) -> Iterator[RunOutcome]:

@@ -149,7 +149,7 @@ def test_a_cab_comes_whole_through_the_app_and_is_told_in_the_log(
     got = Path(coming.value.path()).read_bytes()
     assert coming.value.suggested_filename == name.rpartition("/")[2]
     assert (len(got), hashlib.md5(got).hexdigest()) == (held.length, held.md5)  # noqa: S324 - what the blob tells
-    assert f"cabFetched: blob={name} by=a function key how=content" in app.log
+    assert f"cab-fetched: blob={name} by=a function key how=content" in app.log
 
 
 def test_nothing_but_cabs_that_are_held_is_sent(

@@ -31,7 +31,7 @@ def test_bad_messages_end_as_failed_or_kept(playground: Playground) -> None:
     assert [pull.state for pull in pulls] == ["Failed", "Failed", "Completed"]
     assert "startDate" in (pulls[0].last_error or "")
     assert "startDate and endDate" in (pulls[1].last_error or "")
-    app.wait_for_log("messageKept: ", times=2)
+    app.wait_for_log("message-kept: ", times=2)
     playground.wait_for_empty_queue()
     assert playground.stored.messages(POISON) == 0
     assert {row["RowKey"] for row in playground.stored.rows("pulls")} == {
@@ -54,7 +54,7 @@ def test_what_no_function_could_read_is_kept_with_its_reason(playground: Playgro
     for queue in (QUEUE, POISON):
         playground.stored.send_raw("pull, please!", queue)
         playground.stored.send_raw(base64.b64encode(b"\xff\xfe\xff").decode(), queue)
-    app.wait_for_log("messageKept: ", times=4)
+    app.wait_for_log("message-kept: ", times=4)
     for queue in (QUEUE, POISON):
         playground.wait_for_empty_queue(queue)
     reasons = [row["reason"] for row in playground.stored.rows("health") if row["PartitionKey"] == "poison"]

@@ -95,7 +95,7 @@ def test_one_run_mends_everything_that_was_broken_at_once(playground: Playground
     assert {name: value for name, value in again.items() if isinstance(value, int) and value} == {"failures": 7}
     told = app.get("/api/health").json()
     assert told["reconcile"]["missing"] == 0
-    assert "reconcile: failures=7 underWay=0 failedPulls=0 missing=0 expiringWithin48Hours=0" in app.log
+    assert "reconciled: failures=7 underWay=0 failedPulls=0 missing=0 expiringWithin48Hours=0" in app.log
 
 
 def test_a_schedule_of_its_own_runs_it(playground: Playground) -> None:

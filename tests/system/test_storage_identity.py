@@ -136,7 +136,7 @@ def test_an_identity_serves_in_the_place_of_every_key(
     assert got.headers["Content-Disposition"] == f'attachment; filename="{blob.rpartition("/")[2]}"'
     assert requests.get(link.replace(blob, other), timeout=HTTP_SECONDS).status_code == HTTPStatus.FORBIDDEN
     assert requests.delete(link, timeout=HTTP_SECONDS).status_code == HTTPStatus.FORBIDDEN
-    assert f"cabFetched: blob={blob} by=a function key how=link" in app.log
+    assert f"cab-fetched: blob={blob} by=a function key how=link" in app.log
     assert "sig=" not in app.log
     # What storage cannot read is streamed by the SDK's client, which must show the same tokens.
     playground.simulator.form = BatchForm(cab_host=BlobHost.FRONT)

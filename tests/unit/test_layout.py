@@ -115,6 +115,7 @@ STANDING_ALONE = (
     "shared.core.clock",
     "shared.core.settings",
     "shared.core.errors",
+    "shared.core.events",
     "shared.core.log_guard",
     "shared.core.redaction",
     "shared.core.stopping",

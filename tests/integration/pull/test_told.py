@@ -58,7 +58,7 @@ def test_a_line_of_any_thread_is_known_to_belong_to_its_invocation(
 
 
 def events(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [line for line in caplog.messages if line.startswith(("pullFailed: ", "messageKept: "))]
+    return [line for line in caplog.messages if line.startswith(("pull-failed: ", "message-kept: "))]
 
 
 def test_a_pull_that_fails_for_good_is_told_once(
@@ -71,7 +71,7 @@ def test_a_pull_that_fails_for_good_is_told_once(
     assert app.pull(failure).state is PullState.FAILED
     (told,) = events(caplog)
     names = f"applicationId={failure.key.application_id} failureHash={failure.key.failure_hash}"
-    assert told.startswith(f"pullFailed: {names} pull={app.row(failure).pull_id} kind=never reason=")
+    assert told.startswith(f"pull-failed: {names} pull={app.row(failure).pull_id} kind=never reason=")
     assert "400" in told
     app.services.poison_messages.settle(PullMessage(failure_of(failure), app.window, "the test").encode().encode())
     assert events(caplog) == [told], "who finds it Failed has nothing to tell"
@@ -102,7 +102,7 @@ def test_a_pull_that_its_hosts_died_over_is_told_once(
     for _ in range(2):
         app.services.poison_messages.settle(message)
     (told,) = events(caplog)
-    assert told.startswith(f"pullFailed: applicationId={failure.key.application_id} ")
+    assert told.startswith(f"pull-failed: applicationId={failure.key.application_id} ")
     assert "kind=unforeseen" in told
 
 

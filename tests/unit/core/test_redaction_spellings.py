@@ -191,7 +191,7 @@ def test_a_text_that_is_made_to_be_slow_is_not(start: str, part: str) -> None:
     "text",
     [
         "failure 1fd83f6d-9fe0-96ec-2c47-ef08b65ccbed of application 13984104677400476: 3 cabs failed",
-        "reconcile: failures=3 missing=0 expiringWithin48Hours=0 lost=0 poison=0",
+        "reconciled: failures=3 missing=0 expiringWithin48Hours=0 lost=0 poison=0",
         "0x9F_3_POWER_DOWN_nvlddmkm!std::operator==<char> & co (100%)",
         "C:\\new\\users\\x.sys, PCI\\VEN_8086&DEV_2723",
         "Is it well?\nIt is.",

@@ -44,14 +44,14 @@ def signed_in(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("signed_in")
 def test_a_role_opens_what_it_is_for_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO", "functions.http_dashboard")
+    caplog.set_level("INFO", "shared.core.events")
     assert call("pulls", LOOK) == 503
     assert call("pulls", LOOK, "POST") == 403
     assert call("failures/1/a/cabs/b/content", LOOK) == 403
     assert call("failures/1/a/cabs/b/link", LOOK, "POST") == 403
     assert call("pulls/1/a/retry", ASK, "POST") == 503
     assert call("failures/1/a/cabs/b/content", ASK) == 503
-    assert "dashboard: POST /api/pulls/1/a/retry asked by Ada" in caplog.messages
+    assert "asked: by=Ada method=POST path=/api/pulls/1/a/retry" in caplog.messages
     assert not CALLER.get(), "who asks next is somebody else"
     assert call("pulls", header(("name", "Ada"))) == 403
     assert call("pulls", None) == 401

@@ -174,7 +174,7 @@ def test_a_batch_that_cannot_be_had_is_told_and_goes_on_where_that_may_help(
         assert app.row(FAILURE).state is PullState.COMPLETED
     else:
         assert messages == []
-        told = "pullFailed: applicationId=1 failureHash=failure pull=p1 kind=person reason="
+        told = "pull-failed: applicationId=1 failureHash=failure pull=p1 kind=person reason="
         assert any(line.startswith(told) for line in caplog.messages)
 
 
