@@ -26,7 +26,10 @@ _PREDICTED_FOR = (
     *("--location", "westeurope"),
 )
 # What main.bicepparam reads without a default.
-_NEEDED = dict.fromkeys(("AZURE_ENV_NAME", "AZURE_LOCATION", "DEVCENTER_TENANT_ID", "DEVCENTER_CLIENT_ID"), "any")
+_NEEDED = {
+    **dict.fromkeys(("AZURE_ENV_NAME", "DEVCENTER_TENANT_ID", "DEVCENTER_CLIENT_ID"), "any"),
+    "AZURE_LOCATION": "westeurope",
+}
 
 
 def found_compiler() -> Path | None:

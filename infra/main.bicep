@@ -36,7 +36,41 @@ type appSettings = {
 @description('Name of the azd environment. Every resource name is derived from it.')
 param environmentName string
 
-@minLength(1)
+// Those of Microsoft's quickstarts for Flex Consumption (Azure-Samples/functions-quickstart-python-azd-timer, June 2026).
+// infra/hooks.py reads them here, and asks Azure for the chosen one before anything is made.
+@allowed([
+  'australiaeast'
+  'australiasoutheast'
+  'brazilsouth'
+  'canadacentral'
+  'centralindia'
+  'centralus'
+  'eastasia'
+  'eastus'
+  'eastus2'
+  'francecentral'
+  'germanywestcentral'
+  'italynorth'
+  'japaneast'
+  'koreacentral'
+  'northcentralus'
+  'northeurope'
+  'norwayeast'
+  'southafricanorth'
+  'southcentralus'
+  'southeastasia'
+  'southindia'
+  'spaincentral'
+  'swedencentral'
+  'uaenorth'
+  'uksouth'
+  'ukwest'
+  'westcentralus'
+  'westeurope'
+  'westus'
+  'westus2'
+  'westus3'
+])
 @description('Region of every resource. It must offer Flex Consumption.')
 param location string
 
