@@ -20,14 +20,15 @@ from shared.progress.tally import CabTally
 from shared.storage.clients import StorageClients
 from shared.storage.table_writes import Columns, Write
 
-_CABS_OF_EACH, _LOOKS, _PAUSE_SECONDS = 30, 40, 0.3
+_CABS_OF_EACH, _LOOKS, _PAUSE_SECONDS, _WRITERS = 30, 40, 0.3, 4
 _APPLICATIONS = ("13984104677400476", "11326571694195230", "10238467886765136")
 _CALLS = {
     "GET /api/summary": "/api/summary",
     "GET /api/failures": "/api/failures",
     "GET /api/failures, filtered and sorted": "/api/failures?driver=driver1*&version=1.*&sort=missing",
     "GET /api/pulls": "/api/pulls",
-    "GET /api/pulls?text=, the last page": "/api/pulls?text=x9999&limit=1000",
+    "GET /api/pulls?text=, one found": "/api/pulls?text=x9999&limit=1000",
+    "GET /api/pulls?text=, thousands found": "/api/pulls?text=driver",
     "GET /api/health": "/api/health",
 }
 
@@ -88,18 +89,21 @@ def _seconds(url: str) -> float:
 
 
 def _fill(connection_string: str, failures: int) -> None:
-    """Write rows as pulls leave them."""
-    clients = StorageClients(CabStorage(connection_string, "", "", "", None), 8)
+    """Write rows as pulls leave them, in the order of their keys: Azurite's sorted indices then grow at their end."""
+    clients = StorageClients(CabStorage(connection_string, "", "", "", None), _WRITERS)
     for name in TABLES:
         clients.tables.create_table(name)
     pulls, cabs = clients.table("pulls"), clients.table("cabs")
-    hashes = [str(uuid.UUID(int=number * 2**96 + 1)) for number in range(failures)]
-    with ThreadPoolExecutor(8) as threads:
-        for application, number in zip(_APPLICATIONS, range(3), strict=True):
-            mine = hashes[number::3]
-            pulls.write_all(application, (Write(each, _pull(place), "upsert") for place, each in enumerate(mine)))
-            list(threads.map(lambda each, of=application: cabs.write_all(f"{of}_{each}", _cabs()), mine))
+    with ThreadPoolExecutor(_WRITERS) as threads:
+        for first, application in enumerate(sorted(_APPLICATIONS)):
+            mine = range(first * failures // 3, (first + 1) * failures // 3)
+            pulls.write_all(application, (Write(_hash(each), _pull(each), "insert") for each in mine))
+            list(threads.map(lambda each, of=application: cabs.write_all(f"{of}_{_hash(each)}", _cabs(each)), mine))
     clients.close()
+
+
+def _hash(number: int) -> str:
+    return str(uuid.UUID(int=number * 2**96 + 1))
 
 
 def _pull(number: int) -> Columns:
@@ -121,7 +125,7 @@ def _pull(number: int) -> Columns:
     return {"state": "Completed", "queuedAt": now, "updatedAt": now, "completedAt": now, **tally.columns()}
 
 
-def _cabs() -> Iterator[Write]:
+def _cabs(of_failure: int) -> Iterator[Write]:
     now = datetime.now(UTC)
     facts: Columns = {"failureName": "AV_driver!x", "driverName": "driver.sys", "driverVersion": "1.2.3.0"}
     for number in range(_CABS_OF_EACH):
@@ -133,4 +137,5 @@ def _cabs() -> Iterator[Write]:
             "expiry": now,
             **facts,
         }
-        yield Write(f"cab-{number}", columns, "upsert")
+        # Azurite looks a row up by its RowKey alone: one that ten thousand failures have would take a second.
+        yield Write(_hash(of_failure * _CABS_OF_EACH + number), columns, "insert")

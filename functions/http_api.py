@@ -46,7 +46,7 @@ def list_pulls(req: func.HttpRequest) -> func.HttpResponse:
     from shared.services import services
 
     wanted, asked = Wanted.parse(req.params), PageAsked.parse(req.params)
-    rows, following = pulls_of(services().pulls, wanted, asked)
+    rows, following = pulls_of(services(), wanted, asked)
     return answer(PullsPage([PullBody.of(row) for row in rows], continuation_text(following)))
 
 

@@ -11,27 +11,28 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from shared.core import clock
 from shared.core.errors import AgainLater, BadInput
+from shared.core.failure import Failure
 from shared.core.json_text import JsonError, decoded
 from shared.core.threads import Pool
 from shared.preflight.health import SECONDS
 from shared.progress.overview import FailureSeen
 from shared.progress.tally import CabTally
 from shared.services import services
+from shared.storage.table_reads import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from shared.api.requests import PageAsked, Sort, Wanted
-    from shared.core.failure import Failure
     from shared.progress.overview import Seen
-    from shared.progress.pulls import PullRow, PullRows
+    from shared.progress.pulls import PullRow
     from shared.services import Services
 
 type _Key = tuple[int, str, str]
 _LAST = 2**62
-_LOOKING_SECONDS = 3.0
+# Rows of one page that are read by their keys, and how many of them at once.
+_MOST_READ, _READ_AT_ONCE = 100, 16
 
 
 def page_of(
@@ -76,6 +77,11 @@ def _look() -> Seen:
 
 
 @cache
+def _readers() -> Pool:
+    return Pool(_READ_AT_ONCE, thread_name_prefix="pulls")
+
+
+@cache
 def _lookers() -> Pool:
     return Pool(4, thread_name_prefix="failures")
 
@@ -103,25 +109,27 @@ def failure_of(parts: Services, failure: Failure) -> FailureSeen | None:
     )
 
 
-def pulls_of(pulls: PullRows, wanted: Wanted, asked: PageAsked) -> tuple[list[PullRow], dict[str, str] | None]:
+def pulls_of(parts: Services, wanted: Wanted, asked: PageAsked) -> tuple[list[PullRow], dict[str, str] | None]:
     """Return a page of pulls in the order of their keys, and what continues after it.
 
-    Storage knows no globs: what it lists is looked through here, and a page ends with the first find, or after a while.
+    Storage knows no globs: where one is asked for, what is known of all failures tells which rows to read.
 
     Args:
-        pulls: The table.
+        parts: Of this process.
         wanted: Which.
         asked: Where to begin, and how many.
 
     Raises:
         CabferryError: Sorted by what helps.
     """
-    after, until = asked.after, clock.monotonic() + _LOOKING_SECONDS
-    while True:
-        rows, after = pulls.page(wanted.state, wanted.family, wanted.application_id, asked.limit, after)
-        found = [row for row in rows if wanted.fits_row(row)]
-        if found or after is None or clock.monotonic() > until:
-            return found, after
+    if not wanted.names_any:
+        return parts.pulls.page(wanted.state, wanted.family, wanted.application_id, asked.limit, asked.after)
+    after = tuple(asked.after[name] for name in KEYS) if asked.after else ()
+    keys = sorted(each.key for each in failures_seen().failures.values() if wanted.fits(each) and each.key > after)
+    page = keys[: min(asked.limit, _MOST_READ)]
+    rows = list(_readers().map(lambda key: parts.pulls.get(Failure(*key)), page))
+    following = dict(zip(KEYS, page[-1], strict=True)) if len(keys) > len(page) else None
+    return [row for row in rows if row and wanted.fits_state(row.state)], following
 
 
 def _key(failure: FailureSeen, sort: Sort) -> _Key:

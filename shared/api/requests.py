@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from shared.progress.overview import FailureSeen
-    from shared.progress.pulls import PullRow
 
 type Sort = Literal["newest", "cabs", "missing", "expiry"]
 _MOST_ROWS = 1_000
@@ -196,26 +195,32 @@ class Wanted:
         driver, version, text = (each.read(query).lower() for each in (DRIVER, VERSION, TEXT))
         return cls(PULL_STATE.read(query), FAMILY.read(query), APPLICATION.read(query), driver, version, text)
 
+    @property
+    def names_any(self) -> bool:
+        """Tell whether it asks for names, which storage cannot look for."""
+        return bool(self.driver or self.version or self.text)
+
     def fits(self, failure: FailureSeen) -> bool:
         """Tell whether a failure is asked for."""
         return (
-            (self.state is None or failure.state is self.state)
+            self.fits_state(failure.state)
             and (not self.family or failure.family == self.family)
             and (not self.application_id or failure.application_id == self.application_id)
-            and self._fits(failure.key, failure)
+            and self._fits_names(failure)
         )
 
-    def fits_row(self, row: PullRow) -> bool:
-        """Tell whether a pull is asked for, of those that storage found by state, family and application."""
-        return self._fits((row.failure.application_id, row.failure.failure_hash), row)
+    def fits_state(self, state: PullState | None) -> bool:
+        """Tell whether a pull in a state is asked for."""
+        return self.state is None or state is self.state
 
-    def _fits(self, ids: tuple[str, str], named: FailureSeen | PullRow) -> bool:
-        if self.driver and not fnmatchcase(named.driver_name.lower(), self.driver):
+    def _fits_names(self, failure: FailureSeen) -> bool:
+        if self.driver and not fnmatchcase(failure.driver_name.lower(), self.driver):
             return False
-        versions = named.tally.versions if named.tally else ()
+        versions = failure.tally.versions if failure.tally else ()
         if self.version and not any(fnmatchcase(each.lower(), self.version) for each in versions):
             return False
-        return not self.text or any(self.text in each.lower() for each in (named.failure_name, named.driver_name, *ids))
+        told = (failure.failure_name, failure.driver_name, *failure.key)
+        return not self.text or any(self.text in each.lower() for each in told)
 
 
 @dataclass(frozen=True, slots=True)
