@@ -16,7 +16,7 @@ from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.storage.blob import ContentSettings
 
 from shared.cabs.content import why_no_cab
-from shared.cabs.identity import named_in
+from shared.cabs.identity import MOVE_IT_AWAY, named_in
 from shared.cabs.refusal_memory import RefusalMemory
 from shared.cabs.source import source_facts
 from shared.core.errors import AgainLater, CabUnavailable, Never
@@ -26,6 +26,7 @@ from shared.web.http_source import at_once_again
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import datetime
 
     from azure.storage.blob import BlobProperties
 
@@ -48,11 +49,13 @@ class Copied:
         length: Its bytes, where the way of copying told.
         md5: Its MD5 as hexadecimal digits, where the way of copying told.
         note: What a person should know of it although it is there; empty where all is well.
+        since: When its blob was made, where it was there already; None where it is new.
     """
 
     length: int | None = None
     md5: str = ""
     note: str = ""
+    since: datetime | None = None
 
     def noted(self, note: str) -> Copied:
         """Return it with a further note."""
@@ -180,21 +183,20 @@ class BlobCreation:
             told = at_once_again(lambda: source_facts(self._source, job.url, job.name))
         except CabUnavailable:
             if is_ours and not why:
-                return Copied(blob.size, _md5_of(blob).hex())
+                return _held(blob)
             raise
         if why and is_ours and not job.instead_of:
             _log.warning("%s %s: it was made from an answer that was no cab, and is replaced", job.name, why)
             raise NoCab(blob.etag)
         if told.length != blob.size:
             raise Never(
-                f"{job.name} is in the container with {blob.size} bytes, its source has {told.length}: "
-                "move the blob away and pull again"
+                f"{job.name} is in the container with {blob.size} bytes, its source has {told.length}: {MOVE_IT_AWAY}"
             )
         md5s_agree = told.md5 == _md5_of(blob) if told.md5 and _md5_of(blob) else None
         if md5s_agree is False or not (is_ours or md5s_agree):
             why = "has another MD5 than its source" if md5s_agree is False else "does not say that it is this cab"
-            raise Never(f"{job.name} is in the container and {why}: move the blob away and pull again")
-        return Copied(blob.size, _md5_of(blob).hex())
+            raise Never(f"{job.name} is in the container and {why}: {MOVE_IT_AWAY}")
+        return _held(blob)
 
 
 @contextmanager
@@ -229,6 +231,10 @@ def settings_of(facts: SourceFacts) -> ContentSettings:
 def known_of(facts: SourceFacts) -> Copied:
     """Return what is known of a cab when its blob is there."""
     return Copied(facts.length, facts.md5.hex() if facts.md5 else "")
+
+
+def _held(blob: BlobProperties) -> Copied:
+    return Copied(blob.size, _md5_of(blob).hex(), since=blob.creation_time)
 
 
 def _is_same(found: tuple[str, ...], wanted: tuple[str, ...]) -> bool:

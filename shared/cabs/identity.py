@@ -19,6 +19,8 @@ _EXTENSION = re.compile(r"(?:\.[0-9A-Za-z]{1,16}){1,4}")
 _CAB_EXTENSIONS = {".ext.zip", ".zip", ".ext.cab", ".cab"}
 # An id holds none. It stands for a dot, which begins the extension: `a` with `.b.zip` and `a.b` with `.zip` are two.
 _DOT = "~"
+# Says of a cab that failed that the blob in its place is not taken for it.
+MOVE_IT_AWAY = "move the blob away and pull again"
 _NAMED = ("applicationid", "failurehash", "cabidhash")
 
 

@@ -140,7 +140,7 @@ def _completed(pull: Pull) -> Ending:
     first = pull.ledger.first_error() or pull.unreadable
     error = f"{counts.failed} cabs failed; the first: {first}"[:2000] if counts.failed else ""
     level = logging.WARNING if error else logging.INFO
-    columns = {**progress(pull), **ended_columns(PullState.COMPLETED, error)}
+    columns = {**progress(pull), **counted(counts), **ended_columns(PullState.COMPLETED, error)}
     return Ending(columns, f"Completed: {counts} {error}", level)
 
 

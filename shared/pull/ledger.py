@@ -12,6 +12,7 @@ from functools import partial
 from itertools import batched
 from typing import TYPE_CHECKING
 
+from shared.cabs.identity import MOVE_IT_AWAY
 from shared.cabs.labels import completed
 from shared.core import clock
 from shared.core.clock import moment_of
@@ -69,6 +70,7 @@ class CabLedger:
         self._seen_over: set[str] = set()
         self._tally: Counter[CabState] = Counter()
         self._bytes = 0
+        self._copied: set[str] = set()
         self._already_held, self._held_before = before.already_held, 0
         self._passed_over = before.seen - _settled(before)
         self._unreadable = before.unreadable
@@ -138,7 +140,7 @@ class CabLedger:
     def record_copied(self, cab: BatchCab, blob_name: str, copied: Copied) -> None:
         """Record that a cab is in the container."""
         row = CabRow(CabState.COPIED, blob_name, copied.length, copied.md5, error=copied.note)
-        self._settle(cab.cab_id_hash, _dated(row, cab))
+        self._settle(cab.cab_id_hash, _dated(row, cab), self._there_since(copied.since) if copied.since else None)
 
     def record_missed(self, cab: BatchCab, state: CabState, error: str) -> None:
         """Record that a cab is not in the container, and why."""
@@ -160,15 +162,10 @@ class CabLedger:
         list(self._writers.map(partial(self._rows.write, self._failure), batched(rows, TRANSACTION_ROWS, strict=False)))
         self._unwritten.clear()
 
-    def copied_since(self, moment: datetime) -> Iterator[tuple[str, CabRow]]:
-        """Yield the cabs that came into the container since then, as the table has them."""
+    def copied(self) -> Iterator[tuple[str, CabRow]]:
+        """Yield the cabs that were found to be in the container, or came there, as the table has them."""
         for cab, row in self._cabs.items():
-            if (
-                row.state is CabState.COPIED
-                and cab not in self._unwritten
-                and row.settled_at
-                and row.settled_at >= moment
-            ):
+            if row.state is CabState.COPIED and cab in self._copied and cab not in self._unwritten:
                 yield cab, row
 
     def read_back(self, stored: Iterable[StoredCab], retention: timedelta) -> list[str]:
@@ -201,7 +198,7 @@ class CabLedger:
                 self.unnamed.append((blob.name, labels))
         for name, cab in expected.items():
             row = self._cabs[cab]
-            retired = (row.settled_at or self._started_at) + retention <= clock.now()
+            retired = (row.settled_at or self._started_at) + retention <= clock.now() + _CLOCKS_APART
             if not retired:
                 missing.append(f"{name} was copied, but is not in the container")
             self._settle(cab, row.became(CabState.RETIRED if retired else CabState.LISTED))
@@ -261,9 +258,13 @@ class CabLedger:
         row.row_key = before.row_key if before else ""
         self._cabs[cab_id_hash] = row
         self._unwritten.add(cab_id_hash)
+        if row.state is CabState.COPIED:
+            self._copied.add(cab_id_hash)
         if self._is_mine(row):
             self._tally[row.state] += 1
             self._bytes += (row.length or 0) if row.state is CabState.COPIED else 0
+        elif cab_id_hash in self._seen:
+            self._already_held, self._held_before = self._already_held + 1, self._held_before + 1
 
     def _compare(self, cab: str, row: CabRow, blob: StoredCab) -> None:
         if row.length is None:
@@ -281,17 +282,26 @@ class CabLedger:
         if not (cab := blob.cab_id_hash):
             return
         known = self._cabs.get(cab)
-        if known is None or known.state in _NOT_THERE or _was_made_since(known, blob):
-            # The lifecycle rule counts from when a blob was made. One that was made since this pull began is its work.
-            is_older = blob.created_at + _CLOCKS_APART < self._started_at
+        if known is None or known.state in _NOT_THERE or _is_its_copy(known, blob):
             row = CabRow(CabState.COPIED, blob.name, blob.length, blob.md5)
-            self._settle(cab, row, blob.created_at if is_older else None)
+            self._settle(cab, row, self._there_since(blob.created_at))
+
+    def _there_since(self, made_at: datetime) -> datetime:
+        """Return when a blob that was found came there: the lifecycle rule counts from when it was made.
+
+        One that may have been made since this pull began is its work.
+        """
+        return made_at if made_at + _CLOCKS_APART < self._started_at else max(made_at, self._started_at)
 
 
-def _was_made_since(known: CabRow, blob: StoredCab) -> bool:
-    """Tell whether a cab that failed has a blob by now; one that stood there before is somebody else's, or replaced."""
-    has_failed = known.state is CabState.FAILED and not known.blob_name
-    return has_failed and known.settled_at is not None and blob.created_at > known.settled_at
+def _is_its_copy(known: CabRow, blob: StoredCab) -> bool:
+    """Tell whether the blob of a cab that failed is its copy, of which no answer came.
+
+    One that was in the way of its copy is somebody else's, or was replaced.
+    """
+    if known.state is not CabState.FAILED or known.blob_name:
+        return False
+    return MOVE_IT_AWAY not in known.error or (known.settled_at is not None and blob.created_at > known.settled_at)
 
 
 def _settled(counts: CabCounts) -> int:

@@ -153,7 +153,7 @@ class _Run:
         self._source = tools.sources(self._failure, self._window)
         self._pull = policy.begun(row, ledger, tools.settings, self._source.page_rows, clock.monotonic())
         self._inbox = tools.pool.inbox()
-        self._unreadable, self._began_at = 0, clock.now()
+        self._unreadable = 0
 
     def make(self) -> None:
         """Pull as far as it goes, and record how that ended."""
@@ -302,7 +302,7 @@ class _Run:
         """Write how the run ends into its row, and send the message that goes on with it."""
         self._lease.release({**ending.columns, **self._tally()})
         row = self._pull.row
-        self._tools.catalog.tell(self._failure, self._pull.ledger.copied_since(self._began_at), row.requested_by)
+        self._tools.catalog.tell(self._failure, self._pull.ledger.copied(), row.requested_by)
         if ending.again_in is not None:
             self._send(ending.again_in)
         if ending.is_failure:

@@ -262,7 +262,9 @@ class _MemoryBlob:
             if blob is None:
                 raise RefusedError(Refusal(Where.STORAGE, 404, "BlobNotFound"))
             settings = _Settings(blob.md5 or None, _TYPE)
-            return _Properties(len(blob.content), blob.etag, settings, dict(blob.labels.metadata))
+            return _Properties(
+                len(blob.content), blob.etag, settings, dict(blob.labels.metadata), blob.created.replace(microsecond=0)
+            )
 
         return cast("BlobProperties", self._call("looks at", properties))
 
@@ -286,6 +288,7 @@ class _Properties:
     etag: str
     content_settings: _Settings
     metadata: dict[str, str]
+    creation_time: datetime
 
 
 def _as_sdk(refusal: Refusal) -> HttpResponseError:

@@ -158,7 +158,7 @@ def test_a_cab_that_was_copied_by_a_later_try_counts_as_failed_no_more(kind: Cal
     with played(Form(page=3)) as world:
         names = arrive(world, 3)
         world.expecting = [
-            Expected("copy", f"copies to 100/aa/{names[0]}", "lost"),
+            Expected("copy", f"copies to 100/aa/{names[0]}", "busy"),
             Expected(kind, words, mishap),
         ]
         world.begin(hosts=1)
@@ -208,6 +208,38 @@ def test_a_cab_that_failed_and_was_copied_by_a_host_that_died_is_known_though_mi
         world.center.leave(world.center.cabs[names[0]])
         world.run(3600)
         assert world.promise.cab_rows(FAILURE)[names[0]].state is CabState.COPIED
+
+
+def test_a_cab_that_was_copied_by_a_host_that_died_is_known_though_the_next_try_of_it_failed() -> None:
+    """Its blob was older than its row, which said failed for ever when Microsoft listed the cab no more."""
+    with played(Form(page=3)) as world:
+        names = arrive(world, 3)
+        copies = f"copies to 100/aa/{names[0]}"
+        world.expecting = [Expected("copy", copies, "killed after"), Expected("copy", copies, "busy")]
+        world.begin(hosts=1)
+        world.ask(FAILURE)
+        while world.expecting:
+            world.run(1)
+        world.center.leave(world.center.cabs[names[0]])
+        world.run(3600)
+        assert world.promise.cab_rows(FAILURE)[names[0]].state is CabState.COPIED
+
+
+def test_a_cab_that_is_found_there_is_as_old_as_its_blob() -> None:
+    """By the age of its row it was missing before its time when its blob was removed, and was copied once more."""
+    with played(Form(page=3), RETENTION_DAYS="2", PULL_MAX_ATTEMPTS="100") as world:
+        (name,) = arrive(world, 1)
+        world.expecting = [Expected("copy", f"copies to 100/aa/{name}", "killed after")]
+        world.begin(hosts=1)
+        world.ask(FAILURE)
+        world.run(60)
+        world.storms.append(Storm(frozenset({"devcenter"}), "unreachable", until=2 * DAY, lasts=2 * DAY))
+        world.run(2.5 * DAY)
+        assert told(world, f"looks at 100/aa/{name}"), "a later try finds it"
+        assert world.container.blobs
+        world.run(1.5 * DAY)
+        assert not world.container.blobs
+        assert world.promise.cab_rows(FAILURE)[name].state is CabState.RETIRED
 
 
 def test_a_row_that_is_deleted_while_the_reconcile_looks_is_not_made_anew_without_a_state() -> None:

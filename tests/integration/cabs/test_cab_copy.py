@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
@@ -118,6 +118,8 @@ def test_a_cab_that_is_there_is_found_and_not_written_again(
         copies.copy(source.url, NAME, LABELS)
         found = copies.copy(f"{streamed.url}/c/b.zip" if way == "streamed" else again.url, NAME, LABELS)
     assert found.length == len(CAB)
+    assert found.since, "the retention rule counts from when it was made"
+    assert abs(datetime.now(UTC) - found.since) < timedelta(minutes=1)
     assert destination.content() == CAB
 
 

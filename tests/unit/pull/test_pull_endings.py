@@ -50,6 +50,7 @@ class _Rows:
     def of(self, _: object) -> Iterator[tuple[str, CabRow]]:
         for number in range(3):
             yield cab(number).cab_id_hash, CabRow(CabState.COPIED, f"x/{number}", 5, settled_at=NOW)
+        yield cab(3).cab_id_hash, CabRow(CabState.COPIED, "x/3", 5, settled_at=NOW - timedelta(days=1))
 
     def write(self, *_: object) -> None:
         pass
@@ -61,7 +62,7 @@ class _Inline:
 
 
 def pull(*, skip: int = 100, new: bool = False, **columns: object) -> Pull:
-    """Return a run that went on at row 100 after three cabs, with all rows written, and maybe one more cab."""
+    """Return a run that went on at row 100 after three cabs and a held one, all rows written, and maybe one more."""
     stored: dict[str, Any] = {**queued(WINDOW, "a test"), **BEFORE, "startedAt": NOW, **columns}
     row = PullRow.of(Row.written(FAILURE.application_id, FAILURE.failure_hash, stored, "etag"))
     ledger = CabLedger(cast("CabRows", _Rows()), FAILURE, NOW, row.counts, cast("Executor", _Inline()))
