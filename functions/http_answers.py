@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import azure.functions as func
 
-from shared.core.errors import AgainLater, BadInput, CabferryError, NeedsPerson, SettingsError
+from shared.core.errors import AgainLater, BadInput, CabferryError, NeedsPerson, Never, SettingsError
 from shared.core.redaction import excerpt, redact
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def _status(error: CabferryError) -> HTTPStatus:
             return HTTPStatus.BAD_REQUEST
         case SettingsError() | AgainLater():
             return HTTPStatus.SERVICE_UNAVAILABLE
-        case NeedsPerson():
+        case NeedsPerson() | Never():
             return HTTPStatus.BAD_GATEWAY
         case _:
             return HTTPStatus.INTERNAL_SERVER_ERROR

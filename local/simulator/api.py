@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import aiohttp
+import msgspec
 from aiohttp import web
 
 from local.simulator import answers, batch, reports, siblings
@@ -44,6 +45,15 @@ class Api:
         """Return the routes of every call, and last the one for all other paths."""
         return [
             web.get("/analytics/driver/report", self._wrapped(Call.REPORT, self._schedules)),
+            web.post("/analytics/driver/report", self._wrapped(Call.REPORT, self._new_schedule)),
+            web.post(
+                "/analytics/driver/report/{verb:pause|resume}/{reportId}", self._wrapped(Call.REPORT, self._pause)
+            ),
+            web.get("/analytics/driver/reporttemplate", self._wrapped(Call.REPORT_TEMPLATE, self._templates)),
+            web.get(
+                "/analytics/driver/reporttemplate/{templateId}", self._wrapped(Call.REPORT_TEMPLATE, self._template)
+            ),
+            web.post("/analytics/driver/reporttemplate", self._wrapped(Call.REPORT_TEMPLATE, self._new_template)),
             web.get("/analytics/driver/reportdata/{reportId}", self._wrapped(Call.REPORT_DATA, self._runs)),
             web.get("/v1.0/my/analytics/driver/cabdownloadbatch", self._wrapped(Call.CAB_BATCH, self._batch)),
             web.get("/v1.0/my/analytics/driver/cabdownload", self._wrapped(Call.CAB_DOWNLOAD, self._one_cab)),
@@ -107,11 +117,41 @@ class Api:
     async def _schedules(self, _: web.Request, __: Fault | None) -> web.Response:
         return self._data([reports.schedule_row(report) for report in self._center.world.reports.values()])
 
-    async def _runs(self, request: web.Request, _: Fault | None) -> web.Response:
-        number = request.match_info["reportId"]
-        report = self._center.world.reports.get(int(number)) if number.isdecimal() else None
+    async def _new_schedule(self, request: web.Request, _: Fault | None) -> web.Response:
+        try:
+            made = reports.new_schedule(self._center.builder, self._center.world, await request.read())
+        except (ValueError, msgspec.DecodeError) as error:
+            return answers.report_error(400, "BadRequest", str(error))
+        return self._data({"reportId": made}, 201)
+
+    async def _pause(self, request: web.Request, _: Fault | None) -> web.Response:
+        report = self._center.world.report(request.match_info["reportId"])
         if report is None:
-            return answers.report_error(404, "NotFound", f"No report has the id {number}.")
+            return answers.report_error(400, "BadRequest", f"No report has the id {request.match_info['reportId']}.")
+        report.active, report.modified = request.match_info["verb"] == "resume", datetime.now(UTC)
+        return self._data({"reportId": report.report_id}, 201)
+
+    async def _templates(self, _: web.Request, __: Fault | None) -> web.Response:
+        return self._data([reports.template_row(*each) for each in self._center.world.templates.items()])
+
+    async def _template(self, request: web.Request, _: Fault | None) -> web.Response:
+        number = request.match_info["templateId"]
+        template = self._center.world.templates.get(int(number)) if number.isdecimal() else None
+        if template is None:
+            return answers.report_error(400, "BadRequest", f"No template has the id {number}.")
+        return self._data(reports.template_row(int(number), template))
+
+    async def _new_template(self, request: web.Request, _: Fault | None) -> web.Response:
+        try:
+            made = reports.new_template(self._center.builder, await request.read())
+        except (ValueError, msgspec.DecodeError) as error:
+            return answers.report_error(400, "BadRequest", str(error))
+        return self._data({"templateId": made}, 201)
+
+    async def _runs(self, request: web.Request, _: Fault | None) -> web.Response:
+        report = self._center.world.report(request.match_info["reportId"])
+        if report is None:
+            return answers.report_error(404, "NotFound", f"No report has the id {request.match_info['reportId']}.")
         try:
             runs = reports.runs_within(report, request.query)
         except ValueError:
@@ -198,8 +238,8 @@ class Api:
     async def _unknown(self, _: web.Request, __: Fault | None) -> web.Response:
         return answers.gateway(404, "Resource not found")
 
-    def _data(self, rows: object) -> web.Response:
-        return answers.as_json({"data": rows, "errors": None if self._center.null_errors else []})
+    def _data(self, rows: object, status: int = 200) -> web.Response:
+        return answers.as_json({"data": rows, "errors": None if self._center.null_errors else []}, status)
 
     def _location(self, request: web.Request, run: ReportRun) -> str:
         if run.form.location is Location.BARE:

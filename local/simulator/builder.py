@@ -6,8 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+
 from local.cabs import ArchiveKind, CabArchive
-from local.simulator.catalogue import BlobPlace, Cab, Failure, FailureKey, Family, Machine, Report, ReportRun, World
+from local.simulator.catalogue import (
+    BlobPlace,
+    Cab,
+    Failure,
+    FailureKey,
+    Family,
+    Machine,
+    Report,
+    ReportRun,
+    Template,
+    World,
+)
+from local.simulator.report_file import IHV_DRIVER_COLUMNS
 from local.simulator.scenario import ReportForm, WorldPlan
 
 CAB_ACCOUNTS = ("uswewatcab09", "uswewatcab12")
@@ -162,11 +176,30 @@ class WorldBuilder:
             at: When it was generated, UTC; None means an hour ago.
             active: Whether the schedule runs on.
         """
-        number = 43_000 + len(self._world.reports) * 7
-        report = Report(number, 925 + len(self._world.reports), self._now - timedelta(days=20), active)
-        self._world.reports[number] = report
+        created = self._now - timedelta(days=20)
+        asked = {"view": "IHVDriver", "projection": IHV_DRIVER_COLUMNS, "dateRange": {"reportPeriod": "Last30Days"}}
+        definition = msgspec.json.encode(asked).decode()
+        report = self.schedule(self.template(Template(definition, IHV_DRIVER_COLUMNS, created)), created)
+        report.active = active
         self.run(report, failures, form, at or self._now - timedelta(hours=1))
         return report
+
+    def template(self, template: Template) -> int:
+        """Add a template, and return its number."""
+        number = 925 + len(self._world.templates)
+        self._world.templates[number] = template
+        return number
+
+    def schedule(self, template_id: int, created: datetime) -> Report:
+        """Add a schedule that has no run yet.
+
+        Args:
+            template_id: What it makes.
+            created: When it was scheduled, UTC.
+        """
+        number = 43_000 + len(self._world.reports) * 7
+        self._world.reports[number] = Report(number, template_id, created)
+        return self._world.reports[number]
 
     def run(
         self, report: Report, failures: Sequence[Failure], form: ReportForm | None = None, at: datetime | None = None

@@ -138,6 +138,21 @@ class ReportRun:
     place: BlobPlace
 
 
+@dataclass(frozen=True, slots=True)
+class Template:
+    """What a report is made of.
+
+    Args:
+        definition: Its JSON, as it was sent.
+        columns: Those that it projects.
+        created: When it was made, UTC.
+    """
+
+    definition: str
+    columns: tuple[str, ...]
+    created: datetime
+
+
 @dataclass(slots=True)
 class Report:
     """One schedule: it gives runs.
@@ -148,6 +163,11 @@ class Report:
         created: When it was scheduled, UTC.
         active: Whether it runs on.
         runs: Its runs, oldest first.
+        starts: When its first run is due, UTC; None means when it was scheduled.
+        interval: Hours between two runs.
+        recurrence: How many runs it makes in all.
+        callback: The URL that is told of each run; empty for none.
+        modified: When it was last paused or resumed, UTC.
     """
 
     report_id: int
@@ -155,6 +175,11 @@ class Report:
     created: datetime
     active: bool = True
     runs: list[ReportRun] = field(default_factory=list)
+    starts: datetime | None = None
+    interval: int = 24
+    recurrence: int = 90
+    callback: str = field(default="", repr=False)
+    modified: datetime | None = None
 
 
 class World:
@@ -162,6 +187,7 @@ class World:
 
     def __init__(self) -> None:
         self.failures: dict[FailureKey, Failure] = {}
+        self.templates: dict[int, Template] = {}
         self.reports: dict[int, Report] = {}
         self.held: dict[str, Held] = {}
         self._cabs: dict[FailureKey, list[Cab]] = {}
@@ -172,6 +198,10 @@ class World:
     def cabs(self, key: FailureKey) -> tuple[Cab, ...]:
         """Return a failure's listed cabs, newest first; none where the failure is unknown."""
         return tuple(self._cabs.get(key, ()))
+
+    def report(self, number: str) -> Report | None:
+        """Return a schedule by its number, or None."""
+        return self.reports.get(int(number)) if number.isdecimal() else None
 
     def cab(self, application_id: str, cab_id_hash: str) -> Cab | None:
         """Return a listed cab by its identity, or None."""

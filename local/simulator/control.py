@@ -1,18 +1,22 @@
 """The calls that steer the simulator from outside: faults, new cabs, new runs, another form."""
 
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import aiohttp
 import msgspec
 from aiohttp import web
 
 from local.cabs import ArchiveKind
 from local.simulator.answers import as_json
 from local.simulator.builder import CabForm
-from local.simulator.catalogue import FailureKey, Family
+from local.simulator.catalogue import FailureKey, Family, Report
 from local.simulator.center import DevCenter
 from local.simulator.faults import Fault
 from local.simulator.scenario import BatchForm, ReportForm
+
+_CALLBACK_TIME = aiohttp.ClientTimeout(10)
 
 
 class NewCabs(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -29,10 +33,11 @@ class NewCabs(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_
 
 
 class NewRun(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """A run that a schedule gives: its form, and the hashes it tells of (where none is named, all of drivers)."""
+    """A run that a schedule gives: its form, the hashes it tells of (where none is named, all of drivers), its age."""
 
     form: ReportForm = ReportForm()
     failure_hashes: tuple[str, ...] = ()
+    hours_ago: float = 0.0
 
 
 class Control:
@@ -107,8 +112,7 @@ class Control:
 
     async def _add_run(self, request: web.Request) -> web.Response:
         new = msgspec.json.decode(await request.read(), type=NewRun)
-        number = request.match_info["reportId"]
-        report = self._center.world.reports.get(int(number)) if number.isdecimal() else None
+        report = self._center.world.report(request.match_info["reportId"])
         if report is None:
             return as_json({"error": "no such report"}, 404)
         hashes = set(new.failure_hashes)
@@ -117,9 +121,24 @@ class Control:
             for key, failure in self._center.world.failures.items()
             if (key.failure_hash in hashes if hashes else failure.family is Family.DRIVER)
         ]
-        run = self._center.builder.run(report, failures, new.form)
+        columns = new.form.columns or self._center.world.templates[report.template_id].columns
+        at = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=new.hours_ago)
+        run = self._center.builder.run(report, failures, msgspec.structs.replace(new.form, columns=columns), at)
         await self._center.publish()
-        return as_json({"reportDatetime": f"{run.at:%Y-%m-%dT%H:%M:%S}", "failures": len(failures)}, 201)
+        told = {"reportDatetime": f"{run.at:%Y-%m-%dT%H:%M:%S}", "failures": len(failures)}
+        return as_json({**told, "callback": await _called_back(report)}, 201)
+
+
+async def _called_back(report: Report) -> int | None:
+    """Tell a schedule's CallbackURL of a run; what the API sends there is not documented. Return what it answered."""
+    if not report.callback:
+        return None
+    told = {"reportId": report.report_id, "reportStatus": "Completed"}
+    async with (
+        aiohttp.ClientSession(timeout=_CALLBACK_TIME) as client,
+        client.post(report.callback, json=told) as answer,
+    ):
+        return answer.status
 
 
 def _decoding(

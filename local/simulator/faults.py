@@ -12,7 +12,8 @@ class Call(StrEnum):
     """The calls that can be told apart."""
 
     SIGN_IN = "token"  # a token of Entra: only where a token endpoint runs beside the simulator
-    REPORT = "report"
+    REPORT = "report"  # the list of schedules, a new one, pausing and resuming one
+    REPORT_TEMPLATE = "reporttemplate"
     REPORT_DATA = "reportdata"
     CAB_BATCH = "cabdownloadbatch"
     CAB_DOWNLOAD = "cabdownload"
@@ -62,8 +63,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_un
         seconds: For how long; None means until then.
         retry_after: Seconds that a throttled answer names.
         delay: Seconds by which a slow answer is late, that a dripping one takes, or that a hanging one is waited for.
-        match: Only for requests with these query parameters (`reportId` for reportdata, `account`, `container`, `blob`
-            for a blob, and `tenant` for a token).
+        match: Only for requests with these query parameters (`reportId` for reportdata and pausing, `account`,
+            `container`, `blob` for a blob, and `tenant` for a token).
     """
 
     call: Call

@@ -43,6 +43,16 @@ from shared.api.requests import (
     TEXT,
     VERSION,
 )
+from shared.api.schedules import (
+    ReportId,
+    ScheduleAsked,
+    ScheduleMade,
+    SchedulesBody,
+    ScheduleSet,
+    TemplateAsked,
+    TemplateMade,
+    TemplatesBody,
+)
 from shared.api.state import HealthBody, LastPreflightBody, PreflightBody
 from shared.api.summary import SummaryBody
 
@@ -53,7 +63,12 @@ if TYPE_CHECKING:
 
 type Json = dict[str, Any]
 _REF = "#/components/schemas/{name}"
-_PATH_PARAMETERS: Mapping[str, Any] = {"applicationId": ApplicationId, "failureHash": NamedHash, "cabIdHash": CabIdHash}
+_PATH_PARAMETERS: Mapping[str, Any] = {
+    "applicationId": ApplicationId,
+    "failureHash": NamedHash,
+    "cabIdHash": CabIdHash,
+    "reportId": ReportId,
+}
 
 # What each status means, wherever it comes.
 _PROBLEMS = {
@@ -88,6 +103,7 @@ _TAGS = {
     "Pulls": "Bring the cabs of a failure into the container.",
     "Failures": "What is known of each failure, and held of it.",
     "Checks": "Find what is to be pulled.",
+    "Schedules": "What the Dev Center reports of drivers, and when.",
     "State": "Whether all is well.",
     "This document": "What a client is made from.",
 }
@@ -113,6 +129,7 @@ class _Operation:
         status: The status where all is well.
         query: The parameters of its query.
         body: The type of its body; None where it has none.
+        needs_body: Whether that may not be left out.
         refusals: Further statuses, each with a problem.
     """
 
@@ -126,6 +143,7 @@ class _Operation:
     status: HTTPStatus = HTTPStatus.OK
     query: tuple[QueryParameter[Any], ...] = ()
     body: Any = None
+    needs_body: bool = True
     refusals: tuple[HTTPStatus, ...] = ()
 
     @property
@@ -139,6 +157,7 @@ class _Operation:
 
 _PULL = "/api/pulls/{applicationId}/{failureHash}"
 _FILTERS = (FAMILY, APPLICATION, DRIVER, VERSION, PULL_STATE, TEXT)
+_SCHEDULE = "/api/reports/schedules/{reportId}"
 _CAB = "/api/failures/{applicationId}/{failureHash}/cabs/{cabIdHash}"
 _OPERATIONS = (
     _Operation(
@@ -278,6 +297,69 @@ _OPERATIONS = (
         "Checks",
         CheckBody,
         refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    _Operation(
+        "list_templates",
+        "get",
+        "/api/reports/templates",
+        "Tell which report templates the account has.",
+        "The Dev Center is asked. missingColumns tells whether the app can use one.",
+        "Schedules",
+        TemplatesBody,
+    ),
+    _Operation(
+        "make_template",
+        "post",
+        "/api/reports/templates",
+        "Make a template with every column that the app shows.",
+        "Of the view IHVDriver, and without DeviceId and HardwareId.",
+        "Schedules",
+        TemplateMade,
+        HTTPStatus.CREATED,
+        body=TemplateAsked,
+        needs_body=False,
+        refusals=(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
+    ),
+    _Operation(
+        "list_schedules",
+        "get",
+        "/api/reports/schedules",
+        "Tell which report schedules the account has, and where each stands.",
+        "The Dev Center is asked.",
+        "Schedules",
+        SchedulesBody,
+    ),
+    _Operation(
+        "make_schedule",
+        "post",
+        "/api/reports/schedules",
+        "Let a report be made again and again.",
+        "A template without ApplicationId or FailureHash is refused, and so is what the Dev Center would not take. "
+        "Where an answer does not come, look at the list before asking again: a second schedule is a second report.",
+        "Schedules",
+        ScheduleMade,
+        HTTPStatus.CREATED,
+        body=ScheduleAsked,
+        needs_body=False,
+        refusals=(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
+    ),
+    _Operation(
+        "pause_schedule",
+        "post",
+        f"{_SCHEDULE}/pause",
+        "Let a schedule make no runs until it is resumed.",
+        "What it has made stays.",
+        "Schedules",
+        ScheduleSet,
+    ),
+    _Operation(
+        "resume_schedule",
+        "post",
+        f"{_SCHEDULE}/resume",
+        "Let a paused schedule go on.",
+        "One that has made all its runs makes no more.",
+        "Schedules",
+        ScheduleSet,
     ),
     _Operation(
         "request_failure_check",
@@ -425,7 +507,7 @@ def _operation(each: _Operation, found: Iterator[Json], places: Mapping[str, Jso
         },
     }
     if each.body:
-        told["requestBody"] = {"required": True, "content": {"application/json": {"schema": next(found)}}}
+        told["requestBody"] = {"required": each.needs_body, "content": {"application/json": {"schema": next(found)}}}
     return told
 
 

@@ -1,4 +1,4 @@
-"""The calls of the Hardware Dev Center API: schedules, report runs, and raw pages of the cab batch.
+"""The calls of the Hardware Dev Center API: templates, schedules, report runs, and raw pages of the cab batch.
 
 Every fact about it stands in docs/api.md with its source.
 """
@@ -13,10 +13,20 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from shared.core import clock
-from shared.core.errors import BadInput
+from shared.core.errors import AgainLater, AgainNow, BadAnswer, BadInput, Never
 from shared.core.redaction import excerpt
 from shared.core.refusals import Meaning, Refusal, Where
-from shared.devcenter.reports import Listed, ReportRun, Schedule, runs_in, schedules_in
+from shared.devcenter.reports import (
+    LOOK_FIRST,
+    Listed,
+    ReportRun,
+    Schedule,
+    Template,
+    made_in,
+    runs_in,
+    schedules_in,
+    templates_in,
+)
 from shared.web.http_source import HttpSource, at_once_again, body_of, refusal_in
 
 if TYPE_CHECKING:
@@ -29,6 +39,8 @@ _log = logging.getLogger(__name__)
 _ANALYTICS = "/v1.0/my/analytics/"
 _REPORTS = "/analytics/driver/"
 _REDIRECTS = {HTTPStatus.FOUND, HTTPStatus.SEE_OTHER, HTTPStatus.TEMPORARY_REDIRECT, HTTPStatus.MOVED_PERMANENTLY}
+# What a list answers is 200; what changes the account is documented as 201.
+_GOOD = {True: {HTTPStatus.OK}, False: {HTTPStatus.OK, HTTPStatus.CREATED}}
 
 
 class _Answer(NamedTuple):
@@ -78,10 +90,72 @@ class DevCenter:
         what = f"the status of report {report_id}"
         return runs_in(self.fetch_page(self.runs_url(report_id, window), what), report_id, what)
 
+    def templates(self) -> Listed[Template]:
+        """List the templates of the account (`GET /analytics/driver/reporttemplate`)."""
+        what = "the list of report templates"
+        return templates_in(self.fetch_page(self._report_url("reporttemplate"), what), what)
+
+    def template(self, template_id: str) -> Template:
+        """Return one template (`GET /analytics/driver/reporttemplate/{templateId}`).
+
+        Args:
+            template_id: Its id.
+
+        Raises:
+            BadInput: The Dev Center does not know it.
+            BadAnswer: The answer holds no template.
+        """
+        what = f"report template {template_id}"
+        try:
+            body = self.fetch_page(self._report_url("reporttemplate", template_id), what)
+        except Never as error:
+            raise BadInput(str(error)) from None
+        found = templates_in(body, what)
+        if not found.items:
+            raise BadAnswer(next(iter(found.odd), f"{what}: the answer holds none"))
+        return found.items[0]
+
+    def create_template(self, definition: bytes) -> str:
+        """Make a template (`POST /analytics/driver/reporttemplate`), and return its id.
+
+        Args:
+            definition: Its view, projection and dateRange, as JSON.
+
+        Raises:
+            BadInput: The Dev Center refuses it.
+        """
+        what = "making a report template"
+        return made_in(self._post(self._report_url("reporttemplate"), what, definition), "templateid", what)
+
+    def create_schedule(self, definition: bytes) -> str:
+        """Make a schedule (`POST /analytics/driver/report`), and return its reportId.
+
+        Args:
+            definition: Its templateId, schedule and CallbackURL, as JSON.
+
+        Raises:
+            BadInput: The Dev Center refuses it.
+        """
+        what = "scheduling a report"
+        return made_in(self._post(self.schedules_url, what, definition), "reportid", what)
+
+    def set_active(self, report_id: str, *, is_active: bool) -> None:
+        """Pause a schedule, or let it go on (`POST /analytics/driver/report/{pause or resume}/{reportId}`).
+
+        Args:
+            report_id: The schedule's id.
+            is_active: Whether it shall make its runs.
+
+        Raises:
+            BadInput: The Dev Center refuses it.
+        """
+        verb = "resume" if is_active else "pause"
+        self._post(self._report_url("report", verb, report_id), f"the wish to {verb} report {report_id}", b"")
+
     @property
     def schedules_url(self) -> str:
         """Return the address of the schedules."""
-        return f"{self._base}{_REPORTS}report"
+        return self._report_url("report")
 
     def runs_url(self, report_id: str, window: Window) -> str:
         """Return the address of a schedule's runs.
@@ -91,7 +165,10 @@ class DevCenter:
             window: Days on which a run was made.
         """
         dates = {"startDate": window.start.isoformat(), "endDate": window.end.isoformat()}
-        return f"{self._base}{_REPORTS}reportdata/{quote(report_id, safe='')}?{urlencode(dates)}"
+        return f"{self._report_url('reportdata', report_id)}?{urlencode(dates)}"
+
+    def _report_url(self, *parts: str) -> str:
+        return f"{self._base}{_REPORTS}{'/'.join(quote(each, safe='') for each in parts)}"
 
     def analytics_url(self, path: str, query: Mapping[str, str]) -> str:
         """Return the address of a call of the analytics.
@@ -175,6 +252,17 @@ class DevCenter:
         except ValueError:
             raise BadInput(f"{what}: its redirect leads to what is no URL: {excerpt(location)}") from None
 
+    def _post(self, url: str, what: str, content: bytes) -> bytes:
+        """Ask for something that changes the account: once, since a second try could make a second of it."""
+        with self._places, self._guard():
+            try:
+                return self._answer(url, what, Where.DEVCENTER, content).body
+            except (AgainNow, AgainLater) as error:
+                wait = error.wait if isinstance(error, AgainLater) else None
+                raise AgainLater(f"{error}; {LOOK_FIRST}", wait, outage=error.outage) from None
+            except Never as error:
+                raise BadInput(str(error)) from None
+
     def _answered(self, url: str, what: str, application: str, where: Where) -> _Answer:
         if not self._is_ours(url):
             raise BadInput(f"{what}: {excerpt(url)} is not an address of {self._base}")
@@ -190,23 +278,27 @@ class DevCenter:
         named_plainly = url.isprintable() and not ("@" in theirs.netloc or "\\" in url)
         return named_plainly and same_port and (ours.scheme, ours.hostname) == (theirs.scheme, theirs.hostname)
 
-    def _answer(self, url: str, what: str, where: Where) -> _Answer:
+    def _answer(self, url: str, what: str, where: Where, content: bytes | None = None) -> _Answer:
         token = self._tokens.current()
-        answer = self._ask(url, token, what, where)
+        answer = self._ask(url, token, what, where, content)
         is_refused = isinstance(answer, Refusal) and answer.meaning is Meaning.UNKNOWN_CALLER
         if is_refused and (fresh := self._tokens.renewed(token)) != token:
-            answer = self._ask(url, fresh, what, where)
+            answer = self._ask(url, fresh, what, where, content)
         if isinstance(answer, Refusal):
             raise answer.as_error(what)
         return answer
 
-    def _ask(self, url: str, token: str, what: str, where: Where) -> _Answer | Refusal:
+    def _ask(self, url: str, token: str, what: str, where: Where, content: bytes | None) -> _Answer | Refusal:
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
-        with self._source.get(url, headers, what) as response:
+        with (
+            self._source.get(url, headers, what)
+            if content is None
+            else self._source.post(url, {**headers, "Content-Type": "application/json"}, what, content)
+        ) as response:
             clock.compare(response.headers.get("Date", ""))
             body = body_of(response, what)
             location = response.headers.get("Location", "")
             wants_redirect = where is Where.CAB_DOWNLOAD
             is_redirect = response.status_code in _REDIRECTS and bool(location)
-            is_good = is_redirect if wants_redirect else response.status_code == HTTPStatus.OK
+            is_good = is_redirect if wants_redirect else response.status_code in _GOOD[content is None]
             return _Answer(body, location) if is_good else refusal_in(response, body, where)

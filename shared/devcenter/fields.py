@@ -25,7 +25,7 @@ class Fields:
     def __init__(self, content: bytes) -> None:
         self._raw: dict[str, list[bytes]] = {}
         for key, raw in decoded(content, dict[str, msgspec.Raw]).items():
-            self._raw.setdefault(key.replace("_", "").lower(), []).append(bytes(raw))
+            self._raw.setdefault(key.replace("_", "").strip().lower(), []).append(bytes(raw))
 
     def has(self, *keys: str) -> bool:
         """Tell whether any of the keys is there, be it null."""

@@ -1,4 +1,4 @@
-"""What the Dev Center answers about reports: its schedules, and the runs of one.
+"""What the Dev Center answers about reports: its templates, its schedules, and the runs of one.
 
 Every fact about it stands in docs/api.md with its source. The service was last documented in 2020, so decoding is
 tolerant, each item is read alone, and what cannot be read is told by its shape.
@@ -6,9 +6,11 @@ tolerant, each item is read alone, and what cannot be read is told by its shape.
 
 import re
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 import msgspec
 
+from shared.core import clock
 from shared.core.errors import BadAnswer
 from shared.core.json_text import JsonError, decoded
 from shared.core.redaction import excerpt
@@ -16,18 +18,84 @@ from shared.core.shape import said_in, shape_of
 from shared.devcenter.fields import Fields
 
 # A number in every sample. It becomes a table's key and a part of a URL, and stands in every line of the log.
-_REPORT_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
+_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
+LOOK_FIRST = "the lists tell whether it came about all the same: look there before you ask again"
 _FINISHED = {"completed", "complete", "success", "succeeded"}
 _ACTIVE = {"", "true", "yes", "1", "active", "enabled"}
 _PAUSED = {"false", "no", "0", "inactive", "paused", "disabled"}
 
 
+# More than a schedule may tell, so that its last run is a date.
+_MOST_HOURS, _MOST_RUNS = 100_000, 100_000
+
+
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """One schedule of a failure report."""
+    """One schedule of a failure report.
+
+    Args:
+        report_id: Its id.
+        is_active: False where it is paused.
+        template_id: What it makes; empty where it names none.
+        starts_at: When its first run is due; None, and 0 in the next two, where it does not tell.
+        interval_hours: How long after a run the next is due.
+        recurrence: How many runs it makes in all.
+    """
 
     report_id: str
     is_active: bool
+    template_id: str = ""
+    starts_at: datetime | None = None
+    interval_hours: int = 0
+    recurrence: int = 0
+
+    def due(self, number: int) -> datetime | None:
+        """Return when a run is due.
+
+        Args:
+            number: Which: 0 is the first, -1 the last.
+
+        Returns:
+            The moment; None where there is no such run, or the schedule does not tell.
+        """
+        if self.starts_at is None or not self.interval_hours or not -1 <= number < self.recurrence:
+            return None
+        return self.starts_at + (self.recurrence + number if number < 0 else number) * self._interval
+
+    def runs_left(self, now: datetime) -> int | None:
+        """Return how many runs are not due yet; None where the schedule does not tell."""
+        if (first := self.due(0)) is None:
+            return None
+        passed = (now - first) // self._interval + 1
+        return self.recurrence - max(0, min(self.recurrence, passed))
+
+    @property
+    def _interval(self) -> timedelta:
+        return timedelta(hours=self.interval_hours)
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """What a report is made of.
+
+    Args:
+        template_id: Its id.
+        view: `IHVDriver`, or `OEMDriver` whose rows name no application; empty where it tells none.
+        columns: Those that it projects, as it spells them.
+        period: Which days it looks back on, for example `Last30Days`; empty where it tells none.
+        created_at: When it was made; None where it tells no time.
+    """
+
+    template_id: str
+    view: str
+    columns: tuple[str, ...]
+    period: str
+    created_at: datetime | None
+
+    def lacks(self, columns: tuple[str, ...]) -> tuple[str, ...]:
+        """Return which of these columns it does not project, in any case."""
+        projected = {each.lower() for each in self.columns}
+        return tuple(each for each in columns if each.lower() not in projected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +155,100 @@ def schedules_in(body: bytes, what: str) -> Listed[Schedule]:
         except JsonError:
             odd.append(f"{what}: a schedule cannot be read; its shape: {shape_of(row)}")
             continue
-        report_id = told.text("reportid").strip().removesuffix(".0")
-        if not _REPORT_ID.fullmatch(report_id):
+        if not (report_id := _id(told, "reportid")):
             odd.append(f"{what}: the reportId of a schedule is missing or not one; its shape: {shape_of(row)}")
             continue
         active = told.text("isactive").strip().lower()
         if active not in _ACTIVE | _PAUSED:
             odd.append(f"{what}: isActive of report {report_id} is {excerpt(active, 40)!r}: it is taken as active")
-        schedules.append(Schedule(report_id, active not in _PAUSED))
+        schedules.append(Schedule(report_id, active not in _PAUSED, _id(told, "templateid"), *_recurring(told)))
     return Listed(schedules, odd)
+
+
+def templates_in(body: bytes, what: str) -> Listed[Template]:
+    """Read the answer with the templates, or with one.
+
+    Args:
+        body: The answer.
+        what: Names it in errors.
+
+    Raises:
+        BadAnswer: It is not what it should be, or holds nothing but errors.
+    """
+    rows, odd = _rows(body, what)
+    templates = []
+    for row in rows:
+        try:
+            told = Fields(row)
+            template_id = _id(told, "templateid")
+            asked = _within(told, "template") or told
+            days = next((Fields(raw) for raw in asked.values("daterange")), None)
+            columns = [_shown(each) for raw in asked.values("projection")[:1] for each in decoded(raw, list[str])]
+        except JsonError:
+            odd.append(f"{what}: a template cannot be read; its shape: {shape_of(row)}")
+            continue
+        if not template_id:
+            odd.append(f"{what}: the templateId of a template is missing or not one; its shape: {shape_of(row)}")
+            continue
+        period = _shown(days.text("reportperiod")) if days else ""
+        view, created_at = _shown(asked.text("view").strip()), clock.moment_of(told.text("createddatetime"))
+        templates.append(Template(template_id, view, tuple(columns), period, created_at))
+    return Listed(templates, odd)
+
+
+def made_in(body: bytes, key: str, what: str) -> str:
+    """Read the answer to the wish for a template or a schedule: its id.
+
+    Args:
+        body: The answer.
+        key: In lower case: `templateid`, `reportid`.
+        what: Names it in errors.
+
+    Raises:
+        BadAnswer: It holds no id. Nobody knows whether what was wished for is there now.
+    """
+    try:
+        rows, _ = _rows(body, what)
+        found = next((named for row in rows if (named := _id(Fields(row), key))), "")
+    except BadAnswer as error:
+        raise BadAnswer(f"{error}; {LOOK_FIRST}") from None
+    except JsonError:
+        found = ""
+    if not found:
+        raise BadAnswer(f"{what}: the answer names no id; its shape: {shape_of(body)}; {LOOK_FIRST}")
+    return found
+
+
+def is_id(text: str) -> bool:
+    """Tell whether a text can be the id of a report or of a template."""
+    return _ID.fullmatch(text) is not None
+
+
+def _id(told: Fields, key: str) -> str:
+    """Return an id; empty where there is none."""
+    named = told.text(key).strip().removesuffix(".0")
+    return named if is_id(named) else ""
+
+
+def _recurring(told: Fields) -> tuple[datetime | None, int, int]:
+    """Return when a schedule begins, its interval in hours, and its runs; what cannot be read is not known."""
+    try:
+        schedule = _within(told, "schedule")
+    except JsonError:
+        schedule = None
+    if schedule is None:
+        return None, 0, 0
+    hours, runs = schedule.number("recurrenceinterval"), schedule.number("recurrence")
+    if not (0 < hours <= _MOST_HOURS and 0 < runs <= _MOST_RUNS):
+        return None, 0, 0
+    return clock.moment_of(schedule.text("starttime")), int(hours), int(runs)
+
+
+def _within(told: Fields, key: str) -> Fields | None:
+    """Return an object that stands in a field, as it is or as JSON within a text; None where there is none."""
+    raw = next(iter(told.values(key)), b"")
+    text = raw if raw.startswith(b"{") else told.quoted(key).encode()
+    return Fields(text) if text else None
 
 
 def runs_in(body: bytes, report_id: str, what: str) -> Listed[ReportRun]:

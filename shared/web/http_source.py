@@ -57,11 +57,35 @@ class HttpSource:
             AgainNow: The connection broke, before or while the body was read.
             AgainLater: No connection, or no answer in time.
         """
+        with self._asked(method, url, headers, what, None) as response:
+            yield response
+
+    @contextmanager
+    def post(self, url: str, headers: Mapping[str, str], what: str, content: bytes) -> Iterator[requests.Response]:
+        """Send something to a service of ours, and yield the answer as `get` does.
+
+        Args:
+            url: Of a service that is named in the settings; what comes from elsewhere is only ever read.
+            headers: Likewise.
+            what: Likewise.
+            content: What is sent.
+
+        Raises:
+            CabferryError: As `get`.
+        """
+        with self._asked("POST", url, headers, what, content) as response:
+            yield response
+
+    @contextmanager
+    def _asked(
+        self, method: str, url: str, headers: Mapping[str, str], what: str, content: bytes | None
+    ) -> Iterator[requests.Response]:
         with again_later_errors(what):
             response = self._session.request(
                 method,
                 url,
                 headers=dict(headers),
+                data=content,
                 stream=True,
                 allow_redirects=False,
                 timeout=(CONNECT_SECONDS, READ_SECONDS),

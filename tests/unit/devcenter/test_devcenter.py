@@ -230,7 +230,7 @@ def test_schedules_are_listed_in_every_shape() -> None:
     )
     with LoopbackServer(in_turn(Answer(body))) as server:
         listed = dev_center(server.url).schedules()
-    assert listed == Listed([Schedule("43000", True), Schedule("43007", False), Schedule("43014", True)], [])
+    assert listed == Listed([Schedule("43000", True, "925"), Schedule("43007", False), Schedule("43014", True)], [])
     assert server.seen[0].target == "/analytics/driver/report"
 
 

@@ -1,0 +1,61 @@
+"""The life of a report, from a wish to cabs in the container, without Partner Center."""
+
+import json
+from typing import Any
+
+import requests
+
+from tests.system.app import App
+from tests.system.playground import Playground
+
+
+def _schedule(app: App, report_id: str) -> Any:
+    schedules = app.get("/api/reports/schedules").json()["schedules"]
+    return {each["reportId"]: each for each in schedules}[report_id]
+
+
+def _run(playground: Playground, report_id: str, **run: object) -> None:
+    """Let the Dev Center make a run."""
+    url = f"{playground.simulator.url}/simulator/reports/{report_id}/runs"
+    answer = requests.post(url, json.dumps(run), timeout=30)
+    assert answer.status_code == 201, answer.text
+
+
+def test_a_report_is_made_watched_paused_and_resumed_by_the_app_alone(playground: Playground) -> None:
+    failure = playground.simulator.builder.failure(3)
+    playground.simulator.publish()
+    app = playground.start()
+    made = app.post("/api/reports/schedules", {"recurrenceInterval": 12, "recurrence": 2})
+    assert made.status_code == 201, made.text
+    report_id, template_id = made.json()["reportId"], made.json()["templateId"]
+
+    (template,) = app.get("/api/reports/templates").json()["templates"]
+    assert (template["templateId"], template["missingColumns"]) == (template_id, [])
+    assert "DeviceId" not in template["columns"]
+    told = _schedule(app, report_id)
+    assert (told["state"], told["recurrenceInterval"], told["runsLeft"]) == ("active", 12, 2)
+    assert told["nextRunAt"] == told["startTime"]
+
+    # What its columns name is pulled.
+    _run(playground, report_id)
+    assert playground.check(app)[report_id].outcome == "ingested"
+    playground.ends(app, failure)
+    playground.assert_copied_once(failure)
+
+    assert app.post(f"/api/reports/schedules/{report_id}/pause").json() == {"reportId": report_id, "isActive": False}
+    assert _schedule(app, report_id)["state"] == "paused"
+    assert app.post(f"/api/reports/schedules/{report_id}/resume").json()["isActive"] is True
+    assert _schedule(app, report_id)["state"] == "active"
+
+    again = app.post("/api/reports/schedules", {})
+    assert (again.status_code, "makes this report already" in again.json()["detail"]) == (400, True)
+    for body, words in (
+        ({"recurrenceInterval": 11}, "recurrenceInterval is 11"),
+        ({"templateId": "4711"}, "No template has the id 4711"),
+        ({"callbackUrl": "http://x/?code=QZXJKEY"}, "https://"),
+    ):
+        refused = app.post("/api/reports/schedules", body)
+        assert (refused.status_code, words in refused.json()["detail"]) == (400, True), refused.text
+    unknown = app.post("/api/reports/schedules/4711/pause")
+    assert (unknown.status_code, "No report has the id 4711" in unknown.json()["detail"]) == (400, True)
+    assert "QZXJKEY" not in app.log
