@@ -11,6 +11,7 @@ from bench import (
     chaos,
     games,
     growth,
+    ingestion,
     lists,
     reports,
     requests_made,
@@ -34,6 +35,7 @@ SECTIONS = {
     "requests": requests_made.run,
     "streaming": streaming.run,
     "reports": reports.run,
+    "ingestion": ingestion.run,
     "lists": lists.run,
     "startup": startup.run,
 }

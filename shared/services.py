@@ -118,6 +118,7 @@ class Services:
             devcenter=self._devcenter,
             files=ReportFiles(self._source, report_storage_tokens(self.settings.devcenter)),
             reports=ReportRows(self._storage.table("reports")),
+            pulls=self.pulls,
             requests=self.requests,
             cabs=self.pull_tools.cabs,
             health=self.health,

@@ -402,6 +402,10 @@ class OutcomeBody(Struct, frozen=True, rename="camel"):
     named: Annotated[
         Count, Meta(description="How many of them were known before, and lacked something that the report tells.")
     ]
+    held: Annotated[
+        Count,
+        Meta(description="How many failures were not queued, since all their cabs that it lists are held or gone."),
+    ]
     error: Annotated[str | None, Meta(description="Why it failed, or what of it could not be read.")]
 
     @classmethod
@@ -415,6 +419,7 @@ class OutcomeBody(Struct, frozen=True, rename="camel"):
             failures=outcome.failures,
             cabs=outcome.cabs,
             named=outcome.named,
+            held=outcome.held,
             error=outcome.error or None,
         )
 

@@ -2,7 +2,8 @@
 
 1. For each application, read failurehits page by page, over the days since the last complete check: 30 at first, always
    two that were seen before, since counts of the last days still grow.
-2. Compare each failure with what was seen before. One that is new, or happened again, gets a pull.
+2. Compare each failure with what was seen before. One that is new, or happened again, gets a pull, in the order of the
+   days that are new of them.
 3. Write down what was seen only when its messages were sent, and how far the check came only at its end. So a crash
    costs a repetition, and no failure; a failure that is queued twice is pulled twice, which copies nothing twice.
 """
@@ -13,6 +14,7 @@ import logging
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import batched
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from shared.core import clock
@@ -150,7 +152,9 @@ def _add(seen: dict[Failure, SeenFailure], hit: FailureHit, window: Window) -> N
 def _queue_news(tools: FailureTools, application_id: str, seen: dict[Failure, SeenFailure]) -> int:
     """Queue what is new, and write down what was seen; return how many were queued."""
     known = tools.failures.of_application(application_id)
-    news = [each for each in seen.values() if each.has_news_for(known.get(each.failure))]
+    days = ((each.first_news(known.get(each.failure)), each) for each in seen.values())
+    # Cabs are deleted some weeks after the failure happened: what happened first is pulled first.
+    news = [each for _, each in sorted(((day, each) for day, each in days if day), key=itemgetter(0))]
     for some in batched(news, _AT_ONCE, strict=False):
         facts = dict(
             zip(

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from dataclasses import astuple, dataclass, replace
 from enum import StrEnum
-from itertools import batched
+from itertools import batched, groupby
 from sys import intern
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from shared.core import clock
 from shared.core.facts import NO_FACTS, CabFacts
 from shared.core.failure import normal_id
-from shared.storage.table_writes import TRANSACTION_ROWS, Columns, Long, Value, Write
+from shared.storage.table_writes import NO_MOMENT, TRANSACTION_ROWS, Columns, Long, Value, Write
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from shared.core.failure import Failure
@@ -46,7 +47,7 @@ class CabRow:
         facts: What a report, or the cab's own row, told.
         tells_facts: Whether they are still to be written: a report's are in the table already.
         date: As the API spells it; empty until a batch named the cab.
-        expires: cabExpirationTime, likewise.
+        expires: cabExpirationTime, as the batch or a report told it.
         row_key: The RowKey where it is not the cabIdHash in its normal form, as an earlier version may have written it;
             empty elsewhere.
     """
@@ -190,32 +191,74 @@ class CabRows:
             removed += len(some) if self._table.write_together(failure.cabs_partition, deletes) is not None else 0
         return removed
 
-    def list_new(self, failure: Failure, cabs: Mapping[str, CabFacts]) -> int:
+    def of_many(self, failures: Sequence[Failure]) -> Iterator[tuple[Failure, list[Row]]]:
+        """Yield the rows of each of many failures: one request for 1,000 rows, and never more than one a failure.
+
+        What lies between two of them is read with them where it is less than a page, and passed over where it is more.
+
+        Args:
+            failures: In the order of their PartitionKeys.
+        """
+        where = "PartitionKey ge @first and PartitionKey le @last"
+        values, after = dict[str, str](), None
+        rows: list[Row] = []
+        place = 0
+        while place < len(failures):
+            if after is None:
+                values = {"first": failures[place].cabs_partition, "last": failures[-1].cabs_partition}
+            page, after = self._table.page(where, values, _PAGE_ROWS, after, ("state", "expiry", *_FACT_COLUMNS))
+            rows += page
+            # Of the last partition there may be more to come.
+            last = rows[-1].partition if after and rows else "" if after else None
+            come = {key: [*some] for key, some in groupby(rows, key=lambda row: row.partition) if key != last}
+            while place < len(failures) and (last is None or failures[place].cabs_partition < last):
+                yield failures[place], come.get(failures[place].cabs_partition, [])
+                place += 1
+            is_open = place < len(failures) and failures[place].cabs_partition == last
+            rows = [row for row in rows if row.partition == last] if is_open else []
+            after = after if is_open or last == "" else None
+
+    def list_new(
+        self,
+        failure: Failure,
+        cabs: Mapping[str, CabFacts],
+        expires: Mapping[str, datetime] = MappingProxyType({}),
+        rows: Collection[Row] | None = None,
+    ) -> int:
         """Write `listed` rows for the cabs that a report names, and into a row that exists no more than what it lacks.
 
         Args:
             failure: Whose cabs.
             cabs: What the report tells, by cabIdHash.
+            expires: When Microsoft deletes them, of those of which the report tells that.
+            rows: The failure's rows, where somebody has read them.
 
         Returns:
-            How many cabs were known before, and are named only now.
+            How many cabs were known before, and lacked something that the report tells.
         """
         named = 0
-        # Where the failure is stored under another spelling, its cabs are as well, and no insert would meet them.
-        known = {} if failure.is_normal else self.of(failure)
+        if rows is None:
+            # Where the failure is stored under another spelling, its cabs are as well, and no insert would meet them.
+            known, rows = (set[str]() if failure.is_normal else set(self.of(failure))), ()
+        else:
+            known = {cab for row in rows if (cab := cab_of(row)) != row.key}
+        found = {row.key: row for row in rows}
         unknown = ((cab, facts) for cab, facts in cabs.items() if cab not in known)
         for some in batched(unknown, TRANSACTION_ROWS, strict=False):
-            rows: dict[str, Row] = {}
             # The first try needs no reading, and fits a failure that is new. A second report lists known cabs again.
-            while writes := [write for key, facts in some if (write := _naming(rows.get(key), key, facts))]:
+            while writes := [
+                write
+                for key, facts in some
+                if (write := _naming(found.get(key), key, _listed(facts, expires.get(key))))
+            ]:
                 if self._table.write_together(failure.cabs_partition, writes) is not None:
                     named += sum(write.how == "merge" for write in writes)
                     break
                 keys = [key for key, _ in some]
                 where = "PartitionKey eq @partition and RowKey ge @first and RowKey le @last"
                 values = {"partition": failure.cabs_partition, "first": min(keys), "last": max(keys)}
-                found = self._table.query(where, values, ("state", *_FACT_COLUMNS))
-                rows = {row.key: row for row in found}
+                there = {row.key: row for row in self._table.query(where, values, ("expiry", *_FACT_COLUMNS))}
+                found = {key: row for key, row in found.items() if key not in keys} | there
         return named
 
     def write(self, failure: Failure, rows: Iterable[tuple[str, CabRow]]) -> None:
@@ -229,6 +272,7 @@ class CabRows:
         self._table.write_all(failure.cabs_partition, writes)
 
 
+_PAGE_ROWS = 1_000
 _FACT_COLUMNS = ("failureName", "driverName", "driverVersion", "osVersion", "architecture", "cabType", "market")
 _SELECT = ("state", "blobName", "length", "md5", "settledAt", "error", "date", "expiry", *_FACT_COLUMNS)
 
@@ -255,15 +299,17 @@ def _columns(row: CabRow) -> Columns:
     return {**columns, **facts, **{name: value for name, value in optional.items() if value is not None}}
 
 
-def _listed(facts: CabFacts) -> Columns:
-    return {"state": CabState.LISTED.value, "settledAt": clock.now(), **_told(facts)}
+def _listed(facts: CabFacts, expires: datetime | None) -> Columns:
+    """Return the columns that a report tells of a cab."""
+    # What nobody believes is not kept: some table services refuse a time before 1601.
+    return {**_told(facts), **({"expiry": expires} if expires and expires > NO_MOMENT else {})}
 
 
-def _naming(row: Row | None, key: str, facts: CabFacts) -> Write | None:
+def _naming(row: Row | None, key: str, told: Columns) -> Write | None:
     """Return what makes a row tell what a report does; None where it does."""
     if row is None:
-        return Write(key, _listed(facts), "insert")
-    lacks = {name: text for name, text in _told(facts).items() if not row.text(name)}
+        return Write(key, {"state": CabState.LISTED.value, "settledAt": clock.now(), **told}, "insert")
+    lacks = {name: value for name, value in told.items() if not row.columns.get(name)}
     return Write(key, lacks, "merge", row.etag) if lacks else None
 
 

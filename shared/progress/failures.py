@@ -73,16 +73,16 @@ class SeenFailure:
         """Return how often it happened in all, as far as checks saw."""
         return self.earlier + sum(self.days.values())
 
-    def has_news_for(self, known: SeenFailure | None) -> bool:
-        """Tell whether it happened since it was last seen: on a day that is new, or oftener on one that is not.
+    def first_news(self, known: SeenFailure | None) -> date | None:
+        """Return the first day of which something is news: it is new, or it happened oftener on it; None without any.
 
         Args:
             known: How it was last seen; None where it never was.
         """
         # A day is told late at times; those that were dropped lie farther back than the API tells of.
-        return known is None or any(
-            day not in known.days or events > known.days[day] + 1e-9 for day, events in self.days.items()
-        )
+        before = known.days if known else {}
+        news = (day for day, events in self.days.items() if day not in before or events > before[day] + 1e-9)
+        return min(news, default=None)
 
     def joined(self, known: SeenFailure | None) -> SeenFailure:
         """Return both together: each day as it was seen last."""

@@ -22,7 +22,7 @@ from shared.storage.table_rows import Row, TableRows
 from shared.storage.table_writes import NO_MOMENT, TRANSACTION_ROWS, Columns, Long, Value, Write
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from shared.core.facts import CabFacts
     from shared.progress.messages import PullMessage
@@ -433,9 +433,14 @@ class PullRows:
             yield application_id
             application_id = self._table.partition_after(application_id)
 
-    def of_application(self, application_id: str) -> Iterator[Row]:
-        """Yield the rows of an application in the order of their failureHash, not decoded."""
-        yield from self._table.query("PartitionKey eq @application", {"application": application_id})
+    def of_application(self, application_id: str, select: Sequence[str] = ()) -> Iterator[Row]:
+        """Yield the rows of an application in the order of their failureHash, not decoded.
+
+        Args:
+            application_id: Whose pulls, as it is stored.
+            select: The columns to bring, all where it is empty.
+        """
+        yield from self._table.query("PartitionKey eq @application", {"application": application_id}, select)
 
     def hold(self, failure: Failure) -> RowLease | HeldElsewhere | None:
         """Take the lease on a row and change nothing else, so that no pull begins meanwhile.

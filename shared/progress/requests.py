@@ -69,7 +69,8 @@ class PullRequests:
         again, since this did not return: a report run is not marked as ingested, a call of the API was not answered.
 
         Args:
-            failures: What to pull; each is queued once.
+            failures: What to pull; each is queued once. The messages go out in this order, `_AT_ONCE` at a time: none
+                overtakes one that stands so many places before it.
             window: The days to ask for.
             requested_by: What asks.
             pull_id: What more pulls of the same request are found by in the log; empty for the first ones.
@@ -82,7 +83,9 @@ class PullRequests:
             CabferryError: Sorted by what helps.
         """
         pull_id = pull_id or new_pull_id()
-        versions = self._pulls.queue(failures, window, requested_by, facts)
+        ordered = dict.fromkeys(failures)
+        versions = self._pulls.queue(ordered, window, requested_by, facts)
+        families = {failure: failure for failure in versions}
 
         def send(failure: Failure) -> None:
             try:
@@ -92,7 +95,7 @@ class PullRequests:
                 self._pulls.take_back_note(failure, window)
                 raise
 
-        for some in batched(sorted(versions), _AT_ONCE, strict=False):
+        for some in batched((families[each] for each in ordered if each in families), _AT_ONCE, strict=False):
             list(self._executor.map(send, some))
         return pull_id
 

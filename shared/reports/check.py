@@ -2,6 +2,11 @@
 
 A run is marked as ingested when the last of its messages was sent. A crash before that makes the next check do the run
 again: cabs are listed only once, and a failure that is queued twice is pulled twice, which copies nothing twice.
+
+1. Read the file, and gather what it names on disk (shared/reports/named.py).
+2. Look up what is known of it: the pulls in one pass over each application's, and the cabs of those that have one.
+3. Write a `listed` row for each new cab, and decide whether the failure needs a pull (shared/reports/news.py).
+4. Queue what does, the cabs that expire first in front.
 """
 
 from __future__ import annotations
@@ -9,7 +14,6 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from itertools import batched
 from typing import TYPE_CHECKING
 
 from shared.core import clock
@@ -18,9 +22,12 @@ from shared.core.events import REPORTS_CHECKED
 from shared.core.failure import Window, default_window
 from shared.core.schedule import next_after
 from shared.devcenter.reports import ReportRun
+from shared.progress.cabs import by_cab
 from shared.progress.health import CheckedReports
+from shared.progress.messages import new_pull_id
 from shared.progress.reports import ingested, odd_key
-from shared.reports.distinct import DistinctFailures
+from shared.reports.named import PULL_COLUMNS, NamedFailures
+from shared.reports.news import due
 from shared.reports.reader import read_report
 from shared.storage.lease import HeldElsewhere
 from shared.web.http_source import at_once_again
@@ -33,13 +40,15 @@ if TYPE_CHECKING:
     from shared.devcenter.client import DevCenter
     from shared.progress.cabs import CabRows
     from shared.progress.health import HealthRows
+    from shared.progress.pulls import PullRows
     from shared.progress.reports import KnownRuns, Outcome, ReportRow, ReportRows
     from shared.progress.requests import PullRequests
     from shared.reports.file import ReportFiles
+    from shared.reports.named import Named
     from shared.storage.lease import RowLease
 
 _log = logging.getLogger(__name__)
-# Failures whose cabs are listed at once; each is a request of its own.
+# Failures whose cabs are looked up together, and listed at once; each is a request of its own.
 _AT_ONCE = 64
 # Failures whose pulls are queued together: rows of some megabytes.
 _QUEUED_AT_ONCE = 2_000
@@ -55,6 +64,7 @@ class ReportTools:
     devcenter: DevCenter
     files: ReportFiles
     reports: ReportRows
+    pulls: PullRows
     requests: PullRequests
     cabs: CabRows
     health: HealthRows
@@ -74,6 +84,7 @@ class RunOutcome:
         cabs: How many cabs were listed.
         named: How many of them were known before, and lacked something that the report tells.
         error: Why it failed, or what could not be read.
+        held: How many failures were not queued, since no pull could bring a cab that the report lists.
     """
 
     report_id: str
@@ -84,6 +95,7 @@ class RunOutcome:
     cabs: int = 0
     error: str = ""
     named: int = 0
+    held: int = 0
 
 
 def _is_last_try(_: CabferryError) -> bool:
@@ -242,24 +254,33 @@ def unforeseen(error: Exception) -> str:
 
 
 def _ingest(tools: ReportTools, run: ReportRun, lease: RowLease) -> RunOutcome:
-    with DistinctFailures() as failures:
-        found = at_once_again(lambda: _list_cabs(tools, run, failures))
+    asks, pull_id = f"report {run.report_id} {run.report_datetime}", new_pull_id()
+    with NamedFailures() as named:
+        found = at_once_again(lambda: _read(tools, run, named))
         # A file that cannot be read to its end is as it is: what it names is pulled, but not at every check again.
-        queued = 0 if found.broken and len(failures) == lease.row.number("failures") else len(failures)
-        pull_id = ""
-        if queued:
+        if not (found.broken and len(named) == lease.row.number("failures")):
+            found.named = _list_cabs(tools, named, asks)
             window = default_window(tools.settings.cab_lookback)
-            for some in failures.batches(_QUEUED_AT_ONCE):
-                asks = f"report {run.report_id} {run.report_datetime}"
-                pull_id = tools.requests.make(some, window, asks, pull_id, facts=some)
+            for some in named.to_queue(_QUEUED_AT_ONCE):
+                tools.requests.make(some, window, asks, pull_id, facts=some)
         seen, problem = found.problem(run), f"; {found.problem(run)}" if found.problem(run) else ""
-        _log.info("%s: %d failures queued (pull %s), %d cabs listed%s", run, queued, pull_id, found.cabs, problem)
+        held = len(named) - named.queued
+        told = run, named.queued, pull_id, held, named.cabs, problem
+        _log.info("%s: %d failures queued (pull %s), %d need no pull, %d cabs listed%s", *told)
         if found.broken:
-            lease.release({"failures": len(failures), "cabs": found.cabs, "error": str(found.broken)})
-            return replace(_failed(run, str(found.broken)), failures=queued, cabs=found.cabs)
-        lease.release(ingested(len(failures), found.cabs, seen))
+            lease.release({"failures": len(named), "cabs": named.cabs, "error": str(found.broken)})
+            return replace(_failed(run, str(found.broken)), failures=named.queued, cabs=named.cabs)
+        lease.release(ingested(len(named), named.cabs, seen))
         return RunOutcome(
-            run.report_id, run.report_datetime, run.status, "ingested", queued, found.cabs, seen, found.named
+            run.report_id,
+            run.report_datetime,
+            run.status,
+            "ingested",
+            failures=named.queued,
+            held=held,
+            cabs=named.cabs,
+            error=seen,
+            named=found.named,
         )
 
 
@@ -268,7 +289,6 @@ class _Found:
     """What was read of a file.
 
     Args:
-        cabs: How many cabs it lists, counted once a part.
         named: How many of them were known before, and lacked something that it tells.
         unreadable: How many rows, failures or cabs cannot be read.
         why: What was wrong with the first of them.
@@ -276,7 +296,6 @@ class _Found:
         broken: Why it could not be read to its end, or not be believed.
     """
 
-    cabs: int = 0
     named: int = 0
     unreadable: int = 0
     why: str = ""
@@ -290,23 +309,40 @@ class _Found:
         return "; ".join(filter(None, told))
 
 
-def _list_cabs(tools: ReportTools, run: ReportRun, failures: DistinctFailures) -> _Found:
-    """Stream the file, write `listed` rows, and gather the failures."""
+def _read(tools: ReportTools, run: ReportRun, named: NamedFailures) -> _Found:
+    """Stream the file, and gather what it names."""
     found = _Found()
     try:
         with tools.files.opened(run) as file:
             for part in read_report(file.stream, str(run), is_length_told=file.is_length_told):
-                stored = dict(zip(part.cabs, tools.requests.as_stored(part.cabs), strict=True))
-                listed = [(stored[failure], told) for failure, told in part.cabs.items() if told]
-                for some in batched(listed, _AT_ONCE, strict=False):
-                    found.named += sum(tools.executor.map(lambda pair: tools.cabs.list_new(*pair), some))
-                failures.add({stored[failure]: part.facts[failure] for failure in part.cabs})
-                found.cabs += sum(len(told) for _, told in listed)
+                named.add(part)
                 found.unreadable += part.unreadable
                 found.why, found.note = found.why or part.why_unreadable, found.note or part.note
     except BadInput as error:
         found.broken = error
     return found
+
+
+def _list_cabs(tools: ReportTools, named: NamedFailures, asks: str) -> int:
+    """Write `listed` rows, and note which failures need a pull; return how many known cabs lacked something."""
+    for application in named.applications():
+        named.note_pulls(tools.pulls.of_application(application, PULL_COLUMNS))
+    completed = 0
+    for some in named.batches(_AT_ONCE):
+        listed = {each.failure: named.cabs_of(each) for each in some}
+        rows = dict(tools.cabs.of_many([each.failure for each in some if each.pull]))
+
+        def write(each: Named) -> int:
+            cabs = listed[each.failure]  # noqa: B023 - done before the next batch
+            return tools.cabs.list_new(each.failure, cabs.facts, cabs.expires, rows.get(each.failure))  # noqa: B023
+
+        completed += sum(tools.executor.map(write, some))
+        for each in some:
+            cabs = listed[each.failure]
+            known = {cab: row for cab, row in by_cab(rows.get(each.failure, ())).items() if cab in cabs.facts}
+            if limit := due(each, cabs, known, asks, tools.settings):
+                named.queue(each, limit)
+    return completed
 
 
 def _recent(lookback: timedelta) -> Window:

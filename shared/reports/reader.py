@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _FACT_CHARACTERS = 1_000
 # A longer id is none, whatever is blank in it; and what is told of a cab is rarely longer. Whatever is remembered or
 # gathered is bounded by these too.
-_ID_CHARACTERS, _USUAL_CHARACTERS = 300, 500
+_ID_CHARACTERS, _USUAL_CHARACTERS, _TIME_CHARACTERS = 300, 500, 40
 # As many failures and cabs are gathered before they are handed on: enough that most failures come in one piece, and
 # some megabytes of memory.
 _BUFFERED = 16_000
@@ -61,6 +61,7 @@ class ReportPart:
         cabs: For each distinct failure of the stretch, what is told of its cabs by cabIdHash; empty where its rows
             carry none. A failure can come again in a later part.
         facts: What a row of each of these failures tells.
+        expires: When Microsoft deletes a cab, as its row spells it, by cabIdHash; those alone whose rows tell it.
         unreadable: How many failures, cabs or rows of the stretch could not be used.
         why_unreadable: What was wrong with the first of them.
         note: What else a person should know of the file.
@@ -68,6 +69,7 @@ class ReportPart:
 
     cabs: dict[Failure, dict[str, CabFacts]] = field(default_factory=dict)
     facts: dict[Failure, CabFacts] = field(default_factory=dict)
+    expires: dict[str, str] = field(default_factory=dict)
     unreadable: int = 0
     why_unreadable: str = ""
     note: str = ""
@@ -76,6 +78,11 @@ class ReportPart:
         """Count something that could not be used."""
         self.unreadable += times
         self.why_unreadable = self.why_unreadable or why
+
+    def note_expiry(self, cab: str, expires: str) -> None:
+        """Note when Microsoft deletes a cab; what is told first stays."""
+        if 0 < len(expires) <= _TIME_CHARACTERS:
+            self.expires.setdefault(cab, expires)
 
 
 def read_report(
@@ -133,13 +140,17 @@ class _Columns:
         if len(header) > MOST_FIELDS:
             raise BadInput(f"{name} has {len(header)} columns, more than {MOST_FIELDS}")
         self.pair = itemgetter(*(places[column.lower()] for column in _NEEDED))
-        self.cab = places.get("cabidhash")
+        self.cab, self._expires = places.get("cabidhash"), places.get("cabexpirationtime")
         self.count, self._named = len(header), len(header)
         while not _heading(header[self._named - 1]):  # it ends in a delimiter
             self._named -= 1
         told = {field: places[column.lower()] for field, column in _FACTS.items() if column.lower() in places}
         self._fact_fields, self._fact_places = tuple(told), tuple(told.values())
         self._remembered = lru_cache(_REMEMBERED)(self._facts_of)
+
+    def expiry(self, row: Sequence[str]) -> str:
+        """Return when Microsoft deletes a row's cab, as the row spells it; empty where it does not say."""
+        return row[self._expires] if self._expires is not None else ""
 
     def facts(self, row: Sequence[str]) -> tuple[CabFacts, int]:
         """Return what a row tells of its cab, and how many usual cabs take as much memory."""
@@ -221,6 +232,7 @@ class _Reading:
                     continue
                 cabs[cab], weight = columns.facts(row)
                 held += weight
+                part.note_expiry(cab, columns.expiry(row))
             if held >= self._buffered:
                 yield self._checked(part)
                 part, pairs, held = ReportPart(), {}, 0
@@ -278,7 +290,8 @@ class _Reading:
                 if name and self._has_cab_guids and _is_word(name):
                     part.note_unreadable(f"a CabIdHash of {failure} is a word, where others are GUIDs")
                 elif name:
-                    cabs.setdefault(checked_cab_id(name), facts)
+                    cabs.setdefault(normal := checked_cab_id(name), facts)
+                    part.note_expiry(normal, part.expires.pop(cab, ""))
             except BadInput:
                 part.note_unreadable(f"a CabIdHash of {failure} is not one")
 

@@ -181,7 +181,12 @@ class TableRows:
                 return entities[0][0] if entities else None
 
     def page(
-        self, where: str, values: Mapping[str, str], limit: int, after: Continuation | None
+        self,
+        where: str,
+        values: Mapping[str, str],
+        limit: int,
+        after: Continuation | None,
+        select: Sequence[str] = (),
     ) -> tuple[list[Row], Continuation | None]:
         """Return one page of the rows that fit, and what continues after it.
 
@@ -190,13 +195,14 @@ class TableRows:
             values: What the @names stand for.
             limit: The most rows of a page, up to 1,000.
             after: What an earlier page returned as its continuation.
+            select: As in `query`.
 
         Raises:
             BadInput: Storage does not know the continuation; where it comes from a caller, it can be anything.
         """
         with storage_errors(f"{self._name}, reading a page"):
             try:
-                entities, following_it = self._queried(where, values, most=limit, after=after)
+                entities, following_it = self._queried(where, values, select, limit, after)
             except RefusedError as error:
                 if after and error.refusal.meaning is Meaning.WRONG_REQUEST:
                     raise BadInput("continuation is not one that an earlier page returned") from None

@@ -177,13 +177,18 @@ class MemoryTable(TableRows):
         return rows[0].partition if rows else None
 
     def page(
-        self, where: str, values: Mapping[str, str], limit: int, after: Continuation | None
+        self,
+        where: str,
+        values: Mapping[str, str],
+        limit: int,
+        after: Continuation | None,
+        select: Sequence[str] = (),
     ) -> tuple[list[Row], Continuation | None]:
         """Return one page of the rows that fit, and what continues after it."""
         if after and set(after) != {"PartitionKey", "RowKey"}:
             message = "continuation is not one that an earlier page returned"
             raise BadInput(message)
-        return self._page(where, values, (), limit, after)
+        return self._page(where, values, select, min(limit, self._most), after)
 
     def _page(
         self, where: str, values: Mapping[str, str], select: Sequence[str], most: int, after: Continuation | None

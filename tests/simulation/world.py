@@ -151,6 +151,7 @@ class Host(Process):
             devcenter=devcenter,
             files=ReportFiles(sources, None),
             reports=ReportRows(table("reports")),
+            pulls=self.pulls,
             requests=self.requests,
             cabs=self.pull_tools.cabs,
             health=self.health,

@@ -69,6 +69,43 @@ def test_what_the_report_told_outlives_what_becomes_of_a_cab(cabs: CabRows) -> N
     assert (row.state, row.length, row.facts) == (CabState.COPIED, 6_000_000_000, FACTS)
 
 
+def test_what_is_told_of_a_cab_later_is_added_and_changes_nothing_else(cabs: CabRows) -> None:
+    """A report of another template may tell what the first did not: when Microsoft deletes the cab."""
+    at = datetime(2026, 12, 21, 12, 0, 0, tzinfo=UTC)
+    assert cabs.list_new(FAILURE, {"a": FACTS}) == 0
+    assert cabs.list_new(FAILURE, {"a": NO_FACTS, "b": NO_FACTS}, {"a": at, "b": at}) == 1
+    assert cabs.list_new(FAILURE, {"a": CabFacts("other")}, {"a": at.replace(year=2027)}) == 0
+    rows = cabs.of(FAILURE)
+    assert [(row.state, row.facts, row.expires) for row in rows.values()] == [
+        (CabState.LISTED, FACTS, at),
+        (CabState.LISTED, NO_FACTS, at),
+    ]
+
+
+@pytest.mark.parametrize("page", [1, 2, 3, 1_000])
+def test_the_rows_of_many_failures_are_read_together(cabs: CabRows, monkeypatch: pytest.MonkeyPatch, page: int) -> None:
+    """A request for each of 20,000 failures would be most of what a report costs."""
+    monkeypatch.setattr("shared.progress.cabs._PAGE_ROWS", page)
+    failures = sorted(
+        (Failure(f"{number % 2}", f"f-{number}") for number in range(12)), key=lambda each: each.cabs_partition
+    )
+    known = {each: [f"cab-{number}" for number in range(place % 5)] for place, each in enumerate(failures)}
+    for each, ids in known.items():
+        cabs.list_new(each, dict.fromkeys(ids, FACTS))
+    for wanted in (failures, failures[1:-1], failures[::3], failures[:1], []):
+        found = {each: [row.key for row in rows] for each, rows in cabs.of_many(wanted)}
+        assert found == {each: known[each] for each in wanted}
+        assert list(found) == wanted
+
+
+def test_rows_that_were_read_before_are_listed_by_them(cabs: CabRows) -> None:
+    cabs.list_new(FAILURE, {"a": FACTS, "c": NO_FACTS})
+    ((_, read),) = cabs.of_many([FAILURE])
+    gone = cabs.remove(FAILURE, [row for row in read if row.key == "c"])
+    assert (gone, cabs.list_new(FAILURE, {"a": FACTS, "b": FACTS, "c": FACTS}, rows=read)) == (1, 0)
+    assert {cab: row.facts for cab, row in cabs.of(FAILURE).items()} == {"a": FACTS, "b": FACTS, "c": FACTS}
+
+
 def test_a_row_comes_back_as_it_was_written(cabs: CabRows) -> None:
     at = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
     written = CabRow(CabState.EXPIRED, "", None, "", at, "gone", NO_FACTS, at, at)

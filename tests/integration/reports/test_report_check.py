@@ -15,6 +15,7 @@ from azure.data.tables import TableClient, UpdateMode
 
 from local.azurite.server import Azurite
 from local.simulator import catalogue
+from local.simulator.builder import CabForm
 from local.simulator.catalogue import Report
 from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.report_file import OEM_DRIVER_COLUMNS
@@ -28,6 +29,7 @@ from shared.core.settings import Settings
 from shared.devcenter.client import DevCenter
 from shared.devcenter.reports import Listed, ReportRun, Schedule
 from shared.progress.cabs import CabRow, CabState
+from shared.progress.messages import PullMessage
 from shared.progress.pulls import PullState
 from shared.progress.reports import ReportRow
 from shared.reports.check import RunOutcome, check_reports
@@ -92,6 +94,34 @@ def test_a_later_run_lists_what_is_new_and_leaves_alone_what_is_held(app: App, s
     assert Counter(app.states(failure).values()) == {CabState.COPIED: 3, CabState.LISTED: 2}
     app.work_off()
     assert Counter(app.states(failure).values()) == {CabState.COPIED: 5}
+
+
+def test_a_second_report_queues_only_what_is_new_and_what_expires_first_in_front(
+    app: App, simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.progress.requests._AT_ONCE", 1)
+    ages = [CabForm(age=(timedelta(days=age), timedelta(days=age))) for age in (3, 27, 12)]
+    failures = [simulator.builder.failure(2, form) for form in ages]
+    without = simulator.builder.failure(0)
+    report = simulator.builder.report([*failures, without])
+    simulator.publish()
+    (outcome,) = app.check()
+    assert (outcome.failures, outcome.held) == (4, 0)
+    expected = [failures[1], failures[2], failures[0], without]
+    assert queued(app) == [each.key.failure_hash for each in expected]
+    app.work_off()
+    assert app.row(failures[0]).state is PullState.COMPLETED
+    simulator.builder.cabs(failures[2], 1)
+    simulator.builder.run(report, [*failures, without])
+    simulator.publish()
+    outcomes = [each for each in app.check() if each.outcome != "known"]
+    assert [(each.failures, each.held, each.cabs) for each in outcomes] == [(2, 2, 7)]
+    assert sorted(queued(app)) == sorted(each.key.failure_hash for each in (failures[2], without))
+
+
+def queued(app: App) -> list[str]:
+    """Return the failures whose messages wait, in their order."""
+    return [PullMessage.decode(each.content.encode()).failure.failure_hash for each in app.queue.peek_messages(32)]
 
 
 def test_cabs_that_were_copied_before_a_report_named_them_are_named_by_it(app: App, simulator: SimulatorThread) -> None:

@@ -166,7 +166,7 @@ def test_what_an_earlier_version_stored_of_a_failure_is_told_as_unknown() -> Non
 
 
 def test_a_run_is_told_with_what_was_done() -> None:
-    outcome = RunOutcome("43000", "2026-11-20T05:35:32", "Completed", "ingested", 3, 7, named=2)
+    outcome = RunOutcome("43000", "2026-11-20T05:35:32", "Completed", "ingested", 3, 7, named=2, held=5)
     assert told(OutcomeBody.of(outcome)) == {
         "reportId": "43000",
         "reportDatetime": "2026-11-20T05:35:32",
@@ -175,6 +175,7 @@ def test_a_run_is_told_with_what_was_done() -> None:
         "failures": 3,
         "cabs": 7,
         "named": 2,
+        "held": 5,
         "error": None,
     }
 

@@ -326,21 +326,21 @@ SEEN = SeenFailure(FAILURE, "AV_x!y", "Contoso", "x.exe", "1.0", {DAY: 0.5})
 
 
 @pytest.mark.parametrize(
-    ("days", "is_news"),
+    ("days", "news"),
     [
-        ({DAY: 0.5}, False),
-        ({DAY: 0.25}, False),
-        ({}, False),
-        ({DAY: 0.5 + 1e-12}, False),
-        ({DAY: 0.5012}, True),
-        ({DAY: 0.5, DAY + timedelta(days=1): 0.0}, True),
-        ({DAY - timedelta(days=1): 0.001}, True),
+        ({DAY: 0.5}, None),
+        ({DAY: 0.25}, None),
+        ({}, None),
+        ({DAY: 0.5 + 1e-12}, None),
+        ({DAY: 0.5012}, DAY),
+        ({DAY: 0.5, DAY + timedelta(days=1): 0.0}, DAY + timedelta(days=1)),
+        ({DAY: 0.5, DAY - timedelta(days=1): 0.001}, DAY - timedelta(days=1)),
     ],
     ids=str,
 )
-def test_only_what_happened_since_is_news(days: dict[date, float], is_news: bool) -> None:
-    assert replace(SEEN, days=days).has_news_for(SEEN) is is_news
-    assert replace(SEEN, days=days).has_news_for(None)
+def test_only_what_happened_since_is_news(days: dict[date, float], news: date | None) -> None:
+    assert replace(SEEN, days=days).first_news(SEEN) == news
+    assert replace(SEEN, days=days).first_news(None) == min(days, default=None)
 
 
 def test_what_is_seen_again_is_joined_with_what_was_known() -> None:
@@ -348,7 +348,7 @@ def test_what_is_seen_again_is_joined_with_what_was_known() -> None:
     both = again.joined(SEEN)
     assert (both.name, both.version, both.events) == ("AV_x!y", "1.1", 2.75)
     assert both.first_date == DAY
-    assert not again.has_news_for(both)
+    assert again.first_news(both) is None
     for ahead in range(2, 60):
         both = replace(SEEN, days={DAY + timedelta(days=ahead): 1.0}).joined(both)
     assert len(both.days) == 35
