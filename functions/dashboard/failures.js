@@ -80,7 +80,8 @@ export function cabBar(cabs, length) {
   return h("div.cabs", {},
     h("div.bar", { "aria-hidden": "true" }, kinds.map(([kind, number]) => h(`span.${kind}`, { "--part": number / total }))),
     h("p", {}, `${count(cabs.held)} held`, cabs.missing ? h("span.warn", {}, `, ${count(cabs.missing)} missing`) : null,
-      cabs.expired ? h("span.muted", {}, `, ${count(cabs.expired)} expired`) : null, length ? h("span.muted", {}, ` · ${bytes(length)}`) : null));
+      cabs.expired ? h("span.muted", {}, `, ${count(cabs.expired)} expired`) : null,
+      cabs.unavailable ? h("span.muted", {}, `, ${count(cabs.unavailable)} not to be had`) : null, length ? h("span.muted", {}, ` · ${bytes(length)}`) : null));
 }
 
 const link = (failure) => `/failures/${failure.applicationId}/${failure.failureHash}`;

@@ -289,7 +289,7 @@ class FailureCabsBody(Struct, frozen=True, rename="camel"):
     held: Annotated[Count | None, Meta(description="In the container.")]
     missing: Annotated[
         Count | None,
-        Meta(description="Not in the container, though they could still be had: listed, unavailable or failed so far."),
+        Meta(description="Not in the container, though they could still be had: listed, or failed so far."),
     ]
     expired: Annotated[Count | None, Meta(description="Gone before they could be copied.")]
     unavailable: Annotated[Count | None, Meta(description="Listed by Microsoft, but not to be had.")]

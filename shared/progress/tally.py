@@ -31,7 +31,9 @@ _MICROSOFT_KEEPS = timedelta(days=30)
 # A report looks back so far, and so does a pull for cabs that it listed and no batch of the usual days has named.
 REPORTS_LOOK_BACK = timedelta(days=90)
 _SOON = timedelta(hours=48)
-COULD_BE_HAD = {CabState.LISTED, CabState.FAILED, CabState.UNAVAILABLE}
+# A cab that Microsoft does not let go is not missing, since nobody can have it; it is tried again all the same.
+_MISSING = {CabState.LISTED, CabState.FAILED}
+TRIED_AGAIN = {*_MISSING, CabState.UNAVAILABLE}
 _LATEST = datetime(9999, 1, 1, tzinfo=UTC)
 # A text column holds 32 Ki characters; more versions than this are not told.
 _MOST_VERSIONS = 200
@@ -44,7 +46,7 @@ class CabTally:
     Args:
         counted_at: When they were counted.
         held: In the container.
-        missing: Not in the container, though they could still be had; those among the next three that are.
+        missing: Not in the container, though they could still be had: listed, or failed so far.
         expired: Gone before they could be copied.
         unavailable: Listed by Microsoft, and not to be had.
         failed: Not copied for another reason.
@@ -194,10 +196,15 @@ def missing(cabs: Collection[CabRow], settings: Settings) -> list[tuple[CabRow, 
 
     None where MAX_CABS_PER_FAILURE leaves them uncopied on purpose.
     """
+    return [(row, limit) for row, limit in tried_again(cabs, settings) if row.state in _MISSING]
+
+
+def tried_again(cabs: Collection[CabRow], settings: Settings) -> list[tuple[CabRow, datetime]]:
+    """Return the missing cabs, and those that Microsoft has not let go so far, each with its deadline."""
     if leaves_out(cabs, settings):
         return []
     now = clock.true_now()
-    limits = ((row, deadline(row, settings)) for row in cabs if row.state in COULD_BE_HAD)
+    limits = ((row, deadline(row, settings)) for row in cabs if row.state in TRIED_AGAIN)
     return [(row, limit) for row, limit in limits if limit > now]
 
 

@@ -39,8 +39,16 @@ from shared.progress.cabs import CabRow, CabState, by_cab, cab_of
 from shared.progress.health import Reconciled
 from shared.progress.messages import PullMessage
 from shared.progress.pulls import CabCounts, ErrorKind, PullRow, PullState
-from shared.progress.tally import COULD_BE_HAD, REPORTS_LOOK_BACK, CabTally, deadline, is_soon, leaves_out
-from shared.progress.tally import missing as missing_of
+from shared.progress.tally import (
+    REPORTS_LOOK_BACK,
+    TRIED_AGAIN,
+    CabTally,
+    deadline,
+    is_soon,
+    leaves_out,
+    missing,
+    tried_again,
+)
 from shared.pull.ledger import CabLedger
 from shared.reconcile.catalog import rebuild_catalog
 from shared.storage.lease import HeldElsewhere
@@ -185,7 +193,7 @@ class _Run:
             mended = self._mended(failure, row, found)
             found.under_way = int(mended is None)
             row, cabs = mended or (row, cabs)
-        missing = self._count_missing(cabs, found)
+        self._count_missing(cabs, found)
         if found.under_way:
             return
         if agree and not _is_unfinished(row):
@@ -198,8 +206,8 @@ class _Run:
                 self._tools.queue.send(PullMessage(failure, window, pull.requested_by))
                 found.messages_sent = 1
                 _log.warning("%s: %s without a message; one was sent", failure, pull.state)
-        elif self._should_be_pulled(pull, missing, cabs):
-            found.queued_again = int(self._ask_again(failure, row, pull, missing))
+        elif self._should_be_pulled(pull, wanted := self._wanted(cabs), cabs):
+            found.queued_again = int(self._ask_again(failure, row, pull, wanted))
             found.failed_pulls -= found.failed_pulls and found.queued_again
         else:
             if agree:
@@ -256,12 +264,14 @@ class _Run:
     def _ledger(self, failure: Failure) -> CabLedger:
         return CabLedger(self._tools.cabs, failure, clock.now(), CabCounts(), self._tools.writers)
 
-    def _count_missing(self, cabs: Mapping[str, CabRow], found: Reconciled) -> list[CabRow]:
-        """Count and return the cabs that are not in the container and could still be had."""
-        limits = missing_of(cabs.values(), self._tools.settings)
+    def _count_missing(self, cabs: Mapping[str, CabRow], found: Reconciled) -> None:
+        limits = missing(cabs.values(), self._tools.settings)
         found.missing = len(limits)
         found.expiring_within_48_hours = sum(is_soon(limit) for _, limit in limits)
-        return [row for row, _ in limits]
+
+    def _wanted(self, cabs: Mapping[str, CabRow]) -> list[CabRow]:
+        """Return the cabs that are not in the container and that a pull may bring."""
+        return [row for row, _ in tried_again(cabs.values(), self._tools.settings)]
 
     def _record_lost(self, failure: Failure, seen: FailureSeen, cabs: Mapping[str, CabRow]) -> int:
         """Give cabs that are gone for a day a row that says so, against the version that came past; return how many."""
@@ -277,7 +287,7 @@ class _Run:
         # What a pull has met says why it is not there. Before its expiry, the next pull may have it yet.
         if row.state is CabState.LISTED:
             return _has_expired(deadline(row, self._tools.settings), _DAILY)
-        return row.state in COULD_BE_HAD and _has_expired(row.expires, _DAILY)
+        return row.state in TRIED_AGAIN and _has_expired(row.expires, _DAILY)
 
     def _lost(self, row: CabRow) -> CabRow:
         """Return the row of a cab that is gone; one of unknown expiry is still copied by a pull that meets it."""
@@ -299,27 +309,27 @@ class _Run:
             return written < self._queue.at
         return max(written, pull.next_try_at or _LONG_AGO) + _QUIET < self._queue.oldest
 
-    def _should_be_pulled(self, pull: PullRow | None, missing: list[CabRow], cabs: Mapping[str, CabRow]) -> bool:
+    def _should_be_pulled(self, pull: PullRow | None, wanted: list[CabRow], cabs: Mapping[str, CabRow]) -> bool:
         """Tell whether a failure whose pull has ended, or that has none, should be pulled now."""
         if pull is None:
             # A pull that copied a cab wrote down its dates. Its row is gone, and nobody knows how far it had come.
-            return bool(missing) or any(row.is_held and (row.date or row.expires) for row in cabs.values())
+            return bool(wanted) or any(row.is_held and (row.date or row.expires) for row in cabs.values())
         if pull.state is PullState.FAILED and pull.last_error_kind is not ErrorKind.NEVER:
             is_young = not _has_passed(pull.queued_at, self._tools.settings.retention)
-            return not self._circuit.is_open(pull.failure.application_id) and (is_young or bool(missing))
+            return not self._circuit.is_open(pull.failure.application_id) and (is_young or bool(wanted))
         ended = pull.completed_at or pull.updated_at or _LONG_AGO
-        listed_since = any(row.state is CabState.LISTED and (row.settled_at or ended) > ended for row in missing)
-        is_narrow = pull.window is None or self._window(pull, missing).start < pull.window.start
-        return listed_since or (bool(missing) and (is_narrow or _has_passed(ended, _DAILY)))
+        listed_since = any(row.state is CabState.LISTED and (row.settled_at or ended) > ended for row in wanted)
+        is_narrow = pull.window is None or self._window(pull, wanted).start < pull.window.start
+        return listed_since or (bool(wanted) and (is_narrow or _has_passed(ended, _DAILY)))
 
-    def _ask_again(self, failure: Failure, row: Row | None, pull: PullRow | None, missing: list[CabRow]) -> bool:
+    def _ask_again(self, failure: Failure, row: Row | None, pull: PullRow | None, wanted: list[CabRow]) -> bool:
         """Queue a failure; tell whether that was done, which somebody else may have made needless."""
         failed = pull if pull and pull.state is PullState.FAILED else None
         by_a_person = failed and not failed.requested_by.startswith(_MACHINES)
         if failed and failed.window and by_a_person:
             window, asks = failed.window, failed.requested_by
         else:
-            window, asks = self._window(pull, missing), "reconcile"
+            window, asks = self._window(pull, wanted), "reconcile"
         if row is None:
             self._tools.requests.make([failure], window, asks)
         else:
@@ -328,12 +338,12 @@ class _Run:
             if queued is None:
                 return False
             self._tools.queue.send(PullMessage(failure, window, asks, queued.etag))
-        why = f"it failed: {failed.last_error}" if failed else f"{len(missing)} cabs are not in the container"
+        why = f"it failed: {failed.last_error}" if failed else f"{len(wanted)} cabs are not in the container"
         _log.warning("%s: asked for again, since %s", failure, why)
         return True
 
-    def _window(self, pull: PullRow | None, missing: Iterable[CabRow]) -> Window:
-        """Return the days that cover what is missing, as far back as a batch is known to reach.
+    def _window(self, pull: PullRow | None, wanted: Iterable[CabRow]) -> Window:
+        """Return the days that cover what is wanted, as far back as a batch is known to reach.
 
         A report's row tells no date that is kept. Where a pull has ended since a cab was listed and has not met it, the
         cab is older than that pull's days.
@@ -343,7 +353,7 @@ class _Run:
         ended = (pull.completed_at if pull else None) or _LONG_AGO
         dates = [
             row.date.date() if row.date else farthest
-            for row in missing
+            for row in wanted
             if row.date or (row.state is CabState.LISTED and row.settled_at and row.settled_at <= ended)
         ]
         return replace(window, start=min([window.start, *(max(date, farthest) for date in dates)]))
