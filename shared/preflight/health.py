@@ -11,12 +11,12 @@ from shared.core.errors import CabferryError
 from shared.core.schedule import is_overdue
 from shared.core.settings import Settings
 from shared.core.threads import Pool
-from shared.progress.pulls import ErrorKind
+from shared.progress.pulls import ErrorKind, PullState
 from shared.services import services
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import datetime
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime, timedelta
 
     from shared.progress.circuit import Known, Outage
     from shared.progress.failures import ApplicationCheck
@@ -40,7 +40,7 @@ class Health:
         storage: Why the cab storage could not tell these; empty where it could.
         checks: How far the failures of each configured application were looked for.
         overdue: What should have run again by now, and when it last did.
-        failed_for_good: How many Failed pulls nothing brings back by itself.
+        pulls: What keeps pulls from bringing their cabs, a sentence each.
         poison: How many messages are kept because no pull could be made of them.
     """
 
@@ -50,7 +50,7 @@ class Health:
     storage: str = ""
     checks: tuple[ApplicationCheck, ...] = ()
     overdue: tuple[str, ...] = ()
-    failed_for_good: int = 0
+    pulls: tuple[str, ...] = ()
     poison: int = 0
 
     @property
@@ -83,9 +83,7 @@ class Health:
             yield f"The last check of the reports: {self.checked.error}"
         for each in self.unchecked:
             yield f"The last check of {each.family} application {each.application_id}: {each.error}"
-        if self.failed_for_good:
-            what = "pull is" if self.failed_for_good == 1 else "pulls are"
-            yield f"{self.failed_for_good} {what} Failed until a person acts: GET /api/pulls?state=Failed tells why"
+        yield from self.pulls
         found = self.reconciled
         if found and found.expiring_within_48_hours:
             yield f"Missing cabs that Microsoft deletes within 48 hours: {found.expiring_within_48_hours}"
@@ -119,15 +117,47 @@ def _read() -> Health:
         reconciled=parts.health.reconciled(),
         checked=parts.health.checked(),
         checks=tuple(each for each in checks if (each.family, each.application_id) in applications),
-        failed_for_good=sum(map(_is_for_good, parts.pulls.failed())),
+        pulls=tuple(trouble_of(parts.pulls.troubled(), parts.settings.retention)),
         poison=sum(1 for _ in parts.health.poison()),
     )
     return replace(seen, overdue=tuple(_overdue(parts, seen)))
 
 
-def _is_for_good(pull: PullRow) -> bool:
+def trouble_of(pulls: Iterable[PullRow], retention: timedelta) -> Iterator[str]:
+    """Yield what a person should know of pulls in trouble, a sentence each.
+
+    Args:
+        pulls: As `PullRows.troubled` yields them.
+        retention: For how long the reconcile brings back a pull whose reason can pass.
+    """
+    again: list[PullRow] = []
+    behind: list[PullRow] = []
+    for_good = 0
+    for each in pulls:
+        match each.state:
+            case PullState.FAILED:
+                for_good += _is_for_good(each, retention)
+            case PullState.COMPLETED:
+                behind.append(each)
+            case _:
+                again.append(each)
+    if for_good:
+        what = "pull is" if for_good == 1 else "pulls are"
+        yield f"{for_good} {what} Failed until a person acts: GET /api/pulls?state=Failed tells why"
+    if again:
+        what = "pull fails" if len(again) == 1 else "pulls fail"
+        why = again[0].last_error or f"a host ended each time it worked on {again[0].failure}"
+        yield f"{len(again)} {what} again and again, and will be tried on; the first: {why}"
+    if behind:
+        cabs = sum(each.tally.failed for each in behind if each.tally)
+        what = "cab was" if cabs == 1 else "cabs were"
+        why = next((each.last_error for each in behind if each.last_error), "the rows of these cabs say why")
+        yield f"{cabs} {what} not copied, and will be tried again once a day: {why}"
+
+
+def _is_for_good(pull: PullRow, retention: timedelta) -> bool:
     since = pull.queued_at or pull.updated_at
-    is_old = since is not None and since + services().settings.retention < clock.now()
+    is_old = since is not None and since + retention < clock.now()
     return pull.last_error_kind in _FOR_GOOD or is_old
 
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from shared.progress.messages import PullMessage
 
 _TRIES = 5
+# A try that failed is none to speak of: so many in a row took about a minute, and so long a wait is no moment either.
+_TRIES_TOLD, _LONG_WAIT = 3, timedelta(hours=1)
 
 
 class PullState(StrEnum):
@@ -262,9 +264,17 @@ class PullRows:
         rows, following = self._table.page(where, values, limit, after)
         return [PullRow.of(row) for row in rows], following
 
-    def failed(self) -> Iterator[PullRow]:
-        """Yield the pulls that stand as Failed: one request for 1,000."""
-        yield from map(PullRow.of, self._table.query("state eq @state", {"state": PullState.FAILED.value}))
+    def troubled(self) -> Iterator[PullRow]:
+        """Yield the pulls that are Failed, that go on failing, or that left cabs behind: one request for 1,000.
+
+        Those that go on have failed some times in a row without a new cab, or waited for an hour as they were asked to.
+        """
+        long_ago = f"datetime'{clock.now() - _LONG_WAIT:%Y-%m-%dT%H:%M:%SZ}'"
+        waits = f"waitingSince gt datetime'{NO_MOMENT:%Y-%m-%dT%H:%M:%SZ}' and waitingSince lt {long_ago}"
+        goes_on = f"state ne @completed and ( stalled ge {_TRIES_TOLD} or ( {waits} ) )"
+        where = f"state eq @failed or ( {goes_on} ) or ( state eq @completed and failedCabs gt 0 )"
+        values = {"failed": PullState.FAILED.value, "completed": PullState.COMPLETED.value}
+        yield from map(PullRow.of, self._table.query(where, values))
 
     def queue(
         self,
