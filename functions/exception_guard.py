@@ -4,6 +4,7 @@ import functools
 import traceback
 from collections.abc import Callable
 
+from functions.invocations import traced
 from shared.core.events import FUNCTION_FAILED
 from shared.core.redaction import redact
 
@@ -15,6 +16,7 @@ def telling_no_secret[**P](trigger: Callable[P, None]) -> Callable[P, None]:
         trigger: The function of a queue or timer trigger.
     """
 
+    @traced
     @functools.wraps(trigger)
     def wrapped(*args: P.args, **options: P.kwargs) -> None:
         try:

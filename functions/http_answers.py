@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import azure.functions as func
 
+from functions.invocations import traced
 from shared.core.errors import AgainLater, BadInput, CabferryError, NeedsPerson, Never, SettingsError
 from shared.core.redaction import excerpt, redact
 
@@ -53,6 +54,7 @@ def answering(*query: str) -> Callable[[Handler], Handler]:
     """
 
     def wrap(handler: Handler) -> Handler:
+        @traced
         @functools.wraps(handler)
         def wrapped(req: func.HttpRequest) -> func.HttpResponse:
             try:

@@ -24,6 +24,7 @@ from shared.cabs.source import SourceFacts, sas_expiry, sas_start, source_facts
 from shared.cabs.streaming import Streaming
 from shared.core import clock, stopping
 from shared.core.errors import AgainLater, CabferryError, FreshUrl, Never, OutOfTime
+from shared.core.metrics import COPIES
 from shared.core.redaction import excerpt
 from shared.web.http_source import at_once_again
 from shared.web.source_hosts import sendable
@@ -103,7 +104,7 @@ class CabCopy:
 
     def _copied(self, job: CopyJob) -> Copied:
         if self._unreachable.known(job.host):
-            return self._streaming.copy(job, self._facts(job))
+            return self._by_the_app(job, self._facts(job))
 
         def create(labels: CabLabels) -> None:
             self._copy_directly.copy(job.name, job.url, labels, job.instead_of)
@@ -113,6 +114,7 @@ class CabCopy:
         except SourceRefused as refusal:
             return self._another_way(job, str(refusal))
         self._unreachable.forget(job.host)
+        COPIES.record(1, way="direct")
         return copied
 
     def _another_way(self, job: CopyJob, refusal: str) -> Copied:
@@ -136,14 +138,21 @@ class CabCopy:
                     blocks.next_id(length), job.url, source_offset=blocks.length, source_length=length
                 )
             blocks.add(length)
-        return self._commits.committed(job, blocks, facts)
+        copied = self._commits.committed(job, blocks, facts)
+        COPIES.record(1, way="blocks")
+        return copied
 
     def _streamed(self, job: CopyJob, facts: SourceFacts, refusal: str) -> Copied:
         """Stream a cab that storage was refused; where its host was several times, do so with all for some minutes."""
         is_lasting = self._unreachable.note(job.host, refusal)
         which = "its cabs are streamed for now" if is_lasting else f"{job.name} is streamed"
         _log.warning("storage cannot read from %s (%s), the function can: %s", job.host, refusal, which)
-        return self._streaming.copy(job, facts)
+        return self._by_the_app(job, facts)
+
+    def _by_the_app(self, job: CopyJob, facts: SourceFacts) -> Copied:
+        copied = self._streaming.copy(job, facts)
+        COPIES.record(1, way="streamed")
+        return copied
 
     def _facts(self, job: CopyJob) -> SourceFacts:
         return at_once_again(lambda: source_facts(self._source, job.url, job.name))

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
+from shared.core import telemetry
 from shared.storage.service import StorageRequest, StorageService
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class DirectCopy:
             **({"If-Match": instead_of} if instead_of else {"If-None-Match": "*"}),
             **{f"x-ms-meta-{name}": value for name, value in labels.metadata.items()},
             **tags,
+            # The row of it in StorageBlobLogs has this as ClientRequestId, and so is found with the pull.
+            **({"x-ms-client-request-id": trace} if (trace := telemetry.traceparent()) else {}),
         }
         request = StorageRequest("PUT", self._path + quote(blob_name, safe="/~"), {}, headers)
         self._service.send(request, blob_name, HTTPStatus.ACCEPTED)

@@ -7,6 +7,7 @@ with the attributes as its properties. Whoever wants to be told of something new
 import logging
 from dataclasses import dataclass
 
+from shared.core import telemetry
 from shared.core.redaction import one_line, redact
 
 _log = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ class Event:
             raise ValueError(f"the event {self.name} has {self.attributes}, not {tuple(attributes)}")
         told = {name: one_line(redact(str(attributes[name]))) for name in self.attributes}
         _log.log(self.level, "%s: %s", self.name, " ".join(f"{name}={value}" for name, value in told.items()))
+        telemetry.tell(self.name, self.level, told)
 
 
 PULL_FAILED = Event(

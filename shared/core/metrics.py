@@ -7,6 +7,8 @@ import logging
 from dataclasses import dataclass
 from typing import Literal
 
+from shared.core import telemetry
+
 _log = logging.getLogger(__name__)
 
 
@@ -42,6 +44,7 @@ class Metric:
             raise ValueError(f"the metric {self.name} has {self.attributes}, not {tuple(attributes)}")
         if value or self.kind != "counter":
             _log.debug("%s %s %s %s", self.name, value, self.unit, attributes)
+            telemetry.record(self, value, attributes)
 
 
 CABS_COPIED = Metric("cabferry.cabs.copied", "{cab}", "counter", "cabs that a run of a pull brought", ("family",))

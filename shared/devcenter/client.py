@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from shared.core import clock
 from shared.core.errors import AgainLater, AgainNow, BadAnswer, BadInput, Never
+from shared.core.metrics import API_CALLS, API_DURATION
 from shared.core.redaction import excerpt
 from shared.core.refusals import Meaning, Refusal, Where
 from shared.devcenter.reports import (
@@ -290,15 +291,21 @@ class DevCenter:
 
     def _ask(self, url: str, token: str, what: str, where: Where, content: bytes | None) -> _Answer | Refusal:
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
-        with (
-            self._source.get(url, headers, what)
-            if content is None
-            else self._source.post(url, {**headers, "Content-Type": "application/json"}, what, content)
-        ) as response:
-            clock.compare(response.headers.get("Date", ""))
-            body = body_of(response, what)
-            location = response.headers.get("Location", "")
-            wants_redirect = where is Where.CAB_DOWNLOAD
-            is_redirect = response.status_code in _REDIRECTS and bool(location)
-            is_good = is_redirect if wants_redirect else response.status_code in _GOOD[content is None]
-            return _Answer(body, location) if is_good else refusal_in(response, body, where)
+        began, status = clock.monotonic(), "none"
+        try:
+            with (
+                self._source.get(url, headers, what)
+                if content is None
+                else self._source.post(url, {**headers, "Content-Type": "application/json"}, what, content)
+            ) as response:
+                status = str(response.status_code)
+                clock.compare(response.headers.get("Date", ""))
+                body = body_of(response, what)
+                location = response.headers.get("Location", "")
+                wants_redirect = where is Where.CAB_DOWNLOAD
+                is_redirect = response.status_code in _REDIRECTS and bool(location)
+                is_good = is_redirect if wants_redirect else response.status_code in _GOOD[content is None]
+                return _Answer(body, location) if is_good else refusal_in(response, body, where)
+        finally:
+            API_CALLS.record(1, status=status)
+            API_DURATION.record(clock.monotonic() - began)

@@ -22,6 +22,7 @@ from shared.core.errors import AgainLater, CabferryError, NeedsPerson
 from shared.core.events import FAILURES_CHECKED
 from shared.core.facts import CabFacts
 from shared.core.failure import Window, default_window
+from shared.core.metrics import CHECK_DURATION
 from shared.devcenter.cursor import BatchCursor
 from shared.devcenter.families import APPLICATIONS
 from shared.progress.failures import SeenFailure
@@ -70,9 +71,11 @@ def check_failures(tools: FailureTools, asked_at: datetime | None = None) -> lis
     Raises:
         CabferryError: What is seen cannot be written down.
     """
+    began = clock.monotonic()
     checks = [_check(tools, family, each, asked_at) for family, each in tools.settings.applications]
     if not checks:
         _log.info("DESKTOP_APPLICATION_IDS and STORE_APPLICATION_IDS are empty: there is nothing to look for")
+    CHECK_DURATION.record(clock.monotonic() - began, check="failures")
     failed = sum(bool(each.error) for each in checks)
     if failed < len(checks) or not checks:
         FAILURES_CHECKED.tell(applications=len(checks), failed=failed)

@@ -27,6 +27,7 @@ from shared.core import clock
 from shared.core.errors import AgainLater, BadAnswer, CabferryError, CircuitOpen, Never
 from shared.core.events import CIRCUIT_CLOSED, CIRCUIT_OPENED
 from shared.core.json_text import JsonError, decoded
+from shared.core.metrics import API_THROTTLED
 from shared.core.redaction import excerpt
 from shared.core.refusals import Where
 
@@ -305,6 +306,7 @@ class Circuit:
                 def kept(known: Known) -> Known:
                     return replace(known, throttled_until=max(known.throttled_until, until))
 
+                API_THROTTLED.record((until - max(now, self._known.throttled_until)).total_seconds())
                 # At once for this process: its other calls do not wait until it is written.
                 self._known = kept(self._known)
                 self._change(kept, "keep a wait")

@@ -9,6 +9,7 @@ from datetime import date
 
 import msgspec
 
+from shared.core import telemetry
 from shared.core.errors import BadInput
 from shared.core.failure import Failure, Window
 from shared.core.json_text import JsonError, decoded
@@ -16,6 +17,7 @@ from shared.core.shape import shape_of
 from shared.devcenter.families import checked_family
 
 _PULL_ID = re.compile(r"[0-9A-Za-z-]{1,40}")
+_TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 def new_pull_id() -> str:
@@ -37,6 +39,7 @@ class PullMessage:
         resumes: Whether that row holds what an earlier try has done. If not, it is as it was queued, and while it is
             still that version a pull need not read it.
         pull_id: What the pull is found by in the log. All that were asked for together share it.
+        traceparent: The trace of what asked for it (https://www.w3.org/TR/trace-context); empty where nobody traced.
     """
 
     failure: Failure
@@ -45,6 +48,7 @@ class PullMessage:
     row_version: str = ""
     resumes: bool = False
     pull_id: str = field(default_factory=new_pull_id)
+    traceparent: str = field(default_factory=telemetry.traceparent)
 
     def encode(self) -> str:
         """Return the message as JSON, before the base64 that the host expects."""
@@ -59,6 +63,7 @@ class PullMessage:
                 self.resumes,
                 self.pull_id,
                 self.failure.family,
+                self.traceparent,
             )
         ).decode()
 
@@ -86,7 +91,8 @@ class PullMessage:
         failure = Failure.spelled(told.application_id, told.failure_hash, checked_family(told.family))
         # One of an older version has no id; what somebody else wrote there does not go into the log as it is.
         pull_id = told.pull_id if _PULL_ID.fullmatch(told.pull_id) else new_pull_id()
-        message = cls(failure, window, told.requested_by, told.row_version, told.resumes, pull_id)
+        trace = told.traceparent if _TRACEPARENT.fullmatch(told.traceparent) else ""
+        message = cls(failure, window, told.requested_by, told.row_version, told.resumes, pull_id, trace)
         return message if deliveries == 1 else message.unversioned()
 
     def unversioned(self) -> "PullMessage":
@@ -136,6 +142,7 @@ class _Message(_Named, omit_defaults=True):
     resumes: bool = False
     pull_id: str = ""
     family: str = ""
+    traceparent: str = ""
 
 
 def _is_utf8(text: bytes) -> bool:

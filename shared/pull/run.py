@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from shared.cabs.identity import blob_name
 from shared.cabs.labels import labels
 from shared.cabs.naming import name_blobs
-from shared.core import clock, stopping
+from shared.core import clock, metrics, stopping, telemetry
 from shared.core.backoff import growing_wait, spread
 from shared.core.errors import AgainLater, CabferryError, CabUnavailable, LeaseLost, OutOfTime
 from shared.core.events import PULL_FAILED
@@ -125,8 +125,9 @@ def pull_failure(tools: PullTools, message: PullMessage) -> None:
         tools.queue.send(message, min(lease.remaining, _LOOK_AGAIN))
         return
     try:
-        with stopping.at_work(), tools.catalog.pulling(), lease:
-            _Run(tools, lease).make()
+        named = {**message.failure.ids, "pull": message.pull_id}
+        with stopping.at_work(), tools.catalog.pulling(), lease, telemetry.span("pull", named, message.traceparent):
+            _Run(tools, lease, message.traceparent).make()
     except LeaseLost as lost:
         _log.warning("%s: %s; it is that owner's pull now", message.failure, lost)
 
@@ -143,8 +144,8 @@ def _as_stored(pulls: PullRows, message: PullMessage) -> PullMessage:
 class _Run:
     """One run of a pull, under its lease."""
 
-    def __init__(self, tools: PullTools, lease: RowLease) -> None:
-        self._tools, self._lease = tools, lease
+    def __init__(self, tools: PullTools, lease: RowLease, caused_by: str) -> None:
+        self._tools, self._lease, self._caused_by = tools, lease, caused_by
         row = PullRow.of(lease.row)
         self._failure = row.failure
         self._window = row.window or default_window(tools.settings.cab_lookback)
@@ -153,7 +154,7 @@ class _Run:
         self._source = tools.sources(self._failure, self._window)
         self._pull = policy.begun(row, ledger, tools.settings, self._source.page_rows, clock.monotonic())
         self._inbox = tools.pool.inbox()
-        self._unreadable = 0
+        self._unreadable, self._began = 0, clock.monotonic()
 
     def make(self) -> None:
         """Pull as far as it goes, and record how that ended."""
@@ -301,6 +302,7 @@ class _Run:
     def _record(self, ending: Ending) -> None:
         """Write how the run ends into its row, and send the message that goes on with it."""
         self._lease.release({**ending.columns, **self._tally()})
+        self._measure(PullRow.of(self._lease.row))
         row = self._pull.row
         self._tools.catalog.tell(self._failure, self._pull.ledger.copied(), row.requested_by)
         if ending.again_in is not None:
@@ -313,13 +315,30 @@ class _Run:
         if ending.error is not None:
             raise ending.error
 
+    def _measure(self, ended: PullRow) -> None:
+        """Record what this run brought: the row has the sums of all runs, and one that goes back may have less."""
+        family, before, now = ended.failure.family, self._pull.row.counts, ended.counts
+        metrics.CABS_COPIED.record(max(0, now.copied - before.copied), family=family)
+        metrics.CAB_BYTES.record(max(0, now.bytes - before.bytes), family=family)
+        metrics.CABS_EXPIRED.record(max(0, now.expired - before.expired), family=family)
+        metrics.CABS_FAILED.record(max(0, now.failed - before.failed), family=family)
+        metrics.PULLS_ENDED.record(1, family=family, state=ended.state)
+        seconds = clock.monotonic() - self._began
+        metrics.PULL_DURATION.record(seconds, family=family, state=ended.state)
+
     def _tally(self) -> Columns:
         return self._pull.ledger.tally(self._tools.settings)
 
     def _send(self, delay: timedelta) -> None:
         row = self._pull.row
         message = PullMessage(
-            self._failure, self._window, row.requested_by, self._lease.row.etag, resumes=True, pull_id=row.pull_id
+            self._failure,
+            self._window,
+            row.requested_by,
+            self._lease.row.etag,
+            resumes=True,
+            pull_id=row.pull_id,
+            traceparent=self._caused_by,
         )
         self._tools.queue.send(message, delay)
 

@@ -23,15 +23,15 @@ the version that was read, or does no harm when it was not needed.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import batched, count
 from typing import TYPE_CHECKING
 
 from shared.cabs.naming import name_blobs
-from shared.core import clock
+from shared.core import clock, events, metrics
 from shared.core.errors import AgainLater, CabferryError
-from shared.core.events import CABS_LOST, RECONCILED
 from shared.core.failure import Failure, Window, default_window
 from shared.core.redaction import redact
 from shared.core.threads import Pool
@@ -116,11 +116,12 @@ def reconcile(tools: ReconcileTools) -> Reconciled:
     Raises:
         CabferryError: A table, the container or the queue cannot be read at all.
     """
-    found = Reconciled(at=clock.now())
+    began, found = clock.monotonic(), Reconciled(at=clock.now())
     _look_into_poison(tools.poison, found)
-    run = _Run(tools)
+    run, pulls = _Run(tools), _Pulls()
     with Pool(_AT_ONCE, thread_name_prefix="reconcile") as crew:
         for some in batched(tools.walk.failures(), _AT_ONCE, strict=False):
+            pulls.count(each.pull for each in some if each.pull)
             for each in crew.map(run.look_after, some):
                 found += each
     for row in tools.health.poison():
@@ -130,8 +131,36 @@ def reconcile(tools: ReconcileTools) -> Reconciled:
             found.poison += 1
     _rebuild_catalog(tools, found)
     tools.health.write_reconciled(found)
-    RECONCILED.tell(**found.numbers())
+    events.RECONCILED.tell(**found.numbers())
+    metrics.CHECK_DURATION.record(clock.monotonic() - began, check="reconcile")
+    _measure(found, pulls)
     return found
+
+
+class _Pulls:
+    """The pulls that came past, before anything was done with them."""
+
+    def __init__(self) -> None:
+        self.states, self.at = Counter[str](), clock.now()
+        self.oldest = self.at
+
+    def count(self, rows: Iterable[Row]) -> None:
+        for row in rows:
+            state = row.text("state")
+            self.states[state] += 1
+            if state == PullState.QUEUED:
+                self.oldest = min(self.oldest, row.moment("queuedAt") or self.at)
+
+
+def _measure(found: Reconciled, pulls: _Pulls) -> None:
+    """Record how things stand."""
+    metrics.CABS_MISSING.record(found.missing)
+    metrics.CABS_EXPIRING.record(found.expiring_within_48_hours)
+    metrics.CABS_LOST.record(found.lost)
+    metrics.POISON.record(found.poison)
+    metrics.OLDEST_QUEUED.record((pulls.at - pulls.oldest).total_seconds())
+    for state in PullState:
+        metrics.PULLS.record(pulls.states[state], state=state)
 
 
 def _look_into_poison(poison: PoisonMessages, found: Reconciled) -> None:
@@ -280,7 +309,7 @@ class _Run:
         gone = [each for each in seen.cabs if self._is_gone(cabs[cab_of(each)])]
         lost = self._tools.cabs.change(failure, ((each, self._lost(cabs[cab_of(each)])) for each in gone))
         if lost:
-            CABS_LOST.tell(**failure.ids, cabs=lost)
+            events.CABS_LOST.tell(**failure.ids, cabs=lost)
         return lost
 
     def _is_gone(self, row: CabRow) -> bool:

@@ -20,6 +20,7 @@ from shared.core import clock
 from shared.core.errors import AgainLater, BadInput, CabferryError, NeedsPerson
 from shared.core.events import REPORTS_CHECKED
 from shared.core.failure import Window, default_window
+from shared.core.metrics import CHECK_DURATION, REPORT_AGE
 from shared.core.schedule import next_after
 from shared.devcenter.reports import ReportRun
 from shared.progress.cabs import by_cab
@@ -119,7 +120,7 @@ def check_reports(tools: ReportTools, is_last_try: Callable[[CabferryError], boo
     """
     if not tools.settings.checks_reports:
         return []
-    outcomes = list[RunOutcome]()
+    began, outcomes = clock.monotonic(), list[RunOutcome]()
     try:
         outcomes.extend(_checked(tools))
     except CabferryError as ended:
@@ -129,6 +130,7 @@ def check_reports(tools: ReportTools, is_last_try: Callable[[CabferryError], boo
     except Exception:
         _record(tools, outcomes, "an unexpected error; the app's log has it")
         raise
+    CHECK_DURATION.record(clock.monotonic() - began, check="reports")
     REPORTS_CHECKED.tell(runs=len(outcomes), failed=_record(tools, outcomes, ""))
     return outcomes
 
@@ -183,6 +185,8 @@ def _check_report(tools: ReportTools, report_id: str, window: Window) -> Iterato
     if (listing := known.rows.get(_REPORT)) and listing.error:
         _tell(tools, report_id, "")
     yield from _odd(tools, report_id, runs.odd, known)
+    if finished := [made for run in runs.items if run.is_finished and (made := clock.moment_of(run.report_datetime))]:
+        REPORT_AGE.record((clock.now() - max(finished)).total_seconds(), report=report_id)
     for run in dict.fromkeys(runs.items):
         try:
             key = known.key_of(run, runs.items)

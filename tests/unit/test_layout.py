@@ -119,6 +119,7 @@ STANDING_ALONE = (
     "shared.core.log_guard",
     "shared.core.redaction",
     "shared.core.stopping",
+    "shared.core.telemetry",
     "shared.core.urls",
 )
 
@@ -195,7 +196,7 @@ def distributions(module: str) -> set[str]:
     top = module.partition(".")[0]
     found = {re.sub(r"[-_.]+", "-", name).lower() for name in installed().get(top, [])}
     if top == "azure":
-        name = {"azure.data.tables": "azure-data-tables"}.get(module) or "-".join(module.split(".")[:3])
+        name = "-".join(module.split("."))
         return {each for each in found if f"{name}-".startswith(f"{each}-")}
     return found
 
