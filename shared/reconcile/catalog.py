@@ -13,7 +13,6 @@ from __future__ import annotations
 import logging
 import tempfile
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared.catalog.rows import CatalogRow, line_of
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
     from shared.reconcile.walk import FailureSeen
 
 _log = logging.getLogger(__name__)
+# Of each day, some hundred cabs; more are on disk until the day's file is made.
+_IN_MEMORY = 128 * 1024
 
 
 def rebuild_catalog(files: CatalogFiles, seen: Iterable[FailureSeen], retention: timedelta) -> str:
@@ -46,12 +47,11 @@ def rebuild_catalog(files: CatalogFiles, seen: Iterable[FailureSeen], retention:
     """
     there = files.listed()
     with ExitStack() as opened:
-        folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="cabferry-catalog-")))
         days: dict[str, IO[bytes]] = {}
         rows = 0
         for day, row in _rows(seen, retention):
             if day not in days:
-                days[day] = opened.enter_context((folder / day).open("w+b"))
+                days[day] = opened.enter_context(tempfile.SpooledTemporaryFile(_IN_MEMORY))
             days[day].write(line_of(row))
             rows += 1
         kept = set[str]()

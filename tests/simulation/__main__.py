@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -57,7 +58,7 @@ class Tally:
 def many(first: int, games: int, processes: int) -> Tally:
     """Play many games, each of a seed of its own; tell each finding as it comes."""
     began, tally = time.monotonic(), Tally()
-    with ProcessPoolExecutor(processes) as crew:
+    with ProcessPoolExecutor(processes, initializer=gc.freeze) as crew:
         for played in crew.map(play, range(first, first + games), chunksize=20):
             tally.games += 1
             tally.pulls += played.pulls

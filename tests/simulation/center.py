@@ -12,6 +12,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
@@ -226,7 +227,11 @@ def _link_query(query: dict[str, str], skip: int) -> str:
 
 
 def _sas(name: str, lives: timedelta) -> str:
-    expiry = f"{clock.now() + lives:%Y-%m-%dT%H:%M:%SZ}"
+    return _sas_until(name, f"{clock.now() + lives:%Y-%m-%dT%H:%M:%SZ}")
+
+
+@lru_cache(10_000)
+def _sas_until(name: str, expiry: str) -> str:
     return f"sv=2020-08-04&se={quote(expiry)}&sr=b&sp=r&sig={_signature(name, expiry)}"
 
 

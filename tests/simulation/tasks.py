@@ -82,13 +82,16 @@ class Tasks(clock.Clock):
 
     def __init__(self, chance: random.Random) -> None:
         self.seconds, self.switches = 0.0, 0
+        self._told = self.seconds, BEGINNING
         self._chance, self._tasks = chance, list[Task]()
         self.last = Process("nobody")
         self._hub, self._running = getcurrent(), dict[greenlet, Task]()
 
     def now(self) -> datetime:
         """Return the present of the game."""
-        return BEGINNING + timedelta(seconds=self.seconds)
+        if self._told[0] != self.seconds:
+            self._told = self.seconds, BEGINNING + timedelta(seconds=self.seconds)
+        return self._told[1]
 
     def monotonic(self) -> float:
         """Return the seconds since the game began."""
