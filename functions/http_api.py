@@ -37,17 +37,25 @@ def request_pull(req: func.HttpRequest) -> func.HttpResponse:
 
 
 @blueprint.route("pulls", methods=["GET", "HEAD"])
-@answering(*_FILTERS, "limit", "continuation")
+@answering(*_FILTERS, "sort", "limit", "continuation")
 def list_pulls(req: func.HttpRequest) -> func.HttpResponse:
     """Tell how the pulls stand, a page at a time."""
     from shared.api.failure_list import pulls_of
     from shared.api.models import PullBody, PullsPage
-    from shared.api.requests import PageAsked, Wanted, continuation_text
+    from shared.api.requests import CONTINUATION, LIMIT, PULL_ORDER, PageAsked, Wanted, continuation_text
     from shared.services import services
 
-    wanted, asked = Wanted.parse(req.params), PageAsked.parse(req.params)
-    rows, following = pulls_of(services(), wanted, asked)
-    return answer(PullsPage([PullBody.of(row) for row in rows], continuation_text(following)))
+    wanted, order = Wanted.parse(req.params), PULL_ORDER.read(req.params)
+    if wanted.names_any or order == "ended":
+        limit, continuation = LIMIT.read(req.params), CONTINUATION.read(req.params)
+        rows, following = pulls_of(services(), wanted, order, limit, continuation)
+    else:
+        asked = PageAsked.parse(req.params)
+        rows, after = services().pulls.page(
+            wanted.state, wanted.family, wanted.application_id, asked.limit, asked.after
+        )
+        following = continuation_text(after)
+    return answer(PullsPage([PullBody.of(row) for row in rows], following))
 
 
 @blueprint.route("pulls/{applicationId}/{failureHash}", methods=["GET", "HEAD"])

@@ -82,7 +82,10 @@ def _line(pull: dict[str, Any]) -> str:
     cabs, total, rate = pull["cabs"], pull.get("total"), pull.get("rate")
     of = f" of {total}" if total else ""
     text = f"{pull.get('failureName') or pull['failureHash']}: {pull['state']}, {cabs['seen']}{of} cabs seen, "
-    text += f"{cabs['copied']} copied ({size(pull['bytes'])}), {cabs['alreadyHeld']} held before"
+    text += f"{cabs['copied']} copied"
+    # Storage tells the length of what it copies by itself at the pull's end.
+    text += f" ({size(pull['bytes'])})" if pull["bytes"] else ""
+    text += f", {cabs['alreadyHeld']} held before"
     lost = cabs["expired"] + cabs["unavailable"] + cabs["failed"]
     text += f", {lost} not to be had" if lost else ""
     text += f", {size(rate)}/s" if rate and pull["state"] == "Running" else ""

@@ -4,18 +4,24 @@ import { Poll, pollAll, post, session } from "./api.js";
 import { actionButton, bytes, count, h, keep, plural, span, toast, when } from "./dom.js";
 
 const AT_ONCE = 4;
-const MOST_FAILED = 1000;
+const ENDED = "Ended";
+const KINDS = [
+  ["Running", "state=Running&limit=100", 2, "No pull runs."],
+  ["Queued", "state=Queued&limit=50", 5, "No pull waits."],
+  ["Failed", "state=Failed&limit=1000", 10, "No pull was given up."],
+  [ENDED, "sort=ended&limit=20", 10, "No pull has ended yet."],
+];
 const opened = new Set();
 
 export function openPulls(place) {
   const lists = {};
-  const sections = [["Running", 2, 100], ["Queued", 5, 50], ["Failed", 10, MOST_FAILED]].map(([state, seconds, limit]) => {
+  const sections = KINDS.map(([state, query, seconds, none]) => {
     const list = h("ol.rows", { "aria-label": `${state} pulls` });
     const title = h("h2", {}, state);
     const nothing = h("p.muted", {}, "Looking…");
-    lists[state] = new Poll(`pulls?state=${state}&limit=${limit}`, seconds, ({ pulls, continuation }) => {
-      title.textContent = `${state} ${pulls.length ? `(${count(pulls.length)}${continuation ? " and more" : ""})` : ""}`;
-      nothing.textContent = pulls.length ? "" : { Running: "No pull runs.", Queued: "No pull waits.", Failed: "No pull was given up." }[state];
+    lists[state] = new Poll(`pulls?${query}`, seconds, ({ pulls, continuation }) => {
+      if (state !== ENDED) title.textContent = `${state} ${pulls.length ? `(${count(pulls.length)}${continuation ? " and more" : ""})` : ""}`;
+      nothing.textContent = pulls.length ? "" : none;
       if (state === "Failed") keep(list, grouped(pulls), (each) => each.reason, group);
       else keep(list, pulls, idOf, pull);
     }).start();
@@ -23,7 +29,7 @@ export function openPulls(place) {
     return h("section", {}, title, nothing, list);
   });
   place.append(h("h1.hidden", {}, "Pulls"), session.roles.includes("ask") ? askForm() : null, ...sections,
-    h("section", {}, h("h2", {}, "Ended"), h("p", {}, h("a", { href: "#/failures?state=Completed" }, "Failures whose pull is Completed"))));
+    h("p", {}, h("a", { href: "#/failures?state=Completed" }, "All failures whose pull is Completed")));
   return () => Object.values(lists).forEach((each) => each.stop());
 }
 
@@ -42,6 +48,7 @@ function pull(each) {
         cabs.unavailable ? `, ${count(cabs.unavailable)} not to be had` : "", cabs.failed ? h("span.warn", {}, `, ${count(cabs.failed)} to be tried again`) : "",
         each.bytes ? h("span.muted", {}, ` · ${bytes(each.bytes)}`) : null), each.note ? h("p.muted", {}, each.note) : null),
     h("div.dates", {},
+      each.completedAt ? h("p", {}, each.state === "Failed" ? h("span.bad", {}, "given up ") : "ended ", when(each.completedAt)) : null,
       each.state === "Running" ? h("p", {}, pace(each)) : h("p", {}, "asked ", when(each.askedAt || each.queuedAt), each.askedBy ? h("span.muted", {}, ` by ${each.askedBy}`) : null),
       each.attempts ? h("p", {}, `${plural(each.attempts, "try", "tries")} so far`) : null,
       each.nextTryAt ? h("p", {}, "next try ", when(each.nextTryAt)) : null),
@@ -55,8 +62,10 @@ function progress(each) {
 }
 
 function pace(each) {
-  const rate = each.rate ? `${bytes(each.rate)}/s` : "";
   const elapsed = (Date.now() - new Date(each.startedAt)) / 1000;
+  // Storage does not tell the length of what it copies by itself before the pull's end.
+  const cabs = each.cabs.copied && elapsed > 0 ? `${count(+(each.cabs.copied / elapsed).toPrecision(2))} cabs/s` : "";
+  const rate = each.rate ? `${bytes(each.rate)}/s` : cabs;
   const left = each.percent > 1 && elapsed > 0 ? `about ${span((elapsed * (100 - each.percent)) / each.percent)} left` : "";
   return [rate, left].filter(Boolean).join(", ") || ["since ", when(each.startedAt)];
 }

@@ -19,12 +19,11 @@ from shared.preflight.health import SECONDS
 from shared.progress.overview import FailureSeen
 from shared.progress.tally import CabTally
 from shared.services import services
-from shared.storage.table_reads import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from shared.api.requests import PageAsked, Sort, Wanted
+    from shared.api.requests import PullOrder, Sort, Wanted
     from shared.progress.overview import Seen
     from shared.progress.pulls import PullRow
     from shared.services import Services
@@ -36,7 +35,7 @@ _MOST_READ, _READ_AT_ONCE = 100, 16
 
 
 def page_of(
-    failures: Iterable[FailureSeen], sort: Sort, limit: int, continuation: str
+    failures: Iterable[FailureSeen], order: Sort | PullOrder, limit: int, continuation: str
 ) -> tuple[list[FailureSeen], str | None]:
     """Return a page of failures in their order, and what continues after it.
 
@@ -44,7 +43,7 @@ def page_of(
 
     Args:
         failures: All that are asked for.
-        sort: What comes first: the newest cab, the most cabs, the most missing, the next to expire.
+        order: What comes first.
         limit: The most of a page.
         continuation: What the page before returned; empty for the first.
 
@@ -52,7 +51,7 @@ def page_of(
         BadInput: No page returned such a continuation.
     """
     after = _after(continuation)
-    ordered = sorted((_key(each, sort), each) for each in failures)
+    ordered = sorted((_key(each, order), each) for each in failures)
     begin = bisect_right(ordered, after, key=lambda pair: pair[0]) if after else 0
     page = ordered[begin : begin + limit]
     has_more = begin + limit < len(ordered)
@@ -109,43 +108,49 @@ def failure_of(parts: Services, failure: Failure) -> FailureSeen | None:
     )
 
 
-def pulls_of(parts: Services, wanted: Wanted, asked: PageAsked) -> tuple[list[PullRow], dict[str, str] | None]:
-    """Return a page of pulls in the order of their keys, and what continues after it.
+def pulls_of(
+    parts: Services, wanted: Wanted, order: PullOrder, limit: int, continuation: str
+) -> tuple[list[PullRow], str | None]:
+    """Return a page of pulls that storage cannot find or sort, and what continues after it.
 
-    Storage knows no globs: where one is asked for, what is known of all failures tells which rows to read.
+    What is known of all failures tells which rows to read: at most a hundred.
 
     Args:
         parts: Of this process.
         wanted: Which.
-        asked: Where to begin, and how many.
+        order: What comes first: the lowest ids, or what ended last; then nothing that has not ended.
+        limit: The most of a page.
+        continuation: What the page before returned; empty for the first.
 
     Raises:
         CabferryError: Sorted by what helps.
     """
-    if not wanted.names_any:
-        return parts.pulls.page(wanted.state, wanted.family, wanted.application_id, asked.limit, asked.after)
-    after = tuple(asked.after[name] for name in KEYS) if asked.after else ()
-    keys = sorted(each.key for each in failures_seen().failures.values() if wanted.fits(each) and each.key > after)
-    page = keys[: min(asked.limit, _MOST_READ)]
-    rows = list(_readers().map(lambda key: parts.pulls.get(Failure(*key)), page))
-    following = dict(zip(KEYS, page[-1], strict=True)) if len(keys) > len(page) else None
+    found = (each for each in failures_seen().failures.values() if wanted.fits(each))
+    if order == "ended":
+        found = (each for each in found if each.ended_at)
+    page, following = page_of(found, order, min(limit, _MOST_READ), continuation)
+    rows = list(_readers().map(lambda each: parts.pulls.get(Failure(*each.key)), page))
     return [row for row in rows if row and wanted.fits_state(row.state)], following
 
 
-def _key(failure: FailureSeen, sort: Sort) -> _Key:
+def _key(failure: FailureSeen, order: Sort | PullOrder) -> _Key:
     """Return what sorts a failure: the lowest comes first, and no two are the same."""
     tally = failure.tally
-    match sort:
+    match order:
         case "newest":
             newest = (tally.last_cab if tally else None) or failure.queued_at
-            order = -round(newest.timestamp()) if newest else _LAST
+            place = -round(newest.timestamp()) if newest else _LAST
         case "cabs":
-            order = -tally.held if tally else _LAST
+            place = -tally.held if tally else _LAST
         case "missing":
-            order = -tally.missing if tally else _LAST
+            place = -tally.missing if tally else _LAST
         case "expiry":
-            order = round(tally.next_expiry.timestamp()) if tally and tally.next_expiry else _LAST
-    return order, *failure.key
+            place = round(tally.next_expiry.timestamp()) if tally and tally.next_expiry else _LAST
+        case "ended":
+            place = -round(failure.ended_at.timestamp()) if failure.ended_at else _LAST
+        case "ids":
+            place = 0
+    return place, *failure.key
 
 
 def _after(text: str) -> _Key | None:

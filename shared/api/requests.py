@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from shared.progress.overview import FailureSeen
 
 type Sort = Literal["newest", "cabs", "missing", "expiry"]
+type PullOrder = Literal["ids", "ended"]
 _MOST_ROWS = 1_000
 _WHOLE = re.compile(r"\d+", re.ASCII)
 _KEYS = {"PartitionKey", "RowKey"}
@@ -161,6 +162,12 @@ SORT = QueryParameter[Sort](
     Annotated[Literal["newest", "cabs", "missing", "expiry"], Meta(description="one of newest, cabs, missing, expiry")],
     "What comes first: the newest cab, the most cabs held, the most missing, the next to expire.",
     "newest",
+)
+PULL_ORDER = QueryParameter[PullOrder](
+    "sort",
+    Annotated[Literal["ids", "ended"], Meta(description="one of ids, ended")],
+    "What comes first: the lowest ids; or what ended last, and nothing that has not ended.",
+    "ids",
 )
 CAB_STATE = QueryParameter[CabState | None]("state", _one_of(CabState), "Only cabs in this state.", None)
 

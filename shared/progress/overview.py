@@ -32,7 +32,7 @@ _MOMENT_SECONDS, _PATIENCE_SECONDS = 0.5, 4.5
 _OVERLAP = timedelta(minutes=2)
 # Rows that were removed are not told by what was written since: all are read anew after this.
 _ANEW = timedelta(minutes=15)
-_SELECT = ("state", "family", "queuedAt", "updatedAt", *COLUMNS)
+_SELECT = ("state", "family", "queuedAt", "updatedAt", "completedAt", *COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,7 @@ class FailureSeen:
         queued_at: When its pull was asked for.
         updated_at: When something of this was last written.
         tally: How its cabs stand; None where nobody counted them yet.
+        ended_at: When its pull ended, Completed or Failed; None where it has not.
     """
 
     application_id: str
@@ -60,6 +61,7 @@ class FailureSeen:
     queued_at: datetime | None
     updated_at: datetime | None
     tally: CabTally | None
+    ended_at: datetime | None = None
 
     @property
     def key(self) -> tuple[str, str]:
@@ -83,6 +85,7 @@ class FailureSeen:
             queued_at=row.moment("queuedAt"),
             updated_at=max(written, default=None),
             tally=tally,
+            ended_at=row.set_moment("completedAt"),
         )
 
 

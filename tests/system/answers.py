@@ -166,6 +166,7 @@ class Run(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=Tru
     failures: int
     cabs: int
     named: int
+    held: int
     error: str | None
 
 

@@ -224,6 +224,9 @@ def test_a_pull_at_work_is_shown_as_it_goes(page: Page, app: App, shared_playgro
     expect(row.get_by_role("progressbar")).to_be_visible(timeout=30_000)
     expect(row).to_contain_text("copied")
     expect(page.get_by_text("No pull runs.")).to_be_visible(timeout=30_000)
+    ended = page.locator("[aria-label='Ended pulls'] .row").first
+    expect(ended).to_contain_text("12 copied, 108 not to be had", timeout=30_000)
+    expect(ended).to_contain_text("ended")
     assert shared_playground.told(app, failure).state == "Completed"
 
 

@@ -1,5 +1,6 @@
 """Pages of filtered pulls show each that fits once: one that no page shows is one that nobody looks after."""
 
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -7,18 +8,31 @@ import pytest
 
 from shared.api import failure_list
 from shared.api.failure_list import pulls_of
-from shared.api.requests import PageAsked, Wanted
+from shared.api.requests import PullOrder, Wanted
 from shared.core import clock
 from shared.core.failure import Failure
 from shared.progress.overview import FailureSeen, Seen
 from shared.progress.pulls import PullState
 
 
-def seen(application_id: str, failure_hash: str, name: str) -> FailureSeen:
-    return FailureSeen(application_id, failure_hash, "driver", name, "acme.sys", PullState.FAILED, None, None, None)
+def seen(application_id: str, number: int) -> FailureSeen:
+    name, ended_at = "AV_acme" if number % 3 else "other", BEGAN + timedelta(minutes=number * 7 % 31)
+    return FailureSeen(
+        application_id=application_id,
+        failure_hash=f"{number:03}",
+        family="driver",
+        failure_name=name,
+        driver_name="acme.sys",
+        state=PullState.FAILED,
+        queued_at=None,
+        updated_at=None,
+        tally=None,
+        ended_at=ended_at if number % 5 else None,
+    )
 
 
-KNOWN = [seen(of, f"{number:03}", "AV_acme" if number % 3 else "other") for of in ("1", "2") for number in range(150)]
+BEGAN = datetime(2026, 11, 28, tzinfo=UTC)
+KNOWN = [seen(of, number) for of in ("1", "2") for number in range(150)]
 # What storage has by now: one was tried again, and one is gone.
 NOW = {each.key: PullState.FAILED for each in KNOWN} | {("1", "001"): PullState.QUEUED}
 NOW.pop(("2", "149"))
@@ -34,11 +48,22 @@ class _Pulls:
 def test_pages_of_filtered_pulls_show_each_once_as_it_is_now(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
     monkeypatch.setattr(failure_list, "failures_seen", lambda: Seen(clock.now(), {each.key: each for each in KNOWN}))
     parts = cast("Any", SimpleNamespace(pulls=_Pulls()))
-    shown, after = list[tuple[str, str]](), None
+    wanted = Wanted.parse({"text": "av_ACME", "state": "Failed"})
+    fits = {each.key for each in KNOWN if each.failure_name == "AV_acme"} - {("1", "001"), ("2", "149")}
+    assert all_pages(parts, wanted, "ids", limit) == sorted(fits)
+    ended = [each.key for each in sorted(KNOWN, key=ended_first) if each.ended_at and each.key in fits]
+    assert all_pages(parts, wanted, "ended", limit) == ended
+
+
+def ended_first(failure: FailureSeen) -> tuple[float, tuple[str, str]]:
+    return -(failure.ended_at.timestamp() if failure.ended_at else 0), failure.key
+
+
+def all_pages(parts: Any, wanted: Wanted, order: PullOrder, limit: int) -> list[tuple[str, str]]:
+    shown, after = list[tuple[str, str]](), ""
     while True:
-        rows, after = pulls_of(parts, Wanted.parse({"text": "av_ACME", "state": "Failed"}), PageAsked(limit, after))
+        rows, following = pulls_of(parts, wanted, order, limit, after)
         shown += [(row.failure.application_id, row.failure.failure_hash) for row in rows]
-        if after is None:
-            break
-    fits = {each.key for each in KNOWN if each.failure_name == "AV_acme"}
-    assert shown == sorted(fits - {("1", "001"), ("2", "149")})
+        if following is None:
+            return shown
+        after = following
