@@ -78,6 +78,7 @@ def test_the_check_tells_what_it_found(done: Done) -> None:
             failures=failures,
             cabs=cabs,
             named=0,
+            held=0,
             error=None,
         )
 
