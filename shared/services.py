@@ -21,10 +21,12 @@ from shared.identity.access_tokens import devcenter_tokens, report_storage_token
 from shared.progress import TABLES
 from shared.progress.cabs import CabRows
 from shared.progress.circuit import Circuit
+from shared.progress.day_bytes import DayBytes
 from shared.progress.health import HealthRows
 from shared.progress.pulls import PullRows
 from shared.progress.queue import PullQueue
 from shared.progress.requests import PullRequests
+from shared.pull.keep_file import KeepFile
 from shared.pull.pool import FairPool
 from shared.pull.run import PullTools
 from shared.storage.clients import StorageClients
@@ -66,6 +68,7 @@ class Services:
         container = CabContainer(self._storage.blobs.get_container_client(settings.container), blobs)
         self._catalog = CatalogFiles(container)
         self.pulls = PullRows(self._storage.table("pulls"), settings.pull_lease)
+        day = DayBytes(self._storage.table("health"))
         self.pull_tools = PullTools(
             settings=settings,
             sources=partial(source_of, self._devcenter),
@@ -76,6 +79,8 @@ class Services:
             copies=CabCopy(container, DirectCopy(blobs, settings.container), self._source),
             pool=FairPool(settings.pull_concurrency),
             catalog=CatalogNews(self._catalog, settings.retention),
+            keep=KeepFile(container, day, settings.max_cabs_per_failure),
+            day=day,
         )
         self.requests = PullRequests(self.pulls, self.pull_tools.queue, self.pull_tools.pool.lane())
         self._poison = PullQueue(self._storage.queue(f"{settings.queue}-poison"))
@@ -164,6 +169,7 @@ class Services:
             circuit=self.circuit,
             writers=self.pull_tools.pool.lane(),
             catalog=self._catalog,
+            keep=self.pull_tools.keep,
         )
 
     def create_missing(self) -> None:

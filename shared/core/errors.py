@@ -5,6 +5,7 @@ CabferryError
 ├── AgainLater        the other side asks for time (429, 408, 5xx, time-outs); carries the wait it asked for
 │   ├── BadAnswer         an answer is not what it should be (HTML, half a JSON); the next one may be
 │   ├── CircuitOpen       the service has refused or missed everybody for a while; it is not asked until its next probe
+│   ├── DayIsFull         what the settings file allows a day is used; a later day goes on
 │   └── OutOfTime         a copy has reached its deadline; a later one goes on where it stopped
 ├── FreshUrl          the SAS of a cabUrl no longer works, the cab may still be held: ask the batch for a new one
 ├── NeedsPerson       401, 403, a missing role, a bad setting: no retry helps, the message says what to do
@@ -63,6 +64,10 @@ class BadAnswer(AgainLater):
 
 class CircuitOpen(AgainLater):
     """The service is not asked at all before the wait is over."""
+
+
+class DayIsFull(AgainLater):
+    """As many bytes were copied today as the settings file allows; it is no try that failed."""
 
 
 class OutOfTime(AgainLater):

@@ -173,6 +173,11 @@ class Rules:
         kept = [msgspec.structs.replace(each, at_least_hits=None) for each in self.rules if each.action == "keep"]
         return replace(self, rules=tuple(kept))
 
+    @property
+    def ask_names(self) -> bool:
+        """Tell whether a rule looks at what only the row of a failure's pull tells for sure."""
+        return any((each.failure, each.driver, each.at_least_hits) != ("*", "*", None) for each in self.rules)
+
     def skips_whole(self, failure: Subject) -> str:
         """Return why no cab of a failure is kept, whatever its cabs are; empty where one may be."""
         for rule in self._of(failure):

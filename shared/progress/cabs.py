@@ -31,6 +31,7 @@ class CabState(StrEnum):
     UNAVAILABLE = "unavailable"
     FAILED = "failed"
     RETIRED = "retired"
+    SKIPPED = "skipped"
 
 
 @dataclass(slots=True)
@@ -43,7 +44,7 @@ class CabRow:
         length: Its bytes; None until the container was read back.
         md5: Its Content-MD5 in the container as hexadecimal digits; empty where the source had none.
         settled_at: When it came into its state.
-        error: Why it is expired, unavailable or failed.
+        error: Why it is expired, unavailable or failed, or the rule that skips it.
         facts: What a report, or the cab's own row, told.
         tells_facts: Whether they are still to be written: a report's are in the table already.
         date: As the API spells it; empty until a batch named the cab.

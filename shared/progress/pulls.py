@@ -56,8 +56,8 @@ class CabCounts:
     """What a pull found and did.
 
     Args:
-        seen: Distinct cabs that the batch named and that are settled: the sum of the others, and of cabs beyond
-            MAX_CABS_PER_FAILURE.
+        seen: Distinct cabs that the batch named and that are settled: the sum of the others, and of cabs that
+            a rule skips.
         copied: Cabs that this pull brought into the container.
         already_held: Cabs that an earlier pull had brought.
         expired: Cabs that were gone before they could be copied.
@@ -109,6 +109,8 @@ class PullRow:
         asked_at: When somebody last asked for it, though it ran at that time.
         asked_by: Who did.
         tally: How all cabs of the failure stand; None where nobody counted them yet.
+        hits: How often the failure happened, as the report that named it last counts; None where none has told.
+        skipped_by: The rule that skips the failure as a whole, so that nobody asked the Dev Center; empty elsewhere.
     """
 
     failure: Failure
@@ -137,6 +139,8 @@ class PullRow:
     asked_at: datetime | None = None
     asked_by: str = ""
     tally: CabTally | None = None
+    hits: int | None = None
+    skipped_by: str = ""
 
     @classmethod
     def of(cls, row: Row) -> PullRow:
@@ -172,6 +176,8 @@ class PullRow:
             asked_at=row.moment("askedAt" if is_newer else "queuedAt"),
             asked_by=row.text("askedBy" if is_newer else "requestedBy"),
             tally=CabTally.of(row),
+            hits=row.number("hits") or None,
+            skipped_by=row.text("skippedBy"),
         )
 
     def __str__(self) -> str:
@@ -310,7 +316,7 @@ class PullRows:
                 versions |= self._queue(application_id, rows, window)
         return versions
 
-    def take(self, message: PullMessage, window: Window) -> RowLease | HeldElsewhere | None:
+    def take(self, message: PullMessage, window: Window, *, reads: bool = False) -> RowLease | HeldElsewhere | None:
         """Take the lease on a failure's row and set it to Running.
 
         A pull that was interrupted or handed on goes on from its checkpoint if the window is the same. Otherwise it
@@ -320,6 +326,7 @@ class PullRows:
         Args:
             message: Whose pull. One that names no window leaves an unfinished pull its own.
             window: The days to ask for.
+            reads: Whether more must be known of the row than what was asked for.
 
         Returns:
             The lease; who else has it; None where another message was sooner and makes this very pull, or has made it.
@@ -327,7 +334,7 @@ class PullRows:
         key = (message.failure.application_id, message.failure.failure_hash)
         asked = {**queued(window, message.requested_by), **family_columns(message.failure)}
         # Where nobody said of which family it is, the row may know.
-        is_known = message.row_version and not message.resumes and message.failure.family
+        is_known = message.row_version and not message.resumes and message.failure.family and not reads
         known = Row.written(*key, asked, message.row_version) if is_known else None
 
         def first(row: Row | None) -> Columns:
@@ -590,6 +597,7 @@ def queued(window: Window, requested_by: str) -> Columns:
         "updatedAt": now,
         "nextTryAt": NO_MOMENT,
         "completedAt": NO_MOMENT,
+        "skippedBy": "",
     }
 
 

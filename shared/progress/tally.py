@@ -50,6 +50,7 @@ class CabTally:
         expired: Gone before they could be copied.
         unavailable: Listed by Microsoft, and not to be had.
         failed: Not copied for another reason.
+        skipped: Left out by a rule, though they could still be had; none of the missing.
         expiring: Those of the missing that Microsoft deletes within 48 hours.
         bytes: Length of those in the container together.
         next_expiry: When Microsoft deletes the next of the missing; None where none is missing.
@@ -68,6 +69,7 @@ class CabTally:
     expired: int = 0
     unavailable: int = 0
     failed: int = 0
+    skipped: int = 0
     expiring: int = 0
     bytes: int = 0
     next_expiry: datetime | None = None
@@ -85,7 +87,7 @@ class CabTally:
 
         Args:
             cabs: All that are known of it.
-            settings: How long cabs are looked for, and how many are kept.
+            settings: How long cabs are looked for.
         """
         now, states = clock.now(), Counter(row.state for row in cabs)
         copied = [row for row in cabs if row.state is CabState.COPIED]
@@ -101,6 +103,7 @@ class CabTally:
             expired=states[CabState.EXPIRED],
             unavailable=states[CabState.UNAVAILABLE],
             failed=states[CabState.FAILED],
+            skipped=len(could_be_had(cabs, {CabState.SKIPPED}, settings)),
             expiring=sum(map(is_soon, limits)),
             bytes=sum(row.length or 0 for row in copied),
             next_expiry=limits[0] if limits else None,
@@ -132,6 +135,7 @@ class CabTally:
             expired=row.number("expiredCabs"),
             unavailable=row.number("unavailableCabs"),
             failed=row.number("failedCabs"),
+            skipped=row.number("skippedCabs"),
             expiring=row.number("expiringCabs"),
             bytes=row.number("heldBytes"),
             next_expiry=row.set_moment("nextExpiry"),
@@ -154,6 +158,7 @@ class CabTally:
             "expiredCabs": self.expired,
             "unavailableCabs": self.unavailable,
             "failedCabs": self.failed,
+            "skippedCabs": self.skipped,
             "expiringCabs": self.expiring,
             "heldBytes": Long(self.bytes),
             "nextExpiry": self.next_expiry or NO_MOMENT,
@@ -194,29 +199,23 @@ def deadline(row: CabRow, settings: Settings) -> datetime:
 def missing(cabs: Collection[CabRow], settings: Settings) -> list[tuple[CabRow, datetime]]:
     """Return the cabs that could still be had and are not in the container, each with its deadline.
 
-    None where MAX_CABS_PER_FAILURE leaves them uncopied on purpose.
+    What a rule skips is not among them.
     """
-    return [(row, limit) for row, limit in tried_again(cabs, settings) if row.state in _MISSING]
+    return could_be_had(cabs, _MISSING, settings)
 
 
-def tried_again(cabs: Collection[CabRow], settings: Settings) -> list[tuple[CabRow, datetime]]:
-    """Return the missing cabs, and those that Microsoft has not let go so far, each with its deadline."""
-    if leaves_out(cabs, settings):
-        return []
+def could_be_had(
+    cabs: Collection[CabRow], states: Collection[CabState], settings: Settings
+) -> list[tuple[CabRow, datetime]]:
+    """Return the cabs in some states that Microsoft still keeps for all that is known, each with its deadline."""
     now = clock.true_now()
-    limits = ((row, deadline(row, settings)) for row in cabs if row.state in TRIED_AGAIN)
+    limits = ((row, deadline(row, settings)) for row in cabs if row.state in states)
     return [(row, limit) for row, limit in limits if limit > now]
 
 
 def is_soon(moment: datetime) -> bool:
     """Tell whether a time comes within 48 hours."""
     return moment <= clock.true_now() + _SOON
-
-
-def leaves_out(cabs: Collection[CabRow], settings: Settings) -> bool:
-    """Tell whether MAX_CABS_PER_FAILURE leaves the cabs that are not here uncopied on purpose."""
-    most = settings.max_cabs_per_failure
-    return most > 0 and sum(row.is_held for row in cabs) >= most
 
 
 def _date_of(row: CabRow) -> datetime:

@@ -5,6 +5,7 @@
 | none | Completed; what failed of single cabs is told |
 | `OutOfTime` | Queued, and a message at once: the rest is handed on |
 | `CircuitOpen` | Queued, and a message for when the Dev Center is asked again; nobody was asked, so this is no try |
+| `DayIsFull` | Queued, and a message for the next day, those first of which cabs expire soon; this is no try either |
 | `AgainLater` | Queued, and a message for later; Failed after PULL_MAX_ATTEMPTS tries in a row without a new cab |
 | `NeedsPerson`, `Never` | Failed, with what to do |
 | any other | Queued, and raised for the host, which tries the message again; Failed after as many |
@@ -18,9 +19,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared.core.backoff import growing_wait, spread
-from shared.core.errors import AgainLater, CircuitOpen, NeedsPerson, Never, OutOfTime
+from shared.core.errors import AgainLater, CircuitOpen, DayIsFull, NeedsPerson, Never, OutOfTime
 from shared.core.redaction import redact
 from shared.progress.pulls import ErrorKind, PullState, counted, ended_columns
+from shared.progress.tally import is_soon, missing
 from shared.storage.table_writes import NO_MOMENT
 
 if TYPE_CHECKING:
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
 _LOOK_AGAIN = timedelta(seconds=15)
 # So long a wait that was asked for does not count as a try without progress; none grows beyond the second.
 _PATIENCE, _LONGEST_WAIT = timedelta(hours=3), timedelta(hours=1)
+
+# When a pull goes on that waited for the next day: one of which cabs expire within 48 hours, and any other.
+_FIRST_OF_DAY, _OTHERS_OF_DAY = timedelta(minutes=1), timedelta(minutes=15)
 
 
 class ProcessEnds(OutOfTime):
@@ -77,8 +82,8 @@ def ending_of(pull: Pull, error: Exception | None, most_tries: int, moment: date
             return _completed(pull)
         case OutOfTime():
             return _handed_on(pull, error, most_tries, moment)
-        case CircuitOpen():
-            return _again(pull, error, spread(error.wait or _LOOK_AGAIN), {}, moment)
+        case CircuitOpen() | DayIsFull():
+            return _again(pull, error, _asked_wait(pull, error), {}, moment)
         case AgainLater():
             return _tried_again(pull, error, most_tries, moment)
         case NeedsPerson() | Never():
@@ -114,6 +119,15 @@ def progress(pull: Pull) -> Columns:
     }
 
 
+def _asked_wait(pull: Pull, error: CircuitOpen | DayIsFull) -> timedelta:
+    """Return how long to wait, so that pulls do not come together; the bytes of a day go to what expires first."""
+    if isinstance(error, CircuitOpen):
+        return spread(error.wait or _LOOK_AGAIN)
+    cabs = pull.ledger.cabs.values()
+    is_urgent = any(is_soon(limit) for _, limit in missing(cabs, pull.keeping.settings))
+    return (error.wait or timedelta()) + spread(_FIRST_OF_DAY if is_urgent else _OTHERS_OF_DAY)
+
+
 def _counts(pull: Pull) -> CabCounts:
     if pull.ledger.has_unwritten:
         return pull.row.counts  # As the checkpoint: what the table does not have is found again by a later try.
@@ -142,6 +156,12 @@ def _completed(pull: Pull) -> Ending:
     level = logging.WARNING if error else logging.INFO
     columns = {**progress(pull), **counted(counts), **ended_columns(PullState.COMPLETED, error)}
     return Ending(columns, f"Completed: {counts} {error}", level)
+
+
+def skipped_whole(pull: Pull, reason: str) -> Ending:
+    """Return the ending of a pull of which a rule keeps nothing: nobody asked the Dev Center."""
+    columns: Columns = {**progress(pull), **ended_columns(PullState.COMPLETED, ""), "skippedBy": reason}
+    return Ending(columns, f"Completed: nothing of it is kept, by {reason}", logging.INFO)
 
 
 def _handed_on(pull: Pull, why: OutOfTime, most_tries: int, moment: datetime) -> Ending:

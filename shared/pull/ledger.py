@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import batched
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from shared.cabs.identity import MOVE_IT_AWAY
@@ -20,6 +21,7 @@ from shared.core.facts import NO_FACTS
 from shared.progress.cabs import CabRow, CabState
 from shared.progress.pulls import CabCounts
 from shared.progress.tally import CabTally
+from shared.pull.keeping import candidates
 from shared.storage.table_writes import TRANSACTION_ROWS
 
 if TYPE_CHECKING:
@@ -31,16 +33,18 @@ if TYPE_CHECKING:
     from shared.cabs.naming import Unnamed
     from shared.core.facts import CabFacts
     from shared.core.failure import Failure
+    from shared.core.keep import Candidate
     from shared.core.settings import Settings
     from shared.devcenter.pages import BatchCab
     from shared.progress.cabs import CabRows
+    from shared.pull.keeping import Keeping
     from shared.storage.table_writes import Columns
 
 # Storage tells a blob's age by a clock of its own.
 _CLOCKS_APART = timedelta(minutes=5)
 
 # A blob says otherwise: a pull that died had copied it, and had no time to say so.
-_NOT_THERE = {CabState.LISTED, CabState.EXPIRED, CabState.UNAVAILABLE}
+_NOT_THERE = {CabState.LISTED, CabState.EXPIRED, CabState.UNAVAILABLE, CabState.SKIPPED}
 
 
 class CabLedger:
@@ -118,12 +122,30 @@ class CabLedger:
             known.facts, known.tells_facts = told, True
             self._unwritten.add(cab.cab_id_hash)
 
-    def pass_over(self, cab_id_hash: str) -> None:
-        """Note that a cab is left uncopied on purpose."""
-        if cab_id_hash not in self._seen_over:
-            self._seen_over.add(cab_id_hash)
-            known = self._cabs.get(cab_id_hash)
-            self._passed_over += not (known and (known.is_held or known.state is CabState.EXPIRED))
+    def skip(self, keeping: Keeping, named: Mapping[str, Candidate] = MappingProxyType({})) -> dict[str, str]:
+        """Record which cabs the rules skip by now, and which no longer, and return those with the reasons.
+
+        Args:
+            keeping: What is kept of the failure.
+            named: What rules look at of cabs that the batch names, which knows more of them than their rows.
+        """
+        skipped = keeping.skipped({**candidates(self._cabs), **named})
+        for cab, row in keeping.changed(self._cabs, skipped).items():
+            self._settle(cab, row)
+        return skipped
+
+    def pass_over(self, cab: BatchCab, reason: str) -> None:
+        """Record that a cab which the batch names is left uncopied on purpose, and why."""
+        if cab.cab_id_hash not in self._seen_over:
+            self._seen_over.add(cab.cab_id_hash)
+            self._passed_over += 1
+            known = self._cabs.get(cab.cab_id_hash)
+            if known is None or (known.state, known.error, known.date) != (
+                CabState.SKIPPED,
+                reason,
+                moment_of(cab.date),
+            ):
+                self.record_missed(cab, CabState.SKIPPED, reason)
 
     def see_unreadable(self, rows: int) -> None:
         """Note rows of the batch that could not be read: each may be a cab that nobody copied."""

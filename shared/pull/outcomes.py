@@ -5,7 +5,7 @@
 | a blob | `copied` |
 | `FreshUrl`, or a cab that is gone past its expiry | a try with a fresh URL, once; then `expired`, or as `AgainLater` |
 | `AgainLater`, `AgainNow` | `failed` for now; the checkpoint stays before its page, and a later run tries it again |
-| `OutOfTime`, `NeedsPerson`, `LeaseLost`, the process's end | as it was: nothing more is begun |
+| `OutOfTime`, `DayIsFull`, `NeedsPerson`, `LeaseLost`, the process's end | as it was: nothing more is begun |
 | `CabExpired`, `CabUnavailable` | `expired`, `unavailable` |
 | any other | `failed`: its failure alone, which stops no other cab |
 """
@@ -20,6 +20,7 @@ from shared.core.errors import (
     CabExpired,
     CabferryError,
     CabUnavailable,
+    DayIsFull,
     FreshUrl,
     LeaseLost,
     NeedsPerson,
@@ -104,7 +105,7 @@ def _expired(cab: BatchCab, refusal: BaseException) -> CabExpired:
 def _record(pull: Pull, page: PageAtWork, cab: BatchCab, error: BaseException) -> None:
     """Record why a cab was not copied; where that is not its own failure, nothing more is begun."""
     match error:
-        case OutOfTime() | NeedsPerson() | LeaseLost():
+        case OutOfTime() | DayIsFull() | NeedsPerson() | LeaseLost():
             page.hold(1)  # The cab stays as it was.
             pull.cut_short(error)
         case AgainLater() | AgainNow():

@@ -15,12 +15,11 @@ cab whose copy ended is decided in `shared/pull/outcomes.py`, and how a run ends
 
 from __future__ import annotations
 
-import heapq
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from shared.core.clock import moment_of
 from shared.core.errors import CabferryError, OutOfTime
+from shared.core.keep import Candidate
 from shared.devcenter.cursor import BatchCursor, page_end
 from shared.progress.cabs import CabState
 from shared.pull import outcomes
@@ -38,12 +37,13 @@ from shared.pull.state import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
+    from datetime import datetime
 
-    from shared.core.settings import Settings
     from shared.devcenter.pages import BatchCab
     from shared.progress.cabs import CabRow
     from shared.progress.pulls import PullRow
+    from shared.pull.keeping import Keeping
     from shared.pull.ledger import CabLedger
     from shared.pull.state import Event, Order
 
@@ -60,15 +60,15 @@ _CABS_COPYING = 800
 _MOST_PASSES = 3
 
 
-def begun(row: PullRow, ledger: CabLedger, settings: Settings, page_rows: int, now: float) -> Pull:
-    """Return what a run knows as it begins: where there is a limit, the newest cabs are sought first."""
-    most = settings.max_cabs_per_failure
-    cursor = BatchCursor(page_rows) if most else BatchCursor(page_rows, row.skip, row.total)
+def begun(row: PullRow, ledger: CabLedger, keeping: Keeping, page_rows: int, now: float) -> Pull:
+    """Return what a run knows as it begins: where there is a limit, all that the batch names is read first."""
+    is_limited = keeping.may_limit
+    cursor = BatchCursor(page_rows) if is_limited else BatchCursor(page_rows, row.skip, row.total)
     return Pull(
         row=row,
         ledger=ledger,
-        most=most,
-        budget=settings.pull_time_budget.total_seconds(),
+        keeping=keeping,
+        budget=keeping.settings.pull_time_budget.total_seconds(),
         cursor=cursor,
         page_rows=page_rows,
         safe=Checkpoint(row.skip, row.counts.already_held, row.without_cab),
@@ -76,7 +76,7 @@ def begun(row: PullRow, ledger: CabLedger, settings: Settings, page_rows: int, n
         total=row.total,
         checkpoint_at=now + CHECKPOINT_SECONDS,
         to_ask=cursor.first(),
-        dates={} if most else None,
+        all_named={} if is_limited else None,
     )
 
 
@@ -135,7 +135,7 @@ def take_in(pull: Pull, event: Event, now: float, moment: datetime) -> Iterator[
             pull.is_asking = False
             pull.until = pull.until or now + pull.budget
             if not pull.end:
-                _read(pull, event)
+                _read(pull, event, moment)
         case PageFailed(error):
             pull.is_asking, pull.end = False, pull.end or error
         case PageCameAgain():
@@ -147,21 +147,21 @@ def take_in(pull: Pull, event: Event, now: float, moment: datetime) -> Iterator[
     _turn(pull)
 
 
-def _read(pull: Pull, came: PageCame) -> None:
+def _read(pull: Pull, came: PageCame, moment: datetime) -> None:
     """Follow the batch."""
     try:
         pull.to_ask = pull.cursor.answered(came.request, came.page)
     except CabferryError as error:
         pull.end = error
     pull.total = max(pull.total, pull.cursor.total)
-    if pull.dates is None:
+    if pull.all_named is None:
         pull.ahead = came
     else:
-        pull.dates |= {cab.cab_id_hash: _collected(cab) for cab in came.page.cabs}
+        pull.all_named |= _candidates(pull, came.page.cabs, moment)
 
 
 def _turn(pull: Pull) -> None:
-    """Read the batch once more: rows may have moved onto pages that were read, or the newest cabs are known now."""
+    """Read the batch once more: rows may have moved onto pages that were read, or all are known now."""
     if pull.end or pull.is_asking or pull.to_ask or pull.ahead or pull.pages:
         return
     cursor = pull.cursor
@@ -172,10 +172,10 @@ def _turn(pull: Pull) -> None:
         else:
             # All was read, and this is to be sure: who is interrupted in it need not begin it again.
             pull.stays = True
-    elif pull.dates is not None:
+    elif pull.all_named is not None:
         # The order of the batch is undocumented, so it is read once before anything is copied.
-        pull.newest = frozenset(heapq.nlargest(pull.most, pull.dates, key=pull.dates.__getitem__))
-        pull.dates, pull.passes, pull.stays = None, 1, False
+        pull.skipped = pull.ledger.skip(pull.keeping, pull.all_named)
+        pull.all_named, pull.passes, pull.stays = None, 1, False
         row = pull.row
         pull.safe, pull.total = Checkpoint(row.skip, row.counts.already_held, row.without_cab), row.total
         pull.cursor = BatchCursor(pull.page_rows, row.skip, row.total)
@@ -188,7 +188,10 @@ def _begin(pull: Pull, came: PageCame, moment: datetime) -> Iterator[Order]:
     """Drop what is held or was tried, and yield a copy for each of the rest."""
     pull.unreadable = pull.unreadable or next(iter(came.page.unreadable), "")
     pull.ledger.see_unreadable(len(came.page.unreadable))
-    wanted = {cab.cab_id_hash: cab for cab in came.page.cabs if _sees_and_wants(pull, cab, moment)}
+    skipped = pull.skipped
+    if skipped is None:
+        skipped = pull.keeping.skipped(_candidates(pull, came.page.cabs, moment))
+    wanted = {cab.cab_id_hash: cab for cab in came.page.cabs if _sees_and_wants(pull, cab, skipped, moment)}
     pull.tried |= wanted.keys()
     pull.without_cab += came.page.without_cab
     safe = Checkpoint(page_end(came.request, came.page), pull.ledger.counts().already_held, pull.without_cab)
@@ -198,14 +201,26 @@ def _begin(pull: Pull, came: PageCame, moment: datetime) -> Iterator[Order]:
     yield from (CopyCab(page, cab) for cab in wanted.values())
 
 
-def _sees_and_wants(pull: Pull, cab: BatchCab, moment: datetime) -> bool:
+def _candidates(pull: Pull, cabs: Iterable[BatchCab], moment: datetime) -> dict[str, Candidate]:
+    """Return what rules look at of cabs that the batch names: those that are here, and those that are to be copied."""
+    found: dict[str, Candidate] = {}
+    for cab in cabs:
+        known = pull.ledger.cabs.get(cab.cab_id_hash)
+        is_held = known is not None and known.state is CabState.COPIED
+        if is_held or wants(known, cab, moment):
+            is_refused = known is not None and known.state is CabState.UNAVAILABLE
+            date = moment_of(cab.date) or moment_of(cab.expires)
+            found[cab.cab_id_hash] = Candidate(pull.ledger.facts(cab), date, is_held, is_refused)
+    return found
+
+
+def _sees_and_wants(pull: Pull, cab: BatchCab, skipped: Mapping[str, str], moment: datetime) -> bool:
     name, known = cab.cab_id_hash, pull.ledger.cabs.get(cab.cab_id_hash)
-    is_left = pull.newest is None or name in pull.newest
-    wanted = is_left and name not in pull.tried and wants(known, cab, moment)
+    wanted = name not in skipped and name not in pull.tried and wants(known, cab, moment)
     pull.ledger.see(name, is_wanted=wanted)
     pull.ledger.learn(cab)
-    if not is_left:
-        pull.ledger.pass_over(name)
+    if name in skipped:
+        pull.ledger.pass_over(cab, skipped[name])
     return wanted
 
 
@@ -234,7 +249,3 @@ def _move_on(pull: Pull) -> None:
             pull.safe = page.safe
         elif page.holds and page.request.skip < pull.safe.skip:
             pull.safe = Checkpoint(0, 0)  # It was found by the second look, behind which nobody comes back to it.
-
-
-def _collected(cab: BatchCab) -> datetime:
-    return moment_of(cab.date) or moment_of(cab.expires) or datetime.min.replace(tzinfo=UTC)

@@ -26,9 +26,12 @@ from shared.core.backoff import growing_wait, spread
 from shared.core.errors import AgainLater, CabferryError, CabUnavailable, LeaseLost, OutOfTime
 from shared.core.events import PULL_FAILED
 from shared.core.failure import default_window
+from shared.progress.cabs import CabState
+from shared.progress.day_bytes import RunBytes
 from shared.progress.messages import PullMessage
 from shared.progress.pulls import PullRow
 from shared.pull import endings, policy
+from shared.pull.keeping import Keeping, subject_of
 from shared.pull.ledger import CabLedger
 from shared.pull.state import AskPage, CabEnded, Checkpoint, PageCame, PageCameAgain, PageFailed
 from shared.storage.lease import HeldElsewhere
@@ -42,13 +45,16 @@ if TYPE_CHECKING:
     from shared.cabs.creation import Copied
     from shared.catalog.news import CatalogNews
     from shared.core.failure import Failure, Window
+    from shared.core.keep import Rules
     from shared.core.settings import Settings
     from shared.devcenter.families import CabSource
     from shared.devcenter.pages import BatchCab
-    from shared.progress.cabs import CabRows
+    from shared.progress.cabs import CabRow, CabRows
+    from shared.progress.day_bytes import DayBytes
     from shared.progress.pulls import PullRows
     from shared.progress.queue import PullQueue
     from shared.pull.endings import Ending
+    from shared.pull.keep_file import KeepFile
     from shared.pull.pool import Threads
     from shared.pull.state import CopyCab, Order
     from shared.storage.lease import RowLease
@@ -77,6 +83,8 @@ class PullTools:
         copies: Brings them there.
         pool: Where copies and requests for pages run.
         catalog: Is told what came.
+        keep: What is worth keeping.
+        day: What was copied today.
     """
 
     settings: Settings
@@ -88,6 +96,8 @@ class PullTools:
     copies: CabCopy
     pool: Threads
     catalog: CatalogNews
+    keep: KeepFile
+    day: DayBytes
 
 
 def pull_failure(tools: PullTools, message: PullMessage) -> None:
@@ -107,9 +117,10 @@ def pull_failure(tools: PullTools, message: PullMessage) -> None:
     failure = message.failure
     family = failure.family or tools.settings.family_of(failure.application_id)
     message = replace(message, failure=replace(failure, family=family))
+    rules = tools.keep.current()
     try:
         message = _as_stored(tools.pulls, message)
-        lease = tools.pulls.take(message, window)
+        lease = tools.pulls.take(message, window, reads=rules.ask_names)
     except CabferryError as error:
         # Nothing can be recorded without the table, so the message itself must live on, and spend no dequeue. The row
         # may say Running by now, where only the answer was lost.
@@ -127,7 +138,7 @@ def pull_failure(tools: PullTools, message: PullMessage) -> None:
     try:
         named = {**message.failure.ids, "pull": message.pull_id}
         with stopping.at_work(), tools.catalog.pulling(), lease, telemetry.span("pull", named, message.traceparent):
-            _Run(tools, lease, message.traceparent).make()
+            _Run(tools, lease, rules, message.traceparent).make()
     except LeaseLost as lost:
         _log.warning("%s: %s; it is that owner's pull now", message.failure, lost)
 
@@ -144,7 +155,7 @@ def _as_stored(pulls: PullRows, message: PullMessage) -> PullMessage:
 class _Run:
     """One run of a pull, under its lease."""
 
-    def __init__(self, tools: PullTools, lease: RowLease, caused_by: str) -> None:
+    def __init__(self, tools: PullTools, lease: RowLease, rules: Rules, caused_by: str) -> None:
         self._tools, self._lease, self._caused_by = tools, lease, caused_by
         row = PullRow.of(lease.row)
         self._failure = row.failure
@@ -152,9 +163,11 @@ class _Run:
         self._copies, self._pages = tools.pool.lane(), tools.pool.lane()
         ledger = CabLedger(tools.cabs, self._failure, row.started_at or clock.now(), row.counts, tools.pool.lane())
         self._source = tools.sources(self._failure, self._window)
-        self._pull = policy.begun(row, ledger, tools.settings, self._source.page_rows, clock.monotonic())
+        keeping = Keeping.of(rules, subject_of(row), tools.settings, for_whom=row.requested_by)
+        self._pull = policy.begun(row, ledger, keeping, self._source.page_rows, clock.monotonic())
+        self._bytes = RunBytes(tools.day, rules.bytes_a_day)
         self._inbox = tools.pool.inbox()
-        self._unreadable, self._began = 0, clock.monotonic()
+        self._unreadable, self._began, self._began_at = 0, clock.monotonic(), clock.now()
 
     def make(self) -> None:
         """Pull as far as it goes, and record how that ended."""
@@ -164,6 +177,12 @@ class _Run:
             ending = endings.given_up(self._pull.row, most_tries)
             if ending and not self._finds_new_cabs():
                 self._record(ending)
+                return
+            if reason := self._pull.keeping.skips_whole:
+                self._pull.ledger.load()
+                self._pull.ledger.skip(self._pull.keeping)
+                self._pull.ledger.write()
+                self._record(endings.skipped_whole(self._pull, reason))
                 return
             self._work()
             self._read_back()
@@ -186,9 +205,8 @@ class _Run:
     def _work(self) -> None:
         """Page, copy and checkpoint until nothing is left to do, or nothing more may be begun."""
         pull = self._pull
-        self._begin(policy.orders(pull, clock.true_now()))
         try:
-            pull.ledger.load()
+            self._load()
             if self._source.calls_for_urls and pull.row.stalled:
                 # A host that died may have copied what no row tells of, and each URL would cost a call.
                 pull.ledger.read_back(self._stored(), self._tools.settings.retention)
@@ -210,6 +228,18 @@ class _Run:
                 if (event := self._inbox.get(None)) is not None:
                     self._begin(policy.take_in(pull, event, clock.monotonic(), clock.true_now()))
             raise
+
+    def _load(self) -> None:
+        """Read the rows, while the first page is on its way; nothing is asked where the bytes of the day are used."""
+        pull = self._pull
+        if self._bytes.limit:
+            pull.ledger.load()
+            self._bytes.begin()
+        self._begin(policy.orders(pull, clock.true_now()))
+        if not self._bytes.limit:
+            pull.ledger.load()
+        if not pull.keeping.may_limit:
+            pull.ledger.skip(pull.keeping)
 
     def _begin(self, orders: Iterable[Order]) -> None:
         """Let the pool do what was ordered, and post what comes of it."""
@@ -243,6 +273,7 @@ class _Run:
         until = self._pull.until
         if self._pull.is_cut_short or stopping.is_stopping() or (until and clock.monotonic() >= until):
             raise OutOfTime(f"cab {cab.cab_id_hash}: its copy was not begun")
+        self._bytes.one_more()
         if not cab.downloadable:
             raise CabUnavailable(f"cab {cab.cab_id_hash}: Microsoft lists it, but does not let it be downloaded")
         url = self._source.url(cab)
@@ -257,6 +288,7 @@ class _Run:
         self._lease.ensure()
         self._pull.ledger.write()
         self._lease.write({"updatedAt": clock.now(), **endings.progress(self._pull), **self._tally()})
+        self._tell_bytes()
         self._pull.checkpoint_at = clock.monotonic() + policy.CHECKPOINT_SECONDS
         self._tools.catalog.write_when_due()
 
@@ -303,6 +335,7 @@ class _Run:
         """Write how the run ends into its row, and send the message that goes on with it."""
         self._lease.release({**ending.columns, **self._tally()})
         self._measure(PullRow.of(self._lease.row))
+        self._tell_bytes()
         row = self._pull.row
         self._tools.catalog.tell(self._failure, self._pull.ledger.copied(), row.requested_by)
         if ending.again_in is not None:
@@ -328,6 +361,15 @@ class _Run:
 
     def _tally(self) -> Columns:
         return self._pull.ledger.tally(self._tools.settings)
+
+    def _tell_bytes(self) -> None:
+        try:
+            self._bytes.tell(row for row in self._pull.ledger.cabs.values() if self._came_now(row))
+        except CabferryError as refused:  # what was copied is written down; only the day's sum lacks it
+            _log.warning("%s: its bytes could not be added to those of today: %s", self._pull.row, refused)
+
+    def _came_now(self, row: CabRow) -> bool:
+        return row.state is CabState.COPIED and row.settled_at is not None and row.settled_at >= self._began_at
 
     def _send(self, delay: timedelta) -> None:
         row = self._pull.row

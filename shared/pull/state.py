@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Mapping
 
     from shared.cabs.creation import Copied
     from shared.core.errors import AgainLater
+    from shared.core.keep import Candidate
     from shared.devcenter.cursor import BatchCursor, PageRequest
     from shared.devcenter.pages import BatchCab, BatchPage
     from shared.progress.pulls import PullRow
+    from shared.pull.keeping import Keeping
     from shared.pull.ledger import CabLedger
 
 
@@ -61,7 +63,7 @@ class Pull:
     Args:
         row: The pull, as the run began.
         ledger: What is known of each cab.
-        most: MAX_CABS_PER_FAILURE: so many of the newest are copied, where it is not 0.
+        keeping: What is kept of the failure.
         budget: PULL_TIME_BUDGET in seconds.
         cursor: Where the reading of the batch stands.
         page_rows: How many rows are asked for at once.
@@ -74,8 +76,8 @@ class Pull:
         pages: Those being copied, in their order.
         copying: How many copies were begun and have not ended.
         tried: The cabs that this run has tried and will not try again.
-        dates: While the newest cabs are sought: when each was collected.
-        newest: Those that are left by `most`; None for all.
+        all_named: While all cabs must be known before it is decided which are kept: those that the batch has named.
+        skipped: Those that are not kept, each with the reason; None where each page decides by itself.
         passes: How often the batch was begun to be read.
         until: When the time budget is used, by the monotonic clock; it runs from the first page on, since a slow API
             must not keep a pull from ever copying a cab.
@@ -90,7 +92,7 @@ class Pull:
 
     row: PullRow
     ledger: CabLedger = field(repr=False)
-    most: int
+    keeping: Keeping
     budget: float
     cursor: BatchCursor
     page_rows: int
@@ -104,8 +106,8 @@ class Pull:
     pages: deque[PageAtWork] = field(default_factory=deque)
     copying: int = 0
     tried: set[str] = field(default_factory=set, repr=False)
-    dates: dict[str, datetime] | None = field(default=None, repr=False)
-    newest: frozenset[str] | None = field(default=None, repr=False)
+    all_named: dict[str, Candidate] | None = field(default=None, repr=False)
+    skipped: Mapping[str, str] | None = field(default=None, repr=False)
     passes: int = 1
     until: float | None = None
     stays: bool = False

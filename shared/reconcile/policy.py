@@ -9,10 +9,12 @@ First it takes care of what stands in the poison queue (shared/reconcile/poison.
 3. Sends a message for a pull that waits or died, or was asked for again while it ran, and has none. A queue cannot be
    searched, so the rule errs on the side of one too many: a second message copies nothing twice, a missing one loses
    cabs.
-4. Records what was lost: a cab that Microsoft has deleted since, and that no pull has met or could copy.
-5. Asks for a pull again where cabs could still be had and nobody copied them, for the days that they lie in; where it
+4. Lets the rows of cabs say what the rules of the settings file say by now (shared/pull/keeping.py): one that they
+   skip is not missing, and one that they no longer skip is pulled.
+5. Records what was lost: a cab that Microsoft has deleted since, and that no pull has met or could copy.
+6. Asks for a pull again where cabs could still be had and nobody copied them, for the days that they lie in; where it
    failed for a reason that can pass; and where its row is gone and the rows of its cabs are not.
-6. Removes rows that nobody needs any more.
+7. Removes rows that nobody needs any more.
 
 In the end it makes the catalog anew from the rows (shared/reconcile/catalog.py).
 
@@ -32,7 +34,9 @@ from typing import TYPE_CHECKING
 from shared.cabs.naming import name_blobs
 from shared.core import clock, events, metrics
 from shared.core.errors import AgainLater, CabferryError
+from shared.core.facts import NO_FACTS, CabFacts
 from shared.core.failure import Failure, Window, default_window
+from shared.core.keep import Subject
 from shared.core.redaction import redact
 from shared.core.threads import Pool
 from shared.progress.cabs import CabRow, CabState, by_cab, cab_of
@@ -43,12 +47,12 @@ from shared.progress.tally import (
     REPORTS_LOOK_BACK,
     TRIED_AGAIN,
     CabTally,
+    could_be_had,
     deadline,
     is_soon,
-    leaves_out,
     missing,
-    tried_again,
 )
+from shared.pull.keeping import Keeping, candidates, is_person, subject_of
 from shared.pull.ledger import CabLedger
 from shared.reconcile.catalog import rebuild_catalog
 from shared.storage.lease import HeldElsewhere
@@ -66,6 +70,7 @@ if TYPE_CHECKING:
     from shared.progress.pulls import PullRows
     from shared.progress.queue import PullQueue
     from shared.progress.requests import PullRequests
+    from shared.pull.keep_file import KeepFile
     from shared.reconcile.poison import PoisonMessages
     from shared.reconcile.walk import FailureSeen, FailureWalk
     from shared.storage.table_rows import Row
@@ -82,7 +87,6 @@ _DAILY = timedelta(days=1)
 # Longer than every retention that the API has shown, so that no cab is copied again which was here once.
 _ROWS_LIVE = timedelta(days=90)
 _UNFINISHED = {PullState.QUEUED, PullState.RUNNING}
-_MACHINES = ("report ", "check of ", "reconcile")
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -102,6 +106,7 @@ class ReconcileTools:
     circuit: Circuit
     writers: Executor
     catalog: CatalogFiles
+    keep: KeepFile
 
 
 def reconcile(tools: ReconcileTools) -> Reconciled:
@@ -196,6 +201,7 @@ class _Run:
     def __init__(self, tools: ReconcileTools) -> None:
         self._tools = tools
         self._queue, self._circuit = tools.queue.look(), tools.circuit.known()
+        self._rules = tools.keep.current()
         self._broken = count()
 
     def look_after(self, seen: FailureSeen) -> Reconciled:
@@ -222,12 +228,18 @@ class _Run:
             mended = self._mended(failure, row, found)
             found.under_way = int(mended is None)
             row, cabs = mended or (row, cabs)
+        pull = PullRow.of(row) if row else None
+        keeping = self._keeping(failure, pull, cabs)
+        ruled = {} if found.under_way else keeping.changed(cabs, keeping.skipped(candidates(cabs)))
+        cabs = {**cabs, **ruled}
         self._count_missing(cabs, found)
         if found.under_way:
             return
+        if agree and ruled and not _is_unfinished(row):
+            read = ((each, ruled[cab_of(each)]) for each in seen.cabs if cab_of(each) in ruled)
+            self._tools.cabs.change(failure, read)
         if agree and not _is_unfinished(row):
             found.lost = self._record_lost(failure, seen, cabs)
-        pull = PullRow.of(row) if row else None
         found.failed_pulls = int(pull is not None and pull.state is PullState.FAILED)
         if pull and (_is_unfinished(row) or pull.asked_again):
             if self._has_no_message(pull):
@@ -235,14 +247,24 @@ class _Run:
                 self._tools.queue.send(PullMessage(failure, window, pull.requested_by))
                 found.messages_sent = 1
                 _log.warning("%s: %s without a message; one was sent", failure, pull.state)
-        elif self._should_be_pulled(pull, wanted := self._wanted(cabs), cabs):
-            found.queued_again = int(self._ask_again(failure, row, pull, wanted))
+        elif self._should_be_pulled(pull, wanted := self._wanted(cabs), cabs, keeping):
+            names = CabFacts(keeping.subject.name, keeping.subject.driver)
+            found.queued_again = int(self._ask_again(failure, row, pull, wanted, names))
             found.failed_pulls -= found.failed_pulls and found.queued_again
         else:
             if agree:
                 found.rows_removed = self._remove_old(failure, row, pull, seen)
             if row and not (found.lost or found.rows_removed):
                 self._note_tally(row, cabs)
+
+    def _keeping(self, failure: Failure, pull: PullRow | None, cabs: Mapping[str, CabRow]) -> Keeping:
+        """Return what is kept of a failure; a pull that failed is asked for again for whoever asked for it."""
+        is_failed = pull is not None and pull.state is PullState.FAILED
+        subject = subject_of(pull) if pull else Subject(failure.application_id)
+        told = next((row.facts for row in cabs.values() if row.facts.failure_name), NO_FACTS)
+        subject = replace(subject, name=subject.name or told.failure_name, driver=subject.driver or told.driver_name)
+        whom = pull.requested_by if pull and (is_failed or pull.state in _UNFINISHED) else "reconcile"
+        return Keeping.of(self._rules, subject, self._tools.settings, for_whom=whom)
 
     def _note_tally(self, row: Row, cabs: Mapping[str, CabRow]) -> None:
         """Keep what the pull's row tells of the failure's cabs true: time passes, and earlier versions told nothing."""
@@ -300,12 +322,10 @@ class _Run:
 
     def _wanted(self, cabs: Mapping[str, CabRow]) -> list[CabRow]:
         """Return the cabs that are not in the container and that a pull may bring."""
-        return [row for row, _ in tried_again(cabs.values(), self._tools.settings)]
+        return [row for row, _ in could_be_had(cabs.values(), TRIED_AGAIN, self._tools.settings)]
 
     def _record_lost(self, failure: Failure, seen: FailureSeen, cabs: Mapping[str, CabRow]) -> int:
         """Give cabs that are gone for a day a row that says so, against the version that came past; return how many."""
-        if leaves_out(cabs.values(), self._tools.settings):
-            return 0
         gone = [each for each in seen.cabs if self._is_gone(cabs[cab_of(each)])]
         lost = self._tools.cabs.change(failure, ((each, self._lost(cabs[cab_of(each)])) for each in gone))
         if lost:
@@ -338,7 +358,9 @@ class _Run:
             return written < self._queue.at
         return max(written, pull.next_try_at or _LONG_AGO) + _QUIET < self._queue.oldest
 
-    def _should_be_pulled(self, pull: PullRow | None, wanted: list[CabRow], cabs: Mapping[str, CabRow]) -> bool:
+    def _should_be_pulled(
+        self, pull: PullRow | None, wanted: list[CabRow], cabs: Mapping[str, CabRow], keeping: Keeping
+    ) -> bool:
         """Tell whether a failure whose pull has ended, or that has none, should be pulled now."""
         if pull is None:
             # A pull that copied a cab wrote down its dates. Its row is gone, and nobody knows how far it had come.
@@ -347,20 +369,23 @@ class _Run:
             is_young = not _has_passed(pull.queued_at, self._tools.settings.retention)
             return not self._circuit.is_open(pull.failure.application_id) and (is_young or bool(wanted))
         ended = pull.completed_at or pull.updated_at or _LONG_AGO
+        if pull.skipped_by and not keeping.skips_whole:
+            return True
         listed_since = any(row.state is CabState.LISTED and (row.settled_at or ended) > ended for row in wanted)
         is_narrow = pull.window is None or self._window(pull, wanted).start < pull.window.start
         return listed_since or (bool(wanted) and (is_narrow or _has_passed(ended, _DAILY)))
 
-    def _ask_again(self, failure: Failure, row: Row | None, pull: PullRow | None, wanted: list[CabRow]) -> bool:
+    def _ask_again(
+        self, failure: Failure, row: Row | None, pull: PullRow | None, wanted: list[CabRow], names: CabFacts
+    ) -> bool:
         """Queue a failure; tell whether that was done, which somebody else may have made needless."""
         failed = pull if pull and pull.state is PullState.FAILED else None
-        by_a_person = failed and not failed.requested_by.startswith(_MACHINES)
-        if failed and failed.window and by_a_person:
+        if failed and failed.window and is_person(failed.requested_by):
             window, asks = failed.window, failed.requested_by
         else:
             window, asks = self._window(pull, wanted), "reconcile"
         if row is None:
-            self._tools.requests.make([failure], window, asks)
+            self._tools.requests.make([failure], window, asks, facts={failure: names})
         else:
             # A pull that fails again is brought back for as long as it was first asked for, not for ever.
             queued = self._tools.pulls.queue_again(row, window, asks, failed.queued_at if failed else None)

@@ -344,7 +344,7 @@ def _list_cabs(tools: ReportTools, named: NamedFailures, asks: str) -> int:
         for each in some:
             cabs = listed[each.failure]
             known = {cab: row for cab, row in by_cab(rows.get(each.failure, ())).items() if cab in cabs.facts}
-            if limit := due(each, cabs, known, asks, tools.settings):
+            if limit := due(each, cabs, known, asks):
                 named.queue(each, limit)
     return completed
 

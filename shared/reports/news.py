@@ -14,13 +14,11 @@ from shared.core import clock
 from shared.core.redaction import excerpt
 from shared.progress.cabs import CabState
 from shared.progress.pulls import PullState
-from shared.progress.tally import leaves_out
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from shared.core.settings import Settings
     from shared.progress.cabs import CabRow
     from shared.reports.named import ListedCabs, Named
 
@@ -30,7 +28,7 @@ _WAITS = {PullState.QUEUED.value, PullState.RUNNING.value}
 _UNKNOWN, _NOTHING = "~1", "~2"
 
 
-def due(named: Named, listed: ListedCabs, known: Mapping[str, CabRow], asks: str, settings: Settings) -> str | None:
+def due(named: Named, listed: ListedCabs, known: Mapping[str, CabRow], asks: str) -> str | None:
     """Return what a failure is sorted by, when it is to be pulled; None where no pull is needed.
 
     Args:
@@ -39,7 +37,6 @@ def due(named: Named, listed: ListedCabs, known: Mapping[str, CabRow], asks: str
         known: The rows that these had before.
         asks: What the pulls of this very run are asked for by. Its pull may have a row and no message, where a check
             died in between.
-        settings: Parsed and checked.
     """
     left = [cab for cab in listed.facts if _could_be_had(known.get(cab), listed.expires.get(cab))]
     is_new = len(listed.facts) > len(known)
@@ -51,9 +48,8 @@ def due(named: Named, listed: ListedCabs, known: Mapping[str, CabRow], asks: str
         # Whoever asked for it sends its message, and it takes whatever has a row by then; the reconcile sees to both.
         is_needed = is_new or is_named or named.asked_by == excerpt(asks)
     elif named.pull == PullState.COMPLETED:
-        is_left = bool(left) and not leaves_out(known.values(), settings)
         was_looked_at = named.pulled_at is not None and clock.now() - named.pulled_at < _LOOKED_AT
-        is_needed = is_new or is_left or is_named or not listed.facts or not was_looked_at
+        is_needed = is_new or bool(left) or is_named or not listed.facts or not was_looked_at
     else:
         is_needed = True
     return _first(left, listed, known) if is_needed else None

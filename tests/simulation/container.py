@@ -262,6 +262,15 @@ class _MemoryBlob:
     def set_blob_metadata(self, metadata: dict[str, str]) -> None:
         self._call("names", lambda: self._container.label(self._name, metadata=metadata))
 
+    def download_blob(self, offset: int, length: int) -> _Download:
+        def content() -> bytes:
+            blob = self._container.blobs.get(self._name)
+            if blob is None:
+                raise RefusedError(Refusal(Where.STORAGE, 404, "BlobNotFound"))
+            return blob.content[offset : offset + length]
+
+        return _Download(self._call("reads", content))
+
     def get_blob_properties(self) -> BlobProperties:
         def properties() -> Any:
             blob = self._container.blobs.get(self._name)
@@ -280,6 +289,14 @@ class _MemoryBlob:
             return self._line.call(kind, f"{verb} {self._name}", do)
         except RefusedError as refused:
             raise _as_sdk(refused.refusal) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Download:
+    content: bytes
+
+    def readall(self) -> bytes:
+        return self.content
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,11 +20,13 @@ from shared.devcenter.client import DevCenter as DevCenterClient
 from shared.devcenter.driver import CabBatch
 from shared.progress.cabs import CabRows
 from shared.progress.circuit import Circuit
+from shared.progress.day_bytes import DayBytes
 from shared.progress.health import HealthRows
 from shared.progress.messages import PullMessage, unwrapped
 from shared.progress.pulls import PullRows
 from shared.progress.reports import ReportRows
 from shared.progress.requests import PullRequests
+from shared.pull.keep_file import KeepFile
 from shared.pull.pool import FairPool
 from shared.pull.run import PullTools, pull_failure
 from shared.reconcile.poison import PoisonMessages
@@ -130,7 +132,7 @@ class Host(Process):
             block_bytes=world.container.copied_at_once // 2,
         )
         self.pulls = PullRows(table("pulls"), settings.pull_lease)
-        catalog = MemoryCatalog(world.catalog, line)
+        catalog, day = MemoryCatalog(world.catalog, line), DayBytes(table("health"))
         self.pull_tools = PullTools(
             settings=settings,
             sources=partial(CabBatch, devcenter),
@@ -141,6 +143,8 @@ class Host(Process):
             copies=copies,
             pool=FairPool(settings.pull_concurrency),
             catalog=CatalogNews(catalog, settings.retention),
+            keep=KeepFile(container, day, settings.max_cabs_per_failure),
+            day=day,
         )
         self.requests = PullRequests(self.pulls, self.pull_tools.queue, self.pull_tools.pool.lane())
         self.health = HealthRows(table("health"))
@@ -170,6 +174,7 @@ class Host(Process):
             circuit=self.circuit,
             writers=self.pull_tools.pool.lane(),
             catalog=catalog,
+            keep=self.pull_tools.keep,
         )
 
     def begin(self) -> None:

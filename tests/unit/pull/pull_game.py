@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from shared.cabs.creation import Copied
 from shared.core import clock
+from shared.core.keep import Rules
 from shared.core.settings import Settings
 from shared.devcenter.pages import BatchCab, BatchPage
 from shared.progress.pulls import PullRow, queued
 from shared.pull import endings, policy
+from shared.pull.keeping import Keeping, subject_of
 from shared.pull.ledger import CabLedger
 from shared.pull.state import AskPage, CabEnded, PageCame, PageCameAgain, PageFailed
 from shared.storage.table_rows import Row
@@ -89,6 +91,8 @@ class Game:
         answer: The Dev Center.
         copy: What becomes of a copy; raises where it fails.
         settings: The app's.
+        rules: What is worth keeping.
+        asked_by: What asks for the pull.
         page_rows: How many rows are asked for at once.
         pages_first: Whether pages come sooner than every copy.
         most_copying: How many copies were ever under way or waiting.
@@ -97,6 +101,8 @@ class Game:
     answer: Callable[[PageRequest], BatchPage]
     copy: Callable[[CopyCab], Copied] = lambda _: Copied(1)
     settings: Settings = SETTINGS
+    rules: Rules = field(default_factory=Rules)
+    asked_by: str = "report 1"
     page_rows: int = 100
     pages_first: bool = False
     most_copying: int = 0
@@ -131,7 +137,11 @@ class Game:
         self.columns |= {"startedAt": started_at, "state": "Running"}
         ledger = CabLedger(cast("CabRows", self.table), FAILURE, started_at, row.counts, cast("Executor", _Inline()))
         ledger.load()
-        pull = policy.begun(row, ledger, self.settings, self.page_rows, self.seconds)
+        rules = self.rules.and_at_most(self.settings.max_cabs_per_failure, "MAX_CABS_PER_FAILURE")
+        keeping = Keeping.of(rules, subject_of(row), self.settings, for_whom=self.asked_by)
+        if not keeping.may_limit:
+            ledger.skip(keeping)
+        pull = policy.begun(row, ledger, keeping, self.page_rows, self.seconds)
         self._play(pull)
         error = pull.end or pull.again
         assert error is None or isinstance(error, Exception)

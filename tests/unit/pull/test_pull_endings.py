@@ -12,10 +12,12 @@ import pytest
 from shared.cabs.creation import Copied
 from shared.core import clock
 from shared.core.errors import AgainLater, CircuitOpen, NeedsPerson, Never, OutOfTime
+from shared.core.keep import Rules
 from shared.progress.cabs import CabRow, CabState
 from shared.progress.pulls import PullRow, queued
 from shared.pull import policy
 from shared.pull.endings import ProcessEnds, ending_of, given_up
+from shared.pull.keeping import Keeping, subject_of
 from shared.pull.ledger import CabLedger
 from shared.pull.state import Checkpoint
 from shared.storage.table_rows import Row
@@ -70,7 +72,7 @@ def pull(*, skip: int = 100, new: bool = False, **columns: object) -> Pull:
     if new:
         ledger.record_copied(cab(7), "x/7", Copied(20, "aa"))
         ledger.write()
-    made = policy.begun(row, ledger, SETTINGS, 100, 0.0)
+    made = policy.begun(row, ledger, Keeping.of(Rules(), subject_of(row), SETTINGS, for_whom=""), 100, 0.0)
     made.safe, made.total = Checkpoint(skip, 1, 2), 300
     return made
 

@@ -82,7 +82,7 @@ def test_a_row_that_cannot_be_read_has_the_message_sent_again_later_and_spends_n
         expect(app, "read", "reads pulls 1 failure", "busy")
     else:
 
-        def busy(*_: object) -> None:
+        def busy(*_: object, **__: object) -> None:
             raise AgainLater("busy", timedelta(seconds=int(retry_after)))
 
         monkeypatch.setattr(app.host.pulls, "take", busy)

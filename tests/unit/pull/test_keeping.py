@@ -1,0 +1,208 @@
+"""What a rule skips is told and is never missing, and comes when the rule goes; what none skips always comes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from shared.cabs.labels import CabLabels
+from shared.core.facts import CabFacts
+from shared.core.failure import Failure
+from shared.progress.cabs import CabState
+from shared.progress.messages import PullMessage
+from shared.pull.keep_file import KEEP_FILE
+from shared.pull.run import pull_failure
+from tests.simulation.container import Blob
+from tests.simulation.world import Expected
+from tests.support.memory_app import MemoryApp, memory_app
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from shared.progress.pulls import PullRow
+
+FAILURE = Failure("1", "failure")
+SKIP_OLD = '[[rules]]\nname = "old"\naction = "skip"\nversion = "1.*"\n'
+SKIP_ALL = '[[rules]]\nname = "test machines"\naction = "skip"\nfailure = "*!Test*"\n'
+AT_MOST_TWO = '[[rules]]\nname = "two"\naction = "keep"\nat-most-cabs = 2\n'
+NAMES = CabFacts("AV_contoso!TestThis", "contoso.sys")
+
+
+@pytest.fixture
+def app() -> Iterator[MemoryApp]:
+    """An app, and a failure with four cabs, two of each version, the first of each listed by a report."""
+    with memory_app() as made:
+        for number, cab in enumerate(made.serve(FAILURE, 4)):
+            cab.dated += timedelta(hours=number)
+            facts = CabFacts(NAMES.failure_name, NAMES.driver_name, f"{number % 2 + 1}.0")
+            made.do(partial(made.host.pull_tools.cabs.list_new, FAILURE, {cab.name: facts}))
+        yield made
+
+
+def rule(app: MemoryApp, text: str) -> None:
+    """Put a settings file in its place, or take it away, and let a minute pass."""
+    app.world.container.blobs.pop(KEEP_FILE, None)
+    if text:
+        made = Blob(text.encode("latin-1"), b"", app.world.tasks.now(), '"1"', CabLabels({}, {}))
+        app.world.container.blobs[KEEP_FILE] = made
+    app.world.tasks.seconds += 61
+
+
+def pull(app: MemoryApp, asks: str = "report 1") -> PullRow:
+    """Let something ask for a pull of the failure, and do all that follows at once."""
+    app.do(lambda: app.host.requests.make([FAILURE], app.window, asks, facts={FAILURE: NAMES}))
+    message = app.world.queue.receive(timedelta(minutes=10))
+    assert message
+    asked = PullMessage.decode(message.text.encode())
+    app.do(lambda: pull_failure(app.host.pull_tools, asked))
+    app.world.queue.delete(message)
+    return app.row(FAILURE)
+
+
+def told(app: MemoryApp) -> dict[str, int]:
+    """Return how the failure's cabs stand, as lists and sums tell it."""
+    tally = app.row(FAILURE).tally
+    assert tally
+    numbers = {"held": tally.held, "skipped": tally.skipped, "missing": tally.missing, "expiring": tally.expiring}
+    return {name: number for name, number in numbers.items() if number}
+
+
+def test_a_skipped_version_is_told_with_its_rule_and_is_not_missing(app: MemoryApp) -> None:
+    rule(app, SKIP_OLD)
+    row = pull(app)
+    assert (row.state.value, row.counts.copied, row.counts.seen) == ("Completed", 2, 4)
+    assert Counter(app.states(FAILURE).values()) == {CabState.COPIED: 2, CabState.SKIPPED: 2}
+    assert {each.error for each in app.cabs(FAILURE).values()} == {"", "rule 'old'"}
+    assert told(app) == {"held": 2, "skipped": 2}
+    found = app.reconcile()
+    assert (found.missing, found.queued_again, told(app)) == (0, 0, {"held": 2, "skipped": 2})
+
+
+def test_at_most_so_many_are_copied_the_newest_of_each_version(app: MemoryApp) -> None:
+    rule(app, AT_MOST_TWO)
+    assert pull(app).counts.copied == 2
+    versions = {each.facts.driver_version: each.state for name, each in app.cabs(FAILURE).items() if name >= "cab-2"}
+    assert versions == {"1.0": CabState.COPIED, "2.0": CabState.COPIED}
+    assert told(app) == {"held": 2, "skipped": 2}
+    app.serve(FAILURE, 5)
+    assert pull(app).counts.copied == 0
+    assert told(app) == {"held": 2, "skipped": 7}
+
+
+def test_a_failure_that_is_skipped_whole_costs_the_dev_center_nothing(app: MemoryApp) -> None:
+    rule(app, SKIP_ALL)
+    app.world.center.batches.clear()
+    row = pull(app)
+    assert (row.state.value, row.skipped_by, row.total) == ("Completed", "rule 'test machines'", 0)
+    assert told(app) == {"skipped": 4}
+    assert app.reconcile().queued_again == 0
+
+
+@pytest.mark.parametrize("text", [SKIP_OLD, SKIP_ALL, AT_MOST_TWO])
+@pytest.mark.parametrize("comes", ["by the reconcile", "by a report"])
+def test_what_was_skipped_comes_when_the_rule_goes(app: MemoryApp, text: str, comes: str) -> None:
+    rule(app, text)
+    pull(app)
+    rule(app, "")
+    if comes == "by a report":
+        pull(app)
+    else:
+        assert app.reconcile().queued_again == 1
+        app.work_off()
+    assert told(app) == {"held": 4}
+    assert app.row(FAILURE).skipped_by == ""
+
+
+def test_a_rule_that_comes_later_ends_what_was_missing(app: MemoryApp) -> None:
+    app.do(lambda: app.host.requests.make([FAILURE], app.window, "report 1", facts={FAILURE: NAMES}))
+    app.change_pull(FAILURE, state="Completed")
+    rule(app, SKIP_ALL)
+    found = app.reconcile()
+    assert (found.missing, found.queued_again, told(app)) == (0, 0, {"skipped": 4})
+
+
+def test_what_microsoft_has_deleted_since_it_was_skipped_is_not_told_as_lost(app: MemoryApp) -> None:
+    rule(app, SKIP_OLD)
+    pull(app)
+    app.world.tasks.seconds += timedelta(days=27).total_seconds()
+    rule(app, "")
+    found = app.reconcile()
+    assert (found.lost, found.missing, found.queued_again) == (0, 0, 0)
+    assert told(app).get("skipped", 0) == 0
+
+
+@pytest.mark.parametrize(("text", "copied"), [(SKIP_ALL, 4), (SKIP_OLD, 4), (AT_MOST_TWO, 2)])
+def test_a_person_gets_what_a_rule_skips_and_no_more_than_is_allowed(app: MemoryApp, text: str, copied: int) -> None:
+    rule(app, text)
+    assert pull(app, "POST /api/pulls").counts.copied == copied
+    assert app.reconcile().queued_again == 0
+
+
+@pytest.mark.parametrize("text", ["[[[", f"{SKIP_ALL}colour = 1", "\xff"])
+def test_a_file_that_is_wrong_loses_no_cab(app: MemoryApp, text: str) -> None:
+    rule(app, text)
+    assert pull(app).counts.copied == 4
+    assert KEEP_FILE in app.do(app.host.pull_tools.keep.current).problem
+
+
+def test_a_file_that_cannot_be_read_for_a_while_says_what_it_said(app: MemoryApp) -> None:
+    rule(app, SKIP_ALL)
+    app.do(app.host.pull_tools.keep.current)
+    app.world.tasks.seconds += 61
+    app.world.expecting.append(Expected("blob", KEEP_FILE, "busy"))
+    assert pull(app).counts.copied == 0
+    assert "cannot be read" in app.do(app.host.pull_tools.keep.current).problem
+
+
+class TestTheBytesOfADay:
+    def test_what_is_beyond_them_waits_for_the_next_day_and_spends_no_try(self, app: MemoryApp) -> None:
+        one = len(app.world.center.batches[FAILURE][0].content)
+        app.do(lambda: app.host.pull_tools.day.add(one * 10, 10, 1))
+        rule(app, f"bytes-a-day = {one * 14}\n")
+        pull(app)
+        assert told(app) == {"held": 4}
+        app.serve(FAILURE, 3)
+        row = pull(app)
+        assert (row.state.value, row.attempts, row.stalled, row.counts.copied) == ("Queued", 0, 0, 0)
+        assert "allows a day are used" in row.last_error
+        assert row.next_try_at
+        assert row.next_try_at.date() == app.world.tasks.now().date() + timedelta(days=1)
+        app.work_off()
+        assert told(app) == {"held": 7}
+
+    def test_they_hold_within_one_pull(self, app: MemoryApp) -> None:
+        app.serve(FAILURE, 96)
+        one = len(app.world.center.batches[FAILURE][0].content)
+        app.do(lambda: app.host.pull_tools.day.add(one * 10, 10, 1))
+        rule(app, f"bytes-a-day = {one * 40}\n")
+        row = pull(app)
+        assert row.state.value == "Queued"
+        assert 25 <= told(app)["held"] <= 31
+        app.work_off()
+        assert told(app) == {"held": 100}
+
+    def test_what_expires_soon_goes_on_first(self, app: MemoryApp) -> None:
+        urgent = Failure("1", "urgent")
+        rule(app, "bytes-a-day = 1\n")
+        app.do(lambda: app.host.pull_tools.day.add(1, 1, 1))
+        for cab in app.serve(urgent, 1):
+            cab.expires = app.world.tasks.now() + timedelta(hours=30)
+            app.do(partial(app.host.pull_tools.cabs.list_new, urgent, {cab.name: NAMES}))
+            app.change_cab(urgent, cab.name, expiry=cab.expires)
+        for failure in (FAILURE, urgent):
+            app.pull(failure)
+        first, second = app.row(urgent).next_try_at, app.row(FAILURE).next_try_at
+        assert first
+        assert second
+        assert first < second
+
+    def test_those_of_the_last_good_file_hold_while_it_is_wrong(self, app: MemoryApp) -> None:
+        rule(app, "bytes-a-day = 1\n")
+        app.do(lambda: app.host.pull_tools.day.add(1, 1, 1))
+        rule(app, "bytes-a-day = [")
+        assert pull(app).counts.copied == 0
+        assert app.do(app.host.pull_tools.keep.current).bytes_a_day == 1
