@@ -185,17 +185,14 @@ class Api:
 
         return [batch.row_of(cab, None if kind is FaultKind.MISSING_URL else url) for cab in page.cabs]
 
-    async def _one_cab(self, request: web.Request, _: Fault | None) -> web.Response:
+    async def _one_cab(self, request: web.Request, fault: Fault | None) -> web.Response:
         named = [request.query.get(name, "") for name in ("applicationId", "cabIdHash")]
         if not all(named):
             return answers.bad_request(["applicationId and cabIdHash parameters are required"])
         cab = self._center.world.cab(*named)
-        if cab is None or not cab.downloadable:
+        if cab is None or not (cab.downloadable and cab.has_url):
             return answers.gateway(404, "Resource not found")
-        self._center.ledger.note_cab(cab)
-        front = self._center.form.cab_host is BlobHost.FRONT
-        location = self._signed(request, cab.place, self._expiry(), front)
-        return web.Response(status=302, headers={"Location": location})
+        return self._redirect(request, cab, fault)
 
     def _listing(self, request: web.Request, family: Family, kind: siblings.Kind) -> web.Response:
         try:
@@ -217,11 +214,23 @@ class Api:
             return answers.gateway(404, "Resource not found")
         if not cab.downloadable:
             return answers.forbidden()
+        return self._redirect(request, cab, fault)
+
+    def _redirect(self, request: web.Request, cab: Cab, fault: Fault | None) -> web.Response:
+        """Lead to a cab, or where no cab is: to the SAS of another host, to this very call, or nowhere."""
         self._center.ledger.note_cab(cab)
-        expired = fault is not None and fault.kind is FaultKind.EXPIRED_SAS
-        expiry = datetime.now(UTC) - _EXPIRED_FOR if expired else self._expiry()
+        kind = None if fault is None else fault.kind
+        expiry = datetime.now(UTC) - _EXPIRED_FOR if kind is FaultKind.EXPIRED_SAS else self._expiry()
         front = self._center.form.cab_host is BlobHost.FRONT
-        return web.Response(status=302, headers={"Location": self._signed(request, cab.place, expiry, front)})
+        location = self._signed(request, cab.place, expiry, front)
+        match kind:
+            case FaultKind.FOREIGN_HOST:
+                location = f"https://evil.example/cab.ext.zip?{location.partition('?')[2]}"
+            case FaultKind.LOOP:
+                location = str(request.url)
+            case FaultKind.NO_REDIRECT:
+                return answers.as_json({"location": location})
+        return web.Response(status=302, headers={"Location": location})
 
     async def _blob(self, request: web.Request, fault: Fault | None) -> web.StreamResponse:
         place = BlobPlace(*(request.match_info[name] for name in ("account", "container", "blob")))

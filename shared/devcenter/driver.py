@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shared.core.errors import BadInput
+from shared.core.errors import BadAnswer, BadInput, Never
 from shared.core.failure import checked_cab_id
 from shared.core.json_text import JsonError
 from shared.core.redaction import excerpt
@@ -65,14 +65,20 @@ class CabBatch:
         return page_in(self._devcenter.fetch_page(url, what, self._failure.application_id), what)
 
     def url(self, cab: BatchCab) -> str:
-        """Return where a cab can be fetched from: its row tells.
+        """Return where a cab can be fetched from: its row tells, or else the call for one cab, a redirect to its SAS.
 
         Raises:
-            BadInput: Its row has no URL.
+            BadInput: Its row has no URL, and the Dev Center gives none by itself.
+            CabferryError: As `DevCenter.redirect`.
         """
-        if cab.url is None:
-            raise BadInput(f"cab {cab.cab_id_hash}: its row of the batch has no cabUrl")
-        return cab.url
+        if cab.url is not None:
+            return cab.url
+        query = {"applicationId": self._failure.application_id, "cabIdHash": cab.cab_id_hash}
+        asked = self._devcenter.analytics_url("driver/cabdownload", query)
+        try:
+            return self._devcenter.redirect(asked, f"cab {cab.cab_id_hash}, by itself", self._failure.application_id)
+        except (Never, BadAnswer) as error:
+            raise BadInput(f"cab {cab.cab_id_hash} has no cabUrl that works in the batch, and {error}") from None
 
 
 def batch_url(devcenter: DevCenter, failure: Failure, window: Window, skip: int) -> str:

@@ -3,7 +3,8 @@
 | a copy ends with | becomes |
 |---|---|
 | a blob | `copied` |
-| `FreshUrl`, or a cab that is gone past its expiry | a try with a fresh URL, once; then `expired`, or as `AgainLater` |
+| `FreshUrl`, or gone past its expiry | a try with a fresh URL, once; then `expired`, or where it has not expired: |
+| | a try with a URL that is asked for by itself, once; then as `AgainLater` |
 | `AgainLater`, `AgainNow` | `failed` for now; the checkpoint stays before its page, and a later run tries it again |
 | `OutOfTime`, `DayIsFull`, `NeedsPerson`, `LeaseLost`, the process's end | as it was: nothing more is begun |
 | `CabExpired`, `CabUnavailable` | `expired`, `unavailable` |
@@ -12,6 +13,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from shared.core.errors import (
@@ -24,6 +26,7 @@ from shared.core.errors import (
     FreshUrl,
     LeaseLost,
     NeedsPerson,
+    Never,
     OutOfTime,
 )
 from shared.progress.cabs import CabState
@@ -52,11 +55,13 @@ def ended(pull: Pull, event: CabEnded, moment: datetime) -> Iterator[Order]:
     may_be_had = isinstance(error, FreshUrl) or (isinstance(error, CabUnavailable) and cab.has_expired(moment))
     # A URL that is asked for by itself, right before the copy, is fresh: only its SAS may have ended meanwhile.
     is_fresh = event.is_fresh or (cab.url is None and not isinstance(error, FreshUrl))
-    if not may_be_had:
+    if page.is_asked_again and event.is_fresh and cab.url is None and isinstance(error, FreshUrl | Never):
+        # The batch has no URL for it that works, and asked for by itself it is not to be had either.
+        _record(pull, page, cab, _stays_refused(error))
+    elif not may_be_had:
         _record(pull, page, cab, error)
     elif is_fresh:
-        stays_refused = AgainLater(f"{error}, although its URL is fresh")
-        _record(pull, page, cab, _expired(cab, error) if cab.has_expired(moment) else stays_refused)
+        yield from _by_itself(pull, page, cab, _stays_refused(error), error, moment)
     elif cab.url is None and not pull.is_cut_short:
         # Of its family a cab's URL is had by a call of its own, right before each copy.
         pull.copying += 1
@@ -95,7 +100,24 @@ def _once_more(
         yield CopyCab(page, fresh, is_fresh=True)
     else:
         missing = f"cab {cab.cab_id_hash}: its SAS is refused, and its page of the batch has no fresh URL for it"
-        _record(pull, page, cab, _expired(cab, refusal) if cab.has_expired(moment) else AgainLater(missing))
+        yield from _by_itself(pull, page, cab, AgainLater(missing), refusal, moment)
+
+
+def _by_itself(
+    pull: Pull, page: PageAtWork, cab: BatchCab, otherwise: AgainLater, refusal: BaseException, moment: datetime
+) -> Iterator[CopyCab]:
+    """Ask for a cab by itself, once, where its batch has no URL for it that works and it has not expired."""
+    if cab.has_expired(moment):
+        _record(pull, page, cab, _expired(cab, refusal))
+    elif cab.url is None or pull.is_cut_short:
+        _record(pull, page, cab, otherwise)
+    else:
+        pull.copying += 1
+        yield CopyCab(page, replace(cab, url=None), is_fresh=True)
+
+
+def _stays_refused(error: BaseException) -> AgainLater:
+    return AgainLater(f"{error}, although its URL is fresh" if isinstance(error, FreshUrl) else str(error))
 
 
 def _expired(cab: BatchCab, refusal: BaseException) -> CabExpired:

@@ -4,8 +4,8 @@
    copied side by side.
 2. Each cab ends in one recorded state, and its failure never stops the page. Where it could still succeed by a later
    try, the checkpoint stays before its page; later pages are copied all the same, until nothing works at all.
-3. An expired SAS gets a fresh URL: its page is asked for again, once. A cab that seems to be gone past its expiry is
-   asked for in the same way before that is said.
+3. An expired SAS gets a fresh URL: its page is asked for again, once, and where that has none that works, the cab by
+   itself, once. A cab that seems to be gone past its expiry is asked for by its page before that is said.
 4. A page that fails ends the reading, and what was read before is still copied. Where time is up, or an error is not
    one cab's own, nothing more is begun.
 

@@ -26,6 +26,7 @@ def rewriting(base_url: str, edit: Callable[[list[dict[str, Any]]], None]) -> Ca
             page = json.loads(body)
             edit(page["Value"])
             body = json.dumps(page).encode()
-        return Answer(body, theirs.status, {"Content-Type": "application/json"})
+        location = {"Location": theirs.headers["Location"]} if "Location" in theirs.headers else {}
+        return Answer(body, theirs.status, {"Content-Type": "application/json", **location})
 
     return answer

@@ -147,6 +147,8 @@ class DevCenter:
             return _json({"statusCode": 401, "message": "Unauthorized"}, 401)
         if parts.path.endswith("/cabdownloadbatch"):
             return self._batch(parts)
+        if parts.path.endswith("/cabdownload"):
+            return self._one_cab(parts)
         if parts.path.endswith("/driver/report"):
             return _json({"data": [{"reportId": 1, "isActive": True}]})
         if parts.path.endswith("/reportdata/1"):
@@ -193,8 +195,17 @@ class DevCenter:
             "cabDownloadable": cab.downloadable,
         }
         if cab.has_url:
-            row["cabUrl"] = f"https://{CABS_HOST}/c/{cab.name}.ext.zip?{_sas(cab.name, self.form.sas)}"
+            row["cabUrl"] = self._url(cab)
         return row
+
+    def _one_cab(self, parts: SplitResult) -> Reply:
+        cab = self.cabs.get(parse_qs(parts.query)["cabIdHash"][0])
+        if cab is None or not cab.can_be_copied:
+            return _json({"message": "no such cab"}, 404)
+        return Reply(302, b"", {"Location": self._url(cab)})
+
+    def _url(self, cab: Cab) -> str:
+        return f"https://{CABS_HOST}/c/{cab.name}.ext.zip?{_sas(cab.name, self.form.sas)}"
 
     def _runs(self, parts: SplitResult) -> Reply:
         query = parse_qs(parts.query)

@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from shared.core.errors import AgainLater, BadAnswer
-from shared.devcenter.driver import PAGE_ROWS
-from shared.devcenter.pages import BatchPage
+from shared.core.errors import AgainLater, BadAnswer, BadInput
+from shared.devcenter.driver import PAGE_ROWS, CabBatch
+from shared.devcenter.pages import BatchCab, BatchPage
 from tests.support.loopback import Answer, LoopbackServer, Seen
 
-from .devcenter_client import FAILURE, batch_pages
+from .devcenter_client import FAILURE, WINDOW, batch_pages, dev_center
 
 LINK = "driver/cabdownloadbatch?applicationId=1&failureHash=a&top=100&skip={}"
 
@@ -280,3 +280,29 @@ def test_an_answer_that_is_no_page_is_tried_again_later(body: bytes) -> None:
     assert "its shape: " in str(caught.value)
     assert "QZXJ" not in str(caught.value)
     assert isinstance(caught.value, AgainLater)
+
+
+SAS = "https://a.blob.core.windows.net/k/cab-1.ext.zip?sig=ab%2Fcdefgh"
+
+
+def url_of(answer: Answer, url: str | None = None) -> tuple[str, list[Seen]]:
+    """Ask for the URL of a cab, in whose row of the batch this one stands."""
+    with LoopbackServer(lambda _: answer) as server:
+        batch = CabBatch(dev_center(server.url), FAILURE, WINDOW)
+        return batch.url(BatchCab("cab-1", url, "", "", "", downloadable=True)), server.seen
+
+
+def test_a_cab_whose_row_has_no_url_is_asked_for_by_itself() -> None:
+    url, (asked,) = url_of(Answer(status=302, headers={"Location": SAS}))
+    assert url == SAS, "byte for byte: its signature is of these"
+    assert asked.path == "/v1.0/my/analytics/driver/cabdownload"
+    assert asked.query == {"applicationId": FAILURE.application_id, "cabIdHash": "cab-1"}
+    assert asked.headers["authorization"] == "Bearer token-1"
+    assert url_of(Answer(status=302, headers={"Location": "https://other"}), SAS) == (SAS, [])
+
+
+@pytest.mark.parametrize("status", [200, 302, 400, 403, 404])
+def test_where_the_call_for_one_cab_does_not_answer_as_such_the_cab_alone_fails(status: int) -> None:
+    """Nobody knows whether it still exists: what it answers must not end the pull of the others."""
+    with pytest.raises(BadInput, match=f"cabUrl.*{status}"):
+        url_of(Answer(b"abcdefgh", status))

@@ -15,6 +15,7 @@ from shared.core.errors import (
     AgainLater,
     AgainNow,
     BadAnswer,
+    BadInput,
     CabferryError,
     CabUnavailable,
     CircuitOpen,
@@ -48,6 +49,19 @@ def failing(error: Exception, *numbers: int) -> Callable[[CopyCab], Copied]:
         if not names or order.cab.cab_id_hash in names:
             raise error
         return Copied(1)
+
+    return copy
+
+
+def by_itself(outcome: Copied | CabferryError) -> Callable[[CopyCab], Copied]:
+    """Return a copy to which all URLs of the batch are dead, and what becomes of a cab that is asked for by itself."""
+
+    def copy(order: CopyCab) -> Copied:
+        if order.cab.url is not None:
+            raise FreshUrl("expired")
+        if isinstance(outcome, CabferryError):
+            raise outcome
+        return outcome
 
     return copy
 
@@ -279,9 +293,22 @@ class TestFreshUrls:
         assert game.run().columns["lastError"] == "busy"
         assert set(game.states.values()) == {CabState.FAILED}
 
-    def test_a_page_that_names_the_cab_no_more_is_read_again_later(self) -> None:
-        game = Game(one_after_the_other(batch([cab(0)]), batch([])), failing(FreshUrl("expired")))
-        assert "no fresh URL" in game.run().told
+    @pytest.mark.parametrize("fresh", [batch([cab(0)]), batch([])], ids=["a dead URL", "no URL"])
+    def test_where_its_page_has_none_that_works_a_cab_is_asked_for_by_itself(
+        self, fresh: Callable[[PageRequest], BatchPage]
+    ) -> None:
+        game = Game(one_after_the_other(batch([cab(0)]), fresh), by_itself(Copied(1)))
+        assert game.run().columns["state"] == "Completed"
+        assert (game.row.counts.copied, len(game.asked_again)) == (1, 1)
+
+    @pytest.mark.parametrize("error", [FreshUrl("dead"), BadInput("nowhere"), CabUnavailable("404"), AgainLater("429")])
+    def test_by_itself_it_is_asked_for_once_and_tried_again_later(self, error: CabferryError) -> None:
+        """The call for one cab may be gone: what it answers must not end a cab that the batch may yet give."""
+        game = Game(batch([cab(0)]), by_itself(error))
+        ending = game.run()
+        assert (ending.columns["state"], len(game.asked_again)) == ("Queued", 1)
+        assert str(error) in ending.told
+        assert game.tries == [cab(0).cab_id_hash] * 3
 
 
 class TestExpiry:
