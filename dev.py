@@ -29,6 +29,7 @@ LINT = (
     ("deployment", ["-m", "infra.check"]),
     ("hardening", ["-m", "infra.hardening"]),
     ("queries", ["-m", "infra.queries"]),
+    ("workflows", ["-m", "infra.workflows"]),
 )
 
 
