@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 INFRA = ROOT / "infra"
 _FILES = "**/*.bicep*"
 # Nothing is asked of them: a prediction needs names, and the names of resources are derived from these.
-_PREDICTED_FOR = (
+PREDICTED_FOR = (
     *("--tenant-id", "44444444-4444-4444-4444-444444444444"),
     *("--subscription-id", "00000000-0000-0000-0000-000000000000"),
     *("--location", "westeurope"),
@@ -100,7 +100,7 @@ def _is_formatted(compiler: Path, *, is_writing: bool) -> bool:
 def _is_predicted(compiler: Path, name: str, *, is_writing: bool) -> bool:
     """Compare the prediction of a deployment with the one that is kept."""
     mode = "overwrite" if is_writing else "validate"
-    if _run(compiler, "snapshot", f"snapshots/{name}.bicepparam", "--mode", mode, *_PREDICTED_FOR):
+    if _run(compiler, "snapshot", f"snapshots/{name}.bicepparam", "--mode", mode, *PREDICTED_FOR):
         if is_writing:
             # The compiler writes the outputs in another order each time.
             path = INFRA / "snapshots" / f"{name}.snapshot.json"

@@ -1,10 +1,15 @@
 """What keeps dumps from being public, stored for too long or read unnoticed; the rest is asked by checkov, in lint."""
 
+import json
+import os
 import re
+import subprocess
+from pathlib import Path
 
 import pytest
 
-from tests.unit.infra.predicted import BOTH, resources, settings
+from infra.check import PREDICTED_FOR, found_compiler
+from tests.unit.infra.predicted import BOTH, ROOT, resources, settings
 
 
 @pytest.mark.parametrize("deployment", BOTH)
@@ -90,6 +95,37 @@ def test_a_reader_may_list_find_and_read_the_cabs_of_the_container_and_do_nothin
     assert given["properties"]["roleDefinitionId"].endswith(role["name"])
     assert "/containers/cabs/" in given["id"]
     assert "'Group'" not in str(resources("trial", "Authorization/roleAssignments"))
+
+
+@pytest.mark.skipif(found_compiler() is None, reason="there is no Bicep compiler")
+def test_without_custom_roles_the_app_still_deletes_no_cab_and_readers_do_not_write(tmp_path: Path) -> None:
+    """The one choice that widens what the identity may do: by the role that docs/deploy.md names, and nothing else."""
+    parameters = (ROOT / "infra" / "snapshots" / "trial.bicepparam").read_text(encoding="utf-8")
+    main = Path(os.path.relpath(ROOT / "infra" / "main.bicep", tmp_path)).as_posix()
+    given = "param useBuiltInRoles = true\nparam cabReaderGroupId = '55555555-5555-5555-5555-555555555555'\n"
+    (tmp_path / "roles.bicepparam").write_text(parameters.replace("../main.bicep", main) + given, encoding="utf-8")
+    subprocess.run(
+        [str(found_compiler()), "snapshot", "roles.bicepparam", "--mode", "overwrite", *PREDICTED_FOR],
+        cwd=tmp_path,
+        check=True,
+    )
+    predicted = json.loads((tmp_path / "roles.snapshot.json").read_text(encoding="utf-8"))["predictedResources"]
+    assert [each for each in predicted if each["type"].endswith("/roleDefinitions")] == []
+    on_the_container = [
+        each["properties"]
+        for each in predicted
+        if each["type"].endswith("/roleAssignments") and "/containers/failure-cabs/" in each["id"]
+    ]
+    roles = {each["principalType"]: each for each in on_the_container if "principalType" in each}
+    custom = [each["properties"] for each in resources("trial", "Authorization/roleAssignments")]
+    (condition,) = [each["condition"] for each in custom if "condition" in each]
+    owner, reader = "b7e6dc6d-f1e8-4753-8033-0f276bb0955b", "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"
+    assert roles["ServicePrincipal"]["roleDefinitionId"].endswith(owner)
+    assert roles["ServicePrincipal"]["condition"] == condition
+    assert roles["Group"]["roleDefinitionId"].endswith(reader)
+    # Every other assignment is the one of a deployment with custom roles.
+    others = [each for each in predicted if each["type"].endswith("/roleAssignments")]
+    assert len(others) == len(custom) + 1
 
 
 def test_people_sign_in_with_the_application_that_is_named_and_in_no_other_tenant() -> None:
