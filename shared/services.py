@@ -128,6 +128,7 @@ class Services:
             cabs=self.pull_tools.cabs,
             health=self.health,
             executor=self.pull_tools.pool.lane(),
+            keep=self.pull_tools.keep,
         )
 
     @cached_property
@@ -140,7 +141,9 @@ class Services:
             settings=self.settings,
             devcenter=self._devcenter,
             failures=FailureRows(self._storage.table("failures"), self.health_table),
+            pulls=self.pulls,
             requests=self.requests,
+            keep=self.pull_tools.keep,
         )
 
     @cached_property

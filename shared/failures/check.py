@@ -22,22 +22,27 @@ from shared.core.errors import AgainLater, CabferryError, NeedsPerson
 from shared.core.events import FAILURES_CHECKED
 from shared.core.facts import CabFacts
 from shared.core.failure import Window, default_window
+from shared.core.keep import Subject
 from shared.core.metrics import CHECK_DURATION
 from shared.devcenter.cursor import BatchCursor
 from shared.devcenter.families import APPLICATIONS
 from shared.progress.failures import SeenFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from datetime import date, datetime
 
     from shared.core.failure import Failure
+    from shared.core.keep import Rules
     from shared.core.settings import Settings
     from shared.devcenter.applications import ApplicationFamily, FailureHit
     from shared.devcenter.client import DevCenter
     from shared.devcenter.cursor import PageRequest
     from shared.progress.failures import ApplicationCheck, FailureRows
+    from shared.progress.pulls import PullRows
     from shared.progress.requests import PullRequests
+    from shared.pull.keep_file import KeepFile
+    from shared.storage.table_writes import Columns
 
 _log = logging.getLogger(__name__)
 # The API knows no more (docs/api.md).
@@ -55,7 +60,9 @@ class FailureTools:
     settings: Settings
     devcenter: DevCenter
     failures: FailureRows
+    pulls: PullRows
     requests: PullRequests
+    keep: KeepFile
 
 
 def check_failures(tools: FailureTools, asked_at: datetime | None = None) -> list[ApplicationCheck]:
@@ -158,6 +165,7 @@ def _queue_news(tools: FailureTools, application_id: str, seen: dict[Failure, Se
     days = ((each.first_news(known.get(each.failure)), each) for each in seen.values())
     # Cabs are deleted some weeks after the failure happened: what happened first is pulled first.
     news = [each for _, each in sorted(((day, each) for day, each in days if day), key=itemgetter(0))]
+    queued = 0
     for some in batched(news, _AT_ONCE, strict=False):
         facts = dict(
             zip(
@@ -166,7 +174,26 @@ def _queue_news(tools: FailureTools, application_id: str, seen: dict[Failure, Se
                 strict=True,
             )
         )
-        window = default_window(tools.settings.cab_lookback)
-        tools.requests.make(facts, window, f"check of application {application_id}", facts=facts)
-        tools.failures.write(application_id, (each.joined(known.get(each.failure)) for each in some))
-    return len(news)
+        window, asks = default_window(tools.settings.cab_lookback), f"check of application {application_id}"
+        joined = [each.joined(known.get(each.failure)) for each in some]
+        hits = {failure: round(each.events) for failure, each in zip(facts, joined, strict=True)}
+        skipped = _skipped(tools.keep.current(), facts, hits)
+        tools.pulls.note_skipped(skipped, window, asks, facts, hits)
+        kept = [failure for failure in facts if failure not in skipped]
+        tools.requests.make(kept, window, asks, facts=facts, hits=hits)
+        tools.failures.write(application_id, joined)
+        queued += len(kept)
+    return queued
+
+
+def _skipped(rules: Rules, facts: Mapping[Failure, CabFacts], hits: Mapping[Failure, int]) -> dict[Failure, Columns]:
+    """Return the failures of which a rule keeps nothing, each with what its row tells of that."""
+    subjects = {
+        failure: Subject(failure.application_id, told.failure_name, told.driver_name, hits[failure])
+        for failure, told in facts.items()
+    }
+    return {
+        failure: {"skippedBy": reason}
+        for failure, subject in subjects.items()
+        if (reason := rules.skips_whole(subject))
+    }

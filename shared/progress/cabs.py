@@ -225,6 +225,7 @@ class CabRows:
         cabs: Mapping[str, CabFacts],
         expires: Mapping[str, datetime] = MappingProxyType({}),
         rows: Collection[Row] | None = None,
+        skipped: str = "",
     ) -> int:
         """Write `listed` rows for the cabs that a report names, and into a row that exists no more than what it lacks.
 
@@ -233,6 +234,7 @@ class CabRows:
             cabs: What the report tells, by cabIdHash.
             expires: When Microsoft deletes them, of those of which the report tells that.
             rows: The failure's rows, where somebody has read them.
+            skipped: Why a rule keeps none of them: those that are new are `skipped`. Empty where none does.
 
         Returns:
             How many cabs were known before, and lacked something that the report tells.
@@ -250,7 +252,7 @@ class CabRows:
             while writes := [
                 write
                 for key, facts in some
-                if (write := _naming(found.get(key), key, _listed(facts, expires.get(key))))
+                if (write := _naming(found.get(key), key, _listed(facts, expires.get(key)), skipped))
             ]:
                 if self._table.write_together(failure.cabs_partition, writes) is not None:
                     named += sum(write.how == "merge" for write in writes)
@@ -306,10 +308,11 @@ def _listed(facts: CabFacts, expires: datetime | None) -> Columns:
     return {**_told(facts), **({"expiry": expires} if expires and expires > NO_MOMENT else {})}
 
 
-def _naming(row: Row | None, key: str, told: Columns) -> Write | None:
+def _naming(row: Row | None, key: str, told: Columns, skipped: str) -> Write | None:
     """Return what makes a row tell what a report does; None where it does."""
     if row is None:
-        return Write(key, {"state": CabState.LISTED.value, "settledAt": clock.now(), **told}, "insert")
+        state = {"state": CabState.SKIPPED.value, "error": skipped} if skipped else {"state": CabState.LISTED.value}
+        return Write(key, {**state, "settledAt": clock.now(), **told}, "insert")
     lacks = {name: value for name, value in told.items() if not row.columns.get(name)}
     return Write(key, lacks, "merge", row.etag) if lacks else None
 

@@ -288,6 +288,7 @@ class PullRows:
         window: Window,
         requested_by: str,
         facts: Mapping[Failure, CabFacts] = MappingProxyType({}),
+        hits: Mapping[Failure, int] = MappingProxyType({}),
     ) -> dict[Failure, str]:
         """Write Queued into the rows of failures whose messages are about to be sent.
 
@@ -299,6 +300,7 @@ class PullRows:
             window: The days to ask for.
             requested_by: What asks.
             facts: What is known of failures by now.
+            hits: How often they happened, where that was counted.
 
         Returns:
             Those that need a message, with their families, each with the version of its row, which saves the pull from
@@ -312,9 +314,45 @@ class PullRows:
             for some in batched(of_one, TRANSACTION_ROWS, strict=False):
                 # An application is of one family, so one of them speaks for all.
                 columns = {**first, **family_columns(some[0])}
-                rows = {each.failure_hash: {**columns, **_names(facts.get(each))} for each in some}
+                rows = {each.failure_hash: {**columns, **_told(each, facts, hits)} for each in some}
                 versions |= self._queue(application_id, rows, window)
         return versions
+
+    def note_skipped(
+        self,
+        failures: Mapping[Failure, Columns],
+        window: Window,
+        requested_by: str,
+        facts: Mapping[Failure, CabFacts],
+        hits: Mapping[Failure, int],
+    ) -> None:
+        """Note of failures that a rule skips them whole: nobody asks for a pull, and the reconcile knows of them.
+
+        Args:
+            failures: Each with further columns.
+            window: The days that a pull would have asked for.
+            requested_by: What would have asked.
+            facts: What is known of them by now.
+            hits: How often they happened.
+        """
+        ended = {**queued(window, requested_by), **_asked(requested_by), **ended_columns(PullState.COMPLETED, "")}
+        for application_id, of_one in groupby(sorted(failures), key=lambda failure: failure.application_id):
+            for some in batched(of_one, TRANSACTION_ROWS, strict=False):
+                rows = {
+                    each.failure_hash: {**family_columns(each), **_told(each, facts, hits), **failures[each]}
+                    for each in some
+                }
+                new = [Write(key, {**ended, **columns}, "insert") for key, columns in rows.items()]
+                if self._table.write_together(application_id, new) is None:
+                    for write in new:
+                        self._note_skipped(application_id, write, rows[write.key])
+
+    def _note_skipped(self, application_id: str, new: Write, columns: Columns) -> None:
+        row = self._table.get(application_id, new.key)
+        if row is None:
+            self._table.insert(application_id, new.key, new.columns)
+        elif row.text("state") == PullState.COMPLETED:  # whatever else it is, its pull or the reconcile sees to it
+            self._table.merge(row, columns)
 
     def take(self, message: PullMessage, window: Window, *, reads: bool = False) -> RowLease | HeldElsewhere | None:
         """Take the lease on a failure's row and set it to Running.
@@ -606,9 +644,11 @@ def _asked(requested_by: str) -> Columns:
     return {"askedAt": clock.now(), "askedBy": excerpt(requested_by)}
 
 
-def _names(facts: CabFacts | None) -> Columns:
-    names = {"failureName": facts.failure_name, "driverName": facts.driver_name} if facts else {}
-    return {name: text for name, text in names.items() if text}
+def _told(failure: Failure, facts: Mapping[Failure, CabFacts], hits: Mapping[Failure, int]) -> Columns:
+    told = facts.get(failure)
+    names = {"failureName": told.failure_name, "driverName": told.driver_name} if told else {}
+    counted: Columns = {"hits": hits[failure]} if failure in hits else {}
+    return {**{name: text for name, text in names.items() if text}, **counted}
 
 
 def family_columns(failure: Failure) -> Columns:

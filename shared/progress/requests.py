@@ -62,6 +62,7 @@ class PullRequests:
         requested_by: str,
         pull_id: str = "",
         facts: Mapping[Failure, CabFacts] = MappingProxyType({}),
+        hits: Mapping[Failure, int] = MappingProxyType({}),
     ) -> str:
         """Queue a pull for each failure.
 
@@ -75,6 +76,7 @@ class PullRequests:
             requested_by: What asks.
             pull_id: What more pulls of the same request are found by in the log; empty for the first ones.
             facts: What is known of failures by now: one of which no cab ever comes is named by them.
+            hits: How often they happened, where that was counted.
 
         Returns:
             What these pulls are found by in the log.
@@ -84,7 +86,7 @@ class PullRequests:
         """
         pull_id = pull_id or new_pull_id()
         ordered = dict.fromkeys(failures)
-        versions = self._pulls.queue(ordered, window, requested_by, facts)
+        versions = self._pulls.queue(ordered, window, requested_by, facts, hits)
         families = {failure: failure for failure in versions}
 
         def send(failure: Failure) -> None:

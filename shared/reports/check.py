@@ -5,7 +5,8 @@ again: cabs are listed only once, and a failure that is queued twice is pulled t
 
 1. Read the file, and gather what it names on disk (shared/reports/named.py).
 2. Look up what is known of it: the pulls in one pass over each application's, and the cabs of those that have one.
-3. Write a `listed` row for each new cab, and decide whether the failure needs a pull (shared/reports/news.py).
+3. Write a `listed` row for each new cab, and decide whether the failure needs a pull (shared/reports/news.py). Where a
+   rule skips it whole (shared/core/keep.py), it needs none, and the rows say so.
 4. Queue what does, the cabs that expire first in front.
 """
 
@@ -20,13 +21,15 @@ from shared.core import clock
 from shared.core.errors import AgainLater, BadInput, CabferryError, NeedsPerson
 from shared.core.events import REPORTS_CHECKED
 from shared.core.failure import Window, default_window
+from shared.core.keep import Subject
 from shared.core.metrics import CHECK_DURATION, REPORT_AGE
 from shared.core.schedule import next_after
 from shared.devcenter.reports import ReportRun
-from shared.progress.cabs import by_cab
+from shared.progress.cabs import CabRow, CabState, by_cab
 from shared.progress.health import CheckedReports
 from shared.progress.messages import new_pull_id
 from shared.progress.reports import ingested, odd_key
+from shared.progress.tally import CabTally
 from shared.reports.named import PULL_COLUMNS, NamedFailures
 from shared.reports.news import due
 from shared.reports.reader import read_report
@@ -34,9 +37,11 @@ from shared.storage.lease import HeldElsewhere
 from shared.web.http_source import at_once_again
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Executor
 
+    from shared.core.facts import CabFacts
+    from shared.core.failure import Failure
     from shared.core.settings import Settings
     from shared.devcenter.client import DevCenter
     from shared.progress.cabs import CabRows
@@ -44,9 +49,11 @@ if TYPE_CHECKING:
     from shared.progress.pulls import PullRows
     from shared.progress.reports import KnownRuns, Outcome, ReportRow, ReportRows
     from shared.progress.requests import PullRequests
+    from shared.pull.keep_file import KeepFile
     from shared.reports.file import ReportFiles
-    from shared.reports.named import Named
+    from shared.reports.named import ListedCabs, Named
     from shared.storage.lease import RowLease
+    from shared.storage.table_writes import Columns
 
 _log = logging.getLogger(__name__)
 # Failures whose cabs are looked up together, and listed at once; each is a request of its own.
@@ -70,6 +77,7 @@ class ReportTools:
     cabs: CabRows
     health: HealthRows
     executor: Executor
+    keep: KeepFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,10 +271,11 @@ def _ingest(tools: ReportTools, run: ReportRun, lease: RowLease) -> RunOutcome:
         found = at_once_again(lambda: _read(tools, run, named))
         # A file that cannot be read to its end is as it is: what it names is pulled, but not at every check again.
         if not (found.broken and len(named) == lease.row.number("failures")):
-            found.named = _list_cabs(tools, named, asks)
             window = default_window(tools.settings.cab_lookback)
+            found.named = _list_cabs(tools, named, window, asks)
             for some in named.to_queue(_QUEUED_AT_ONCE):
-                tools.requests.make(some, window, asks, pull_id, facts=some)
+                facts, hits = _told(some)
+                tools.requests.make(facts, window, asks, pull_id, facts=facts, hits=hits)
         seen, problem = found.problem(run), f"; {found.problem(run)}" if found.problem(run) else ""
         held = len(named) - named.queued
         told = run, named.queued, pull_id, held, named.cabs, problem
@@ -316,6 +325,7 @@ class _Found:
 def _read(tools: ReportTools, run: ReportRun, named: NamedFailures) -> _Found:
     """Stream the file, and gather what it names."""
     found = _Found()
+    named.begin()
     try:
         with tools.files.opened(run) as file:
             for part in read_report(file.stream, str(run), is_length_told=file.is_length_told):
@@ -327,8 +337,12 @@ def _read(tools: ReportTools, run: ReportRun, named: NamedFailures) -> _Found:
     return found
 
 
-def _list_cabs(tools: ReportTools, named: NamedFailures, asks: str) -> int:
-    """Write `listed` rows, and note which failures need a pull; return how many known cabs lacked something."""
+def _list_cabs(tools: ReportTools, named: NamedFailures, window: Window, asks: str) -> int:
+    """Write `listed` rows, and note which failures need a pull; return how many known cabs lacked something.
+
+    A failure that a rule skips whole needs none; the cabs that are new are `skipped` from the beginning.
+    """
+    rules = tools.keep.current()
     for application in named.applications():
         named.note_pulls(tools.pulls.of_application(application, PULL_COLUMNS))
     completed = 0
@@ -336,17 +350,43 @@ def _list_cabs(tools: ReportTools, named: NamedFailures, asks: str) -> int:
         listed = {each.failure: named.cabs_of(each) for each in some}
         rows = dict(tools.cabs.of_many([each.failure for each in some if each.pull]))
 
+        skipped = {each.failure: reason for each in some if (reason := rules.skips_whole(_subject(each)))}
+
         def write(each: Named) -> int:
-            cabs = listed[each.failure]  # noqa: B023 - done before the next batch
-            return tools.cabs.list_new(each.failure, cabs.facts, cabs.expires, rows.get(each.failure))  # noqa: B023
+            cabs, reason = listed[each.failure], skipped.get(each.failure, "")  # noqa: B023 - done before the next
+            there = rows.get(each.failure)  # noqa: B023 - likewise
+            return tools.cabs.list_new(each.failure, cabs.facts, cabs.expires, there, reason)
 
         completed += sum(tools.executor.map(write, some))
         for each in some:
             cabs = listed[each.failure]
             known = {cab: row for cab, row in by_cab(rows.get(each.failure, ())).items() if cab in cabs.facts}
-            if limit := due(each, cabs, known, asks):
+            if each.failure not in skipped and (limit := due(each, cabs, known, asks)):
                 named.queue(each, limit)
+        new = [each for each in some if each.failure in skipped and not each.pull]
+        if new:
+            counted = {each.failure: _skipped(tools, listed[each.failure], skipped[each.failure]) for each in new}
+            tools.pulls.note_skipped(counted, window, asks, *_told(new))
     return completed
+
+
+def _subject(named: Named) -> Subject:
+    return Subject(named.failure.application_id, named.facts.failure_name, named.facts.driver_name, named.hits)
+
+
+def _told(some: Iterable[Named]) -> tuple[dict[Failure, CabFacts], dict[Failure, int]]:
+    """Return what the report tells of failures, and how often each happened."""
+    return {each.failure: each.facts for each in some}, {each.failure: each.hits for each in some}
+
+
+def _skipped(tools: ReportTools, listed: ListedCabs, reason: str) -> Columns:
+    """Return what a failure's row tells of the rule that skips it whole, and of its cabs."""
+    now = clock.now()
+    rows = [
+        CabRow(CabState.SKIPPED, error=reason, settled_at=now, facts=facts, expires=listed.expires.get(cab))
+        for cab, facts in listed.facts.items()
+    ]
+    return {**CabTally.taken(rows, tools.settings).columns(), "skippedBy": reason}
 
 
 def _recent(lookback: timedelta) -> Window:

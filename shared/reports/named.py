@@ -28,8 +28,8 @@ _TABLES = """
 pragma journal_mode = off;
 pragma synchronous = off;
 create table failures (
-    place integer primary key, application text, hash text, name text, driver text, stored text, stored_hash text,
-    state text, asked_by text, ended text, unique (application, hash)
+    place integer primary key, application text, hash text, name text, driver text, hits integer,
+    stored text, stored_hash text, state text, asked_by text, ended text, unique (application, hash)
 );
 create table facts (place integer primary key, told blob unique);
 create table cabs (failure integer, cab text, facts integer, expires text, primary key (failure, cab)) without rowid;
@@ -37,7 +37,7 @@ create table queue (failure integer primary key, due text);
 """
 # A row of the failures as `Named` tells it: in the spelling that it is stored under.
 _SELECT = """
-select place, coalesce(stored, application), coalesce(stored_hash, hash), name, driver, state, asked_by, ended
+select place, coalesce(stored, application), coalesce(stored_hash, hash), name, driver, hits, state, asked_by, ended
 from failures
 """
 
@@ -54,6 +54,7 @@ class Named:
         place: Where it stands among the others.
         failure: In the spelling that its pull is stored under.
         facts: What a row of the report tells of it.
+        hits: How often it happened, as the report counts.
         pull: The state of its pull; empty where there is none.
         asked_by: What asked for that pull last.
         pulled_at: When that pull ended; None where it has not.
@@ -62,6 +63,7 @@ class Named:
     place: int
     failure: Failure
     facts: CabFacts
+    hits: int
     pull: str
     asked_by: str
     pulled_at: datetime | None
@@ -102,6 +104,10 @@ class NamedFailures:
         """Return how many cabs the report lists."""
         return self._count("cabs")
 
+    def begin(self) -> None:
+        """Count anew how often each happened: the report is read from its beginning, maybe once more."""
+        self._database.execute("update failures set hits = 0")
+
     def add(self, part: ReportPart) -> None:
         """Add what a stretch of the report names, of which any may be there already.
 
@@ -110,9 +116,16 @@ class NamedFailures:
         """
         with _told():
             self._run(
-                "insert or ignore into failures (application, hash, name, driver) values (?, ?, ?, ?)",
+                "insert into failures (application, hash, name, driver, hits) values (?, ?, ?, ?, ?) "
+                "on conflict do update set hits = hits + excluded.hits",
                 (
-                    (failure.application_id, failure.failure_hash, facts.failure_name, facts.driver_name)
+                    (
+                        failure.application_id,
+                        failure.failure_hash,
+                        facts.failure_name,
+                        facts.driver_name,
+                        part.hits.get(failure, 0),
+                    )
                     for failure, facts in part.facts.items()
                 ),
             )
@@ -188,11 +201,11 @@ class NamedFailures:
         """Return how many are to be queued."""
         return self._count("queue")
 
-    def to_queue(self, size: int) -> Iterator[dict[Failure, CabFacts]]:
-        """Yield the failures that are to be queued in their order, with their names, so many at a time."""
+    def to_queue(self, size: int) -> Iterator[list[Named]]:
+        """Yield the failures that are to be queued in their order, so many at a time."""
         found = self._database.execute(f"{_SELECT} join queue on queue.failure = place order by due, failure")
         while some := [_named(columns) for columns in found.fetchmany(size)]:
-            yield {each.failure: each.facts for each in some}
+            yield some
 
     def _run(self, statement: str, rows: Iterable[tuple[object, ...]]) -> None:
         self._database.executemany(statement, rows)
@@ -204,12 +217,13 @@ class NamedFailures:
 
 
 def _named(columns: list[str] | tuple[str, ...]) -> Named:
-    place, application, key, name, driver, state, asked_by, ended = columns
+    place, application, key, name, driver, hits, state, asked_by, ended = columns
     facts = CabFacts(name, driver)
     return Named(
         int(place),
         Failure(application, key),
         facts,
+        int(hits or 0),
         state or "",
         asked_by or "",
         moment_of(ended) if ended else None,

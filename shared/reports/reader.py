@@ -8,6 +8,7 @@ id of another thing, or a person's device, stands where a failure's or a cab's i
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
@@ -22,7 +23,7 @@ from shared.reports.lines import ReportLines
 from shared.reports.records import MOST_FIELDS, Records
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
 
 # What is kept of a fact at most (shared/core/facts.py).
 _FACT_CHARACTERS = 1_000
@@ -42,6 +43,8 @@ _NAME = re.compile(r"[A-Za-z _]{0,60}")
 # What nearly every id is, in the form that all are brought into.
 _USUAL_ID = re.compile(r"(?!00000000-0000-0000-0000-000000000000)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _DIGIT = re.compile(r"[0-9]")
+# A count of more digits is none.
+_EVENT_DIGITS = 10
 _NEEDED = ("ApplicationId", "FailureHash")
 _FACTS = {
     "failure_name": "FailureName",
@@ -62,6 +65,8 @@ class ReportPart:
             carry none. A failure can come again in a later part.
         facts: What a row of each of these failures tells.
         expires: When Microsoft deletes a cab, as its row spells it, by cabIdHash; those alone whose rows tell it.
+        hits: How often each failure happened: the sum of the EventCount of its rows, each of which is one where that is
+            not told.
         unreadable: How many failures, cabs or rows of the stretch could not be used.
         why_unreadable: What was wrong with the first of them.
         note: What else a person should know of the file.
@@ -70,6 +75,7 @@ class ReportPart:
     cabs: dict[Failure, dict[str, CabFacts]] = field(default_factory=dict)
     facts: dict[Failure, CabFacts] = field(default_factory=dict)
     expires: dict[str, str] = field(default_factory=dict)
+    hits: dict[Failure, int] = field(default_factory=dict)
     unreadable: int = 0
     why_unreadable: str = ""
     note: str = ""
@@ -141,6 +147,7 @@ class _Columns:
             raise BadInput(f"{name} has {len(header)} columns, more than {MOST_FIELDS}")
         self.pair = itemgetter(*(places[column.lower()] for column in _NEEDED))
         self.cab, self._expires = places.get("cabidhash"), places.get("cabexpirationtime")
+        self.events = places.get("eventcount")
         self.count, self._named = len(header), len(header)
         while not _heading(header[self._named - 1]):  # it ends in a delimiter
             self._named -= 1
@@ -207,10 +214,11 @@ class _Reading:
     def _parts_under_one_header(self, records: Iterator[list[str]]) -> Generator[ReportPart, None, bool]:
         """Yield what the rows name, until the header of a further file comes, of which this one was put together."""
         part, pairs, held = ReportPart(), dict[tuple[str, str], dict[str, CabFacts]](), 0
+        hits = defaultdict[tuple[str, str], int](int)
         columns, number, is_header = self._columns, 0, False
         self._misfit = 0
         # A million rows pass through here: what can wait until a failure or a cab turns out to be new, waits.
-        count, pair_of, cab_place = columns.count, columns.pair, columns.cab
+        count, pair_of, cab_place, events = columns.count, columns.pair, columns.cab, columns.events
         for number, row in enumerate(records, 1):
             pair = pair_of(row) if len(row) == count or columns.fits(row) else None
             cabs = pairs.get(pair) if pair else None
@@ -225,6 +233,7 @@ class _Reading:
                 cabs = pairs[pair] = part.cabs.setdefault(failure, {})
                 part.facts[failure], weight = columns.facts(row)
                 held += weight
+            hits[pair] += _events(row[events]) if events is not None else 1  # type: ignore[index]  # as `cabs` is there
             cab = row[cab_place] if cab_place is not None else ""
             if cab and cab not in cabs:
                 if len(cab) > _ID_CHARACTERS:
@@ -234,11 +243,12 @@ class _Reading:
                 held += weight
                 part.note_expiry(cab, columns.expiry(row))
             if held >= self._buffered:
-                yield self._checked(part)
+                yield self._checked(part, hits)
                 part, pairs, held = ReportPart(), {}, 0
+                hits.clear()
         self.rows += number - is_header
         self.ends_misshapen = 0 < self._misfit == number
-        yield self._checked(part)
+        yield self._checked(part, hits)
         if is_header:
             self._columns = _Columns(row, self._name)
         return is_header
@@ -265,9 +275,12 @@ class _Reading:
             part.note_unreadable("an ApplicationId or FailureHash is missing")
         return self.misshapen <= _MISSHAPEN_AT_FIRST or self.misshapen * 2 <= self.rows + number - self._silent
 
-    def _checked(self, part: ReportPart) -> ReportPart:
+    def _checked(self, part: ReportPart, hits: Mapping[tuple[str, str], int]) -> ReportPart:
         """Return the part with its cabs under their normal ids, and nothing in it that is no id."""
         failures = part.cabs
+        for pair, count in hits.items():
+            if failure := _failure_of(pair):
+                part.hits[failure] = part.hits.get(failure, 0) + count
         self._has_numbers = self._has_numbers or any(each.application_id.isdecimal() for each in failures)
         self._has_guids = self._has_guids or any(GUID.fullmatch(each.failure_hash) for each in failures)
         for failure in list(failures):
@@ -294,6 +307,10 @@ class _Reading:
                     part.note_expiry(normal, part.expires.pop(cab, ""))
             except BadInput:
                 part.note_unreadable(f"a CabIdHash of {failure} is not one")
+
+
+def _events(text: str) -> int:
+    return int(text) if text.isdecimal() and len(text) < _EVENT_DIGITS else 1
 
 
 def _failure_of(pair: tuple[str, str]) -> Failure | None:

@@ -22,6 +22,7 @@ from shared.progress.failures import ApplicationCheck
 from shared.progress.health import Reconciled
 from shared.progress.messages import PullMessage
 from shared.progress.pulls import PullRow
+from shared.pull.keep_file import KEEP_FILE
 from shared.pull.run import pull_failure
 from shared.reconcile.policy import raise_if_broken, reconcile
 from shared.reports.check import RunOutcome, check_reports
@@ -194,12 +195,16 @@ class App:
         return handled
 
     def requests(self) -> Sequence[StorageRequest]:
-        """Return every request that the account was asked so far, but for those of a host that polls the queue."""
+        """Return every request that the account was asked so far, but for those that come by the minute.
+
+        These are of a host that polls the queue, and of a process that reads what is worth keeping.
+        """
         polling = f"/{self.settings.queue}"
         return [
             each
             for each in self.azurite.requests(self.storage.name)
             if not (each.path.startswith(polling) and each.method in {"GET", "DELETE"})
+            and not each.path.endswith(f"/{KEEP_FILE}")
         ]
 
     def asked(self, work: Callable[[], object]) -> Sequence[StorageRequest]:

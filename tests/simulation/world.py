@@ -160,6 +160,7 @@ class Host(Process):
             cabs=self.pull_tools.cabs,
             health=self.health,
             executor=self.pull_tools.pool.lane(),
+            keep=self.pull_tools.keep,
         )
         self.reconcile_tools = ReconcileTools(
             settings=settings,

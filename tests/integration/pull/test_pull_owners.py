@@ -166,7 +166,7 @@ class TestMessagesThatComeTwice:
             raise AgainLater("the answer was lost")
 
         with monkeypatch.context() as patch:
-            patch.setattr(PullRows, "take", lambda _, *arguments: taken_unseen(*arguments))
+            patch.setattr(PullRows, "take", lambda _, *arguments, **__: taken_unseen(*arguments))
             patch.setattr(pull, "growing_wait", lambda _: timedelta())
             app.handle(message)
         app.work_off()

@@ -16,6 +16,8 @@ from shared.progress.cabs import CabState
 from shared.progress.messages import PullMessage
 from shared.pull.keep_file import KEEP_FILE
 from shared.pull.run import pull_failure
+from shared.reports.check import check_reports
+from tests.simulation.center import Run
 from tests.simulation.container import Blob
 from tests.simulation.world import Expected
 from tests.support.memory_app import MemoryApp, memory_app
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from shared.progress.pulls import PullRow
+    from tests.simulation.center import Cab
 
 FAILURE = Failure("1", "failure")
 SKIP_OLD = '[[rules]]\nname = "old"\naction = "skip"\nversion = "1.*"\n'
@@ -206,3 +209,52 @@ class TestTheBytesOfADay:
         rule(app, "bytes-a-day = [")
         assert pull(app).counts.copied == 0
         assert app.do(app.host.pull_tools.keep.current).bytes_a_day == 1
+
+
+class TestAReport:
+    SKIP = '[[rules]]\nname = "no 0x9F"\naction = "skip"\nfailure = "0x9f"\n'
+    RARE = '[[rules]]\nname = "rare"\naction = "keep"\nat-least-hits = 3\n'
+
+    def check(self, app: MemoryApp, *cabs: Cab) -> None:
+        """Let a run of the report name cabs, and a check read it."""
+        app.world.center.runs.append(Run(app.world.tasks.now(), cabs, is_finished=True))
+        (*_, outcome) = app.do(lambda: check_reports(app.host.report_tools))
+        assert outcome.outcome == "ingested"
+
+    def test_names_a_failure_that_is_skipped_whole_and_queues_no_pull(self, app: MemoryApp) -> None:
+        other = Failure("1", "other")
+        pull(app)
+        rule(app, self.SKIP)
+        self.check(app, *app.serve(other, 3))
+        assert not app.world.queue.messages
+        assert set(app.states(other).values()) == {CabState.SKIPPED}
+        tally = app.row(other).tally
+        assert tally
+        assert (tally.skipped, tally.missing, app.row(other).skipped_by) == (3, 0, "rule 'no 0x9F'")
+        assert app.reconcile().queued_again == 0
+        rule(app, "")
+        assert app.reconcile().queued_again == 1
+        app.work_off()
+        assert set(app.states(other).values()) == {CabState.COPIED}
+
+    def test_of_a_failure_that_happens_often_enough_by_now_brings_all_cabs(self, app: MemoryApp) -> None:
+        other = Failure("1", "other")
+        pull(app)
+        rule(app, self.RARE)
+        cabs = app.serve(other, 3)
+        self.check(app, *cabs[:2])
+        assert (app.row(other).skipped_by, app.row(other).hits) == ("rule 'rare': 2 hits are fewer than 3", 2)
+        app.world.tasks.seconds += 3_600
+        self.check(app, *cabs)
+        app.work_off()
+        assert (app.row(other).skipped_by, app.row(other).hits) == ("", 3)
+        assert set(app.states(other).values()) == {CabState.COPIED}
+        assert app.reconcile().queued_again == 0
+
+    def test_that_a_rule_came_after_ends_what_was_listed(self, app: MemoryApp) -> None:
+        other = Failure("1", "other")
+        self.check(app, *app.serve(other, 2))
+        rule(app, self.SKIP)
+        app.work_off()
+        assert set(app.states(other).values()) == {CabState.SKIPPED}
+        assert app.row(other).skipped_by == "rule 'no 0x9F'"

@@ -59,7 +59,7 @@ def test_what_is_queued_comes_in_its_order_and_once() -> None:
             named.queue(each, due)
             named.queue(each, due)
         assert named.queued == 4
-        assert [[each.failure_hash for each in some] for some in named.to_queue(3)] == [["3", "1", "2"], ["0"]]
+        assert [[each.failure.failure_hash for each in some] for some in named.to_queue(3)] == [["3", "1", "2"], ["0"]]
 
 
 def test_memory_stays_flat_however_many_there_are() -> None:

@@ -28,7 +28,7 @@ def asked(
     expires: dict[str, datetime] | None = None,
 ) -> str | None:
     """Ask what a failure is sorted by; each letter is a cab."""
-    named = Named(1, Failure("1", "a"), FACTS, pull, by, ended)
+    named = Named(1, Failure("1", "a"), FACTS, 1, pull, by, ended)
     rows = {cab: CabRow(state, facts=facts) for cab, state in known.items()}
     return due(named, ListedCabs(dict.fromkeys(listed, FACTS), expires or {}), rows, ASKS)
 

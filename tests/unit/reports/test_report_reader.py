@@ -2,6 +2,7 @@
 
 import codecs
 import gzip
+import io
 from collections.abc import Callable
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from shared.core.errors import BadInput
 from shared.core.facts import CabFacts
 from shared.core.failure import Failure
+from shared.reports.reader import read_report
 
 from .report_files import APPLICATION, CAB, FACTS, FAILURE, HASH, IHV_DRIVER, ROW, TOLD, read, text
 
@@ -105,6 +107,18 @@ def test_a_failure_comes_once_however_often_it_occurs() -> None:
     reading = read(text([ROW] * 50 + [{**ROW, "CabIdHash": "other-2"}] * 50).encode())
     assert reading.cabs == {FAILURE: {CAB: FACTS, "other-2": FACTS}}
     assert reading.parts == 1
+
+
+@pytest.mark.parametrize(
+    ("counts", "hits"), [(("3", "4"), 7), (("", "x"), 2), (("-5", "1" * 40), 2), (("3.0", "+2"), 2), ((None, None), 2)]
+)
+def test_a_failure_happened_as_often_as_its_rows_count(counts: tuple[str | None, ...], hits: int) -> None:
+    """A row that does not count, or of a template that does not ask for it, is one."""
+    columns = [each for each in IHV_DRIVER if each != "EventCount"]
+    columns += [] if None in counts else ["EventCount"]
+    rows = [{**ROW, "EventCount": count or "", "CabIdHash": CAB} for count in counts]
+    (part,) = read_report(io.BytesIO(text(rows, tuple(columns)).encode()), "a report")
+    assert part.hits == {FAILURE: hits}
 
 
 def test_the_same_hash_in_two_applications_is_two_failures() -> None:
