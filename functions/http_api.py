@@ -106,6 +106,44 @@ def retry_pull(req: func.HttpRequest) -> func.HttpResponse:
     return _accepted(failure)
 
 
+@blueprint.route("cabs/{applicationId}/{cabIdHash}", methods=["POST"])
+@answering()
+def request_cab(req: func.HttpRequest) -> func.HttpResponse:
+    """Let one cab be copied by itself; 202 and where to look."""
+    from shared.api.models import CabAccepted, CabAsked
+    from shared.api.schedules import asked_in
+    from shared.core.facts import NO_FACTS
+    from shared.core.failure import Failure, checked_cab_id, default_window, normal_id
+    from shared.progress.cabs import CabState
+    from shared.services import services
+
+    asked, parts = asked_in(json_body(req), CabAsked), services()
+    application_id, cab = req.route_params["applicationId"], checked_cab_id(req.route_params["cabIdHash"])
+    cabs = parts.pull_tools.cabs
+    if asked.failure_hash is None:
+        failure = cabs.failure_of(normal_id(application_id), cab)
+    else:
+        failure = parts.pulls.as_stored(Failure.spelled(application_id, asked.failure_hash))
+    if failure is None:
+        raise Problem(
+            HTTPStatus.NOT_FOUND,
+            f"no row names cab {cab} of application {application_id}: say of which failure it is by a body such as "
+            '{"failureHash": "..."}; the report that lists the cab tells it',
+        )
+    known = cabs.one(failure, cab)
+    if known and known.is_held:
+        why = "was removed after RETENTION_DAYS" if known.state is CabState.RETIRED else "is in the container already"
+        raise Problem(HTTPStatus.CONFLICT, f"cab {cab} of {failure} {why}")
+    if known is None:
+        cabs.list_new(failure, {cab: NO_FACTS})
+    failure = replace(failure, family=parts.settings.family_of(failure.application_id))
+    window = default_window(parts.settings.cab_lookback)
+    parts.requests.make_one(failure, cab, window, asked_by("POST /api/cabs"))
+    location = f"/api/pulls/{failure.application_id}/{failure.failure_hash}/cabs"
+    told = CabAccepted(failure.application_id, failure.failure_hash, cab, location)
+    return answer(told, HTTPStatus.ACCEPTED, {"Location": location, "Retry-After": _LOOK_AGAIN_SECONDS})
+
+
 @blueprint.route("failures", methods=["GET", "HEAD"])
 @answering(*_FILTERS, "sort", "limit", "continuation")
 def list_failures(req: func.HttpRequest) -> func.HttpResponse:

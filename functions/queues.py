@@ -16,9 +16,10 @@ _QUEUE = binding_expression("CAB_QUEUE")
 @blueprint.queue_trigger("message", _QUEUE, "CAB_STORAGE")
 @telling_no_secret
 def pull_failure(message: func.QueueMessage) -> None:
-    """Pull the one failure that a message names."""
+    """Pull the one failure that a message names, or copy the one cab."""
     from shared.core.errors import BadInput
     from shared.progress.messages import PullMessage, unwrapped
+    from shared.pull.one_cab import copy_cab
     from shared.pull.run import pull_failure
 
     if (parts := parts_or_keep(message)) is None:
@@ -29,7 +30,7 @@ def pull_failure(message: func.QueueMessage) -> None:
         # No further try makes a message of it.
         parts.poison_messages.settle(message.get_body())
     else:
-        pull_failure(parts.pull_tools, asked)
+        (copy_cab if asked.cab else pull_failure)(parts.pull_tools, asked)
 
 
 @blueprint.queue_trigger("message", f"{_QUEUE}-poison", "CAB_STORAGE")

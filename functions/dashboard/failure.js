@@ -96,8 +96,21 @@ function cabTable(id, body, pull, shown, showAll) {
     minute(cab.date), cab.driverVersion || "–", cab.osVersion || "–", cab.architecture || "–", cab.cabType || "–",
     bytes(cab.length), cab.expires ? when(cab.expires) : "–",
     h(`span.state-${stateOf(cab)}`, { title: cab.error }, STATES[stateOf(cab)] || cab.state),
-    cab.state === "copied" && session.roles.includes("ask") ? downloadButton(id, cab) : "–"])),
+    session.roles.includes("ask") ? fetchButton(id, cab) : "–"])),
     newest.length > shown ? h("button", { type: "button", onclick: showAll }, `Show all ${count(newest.length)}`) : ""];
+}
+
+function fetchButton(id, cab) {
+  if (cab.state === "copied") return downloadButton(id, cab);
+  if (cab.state === "retired") return "–";
+  const [applicationId, failureHash] = id.split("/");
+  const button = actionButton("Copy this one", async () => {
+    await post(`cabs/${applicationId}/${cab.cabIdHash}`, { failureHash });
+    toast("The cab is asked for by itself");
+    pollAll();
+  });
+  button.setAttribute("aria-label", `Copy the cab of ${day(cab.date)} into the container`);
+  return button;
 }
 
 function downloadButton(id, cab) {

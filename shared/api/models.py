@@ -102,6 +102,21 @@ type PullsAsked = Annotated[
 ]
 
 
+class CabAsked(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """Say of which failure a cab is, where no row of the app tells it."""
+
+    failure_hash: NamedHash | None = None
+
+
+class CabAccepted(Struct, frozen=True, rename="camel"):
+    """The cab that is copied, and where it is told of."""
+
+    application_id: ApplicationId
+    failure_hash: FailureHash
+    cab_id_hash: CabIdHash
+    location: str
+
+
 class PullLocation(Struct, frozen=True, rename="camel"):
     """Where a pull that was asked for can be looked at."""
 

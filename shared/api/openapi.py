@@ -16,6 +16,8 @@ from shared.api.downloads import MOST_BYTES, CabLink
 from shared.api.models import (
     BODY_BYTES,
     ApplicationId,
+    CabAccepted,
+    CabAsked,
     CabIdHash,
     CabsPage,
     CheckAccepted,
@@ -214,6 +216,25 @@ _OPERATIONS = (
         PullsAccepted,
         HTTPStatus.ACCEPTED,
         refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    ),
+    _Operation(
+        "request_cab",
+        "post",
+        "/api/cabs/{applicationId}/{cabIdHash}",
+        "Copy one cab, by the call for one cab.",
+        "The pull of its failure stays as it is. The body says of which failure the cab is where no row tells it, and "
+        "spares storage a look at every row of the application. A cab that is here, or was, is 409.",
+        "Pulls",
+        CabAccepted,
+        HTTPStatus.ACCEPTED,
+        body=CabAsked,
+        needs_body=False,
+        refusals=(
+            HTTPStatus.NOT_FOUND,
+            HTTPStatus.CONFLICT,
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        ),
     ),
     _Operation(
         "list_failures",

@@ -75,10 +75,11 @@ class CabBatch:
             return cab.url
         query = {"applicationId": self._failure.application_id, "cabIdHash": cab.cab_id_hash}
         asked = self._devcenter.analytics_url("driver/cabdownload", query)
+        what = f"cab {cab.cab_id_hash}"
         try:
-            return self._devcenter.redirect(asked, f"cab {cab.cab_id_hash}, by itself", self._failure.application_id)
+            return self._devcenter.redirect(asked, what, self._failure.application_id)
         except (Never, BadAnswer) as error:
-            raise BadInput(f"cab {cab.cab_id_hash} has no cabUrl that works in the batch, and {error}") from None
+            raise BadInput(f"{what} has no cabUrl, and the call for one cab gives none: {error}") from None
 
 
 def batch_url(devcenter: DevCenter, failure: Failure, window: Window, skip: int) -> str:

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 
 from shared.core import clock
 from shared.core.facts import NO_FACTS, CabFacts
-from shared.core.failure import normal_id
+from shared.core.failure import Failure, normal_id
 from shared.storage.table_writes import NO_MOMENT, TRANSACTION_ROWS, Columns, Long, Value, Write
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from shared.core.failure import Failure
     from shared.storage.table_rows import Row, TableRows
 
 
@@ -135,6 +134,18 @@ class CabRows:
         row = self._table.get(failure.cabs_partition, cab_id_hash)
         # An earlier version may have written it in another spelling.
         return CabRow.of(row) if row else self.of(failure).get(cab_id_hash)
+
+    def failure_of(self, application_id: str, cab_id_hash: str) -> Failure | None:
+        """Return the failure of a cab; None where no row names it. Storage looks at each row of the application.
+
+        Args:
+            application_id: Whose cab, as it is stored.
+            cab_id_hash: In its normal form.
+        """
+        where = "PartitionKey gt @first and PartitionKey lt @end and RowKey eq @cab"
+        values = {"first": f"{application_id}_", "end": _end(application_id), "cab": cab_id_hash}
+        row = next(self._table.query(where, values, ("state",)), None)
+        return Failure(application_id, row.partition.removeprefix(f"{application_id}_")) if row else None
 
     def page(
         self, failure: Failure, state: CabState | None, limit: int, after: dict[str, str] | None

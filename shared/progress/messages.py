@@ -11,7 +11,7 @@ import msgspec
 
 from shared.core import telemetry
 from shared.core.errors import BadInput
-from shared.core.failure import Failure, Window
+from shared.core.failure import Failure, Window, checked_cab_id
 from shared.core.json_text import JsonError, decoded
 from shared.core.shape import shape_of
 from shared.devcenter.families import checked_family
@@ -40,6 +40,8 @@ class PullMessage:
             still that version a pull need not read it.
         pull_id: What the pull is found by in the log. All that were asked for together share it.
         traceparent: The trace of what asked for it (https://www.w3.org/TR/trace-context); empty where nobody traced.
+        cab: The cabIdHash of the one cab that is asked for; empty for all of the failure.
+        tries: How often that cab was tried before.
     """
 
     failure: Failure
@@ -49,6 +51,8 @@ class PullMessage:
     resumes: bool = False
     pull_id: str = field(default_factory=new_pull_id)
     traceparent: str = field(default_factory=telemetry.traceparent)
+    cab: str = ""
+    tries: int = 0
 
     def encode(self) -> str:
         """Return the message as JSON, before the base64 that the host expects."""
@@ -64,6 +68,8 @@ class PullMessage:
                 self.pull_id,
                 self.failure.family,
                 self.traceparent,
+                self.cab,
+                self.tries,
             )
         ).decode()
 
@@ -92,7 +98,10 @@ class PullMessage:
         # One of an older version has no id; what somebody else wrote there does not go into the log as it is.
         pull_id = told.pull_id if _PULL_ID.fullmatch(told.pull_id) else new_pull_id()
         trace = told.traceparent if _TRACEPARENT.fullmatch(told.traceparent) else ""
-        message = cls(failure, window, told.requested_by, told.row_version, told.resumes, pull_id, trace)
+        cab = checked_cab_id(told.cab_id_hash) if told.cab_id_hash else ""
+        message = cls(
+            failure, window, told.requested_by, told.row_version, told.resumes, pull_id, trace, cab, max(0, told.tries)
+        )
         return message if deliveries == 1 else message.unversioned()
 
     def unversioned(self) -> "PullMessage":
@@ -143,6 +152,8 @@ class _Message(_Named, omit_defaults=True):
     pull_id: str = ""
     family: str = ""
     traceparent: str = ""
+    cab_id_hash: str = ""
+    tries: int = 0
 
 
 def _is_utf8(text: bytes) -> bool:

@@ -18,8 +18,6 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from shared.cabs.identity import blob_name
-from shared.cabs.labels import labels
 from shared.cabs.naming import name_blobs
 from shared.core import clock, metrics, stopping, telemetry
 from shared.core.backoff import growing_wait, spread
@@ -33,9 +31,9 @@ from shared.progress.pulls import PullRow
 from shared.pull import endings, policy
 from shared.pull.keeping import Keeping, subject_of
 from shared.pull.ledger import CabLedger
+from shared.pull.one_cab import copied
 from shared.pull.state import AskPage, CabEnded, Checkpoint, PageCame, PageCameAgain, PageFailed
 from shared.storage.lease import HeldElsewhere
-from shared.web.source_hosts import checked_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -276,12 +274,7 @@ class _Run:
         self._bytes.one_more()
         if not cab.downloadable:
             raise CabUnavailable(f"cab {cab.cab_id_hash}: Microsoft lists it, but does not let it be downloaded")
-        url = self._source.url(cab)
-        parts = checked_source(url, self._tools.settings.source_hosts, f"the cabUrl of cab {cab.cab_id_hash}")
-        name = blob_name(self._failure, cab.cab_id_hash, parts.path)
-        facts = self._pull.ledger.facts(cab)
-        what = labels(self._failure, cab, facts, f"{parts.netloc}{parts.path}")
-        return name, self._tools.copies.copy(url, name, what, until)
+        return copied(self._tools, self._source, self._failure, cab, self._pull.ledger.facts(cab), until)
 
     def _write_down(self) -> None:
         """Write the rows of what was done since the last time, then the checkpoint."""

@@ -66,6 +66,9 @@ class PoisonMessages:
             named = failure_named_in(body)
             self._give_up(body, self._pulls.as_stored(named) if named else None, str(error))
             return
+        if message.cab:
+            self._keep(body, f"cab {message.cab} of {message.failure} could not be copied by itself: ask for it again")
+            return
         message = replace(message, failure=self._pulls.as_stored(message.failure))
         row = self._pulls.row(message.failure)
         try:

@@ -23,6 +23,7 @@ from shared.progress.health import Reconciled
 from shared.progress.messages import PullMessage
 from shared.progress.pulls import PullRow
 from shared.pull.keep_file import KEEP_FILE
+from shared.pull.one_cab import copy_cab
 from shared.pull.run import pull_failure
 from shared.reconcile.policy import raise_if_broken, reconcile
 from shared.reports.check import RunOutcome, check_reports
@@ -125,7 +126,7 @@ class App:
 
     def handle(self, message: PullMessage) -> None:
         """Do what the queue's trigger does with a message."""
-        pull_failure(self.services.pull_tools, message)
+        (copy_cab if message.cab else pull_failure)(self.services.pull_tools, message)
 
     def request(self, *failures: catalogue.Failure) -> None:
         """Queue pulls, rows and messages."""

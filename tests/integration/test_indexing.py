@@ -57,6 +57,7 @@ def expected(schedule: str, finding: str, healing: str, queue_name: str) -> dict
         "show_pull": http("GET", "pulls/{applicationId}/{failureHash}"),
         "list_pulls": http("GET", "pulls"),
         "list_cabs": http("GET", "pulls/{applicationId}/{failureHash}/cabs"),
+        "request_cab": http("POST", "cabs/{applicationId}/{cabIdHash}"),
         "retry_pull": http("POST", "pulls/{applicationId}/{failureHash}/retry"),
         "list_failures": http("GET", "failures"),
         "show_failure": http("GET", "failures/{applicationId}/{failureHash}"),

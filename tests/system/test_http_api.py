@@ -12,6 +12,7 @@ from local.simulator.faults import FaultKind
 from tests.system.answers import Counts, Pull, Pulls, Window, decoded, problem
 from tests.system.app import App
 from tests.system.playground import Playground
+from tests.system.waiting import wait_until
 
 APPLICATION, HASH = "13984104677400476", "1fd83f6d-9fe0-96ec-2c47-ef08b65ccbed"
 DAYS = {"startDate": "2026-01-02", "endDate": "2026-01-03"}
@@ -51,6 +52,24 @@ def test_a_pull_is_accepted_with_the_way_to_its_state(shared_playground: Playgro
     assert (pull.window, pull.cabs) == (Window(start_date=date(2026, 1, 2), end_date=date(2026, 1, 3)), Counts())
     (asked,) = shared_playground.api_requests(failure)
     assert {name: asked.query[name] for name in DAYS} == DAYS
+
+
+def test_one_cab_is_copied_by_itself(shared_playground: Playground, app: App) -> None:
+    """Whoever looks at a crash wants this one cab, and not to wait for the thousand others of its failure."""
+    failure = shared_playground.simulator.builder.failure(3)
+    shared_playground.simulator.publish()
+    cab = shared_playground.simulator.world.cabs(failure.key)[0].cab_id_hash
+    path = f"/api/cabs/{failure.key.application_id}/{cab}"
+    assert "failureHash" in problem(app.post(path), 404)
+    answer = app.post(path, {"failureHash": failure.key.failure_hash})
+    assert (answer.status_code, answer.headers["Location"]) == (202, f"{_path(failure)}/cabs")
+
+    def is_copied() -> bool:
+        return [each["state"] for each in app.get(answer.headers["Location"]).json()["cabs"]] == ["copied"]
+
+    wait_until(is_copied, "the copied cab")
+    assert "already" in problem(app.post(path), 409)
+    assert not shared_playground.api_requests(failure), "no page of the batch is asked for"
 
 
 @pytest.mark.parametrize("form", ["{}", "{{{}}}", "({})"])

@@ -1,0 +1,144 @@
+"""One cab that somebody asked for by itself: by the call for one cab, whatever a pull of its failure does meanwhile.
+
+It holds no lease: a blob is created only where there is none, so that a pull which copies the same cab at the same time
+finds it there. What becomes of it stands in its row. Where a later try may help, the message is sent again.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from shared.cabs.identity import blob_name
+from shared.cabs.labels import labels
+from shared.core import clock, stopping
+from shared.core.backoff import growing_wait
+from shared.core.errors import (
+    AgainLater,
+    AgainNow,
+    CabferryError,
+    CabUnavailable,
+    CircuitOpen,
+    FreshUrl,
+    LeaseLost,
+    OutOfTime,
+)
+from shared.core.failure import default_window
+from shared.devcenter.pages import BatchCab
+from shared.progress.cabs import CabRow, CabState
+from shared.progress.tally import CabTally
+from shared.web.source_hosts import checked_source
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from shared.cabs.creation import Copied
+    from shared.core.facts import CabFacts
+    from shared.core.failure import Failure
+    from shared.devcenter.families import CabSource
+    from shared.progress.messages import PullMessage
+    from shared.pull.run import PullTools
+
+_log = logging.getLogger(__name__)
+
+
+def copied(
+    tools: PullTools, source: CabSource, failure: Failure, cab: BatchCab, facts: CabFacts, until: float | None
+) -> tuple[str, Copied]:
+    """Copy a cab from where its source says that it is; return the blob's name, and what is in it.
+
+    Args:
+        tools: What to work with.
+        source: Where the failure's cabs come from.
+        failure: Whose cab.
+        cab: Which.
+        facts: What is known of it.
+        until: When to stop, by `clock.monotonic()`; None for never.
+
+    Raises:
+        CabferryError: As `CabCopy.copy`, and what the source says.
+    """
+    url = source.url(cab)
+    parts = checked_source(url, tools.settings.source_hosts, f"the cabUrl of cab {cab.cab_id_hash}")
+    name = blob_name(failure, cab.cab_id_hash, parts.path)
+    return name, tools.copies.copy(url, name, labels(failure, cab, facts, f"{parts.netloc}{parts.path}"), until)
+
+
+def copy_cab(tools: PullTools, message: PullMessage) -> None:
+    """Copy the one cab that a message names, and record what became of it.
+
+    Args:
+        tools: What to work with.
+        message: Whose cab, and which.
+
+    Raises:
+        CabferryError: That could not be recorded. The host tries the message again.
+    """
+    failure = tools.pulls.as_stored(message.failure)
+    pull = tools.pulls.row(failure)
+    known = pull.text("family") if pull else ""
+    family = failure.family or known or tools.settings.family_of(failure.application_id)
+    failure = replace(failure, family=family)
+    name, row = f"cab {message.cab} of {failure}", tools.cabs.one(failure, message.cab) or CabRow(CabState.LISTED)
+    if row.is_held:
+        _log.info("%s is held already", name)
+        return
+    try:
+        with stopping.at_work(), tools.catalog.pulling():
+            _copy(tools, message, failure, row)
+        _log.info("%s was copied by itself (pull %s)", name, message.pull_id)
+    except LeaseLost:
+        raise
+    except OutOfTime as error:
+        _log.info("%s: %s; it goes on in another message", name, error)
+        tools.queue.send(message)
+    except CabferryError as error:
+        # Before the row: a host that dies in between tries once more.
+        again = _send_again(tools, message, error)
+        _log.warning("%s was not copied: %s%s", name, error, "; it is tried again" if again else "")
+        _record_missed(tools, failure, message.cab, error)
+
+
+def _copy(tools: PullTools, message: PullMessage, failure: Failure, row: CabRow) -> None:
+    window = message.window or default_window(tools.settings.cab_lookback)
+    cab = BatchCab(message.cab, None, "", _spelled(row.date), _spelled(row.expires), downloadable=True)
+    until, began_at = clock.monotonic() + tools.settings.pull_time_budget.total_seconds(), clock.now()
+    name, made = copied(tools, tools.sources(failure, window), failure, cab, row.facts, until)
+    stored = next((blob for blob in tools.container.stored(name) if blob.name == name), None)
+    length, md5 = (stored.length, stored.md5) if stored else (made.length, made.md5)
+    row = replace(
+        row, state=CabState.COPIED, blob_name=name, length=length, md5=md5, settled_at=began_at, error=made.note
+    )
+    tools.cabs.write(failure, [(message.cab, row)])
+    tools.catalog.tell(failure, [(message.cab, row)], message.requested_by)
+    if (pull := tools.pulls.row(failure)) is not None:
+        rows = tools.cabs.of(failure)
+        tools.pulls.note_tally(pull, CabTally.taken(rows.values(), tools.settings).columns())
+
+
+def _send_again(tools: PullTools, message: PullMessage, error: CabferryError) -> bool:
+    """Send the message again where a later try may help; tell whether that was done."""
+    if not isinstance(error, AgainLater | AgainNow | FreshUrl):
+        return False
+    tries = message.tries + (not isinstance(error, CircuitOpen))
+    if tries >= tools.settings.pull_max_attempts:
+        return False
+    asked = error.wait if isinstance(error, AgainLater) else None
+    tools.queue.send(replace(message, tries=tries), asked or growing_wait(max(1, tries)))
+    return True
+
+
+def _record_missed(tools: PullTools, failure: Failure, cab: str, error: CabferryError) -> None:
+    row = tools.cabs.one(failure, cab) or CabRow(CabState.LISTED)
+    if row.is_held:
+        return  # A pull has brought it meanwhile.
+    is_gone = isinstance(error, CabUnavailable)
+    has_expired = is_gone and row.expires is not None and row.expires <= clock.true_now()
+    state = CabState.EXPIRED if has_expired else CabState.UNAVAILABLE if is_gone else CabState.FAILED
+    tools.cabs.write(failure, [(cab, replace(row, state=state, error=str(error), settled_at=clock.now()))])
+
+
+def _spelled(moment: datetime | None) -> str:
+    """Return a time as the API spells it."""
+    return f"{moment:%Y-%m-%d %H:%M:%S}" if moment else ""
