@@ -110,8 +110,16 @@ param retentionDays int = 28
 @description('Most on-demand instances of each function group.')
 param maximumInstanceCount int = 4
 
-@description('Who gets a mail when pulls are given up or reports are no longer checked. Empty: no alert is made.')
+@description('Who gets a mail when cabs are lost or will be, or nothing is ferried any more. Without a webhook either, no alert is made.')
 param alertEmail string = ''
+
+@secure()
+@description('Where the same is posted (the common alert schema): Teams, Slack, PagerDuty. Who knows it may post there.')
+param alertWebhook string = ''
+
+@minValue(0)
+@description('What the resource group may cost a month, in the currency of the subscription, before that is told. 0: no budget.')
+param monthlyBudget int = 50
 
 @description('Object id of the Entra group that may list, find and read the cabs and the catalog. Empty: no group is given that role.')
 param cabReaderGroupId string = ''
@@ -336,13 +344,15 @@ module functionApp 'app/function.bicep' = {
   ]
 }
 
-module alerts 'app/alerts.bicep' = if (!empty(alertEmail)) {
+module alerts 'app/alerts.bicep' = if (!empty(alertEmail) || !empty(alertWebhook)) {
   scope: group
   params: {
     location: location
     tags: tags
     workspaceId: monitoring.outputs.workspaceId
     email: alertEmail
+    webhook: alertWebhook
+    monthlyBudget: monthlyBudget
   }
 }
 

@@ -3,6 +3,7 @@
 using 'main.bicep'
 
 var instances = readEnvironmentVariable('MAXIMUM_INSTANCE_COUNT', '')
+var budget = readEnvironmentVariable('MONTHLY_BUDGET', '')
 var days = readEnvironmentVariable('RETENTION_DAYS', '')
 var signIn = readEnvironmentVariable('DEVCENTER_SIGN_IN', '')
 
@@ -13,6 +14,8 @@ param devcenterClientId = readEnvironmentVariable('DEVCENTER_CLIENT_ID')
 param devcenterSignIn = empty(signIn) ? null : signIn
 param devcenterClientSecret = readEnvironmentVariable('DEVCENTER_CLIENT_SECRET', '')
 param alertEmail = readEnvironmentVariable('ALERT_EMAIL', '')
+param alertWebhook = readEnvironmentVariable('ALERT_WEBHOOK', '')
+param monthlyBudget = empty(budget) ? null : int(budget)
 param authClientId = readEnvironmentVariable('AUTH_CLIENT_ID', '')
 param cabReaderGroupId = readEnvironmentVariable('CAB_READER_GROUP_ID', '')
 param maximumInstanceCount = empty(instances) ? null : int(instances)

@@ -42,6 +42,6 @@ def command(source: Path, script: str) -> Sequence[str]:
         if subprocess.run(install, cwd=folder, check=False, stdout=subprocess.DEVNULL).returncode:
             raise NotInstalledError(f"npm could not install what {source.name} pins")
         shutil.copyfile(lock, stamp)
-    if (source / script).exists():
-        shutil.copyfile(source / script, folder / script)
+    for each in source.glob("*.cjs"):
+        shutil.copyfile(each, folder / each.name)
     return [node, str(folder / script)]

@@ -1,4 +1,4 @@
-"""Bind every Kusto query of the alerts and the docs to Azure Monitor's tables: `python -m infra.queries`.
+"""Bind every Kusto query of the alerts, the workbook and the docs to Azure Monitor's tables: `python -m infra.queries`.
 
 A query that names a column that is not there never fires an alert, and nobody notices. The parser is Microsoft's, from
 npm, in `.local/kql`; the tables are in `infra/kql/tables.kql`.
@@ -18,6 +18,7 @@ from infra.npm import NotInstalledError, command
 ROOT = Path(__file__).resolve().parent.parent
 KQL = ROOT / "infra" / "kql"
 _PREDICTED = ROOT / "infra" / "snapshots" / "production.snapshot.json"
+_WORKBOOK = ROOT / "infra" / "app" / "workbook.json"
 _IN_DOCS = re.compile(r"^```kusto\n(.*?)^```|`((?:App|Storage)\w+ \|[^`]+)`", re.DOTALL | re.MULTILINE)
 
 
@@ -41,6 +42,9 @@ def queries() -> dict[str, str]:
     found = {
         f"infra/app/alerts.bicep, {rule['name']}": rule["properties"]["criteria"]["allOf"][0]["query"] for rule in rules
     }
+    for item in json.loads(_WORKBOOK.read_text(encoding="utf-8"))["items"]:
+        if query := item["content"].get("query"):
+            found[f"infra/app/workbook.json, {item['content']['title']}"] = query
     for page in sorted((ROOT / "docs").glob("*.md")):
         for match in _IN_DOCS.finditer(page.read_text(encoding="utf-8")):
             line = match.string.count("\n", 0, match.start()) + 1

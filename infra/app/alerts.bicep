@@ -1,75 +1,136 @@
-// Mails against the silent stop: a ferry that fails for days, or no longer looks, loses cabs for good.
+// Told by mail and webhook: what is lost, what will be, what costs, and a ferry that has gone silent. Each looks for an event
+// or a metric by its name (docs/telemetry.md); docs/operate.md says what to do about each.
 param location string
 param tags { *: string }
 param workspaceId string
 param email string
+@secure()
+param webhook string
 
+@description('Of the resource group, a month, in the currency of the subscription; 0 for none.')
+param monthlyBudget int
+
+@description('Azure refuses a budget that begins in an earlier month.')
+param budgetBegins string = utcNow('yyyy-MM-01')
+
+// Severities are those of Azure Monitor: 1 where cabs are lost or will be, unless a person acts; 2 where one should look.
 var rules = [
   {
-    name: 'cabferry-failures'
-    description: 'A check, a reconcile or a pull failed in a way that nobody foresaw, or a check found runs or applications that cannot be read. See GET /api/reports, GET /api/failures/check and the log.'
-    query: 'AppRequests | where Name in ("check_reports", "check_failures", "reconcile", "pull_failure", "abandon_pull") and Success == false'
-    operator: 'GreaterThan'
-    threshold: 0
-    windowSize: 'PT1H'
+    name: 'cabferry-expiring'
+    description: 'Cabs that are not in the container expire within 48 hours.'
+    query: 'AppMetrics | where Name == "cabferry.cabs.expiring" and Max > 0'
+    severity: 1
+    isMissed: false
+    windowSize: 'PT6H'
   }
   {
-    name: 'cabferry-given-up'
-    description: 'A pull is Failed, and its cabs expire unless a person acts; or a message was put aside. The lines say which and why. See GET /api/pulls?state=Failed.'
-    // A function that gives a pull up has succeeded, so that its message goes: only the line of the event tells.
-    query: 'AppTraces | where Message contains "pull-failed: " or Message contains "message-kept: "'
-    operator: 'GreaterThan'
-    threshold: 0
-    windowSize: 'PT1H'
+    name: 'cabferry-lost'
+    description: 'Microsoft has deleted cabs that nobody could copy before.'
+    query: 'AppEvents | where Name == "cabs-lost"'
+    severity: 1
+    isMissed: false
+    windowSize: 'PT6H'
   }
   {
     name: 'cabferry-silence'
-    description: 'No report check succeeded for a day. Nothing new is ferried.'
-    query: 'AppRequests | where Name == "check_reports" and Success == true'
-    operator: 'LessThan'
-    threshold: 1
+    description: 'No check of the reports came to its end for a day. Nothing new is ferried, or nothing is told of it any more.'
+    query: 'AppEvents | where Name == "reports-checked"'
+    severity: 1
+    isMissed: true
     windowSize: 'P1D'
   }
   {
     name: 'cabferry-unlooked'
-    description: 'No check of the failures of applications succeeded for a day. Nothing new of the configured ones is ferried. See GET /api/failures/check.'
-    query: 'AppRequests | where Name == "check_failures" and Success == true'
-    operator: 'LessThan'
-    threshold: 1
+    description: 'No check of the failures of applications came to its end for a day. Nothing new of theirs is ferried.'
+    query: 'AppEvents | where Name == "failures-checked"'
+    severity: 1
+    isMissed: true
     windowSize: 'P1D'
   }
   {
-    name: 'cabferry-expiring'
-    description: 'Cabs that are not in the container expire within 48 hours, or have expired. See GET /api/health and GET /api/pulls?state=Failed.'
-    query: 'AppTraces | parse Message with * "reconciled: " * " expiringWithin48Hours=" expiring:long " lost=" lost:long " " * | where expiring + lost > 0'
-    operator: 'GreaterThan'
-    threshold: 0
-    windowSize: 'PT6H'
+    name: 'cabferry-unwatched'
+    description: 'No reconcile came to its end for a day. What is stuck stays so, and nobody counts what is missing.'
+    query: 'AppEvents | where Name == "reconciled"'
+    severity: 1
+    isMissed: true
+    windowSize: 'P1D'
   }
   {
-    name: 'cabferry-unwatched'
-    description: 'No reconcile succeeded for a day. What is stuck stays so, and nobody counts what is missing.'
-    query: 'AppRequests | where Name == "reconcile" and Success == true'
-    operator: 'LessThan'
-    threshold: 1
+    name: 'cabferry-given-up'
+    description: 'A pull is Failed, and its cabs expire unless a person acts.'
+    query: 'AppEvents | where Name == "pull-failed"'
+    severity: 2
+    isMissed: false
+    windowSize: 'PT1H'
+  }
+  {
+    name: 'cabferry-poison'
+    description: 'A message of which no pull can be made was put aside, or no message is worked on at all.'
+    query: 'AppEvents | where Name in ("message-kept", "work-stopped")'
+    severity: 2
+    isMissed: false
+    windowSize: 'PT1H'
+  }
+  {
+    name: 'cabferry-refused'
+    description: 'The Dev Center refused everybody, or an application, so often that it is not asked any more.'
+    query: 'AppEvents | where Name == "circuit-opened"'
+    severity: 2
+    isMissed: false
+    windowSize: 'PT1H'
+  }
+  {
+    name: 'cabferry-failures'
+    description: 'A check, a reconcile or a pull failed, or left something that it could not do.'
+    query: 'AppEvents | where Name == "function-failed"'
+    severity: 2
+    isMissed: false
+    windowSize: 'PT1H'
+  }
+  {
+    name: 'cabferry-reports'
+    description: 'A run of a report failed or is late, or a schedule makes no further runs.'
+    query: 'AppEvents | where Name in ("report-run-failed", "report-run-late", "schedule-ended")'
+    severity: 2
+    isMissed: false
+    windowSize: 'PT1H'
+  }
+  {
+    name: 'cabferry-log-cap'
+    description: 'The logs of today have reached their daily cap: until tomorrow nothing is told, by no other alert either.'
+    // That of github.com/Azure/azure-monitor-baseline-alerts, services/OperationalInsights.
+    query: 'Operation | where OperationCategory == "Data Collection Status" and Detail has "OverQuota"'
+    severity: 2
+    isMissed: false
     windowSize: 'P1D'
   }
 ]
 
-resource mail 'Microsoft.Insights/actionGroups@2023-01-01' = {
-  name: 'cabferry-mail'
+resource owner 'Microsoft.Insights/actionGroups@2023-01-01' = {
+  name: 'cabferry-owner'
   location: 'global'
   tags: tags
   properties: {
     groupShortName: 'cabferry'
     enabled: true
-    emailReceivers: [
-      {
-        name: 'owner'
-        emailAddress: email
-        useCommonAlertSchema: true
-      }
-    ]
+    emailReceivers: empty(email)
+      ? []
+      : [
+          {
+            name: 'owner'
+            emailAddress: email
+            useCommonAlertSchema: true
+          }
+        ]
+    webhookReceivers: empty(webhook)
+      ? []
+      : [
+          {
+            name: 'owner'
+            serviceUri: webhook
+            useCommonAlertSchema: true
+          }
+        ]
   }
 }
 
@@ -82,7 +143,7 @@ resource alerts 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
     properties: {
       displayName: rule.name
       description: rule.description
-      severity: 2
+      severity: rule.severity
       enabled: true
       scopes: [
         workspaceId
@@ -91,15 +152,15 @@ resource alerts 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
       windowSize: rule.windowSize
       // One mail when it starts and one when it is over, not one an hour.
       autoMitigate: true
-      // The table AppRequests exists only once the app has logged its first request.
+      // A table exists only once its first row has come.
       skipQueryValidation: true
       criteria: {
         allOf: [
           {
             query: rule.query
             timeAggregation: 'Count'
-            operator: rule.operator
-            threshold: rule.threshold
+            operator: rule.isMissed ? 'LessThan' : 'GreaterThan'
+            threshold: rule.isMissed ? 1 : 0
             failingPeriods: {
               numberOfEvaluationPeriods: 1
               minFailingPeriodsToAlert: 1
@@ -109,9 +170,45 @@ resource alerts 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
       }
       actions: {
         actionGroups: [
-          mail.id
+          owner.id
         ]
       }
     }
   }
 ]
+
+// Azure's budgets know months, and no days; what a day may cost is bounded by the cap of the logs and by
+// maximumInstanceCount.
+resource budget 'Microsoft.Consumption/budgets@2026-06-01' = if (monthlyBudget > 0) {
+  name: 'cabferry'
+  properties: {
+    category: 'Cost'
+    amount: monthlyBudget
+    timeGrain: 'Monthly'
+    timePeriod: {
+      startDate: budgetBegins
+    }
+    notifications: {
+      forecast: {
+        enabled: true
+        operator: 'GreaterThan'
+        threshold: 100
+        thresholdType: 'Forecasted'
+        contactEmails: empty(email) ? [] : [email]
+        contactGroups: [
+          owner.id
+        ]
+      }
+      spent: {
+        enabled: true
+        operator: 'GreaterThan'
+        threshold: 80
+        thresholdType: 'Actual'
+        contactEmails: empty(email) ? [] : [email]
+        contactGroups: [
+          owner.id
+        ]
+      }
+    }
+  }
+}

@@ -34,5 +34,19 @@ resource applicationInsights 'Microsoft.Insights/components@2020-02-02' = {
   }
 }
 
+resource workbook 'Microsoft.Insights/workbooks@2023-06-01' = {
+  name: guid(workspace.id, 'cabferry')
+  location: location
+  tags: tags
+  kind: 'shared'
+  properties: {
+    displayName: 'Cabferry'
+    category: 'workbook'
+    sourceId: workspace.id
+    // Its queries are checked by `python -m infra.queries`.
+    serializedData: loadTextContent('workbook.json')
+  }
+}
+
 output workspaceId string = workspace.id
 output applicationInsightsConnectionString string = applicationInsights.properties.ConnectionString

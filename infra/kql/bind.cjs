@@ -1,14 +1,9 @@
 // Prints what Kusto says of each query on standard input (a JSON object: where it stands, and its text), one line each.
 'use strict';
 const fs = require('node:fs');
-const path = require('node:path');
-const vm = require('node:vm');
+const { input, language } = require('./kusto.cjs');
 
-const folder = path.dirname(require.resolve('@kusto/language-service-next/package.json'));
-for (const name of ['bridge.min.js', 'Kusto.Language.Bridge.min.js']) {
-  vm.runInThisContext(fs.readFileSync(path.join(folder, name), 'utf8'), name);
-}
-const { GlobalState, KustoCode, Symbols } = Kusto.Language;
+const { GlobalState, KustoCode, Symbols } = language;
 const [tablesFile] = process.argv.slice(2);
 const tables = fs.readFileSync(tablesFile, 'utf8').split('\n')
   .map((line) => /^(\w+)\((.*)\)$/.exec(line))
@@ -17,7 +12,7 @@ const tables = fs.readFileSync(tablesFile, 'utf8').split('\n')
 const database = new Symbols.DatabaseSymbol.$ctor1('workspace', tables);
 const globals = GlobalState.Default.WithDatabase(database);
 let wrong = 0;
-for (const [where, query] of Object.entries(JSON.parse(fs.readFileSync(0, 'utf8')))) {
+for (const [where, query] of Object.entries(input)) {
   const found = KustoCode.ParseAndAnalyze(query, globals).GetDiagnostics();
   for (let index = 0; index < found.Count; index += 1) {
     const { Severity, Message, Start } = found.getItem(index);

@@ -7,9 +7,9 @@ each request for each cab.
 from __future__ import annotations
 
 import os
-import time
 from contextlib import contextmanager
 from functools import cache
+from time import time_ns
 from typing import TYPE_CHECKING
 
 from azure.monitor.opentelemetry.exporter import (
@@ -83,7 +83,7 @@ class AzureMonitor:
         severity = SeverityNumber(level // 10 * 4 + 1)
         self._logger.emit(
             LogRecord(
-                timestamp=time.time_ns(),
+                timestamp=time_ns(),
                 context=_context(traceparent),
                 severity_number=severity,
                 body=name,

@@ -1,13 +1,10 @@
-"""What the code and the deployment must say alike: settings and defaults, names, limits, functions, events."""
+"""What the code and the deployment must say alike: settings and defaults, names, limits."""
 
-import ast
 import json
 import re
-from typing import Any
 
 import pytest
 
-from shared.core.events import EVENTS
 from shared.core.settings import SETTINGS
 from shared.progress import TABLES
 from tests.unit.infra.predicted import BOTH, ROOT, names, resources, settings, snapshot
@@ -126,21 +123,3 @@ def test_a_role_id_is_that_of_the_role_it_is_named_after(deployment: str) -> Non
         for each in resources(deployment, "Authorization/roleAssignments")
     }
     assert assigned <= BUILT_IN_ROLES.keys() | custom
-
-
-def test_an_alert_watches_functions_and_events_that_there_are() -> None:
-    functions = {
-        node.name
-        for path in (ROOT / "functions").rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    }
-    events = {each.name for each in EVENTS}
-    for query in _queries():
-        assert set(re.findall(r'"(\w+)"', query)) <= functions, query
-        assert set(re.findall(r'"([\w-]+): "', query)) <= events, query
-
-
-def _queries() -> list[str]:
-    rules: list[Any] = resources("production", "Insights/scheduledQueryRules")
-    return [rule["properties"]["criteria"]["allOf"][0]["query"] for rule in rules]
