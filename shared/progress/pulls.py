@@ -547,7 +547,7 @@ class PullRows:
         left = hashes = list(rows)
         for _ in range(_TRIES):
             now = clock.now()
-            held = {key for key in left if key in existing and (existing[key].moment("leaseUntil") or now) > now}
+            held = [key for key in left if key in existing and (existing[key].moment("leaseUntil") or now) > now]
             free = [key for key in left if key not in held]
             writes = [
                 Write(key, rows[key], "merge", existing[key].etag)
