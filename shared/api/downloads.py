@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +13,7 @@ from shared.api.models import Moment, moment_text
 from shared.core.errors import BadInput
 from shared.core.failure import Failure, checked_cab_id
 from shared.core.redaction import excerpt
+from shared.core.values import Immutable
 from shared.progress.cabs import CabState
 from shared.storage.refusals import storage_errors
 
@@ -40,8 +40,7 @@ class CabLink(Struct, frozen=True, rename="camel"):
         return cls(url, moment_text(expires_at))
 
 
-@dataclass(frozen=True, slots=True)
-class BytesAsked:
+class BytesAsked(Immutable, frozen=True):
     """The bytes that a request asks for.
 
     Args:
@@ -68,8 +67,7 @@ class BytesAsked:
         return cls(first, min(MOST_BYTES, int(found[2]) - first + 1) if found[2] else MOST_BYTES)
 
 
-@dataclass(frozen=True, slots=True)
-class CabPart:
+class CabPart(Immutable, frozen=True):
     """Some bytes of a cab.
 
     Args:
@@ -83,8 +81,7 @@ class CabPart:
     etag: str
 
 
-@dataclass(frozen=True, slots=True)
-class HeldCab:
+class HeldCab(Immutable, frozen=True):
     """A cab that is in the container.
 
     Args:

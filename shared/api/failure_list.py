@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from bisect import bisect_right
-from dataclasses import replace
+from copy import replace
 from functools import cache
 from typing import TYPE_CHECKING
 

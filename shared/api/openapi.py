@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -58,6 +57,7 @@ from shared.api.schedules import (
 )
 from shared.api.state import HealthBody, LastPreflightBody, PreflightBody
 from shared.api.summary import SummaryBody
+from shared.core.values import Immutable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -117,8 +117,7 @@ _HEADERS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Operation:
+class _Operation(Immutable, frozen=True):
     """One call.
 
     Args:

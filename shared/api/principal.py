@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass
 
 from msgspec import Struct
 
 from shared.core.errors import BadInput
 from shared.core.json_text import JsonError, decoded
+from shared.core.values import Immutable
 
 LOOK, ASK = "look", "ask"
 _NAMES = ("preferred_username", "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn", "name")
@@ -32,8 +32,7 @@ class _Principal(Struct, frozen=True):
     role_typ: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(Immutable, frozen=True):
     """Somebody who is signed in.
 
     Args:

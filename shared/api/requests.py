@@ -6,7 +6,6 @@ import base64
 import binascii
 import json
 import re
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -18,6 +17,7 @@ from shared.core.errors import BadInput
 from shared.core.failure import APPLICATION_ID, APPLICATION_RULE, HASH_RULE, Failure, Window
 from shared.core.json_text import JsonError, as_utf8, decoded
 from shared.core.redaction import excerpt
+from shared.core.values import Immutable
 from shared.progress.cabs import CabState
 from shared.progress.pulls import PullState
 
@@ -33,8 +33,7 @@ _WHOLE = re.compile(r"\d+", re.ASCII)
 _KEYS = {"PartitionKey", "RowKey"}
 
 
-@dataclass(frozen=True, slots=True)
-class PullRequest:
+class PullRequest(Immutable, frozen=True):
     """The body of `POST /api/pulls`, decoded.
 
     Args:
@@ -80,8 +79,7 @@ class PullRequest:
         return cls(tuple(failures.values()), window)
 
 
-@dataclass(frozen=True, slots=True)
-class QueryParameter[T]:
+class QueryParameter[T](Immutable, frozen=True):
     """A parameter of a query, which may be left out or empty.
 
     Args:
@@ -172,8 +170,7 @@ PULL_ORDER = QueryParameter[PullOrder](
 CAB_STATE = QueryParameter[CabState | None]("state", _one_of(CabState), "Only cabs in this state.", None)
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Immutable, frozen=True):
     """Which failures, or pulls, a query asks for; an empty value asks for all.
 
     Args:
@@ -230,8 +227,7 @@ class Wanted:
         return not self.text or any(self.text in each.lower() for each in told)
 
 
-@dataclass(frozen=True, slots=True)
-class PageAsked:
+class PageAsked(Immutable, frozen=True):
     """Which page of rows a query asks for.
 
     Args:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
@@ -15,6 +14,7 @@ from shared.core.clock import FIRST_MOMENT
 from shared.core.errors import BadAnswer
 from shared.core.headers import http_date, md5_in, whole_number
 from shared.core.shape import shape_of
+from shared.core.values import Immutable, hiding
 from shared.storage.refusals import storage_errors
 from shared.storage.service import StorageRequest
 
@@ -31,8 +31,7 @@ _LISTING_PAGE = 5_000
 _ENTRIES, _ENTRY_DEPTH = {"Blob", "BlobPrefix", "NextMarker"}, 2
 
 
-@dataclass(frozen=True, slots=True)
-class StoredCab:
+class StoredCab(Immutable, frozen=True):
     """A blob as the container lists it.
 
     Args:
@@ -52,7 +51,9 @@ class StoredCab:
     created: str
     cab_id_hash: str = ""
     content_type: str = ""
-    metadata: Mapping[str, str] | None = field(default=None, repr=False)
+    metadata: Mapping[str, str] | None = None
+
+    __repr__ = hiding("metadata")
 
     @property
     def created_at(self) -> datetime:

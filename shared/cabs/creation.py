@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from copy import replace
 from typing import TYPE_CHECKING, Any
 
 from azure.core import MatchConditions
@@ -21,6 +21,7 @@ from shared.cabs.refusal_memory import RefusalMemory
 from shared.cabs.source import source_facts
 from shared.core.errors import AgainLater, CabUnavailable, Never
 from shared.core.refusals import Meaning, Refusal, Where
+from shared.core.values import Immutable, hiding
 from shared.storage.refusals import RefusedError, refusal_of, storage_errors
 from shared.web.http_source import at_once_again
 
@@ -41,8 +42,7 @@ _NO_PERMISSION = "AuthorizationPermissionMismatch"
 _TAGS = "tags"
 
 
-@dataclass(frozen=True, slots=True)
-class Copied:
+class Copied(Immutable, frozen=True):
     """What is known of a cab that is in the container now.
 
     Args:
@@ -62,8 +62,7 @@ class Copied:
         return replace(self, note="; ".join(filter(None, (self.note, note))))
 
 
-@dataclass(frozen=True, slots=True)
-class CopyJob:
+class CopyJob(Immutable, frozen=True):
     """One cab to copy.
 
     Args:
@@ -75,12 +74,14 @@ class CopyJob:
         instead_of: The etag of a blob that may be replaced, since it is no cab; empty for none.
     """
 
-    url: str = field(repr=False)
+    url: str
     host: str
     name: str
     labels: CabLabels
     until: float | None = None
     instead_of: str = ""
+
+    __repr__ = hiding("url")
 
     def condition(self) -> dict[str, Any]:
         """Return what the SDK's calls take so that nothing else is replaced."""

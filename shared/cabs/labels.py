@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 from shared.core.facts import CabFacts
 from shared.core.redaction import redact
+from shared.core.values import Immutable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,8 +26,7 @@ _METADATA_LENGTH = 512
 _TOLD_BY_REPORTS = {"failurename", "drivername", "driverversion", "osversion", "architecture"}
 
 
-@dataclass(frozen=True, slots=True)
-class CabLabels:
+class CabLabels(Immutable, frozen=True):
     """What a blob carries beside its bytes.
 
     Args:

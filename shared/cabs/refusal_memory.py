@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 
 from shared.core import clock
+from shared.core.values import Mutable
 
 # One refusal may be one cab's own, or pass. So many in a row are no chance.
 _IN_A_ROW = 3
@@ -15,8 +15,7 @@ _ASKING_SECONDS = 60.0
 _MOST = 1_000
 
 
-@dataclass(slots=True)
-class _Refused:
+class _Refused(Mutable):
     times: int = 0
     why: str = ""
     until: float = 0.0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -14,6 +13,7 @@ from shared.core.clock import moment_of
 from shared.core.errors import BadAnswer
 from shared.core.headers import md5_in, whole_number
 from shared.core.refusals import Where
+from shared.core.values import Immutable
 from shared.web.http_source import body_of, refusal_in
 from shared.web.paced_body import PacedBody
 
@@ -32,8 +32,7 @@ _PART = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18})")
 _HEADERS = {"Accept-Encoding": "identity"}
 
 
-@dataclass(frozen=True, slots=True)
-class SourceFacts:
+class SourceFacts(Immutable, frozen=True):
     """What a source tells of its cab.
 
     Args:
@@ -47,8 +46,7 @@ class SourceFacts:
     version: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class OpenedSource:
+class OpenedSource(Immutable, frozen=True):
     """A source whose bytes can be read.
 
     Args:

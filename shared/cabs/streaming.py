@@ -8,7 +8,7 @@ whole cab can be checked only where all of it came in one run, and a cab that di
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
+from copy import replace
 from typing import TYPE_CHECKING
 
 from shared.cabs.blocks import SourceBlocks

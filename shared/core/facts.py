@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import astuple, dataclass
 from functools import lru_cache
 from sys import intern
 
+from msgspec.structs import astuple
+
 from shared.core.redaction import redact
+from shared.core.values import Immutable
 
 # A text column of a table holds 32 Ki characters, and blob metadata 8 KiB in all.
 _CHARACTERS = 1_000
@@ -16,8 +18,7 @@ _REMEMBERED, _USUAL_CHARACTERS = 8_192, 200
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
-@dataclass(frozen=True, slots=True)
-class CabFacts:
+class CabFacts(Immutable, frozen=True):
     """What a row tells of a cab; DeviceId and HardwareId are left out, since they identify a device.
 
     Args:

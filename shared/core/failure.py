@@ -14,6 +14,7 @@ from typing import Self
 from shared.core import clock
 from shared.core.errors import BadInput
 from shared.core.redaction import excerpt
+from shared.core.values import Immutable
 
 # The family of a failure whose message or row names none: there was no other at first.
 DRIVER = "driver"
@@ -119,8 +120,7 @@ class Failure:
         return f"{self.application_id}_{self.failure_hash}"
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(Immutable, frozen=True):
     """The days that a pull asks for, both included, in UTC."""
 
     start: date

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from copy import replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from itertools import zip_longest
@@ -19,6 +19,7 @@ from msgspec import Meta, Struct
 
 from shared.core.errors import BadInput
 from shared.core.redaction import excerpt
+from shared.core.values import Immutable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -87,8 +88,7 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab", kw_o
         return f"rule {self.name!r}: {failure.hits} hits are fewer than {least}" if few else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(Immutable, frozen=True):
     """What rules look at of a failure.
 
     Args:
@@ -104,8 +104,7 @@ class Subject:
     hits: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(Immutable, frozen=True):
     """What rules look at of a cab.
 
     Args:
@@ -121,8 +120,7 @@ class Candidate:
     is_refused: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(Immutable, frozen=True):
     """What is worth keeping.
 
     Args:

@@ -4,16 +4,15 @@ Whoever wants to count something new adds it here. Units are those of UCUM, as O
 """
 
 import logging
-from dataclasses import dataclass
 from typing import Literal
 
 from shared.core import telemetry
+from shared.core.values import Immutable
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
+class Metric(Immutable, frozen=True):
     """Something that is measured, and has a name.
 
     Args:

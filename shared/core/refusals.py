@@ -11,7 +11,6 @@ https://learn.microsoft.com/entra/identity-platform/reference-error-codes for th
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -29,6 +28,7 @@ from shared.core.errors import (
 )
 from shared.core.redaction import excerpt
 from shared.core.shape import said_in
+from shared.core.values import Immutable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,8 +91,7 @@ HELPS: dict[Meaning, type[CabferryError]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Immutable, frozen=True):
     """A line of the table.
 
     Args:
@@ -183,8 +182,7 @@ _IDS = ("x-ms-request-id", "x-ms-correlation-id", "x-ms-client-request-id", "ms-
 _ID = re.compile(r"[\w.:|-]{1,80}")
 
 
-@dataclass(frozen=True)
-class Refusal:
+class Refusal(Immutable, frozen=True, dict=True):
     """An answer that is not a success.
 
     Args:

@@ -7,7 +7,6 @@ call, so that is asked for when the copy is about to begin, and what is held mus
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shared.core.clock import moment_of
@@ -17,6 +16,7 @@ from shared.core.failure import Failure, checked_cab_id, normal_id
 from shared.core.json_text import JsonError
 from shared.core.redaction import excerpt
 from shared.core.shape import shape_of
+from shared.core.values import Immutable
 from shared.devcenter.fields import Fields, envelope_in
 from shared.devcenter.pages import BatchCab, BatchPage
 
@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 _NO = {"false", "no", "0"}
 
 
-@dataclass(frozen=True, slots=True)
-class FailureHit:
+class FailureHit(Immutable, frozen=True):
     """One row of failurehits: a failure happened on a day.
 
     Args:
@@ -56,8 +55,7 @@ class FailureHit:
     version: str
 
 
-@dataclass(frozen=True, slots=True)
-class HitsPage:
+class HitsPage(Immutable, frozen=True):
     """One page of failurehits, as `shared/devcenter/pages.py` says of a page.
 
     Args:
@@ -79,8 +77,7 @@ class HitsPage:
     total: int
 
 
-@dataclass(frozen=True, slots=True)
-class ApplicationFamily:
+class ApplicationFamily(Immutable, frozen=True):
     """Failures of one kind of application.
 
     Args:

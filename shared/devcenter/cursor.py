@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from shared.core.errors import BadAnswer
+from shared.core.values import Immutable, Mutable, hiding
 
 if TYPE_CHECKING:
     from shared.devcenter.pages import Page
@@ -15,8 +17,7 @@ if TYPE_CHECKING:
 _PAGES_WITHOUT_NEWS = 20
 
 
-@dataclass(frozen=True, slots=True)
-class PageRequest:
+class PageRequest(Immutable, frozen=True):
     """Which page to ask for.
 
     Args:
@@ -31,8 +32,7 @@ class PageRequest:
         return f"the page after {self.skip} rows"
 
 
-@dataclass(slots=True)
-class BatchCursor:
+class BatchCursor(Mutable):
     """Follow a batch, from a checkpoint to its end.
 
     A link is followed wherever it is, also from a page without rows. Where there is none, TotalCount tells whether more
@@ -61,8 +61,10 @@ class BatchCursor:
     _has_links: bool = False
     _is_unsure: bool = False
     _without_news: int = 0
-    _seen: set[str] = field(default_factory=set, repr=False)
-    _asked: set[PageRequest] = field(default_factory=set, repr=False)
+    _seen: set[str] = msgspec.field(default_factory=set)
+    _asked: set[PageRequest] = msgspec.field(default_factory=set)
+
+    __repr__ = hiding("_seen", "_asked")
 
     def first(self) -> PageRequest:
         """Return the request to begin with."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import msgspec
 
 from shared.core.errors import BadAnswer
 from shared.core.json_text import JsonError, decoded
 from shared.core.redaction import excerpt
 from shared.core.shape import shape_of
+from shared.core.values import Immutable, hiding
 
 # In the order in which they are believed; the first that is not null counts.
 _LINKS = ("@nextlink", "nextlink", "@odata.nextlink", "odata.nextlink")
@@ -58,8 +57,7 @@ class Fields:
         return found if 0.0 <= found < float("inf") else 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(Immutable, frozen=True):
     """What every list of the analytics comes in.
 
     Args:
@@ -69,10 +67,12 @@ class Envelope:
         total: Its TotalCount; -1 where it tells none.
     """
 
-    rows: list[msgspec.Raw] = field(repr=False)
-    link: str = field(repr=False)
+    rows: list[msgspec.Raw]
+    link: str
     has_link_key: bool
     total: int
+
+    __repr__ = hiding("rows", "link")
 
 
 def envelope_in(body: bytes, what: str, most: int) -> Envelope:

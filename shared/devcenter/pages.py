@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from shared.core.clock import moment_of
 from shared.core.facts import NO_FACTS, CabFacts
+from shared.core.values import Immutable, hiding
 
 if TYPE_CHECKING:
     from datetime import datetime
 
 
-@dataclass(frozen=True, slots=True)
-class BatchCab:
+class BatchCab(Immutable, frozen=True):
     """One row: a cab as the API names it.
 
     Args:
@@ -27,12 +26,14 @@ class BatchCab:
     """
 
     cab_id_hash: str
-    url: str | None = field(repr=False)
+    url: str | None
     submission_id: str
     date: str
     expires: str
     downloadable: bool
     facts: CabFacts = NO_FACTS
+
+    __repr__ = hiding("url")
 
     def has_expired(self, now: datetime) -> bool:
         """Tell whether the cab is past its cabExpirationTime; a time that cannot be read has not come."""
@@ -68,8 +69,7 @@ class Page(Protocol):
         """Its TotalCount; -1 where it tells none."""
 
 
-@dataclass(frozen=True, slots=True)
-class BatchPage:
+class BatchPage(Immutable, frozen=True):
     """One page of a failure's cabs.
 
     Args:
@@ -86,11 +86,13 @@ class BatchPage:
     rows: int
     cabs: tuple[BatchCab, ...]
     unreadable: tuple[str, ...]
-    link: str = field(repr=False)
+    link: str
     has_link_key: bool
     total: int
     without_cab: int = 0
     mark: str = ""
+
+    __repr__ = hiding("link")
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -5,7 +5,6 @@ tolerant, each item is read alone, and what cannot be read is told by its shape.
 """
 
 import re
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import msgspec
@@ -15,6 +14,7 @@ from shared.core.errors import BadAnswer
 from shared.core.json_text import JsonError, decoded
 from shared.core.redaction import excerpt
 from shared.core.shape import said_in, shape_of
+from shared.core.values import Immutable, hiding
 from shared.devcenter.fields import Fields
 
 # A number in every sample. It becomes a table's key and a part of a URL, and stands in every line of the log.
@@ -29,8 +29,7 @@ _PAUSED = {"false", "no", "0", "inactive", "paused", "disabled"}
 _MOST_HOURS, _MOST_RUNS = 100_000, 100_000
 
 
-@dataclass(frozen=True, slots=True)
-class Schedule:
+class Schedule(Immutable, frozen=True):
     """One schedule of a failure report.
 
     Args:
@@ -74,8 +73,7 @@ class Schedule:
         return timedelta(hours=self.interval_hours)
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
+class Template(Immutable, frozen=True):
     """What a report is made of.
 
     Args:
@@ -98,8 +96,7 @@ class Template:
         return tuple(each for each in columns if each.lower() not in projected)
 
 
-@dataclass(frozen=True, slots=True)
-class ReportRun:
+class ReportRun(Immutable, frozen=True):
     """One run of a schedule.
 
     Args:
@@ -113,7 +110,9 @@ class ReportRun:
     report_id: str
     report_datetime: str
     status: str
-    location: str = field(repr=False)
+    location: str
+
+    __repr__ = hiding("location")
 
     def __str__(self) -> str:
         return f"run {self.report_datetime or 'of no time'} of report {self.report_id}"
@@ -124,8 +123,7 @@ class ReportRun:
         return self.status.lower() in _FINISHED and bool(self.location)
 
 
-@dataclass(frozen=True, slots=True)
-class Listed[T]:
+class Listed[T](Immutable, frozen=True):
     """What a list holds.
 
     Args:

@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from copy import replace
 from datetime import timedelta
 from itertools import batched
 from operator import itemgetter
@@ -24,6 +24,7 @@ from shared.core.facts import CabFacts
 from shared.core.failure import Window, default_window
 from shared.core.keep import Subject
 from shared.core.metrics import CHECK_DURATION
+from shared.core.values import Immutable
 from shared.devcenter.cursor import BatchCursor
 from shared.devcenter.families import APPLICATIONS
 from shared.progress.failures import SeenFailure
@@ -53,8 +54,7 @@ _AT_ONCE = 1_000
 _UNREADABLE_LOGGED = 5
 
 
-@dataclass(frozen=True, slots=True)
-class FailureTools:
+class FailureTools(Immutable, frozen=True):
     """What a check works with."""
 
     settings: Settings

@@ -7,7 +7,6 @@ import os
 import re
 import threading
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from azure.core.credentials import AccessToken
@@ -23,6 +22,7 @@ from shared.core.backoff import wait_asked
 from shared.core.errors import AgainLater, CabferryError, NeedsPerson
 from shared.core.redaction import excerpt, never_show
 from shared.core.refusals import Refusal, Where, request_ids
+from shared.core.values import Immutable, hiding
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -167,12 +167,13 @@ class AccessTokens:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
+class _Kept(Immutable, frozen=True):
     """A token, and when another is asked for, in seconds since 1970."""
 
-    token: AccessToken = field(repr=False)
+    token: AccessToken
     renew_at: float
+
+    __repr__ = hiding("token")
 
     @classmethod
     def of(cls, token: AccessToken, now: float) -> _Kept:

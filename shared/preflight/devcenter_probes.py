@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from dataclasses import dataclass, replace
+from copy import replace
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from shared.core.json_text import JsonError, decoded
 from shared.core.redaction import excerpt
 from shared.core.refusals import Meaning, Where
 from shared.core.shape import said_in
+from shared.core.values import Immutable
 from shared.devcenter.client import DevCenter
 from shared.devcenter.driver import batch_url, page_in
 from shared.devcenter.families import APPLICATIONS
@@ -207,8 +208,7 @@ class DevCenterProbes:
         return "Check DEVCENTER_TENANT_ID, DEVCENTER_CLIENT_ID and DEVCENTER_CLIENT_SECRET."
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
+class _Answer(Immutable, frozen=True):
     status: int
     content_type: str
     body: bytes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from copy import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from shared.core.errors import CabferryError
 from shared.core.schedule import is_overdue
 from shared.core.settings import Settings
 from shared.core.threads import Pool
+from shared.core.values import Immutable
 from shared.progress.pulls import ErrorKind, PullState
 from shared.services import services
 
@@ -29,8 +30,7 @@ SECONDS = 5.0
 _FOR_GOOD = {ErrorKind.NEVER, ErrorKind.PERSON}
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
+class Health(Immutable, frozen=True):
     """How the app stands.
 
     Args:

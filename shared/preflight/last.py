@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from shared.core import clock
 from shared.core.errors import CabferryError
 from shared.core.json_text import JsonError, decoded
 from shared.core.threads import Pool
+from shared.core.values import Immutable
 from shared.preflight.probing import ProbeResult
 from shared.preflight.run import preflight
 from shared.services import services
@@ -31,8 +31,7 @@ _NEEDED = {"settings", "tables"}
 _SECONDS = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class LastPreflight:
+class LastPreflight(Immutable, frozen=True):
     """What the last preflight found.
 
     Args:

@@ -6,7 +6,6 @@ import logging
 import queue
 import socket
 import time
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 from shared.core.errors import CabferryError, SettingsError
 from shared.core.redaction import redact
 from shared.core.threads import thread
+from shared.core.values import Immutable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
+class Probe(Immutable, frozen=True):
     """A question to one part.
 
     Args:
@@ -36,8 +35,7 @@ class Probe:
     asks: str
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeResult:
+class ProbeResult(Immutable, frozen=True):
     """What a probe found.
 
     Args:

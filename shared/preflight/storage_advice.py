@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shared.core.refusals import Meaning
+from shared.core.values import Immutable
 
 if TYPE_CHECKING:
     from shared.core.refusals import Refusal
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Immutable, frozen=True):
     """One service of the account.
 
     Args:

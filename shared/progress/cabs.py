@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass, replace
+from copy import replace
 from enum import StrEnum
 from itertools import batched, groupby
 from sys import intern
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from msgspec.structs import astuple
+
 from shared.core import clock
 from shared.core.facts import NO_FACTS, CabFacts
 from shared.core.failure import Failure, normal_id
+from shared.core.values import Mutable
 from shared.storage.table_writes import NO_MOMENT, TRANSACTION_ROWS, Columns, Long, Value, Write
 
 if TYPE_CHECKING:
@@ -33,8 +36,7 @@ class CabState(StrEnum):
     SKIPPED = "skipped"
 
 
-@dataclass(slots=True)
-class CabRow:
+class CabRow(Mutable):
     """One row of the table, decoded, as a pull works on it.
 
     Args:

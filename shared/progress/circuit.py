@@ -17,7 +17,7 @@ from __future__ import annotations
 import logging
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from copy import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,7 @@ from shared.core.json_text import JsonError, decoded
 from shared.core.metrics import API_THROTTLED
 from shared.core.redaction import excerpt
 from shared.core.refusals import Where
+from shared.core.values import Immutable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,8 +56,7 @@ _TRIES = 5
 _NEVER = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Outage:
+class Outage(Immutable, frozen=True):
     """What is known of a service that fails.
 
     Args:
@@ -88,8 +88,7 @@ class Outage:
         return self if self.since else replace(self, since=now, probe_at=now + _FIRST_PROBE, probes=0)
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Immutable, frozen=True):
     """What the row tells.
 
     Args:
@@ -99,7 +98,7 @@ class Known:
     """
 
     everybody: Outage | None = None
-    applications: dict[str, Outage] = field(default_factory=dict)
+    applications: dict[str, Outage] = msgspec.field(default_factory=dict)
     throttled_until: datetime = _NEVER
 
     @classmethod

@@ -6,13 +6,13 @@ are known, so a day may end somewhat above what is allowed: by what runs side by
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from shared.core import clock
 from shared.core.errors import DayIsFull
+from shared.core.values import Immutable
 from shared.storage.table_writes import Long
 
 if TYPE_CHECKING:
@@ -28,8 +28,7 @@ _TRIES = 5
 _USUAL_BYTES = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Used:
+class Used(Immutable, frozen=True):
     """What was copied today.
 
     Args:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import date
 from itertools import batched
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ import msgspec
 from shared.core.clock import moment_of
 from shared.core.failure import Failure
 from shared.core.json_text import JsonError, decoded
+from shared.core.values import Immutable, Mutable
 from shared.storage.table_writes import TRANSACTION_ROWS, Write
 
 if TYPE_CHECKING:
@@ -26,8 +26,7 @@ _CHECKS = "failure-check"
 _DAYS_KEPT = 35
 
 
-@dataclass(slots=True)
-class SeenFailure:
+class SeenFailure(Mutable):
     """What is known of a failure that happened.
 
     Args:
@@ -46,7 +45,7 @@ class SeenFailure:
     product: str = ""
     file: str = ""
     version: str = ""
-    days: dict[date, float] = field(default_factory=dict)
+    days: dict[date, float] = msgspec.field(default_factory=dict)
     earlier: float = 0.0
     first_date: date | None = None
 
@@ -121,8 +120,7 @@ class SeenFailure:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class ApplicationCheck:
+class ApplicationCheck(Immutable, frozen=True):
     """How far the failures of an application were looked for.
 
     Args:

@@ -6,12 +6,14 @@ The circuit breaker has a row of its own there (shared/progress/circuit.py).
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Self
+
+from msgspec.structs import asdict
 
 from shared.core import clock
 from shared.core.errors import AgainLater
 from shared.core.redaction import excerpt, redact
+from shared.core.values import Immutable, Mutable
 from shared.storage.table_writes import Write
 
 if TYPE_CHECKING:
@@ -26,8 +28,7 @@ _TEXT_LENGTH = 2_000
 _TRIES = 5
 
 
-@dataclass(slots=True)
-class Reconciled:
+class Reconciled(Mutable):
     """What one run of the reconcile found and did.
 
     Args:
@@ -64,10 +65,10 @@ class Reconciled:
 
     def __iadd__(self, other: Reconciled) -> Self:
         """Add what was found at one failure."""
-        for field in fields(self):
-            value = getattr(self, field.name)
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
             if isinstance(value, int):
-                setattr(self, field.name, value + getattr(other, field.name))
+                setattr(self, name, value + getattr(other, name))
         self.error = self.error or other.error
         return self
 
@@ -76,8 +77,7 @@ class Reconciled:
         return {_column(name): value for name, value in asdict(self).items() if isinstance(value, int)}
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedReports:
+class CheckedReports(Immutable, frozen=True):
     """How the last check of the reports went.
 
     Args:
@@ -114,9 +114,7 @@ class HealthRows:
         at = row.moment("at") if row else None
         if row is None or at is None:
             return None
-        counts = {
-            field.name: row.number(_column(field.name)) for field in fields(Reconciled) if field.name not in _TOLD
-        }
+        counts = {name: row.number(_column(name)) for name in Reconciled.__struct_fields__ if name not in _TOLD}
         return Reconciled(at=at, error=row.text("error"), **counts)
 
     def write_checked(self, checked: CheckedReports) -> None:

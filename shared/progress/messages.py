@@ -4,7 +4,7 @@ import binascii
 import re
 import secrets
 from base64 import b64decode
-from dataclasses import dataclass, field, replace
+from copy import replace
 from datetime import date
 
 import msgspec
@@ -14,6 +14,7 @@ from shared.core.errors import BadInput
 from shared.core.failure import Failure, Window, checked_cab_id
 from shared.core.json_text import JsonError, decoded
 from shared.core.shape import shape_of
+from shared.core.values import Immutable
 from shared.devcenter.families import checked_family
 
 _PULL_ID = re.compile(r"[0-9A-Za-z-]{1,40}")
@@ -25,8 +26,7 @@ def new_pull_id() -> str:
     return secrets.token_hex(4)
 
 
-@dataclass(frozen=True, slots=True)
-class PullMessage:
+class PullMessage(Immutable, frozen=True):
     """Ask for one failure's cabs.
 
     Args:
@@ -49,8 +49,8 @@ class PullMessage:
     requested_by: str
     row_version: str = ""
     resumes: bool = False
-    pull_id: str = field(default_factory=new_pull_id)
-    traceparent: str = field(default_factory=telemetry.traceparent)
+    pull_id: str = msgspec.field(default_factory=new_pull_id)
+    traceparent: str = msgspec.field(default_factory=telemetry.traceparent)
     cab: str = ""
     tries: int = 0
 

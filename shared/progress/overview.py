@@ -6,7 +6,7 @@ grows with the failures (`bench/lists.py` measures it), and in workers alone tha
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from copy import replace
 from datetime import UTC, datetime, timedelta
 from sys import intern
 from threading import Lock
@@ -16,6 +16,7 @@ from shared.core import clock
 from shared.core.errors import AgainLater, CabferryError
 from shared.core.failure import DRIVER
 from shared.core.threads import Pool
+from shared.core.values import Immutable
 from shared.progress.pulls import PullState
 from shared.progress.tally import COLUMNS, CabTally
 
@@ -35,8 +36,7 @@ _ANEW = timedelta(minutes=15)
 _SELECT = ("state", "family", "queuedAt", "updatedAt", "completedAt", *COLUMNS)
 
 
-@dataclass(frozen=True, slots=True)
-class FailureSeen:
+class FailureSeen(Immutable, frozen=True):
     """A failure that was ever pulled.
 
     Args:
@@ -89,8 +89,7 @@ class FailureSeen:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Immutable, frozen=True):
     """All failures as they were at one moment.
 
     Args:

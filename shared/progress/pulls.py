@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from itertools import batched, groupby
@@ -15,6 +14,7 @@ from shared.core.errors import AgainLater, BadInput
 from shared.core.events import PULL_FAILED
 from shared.core.failure import DRIVER, Failure, Window, normal_id
 from shared.core.redaction import excerpt
+from shared.core.values import Immutable
 from shared.devcenter.families import FAMILIES
 from shared.progress.tally import CabTally
 from shared.storage.lease import HeldElsewhere, RowLease
@@ -51,8 +51,7 @@ class ErrorKind(StrEnum):
     UNFORESEEN = "unforeseen"
 
 
-@dataclass(frozen=True, slots=True)
-class CabCounts:
+class CabCounts(Immutable, frozen=True):
     """What a pull found and did.
 
     Args:
@@ -77,8 +76,7 @@ class CabCounts:
     unreadable: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class PullRow:
+class PullRow(Immutable, frozen=True):
     """One row of the table, decoded.
 
     Args:
@@ -155,7 +153,7 @@ class PullRow:
             window=Window(date.fromisoformat(start), date.fromisoformat(end)) if start and end else None,
             skip=row.number("skip"),
             total=row.number("total"),
-            counts=CabCounts(**{field.name: row.number(_column(field.name)) for field in fields(CabCounts)}),
+            counts=CabCounts(**{name: row.number(_column(name)) for name in CabCounts.__struct_fields__}),
             attempts=row.number("attempts"),
             stalled=row.number("stalled"),
             waiting_since=row.set_moment("waitingSince"),
@@ -658,7 +656,7 @@ def family_columns(failure: Failure) -> Columns:
 
 def counted(counts: CabCounts) -> dict[str, Value]:
     """Return the columns of counts."""
-    numbers = {_column(field.name): getattr(counts, field.name) for field in fields(CabCounts)}
+    numbers = {_column(name): getattr(counts, name) for name in CabCounts.__struct_fields__}
     return {**numbers, "bytes": Long(counts.bytes)}
 
 

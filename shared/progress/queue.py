@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.queue import QueueClient, QueueMessage
 
 from shared.core import clock
+from shared.core.values import Immutable
 from shared.progress.messages import PullMessage
 from shared.storage.refusals import storage_errors
 
@@ -19,8 +19,7 @@ _PEEKED = 32
 _TAKEN = timedelta(minutes=10)
 
 
-@dataclass(frozen=True, slots=True)
-class QueueSeen:
+class QueueSeen(Immutable, frozen=True):
     """The queue as it was at one moment.
 
     Args:

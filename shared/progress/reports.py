@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from shared.core import clock
+from shared.core.values import Immutable
 from shared.storage.lease import HeldElsewhere, RowLease
 from shared.storage.table_writes import Write
 
@@ -28,8 +28,7 @@ type CheckState = Literal["Queued", "Running", "Completed", "Failed"]
 type Outcome = Literal["ingested", "known", "pending", "busy", "failed"]
 
 
-@dataclass(frozen=True, slots=True)
-class ReportRow:
+class ReportRow(Immutable, frozen=True):
     """One row of the table, decoded.
 
     Args:

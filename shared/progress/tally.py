@@ -8,7 +8,7 @@ at `counted_at`.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from copy import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ import msgspec
 
 from shared.core import clock
 from shared.core.json_text import JsonError, decoded
+from shared.core.values import Immutable
 from shared.progress.cabs import CabRow, CabState
 from shared.storage.table_writes import NO_MOMENT, Long
 
@@ -39,8 +40,7 @@ _LATEST = datetime(9999, 1, 1, tzinfo=UTC)
 _MOST_VERSIONS = 200
 
 
-@dataclass(frozen=True, slots=True)
-class CabTally:
+class CabTally(Immutable, frozen=True):
     """How a failure's cabs stand.
 
     Args:

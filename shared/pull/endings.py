@@ -14,13 +14,14 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from copy import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared.core.backoff import growing_wait, spread
 from shared.core.errors import AgainLater, CircuitOpen, DayIsFull, NeedsPerson, Never, OutOfTime
 from shared.core.redaction import redact
+from shared.core.values import Immutable
 from shared.progress.pulls import ErrorKind, PullState, counted, ended_columns
 from shared.progress.tally import is_soon, missing
 from shared.storage.table_writes import NO_MOMENT
@@ -45,8 +46,7 @@ class ProcessEnds(OutOfTime):
     """The process was asked to end."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(Immutable, frozen=True):
     """How a run ends.
 
     Args:

@@ -7,7 +7,7 @@ last; and the bytes of a day that held last go on to hold. Health and preflight 
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from copy import replace
 from typing import TYPE_CHECKING
 
 from azure.core.exceptions import ResourceNotFoundError

@@ -5,11 +5,12 @@ What a person asks for is left out by no rule; how many cabs of a failure are ke
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from copy import replace
 from typing import TYPE_CHECKING
 
 from shared.core import clock
 from shared.core.keep import Candidate, Subject
+from shared.core.values import Immutable
 from shared.progress.cabs import CabState
 from shared.progress.tally import TRIED_AGAIN, deadline
 
@@ -25,8 +26,7 @@ _MACHINES = ("report ", "check of ", "reconcile")
 _OPEN = TRIED_AGAIN | {CabState.SKIPPED}
 
 
-@dataclass(frozen=True, slots=True)
-class Keeping:
+class Keeping(Immutable, frozen=True):
     """What is kept of a failure.
 
     Args:

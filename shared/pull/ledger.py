@@ -6,7 +6,7 @@ It holds some hundred bytes for each cab of the one failure at hand, and nothing
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
+from copy import replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import batched

@@ -7,7 +7,7 @@ finds it there. What becomes of it stands in its row. Where a later try may help
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from copy import replace
 from typing import TYPE_CHECKING
 
 from shared.cabs.identity import blob_name

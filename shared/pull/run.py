@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from copy import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ from shared.core.backoff import growing_wait, spread
 from shared.core.errors import AgainLater, CabferryError, CabUnavailable, LeaseLost, OutOfTime
 from shared.core.events import PULL_FAILED
 from shared.core.failure import default_window
+from shared.core.values import Immutable
 from shared.progress.cabs import CabState
 from shared.progress.day_bytes import RunBytes
 from shared.progress.messages import PullMessage
@@ -67,8 +68,7 @@ _TRIES_WITHOUT_TABLE = 4
 _UNREADABLE_LOGGED = 5
 
 
-@dataclass(frozen=True, slots=True)
-class PullTools:
+class PullTools(Immutable, frozen=True):
     """What a pull works with.
 
     Args:

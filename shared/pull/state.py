@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
+
+from shared.core.values import Immutable, Mutable, hiding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,8 +22,7 @@ if TYPE_CHECKING:
     from shared.pull.ledger import CabLedger
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(Immutable, frozen=True):
     """Where a later try goes on, and how many held cabs, and crashes without a cab, were seen up to there."""
 
     skip: int
@@ -28,8 +30,7 @@ class Checkpoint:
     without_cab: int = 0
 
 
-@dataclass(eq=False, slots=True)
-class PageAtWork:
+class PageAtWork(Mutable, eq=False):
     """A page whose cabs are being copied.
 
     Args:
@@ -47,8 +48,10 @@ class PageAtWork:
     left: int
     holds: bool = False
     is_asked_again: bool = False
-    fresh: BatchPage | BaseException | None = field(default=None, repr=False)
-    refused: list[tuple[BatchCab, BaseException]] = field(default_factory=list, repr=False)
+    fresh: BatchPage | BaseException | None = None
+    refused: list[tuple[BatchCab, BaseException]] = msgspec.field(default_factory=list)
+
+    __repr__ = hiding("fresh", "refused")
 
     def hold(self, cabs: int) -> None:
         """Note that cabs of the page have not come to their end in this run."""
@@ -56,8 +59,7 @@ class PageAtWork:
         self.holds |= cabs > 0
 
 
-@dataclass(slots=True)
-class Pull:
+class Pull(Mutable):
     """What one run of a pull knows: print it to see where it stands.
 
     Args:
@@ -91,7 +93,7 @@ class Pull:
     """
 
     row: PullRow
-    ledger: CabLedger = field(repr=False)
+    ledger: CabLedger
     keeping: Keeping
     budget: float
     cursor: BatchCursor
@@ -103,11 +105,11 @@ class Pull:
     to_ask: PageRequest | None
     ahead: PageCame | None = None
     is_asking: bool = False
-    pages: deque[PageAtWork] = field(default_factory=deque)
+    pages: deque[PageAtWork] = msgspec.field(default_factory=deque)
     copying: int = 0
-    tried: set[str] = field(default_factory=set, repr=False)
-    all_named: dict[str, Candidate] | None = field(default=None, repr=False)
-    skipped: Mapping[str, str] | None = field(default=None, repr=False)
+    tried: set[str] = msgspec.field(default_factory=set)
+    all_named: dict[str, Candidate] | None = None
+    skipped: Mapping[str, str] | None = None
     passes: int = 1
     until: float | None = None
     stays: bool = False
@@ -116,6 +118,8 @@ class Pull:
     end: BaseException | None = None
     is_cut_short: bool = False
     unreadable: str = ""
+
+    __repr__ = hiding("ledger", "tried", "all_named", "skipped")
 
     def cut_short(self, error: BaseException) -> None:
         """Begin nothing more. Copies on their way end by themselves."""
@@ -128,31 +132,31 @@ class Pull:
 # What comes in.
 
 
-@dataclass(frozen=True, slots=True)
-class PageCame:
+class PageCame(Immutable, frozen=True):
     """A page came."""
 
     request: PageRequest
-    page: BatchPage = field(repr=False)
+    page: BatchPage
+
+    __repr__ = hiding("page")
 
 
-@dataclass(frozen=True, slots=True)
-class PageFailed:
+class PageFailed(Immutable, frozen=True):
     """A page could not be had."""
 
     error: BaseException
 
 
-@dataclass(frozen=True, slots=True)
-class PageCameAgain:
+class PageCameAgain(Immutable, frozen=True):
     """A page that was asked for again came, or failed."""
 
     page: PageAtWork
-    answer: BatchPage | BaseException = field(repr=False)
+    answer: BatchPage | BaseException
+
+    __repr__ = hiding("answer")
 
 
-@dataclass(frozen=True, slots=True)
-class CabEnded:
+class CabEnded(Immutable, frozen=True):
     """A copy ended, with a blob's name and what is in it, or an error. `is_fresh`: its page was asked for again."""
 
     page: PageAtWork
@@ -167,16 +171,14 @@ type Event = PageCame | PageFailed | PageCameAgain | CabEnded
 # What is to be done.
 
 
-@dataclass(frozen=True, slots=True)
-class AskPage:
+class AskPage(Immutable, frozen=True):
     """Ask for a page; with `again`, for the fresh URLs of one that is being copied."""
 
     request: PageRequest
     again: PageAtWork | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CopyCab:
+class CopyCab(Immutable, frozen=True):
     """Begin to copy a cab."""
 
     page: PageAtWork

@@ -8,7 +8,7 @@ one that was tried and did not move is Failed.
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from copy import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 

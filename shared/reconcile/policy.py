@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from dataclasses import dataclass, replace
+from copy import replace
 from datetime import UTC, datetime, timedelta
 from itertools import batched, count
 from typing import TYPE_CHECKING
@@ -39,6 +39,7 @@ from shared.core.failure import Failure, Window, default_window
 from shared.core.keep import Subject
 from shared.core.redaction import redact
 from shared.core.threads import Pool
+from shared.core.values import Immutable
 from shared.progress.cabs import CabRow, CabState, by_cab, cab_of
 from shared.progress.health import Reconciled
 from shared.progress.messages import PullMessage
@@ -90,8 +91,7 @@ _UNFINISHED = {PullState.QUEUED, PullState.RUNNING}
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class ReconcileTools:
+class ReconcileTools(Immutable, frozen=True):
     """What a reconcile works with."""
 
     settings: Settings

@@ -10,13 +10,15 @@ GUID does, the shorter one's blobs are asked for by themselves, and passed over 
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from shared.core.errors import BadInput
 from shared.core.failure import Failure
+from shared.core.values import Mutable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,8 +29,7 @@ if TYPE_CHECKING:
     from shared.storage.table_rows import Row
 
 
-@dataclass(slots=True)
-class FailureSeen:
+class FailureSeen(Mutable):
     """A failure, and what each of the three holds of it, as it was when the stream came past.
 
     Args:
@@ -42,8 +43,8 @@ class FailureSeen:
     application_id: str
     failure_hash: str
     pull: Row | None = None
-    cabs: list[Row] = field(default_factory=list)
-    blobs: list[StoredCab] = field(default_factory=list)
+    cabs: list[Row] = msgspec.field(default_factory=list)
+    blobs: list[StoredCab] = msgspec.field(default_factory=list)
 
     def __str__(self) -> str:
         return f"failure {self.failure_hash} of application {self.application_id}"

@@ -7,7 +7,7 @@ asks for one only sends a message: https://learn.microsoft.com/azure/azure-funct
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from copy import replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from shared.core import clock
 from shared.core.errors import AgainLater, BadInput, CabferryError
 from shared.core.json_text import JsonError, decoded
 from shared.core.schedule import next_after
+from shared.core.values import Immutable
 from shared.progress.messages import unwrapped
 from shared.reports.check import RunOutcome, check_reports, unforeseen, with_next_check
 from shared.storage.table_writes import NO_MOMENT
@@ -40,8 +41,7 @@ _TICK = timedelta(microseconds=1)
 _COLUMN_BYTES, _TEXT_CHARACTERS, _ERROR_CHARACTERS = 30_000, 2_000, 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class AskedCheck:
+class AskedCheck(Immutable, frozen=True):
     """The check that was last asked for.
 
     Args:

@@ -13,7 +13,7 @@ again: cabs are listed only once, and a failure that is queued twice is pulled t
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from copy import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ from shared.core.failure import Window, default_window
 from shared.core.keep import Subject
 from shared.core.metrics import CHECK_DURATION, REPORT_AGE
 from shared.core.schedule import next_after
+from shared.core.values import Immutable, Mutable
 from shared.devcenter.reports import ReportRun
 from shared.progress.cabs import CabRow, CabState, by_cab
 from shared.progress.health import CheckedReports
@@ -64,8 +65,7 @@ _QUEUED_AT_ONCE = 2_000
 _REPORT, _SCHEDULES = "report", "schedules"
 
 
-@dataclass(frozen=True, slots=True)
-class ReportTools:
+class ReportTools(Immutable, frozen=True):
     """What a check works with."""
 
     settings: Settings
@@ -80,8 +80,7 @@ class ReportTools:
     keep: KeepFile
 
 
-@dataclass(frozen=True, slots=True)
-class RunOutcome:
+class RunOutcome(Immutable, frozen=True):
     """What a check did with one run.
 
     Args:
@@ -299,8 +298,7 @@ def _ingest(tools: ReportTools, run: ReportRun, lease: RowLease) -> RunOutcome:
         )
 
 
-@dataclass(slots=True)
-class _Found:
+class _Found(Mutable):
     """What was read of a file.
 
     Args:

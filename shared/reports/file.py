@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import IO, TYPE_CHECKING, cast
 
 from shared.core.errors import BadInput
 from shared.core.refusals import Where
+from shared.core.values import Immutable
 from shared.web.http_source import body_of, refusal_in, without_signature
 from shared.web.paced_body import PacedBody
 from shared.web.source_hosts import carries_sas
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 _STORAGE_VERSION = "2020-10-02"
 
 
-@dataclass(frozen=True, slots=True)
-class OpenedFile:
+class OpenedFile(Immutable, frozen=True):
     """A file that can be read, once.
 
     Args:

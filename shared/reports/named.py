@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Self
 
 import msgspec
+from msgspec.structs import astuple
 
 from shared.core.clock import moment_of
 from shared.core.errors import AgainLater
 from shared.core.facts import CabFacts
 from shared.core.failure import Failure, normal_id
+from shared.core.values import Immutable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -46,8 +47,7 @@ from failures
 PULL_COLUMNS = ("state", "askedBy", "requestedBy", "completedAt")
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(Immutable, frozen=True):
     """A failure that the report names.
 
     Args:
@@ -69,8 +69,7 @@ class Named:
     pulled_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class ListedCabs:
+class ListedCabs(Immutable, frozen=True):
     """The cabs of a failure that the report lists.
 
     Args:

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
 from operator import itemgetter
 from typing import IO, TYPE_CHECKING
 
+import msgspec
+
 from shared.core.errors import BadInput
 from shared.core.facts import CONTROLS, CabFacts, fact
 from shared.core.failure import DRIVER, GUID, Failure, checked_cab_id, normal_id
 from shared.core.shape import shape_of
+from shared.core.values import Mutable
 from shared.reports.lines import ReportLines
 from shared.reports.records import MOST_FIELDS, Records
 
@@ -56,8 +58,7 @@ _FACTS = {
 }
 
 
-@dataclass(slots=True)
-class ReportPart:
+class ReportPart(Mutable):
     """What a stretch of a report names.
 
     Args:
@@ -72,10 +73,10 @@ class ReportPart:
         note: What else a person should know of the file.
     """
 
-    cabs: dict[Failure, dict[str, CabFacts]] = field(default_factory=dict)
-    facts: dict[Failure, CabFacts] = field(default_factory=dict)
-    expires: dict[str, str] = field(default_factory=dict)
-    hits: dict[Failure, int] = field(default_factory=dict)
+    cabs: dict[Failure, dict[str, CabFacts]] = msgspec.field(default_factory=dict)
+    facts: dict[Failure, CabFacts] = msgspec.field(default_factory=dict)
+    expires: dict[str, str] = msgspec.field(default_factory=dict)
+    hits: dict[Failure, int] = msgspec.field(default_factory=dict)
     unreadable: int = 0
     why_unreadable: str = ""
     note: str = ""

@@ -6,7 +6,6 @@ Facts: docs/api.md (Templates and schedules). What the Dev Center would refuse i
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ import msgspec
 from shared.core import clock
 from shared.core.errors import BadInput
 from shared.core.redaction import excerpt
+from shared.core.values import Immutable, hiding
 from shared.devcenter.reports import is_id
 
 if TYPE_CHECKING:
@@ -40,8 +40,7 @@ _SOON = timedelta(minutes=10)
 CALLBACK_URL = re.compile(r"https://[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]{1,5})?(?:[/?][!-~]{0,2000})?")
 
 
-@dataclass(frozen=True, slots=True)
-class NewSchedule:
+class NewSchedule(Immutable, frozen=True):
     """A schedule that somebody wishes for.
 
     Args:
@@ -57,7 +56,9 @@ class NewSchedule:
     starts_at: datetime | None = None
     interval_hours: int = 24
     recurrence: int = 365
-    callback_url: str = field(default="", repr=False)
+    callback_url: str = ""
+
+    __repr__ = hiding("callback_url")
 
     def __post_init__(self) -> None:
         if not LEAST_HOURS <= self.interval_hours <= MOST_HOURS:

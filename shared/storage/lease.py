@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Self
 
 from shared.core import clock
 from shared.core.errors import AgainLater, CabferryError, LeaseLost
 from shared.core.threads import thread
+from shared.core.values import Immutable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,8 +25,7 @@ _FREE = datetime(2000, 1, 1, tzinfo=UTC)
 _TRIES = 5
 
 
-@dataclass(frozen=True, slots=True)
-class HeldElsewhere:
+class HeldElsewhere(Immutable, frozen=True):
     """Another owner holds the row.
 
     Args:

@@ -6,7 +6,6 @@ The SDK's call takes several times the CPU of one of these; docs/scaling.md has 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import formatdate
 from http import HTTPStatus
@@ -19,6 +18,7 @@ from shared.core import clock
 from shared.core.errors import AgainLater
 from shared.core.redaction import never_show
 from shared.core.refusals import HELPS, Refusal, Where
+from shared.core.values import Immutable, hiding
 from shared.storage.refusals import RefusedError
 from shared.web.connections import Connections
 
@@ -32,8 +32,7 @@ _TRIES, _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 3, 0.5, 5.0
 _SAS_LIFE = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True)
-class StorageRequest:
+class StorageRequest(Immutable, frozen=True):
     """A request, before it is authorized.
 
     Args:
@@ -47,8 +46,10 @@ class StorageRequest:
     method: str
     path: str
     query: Mapping[str, str]
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(default=b"", repr=False)
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+    __repr__ = hiding("headers", "body")
 
 
 class AccountSas:

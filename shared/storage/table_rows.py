@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import batched
 from typing import TYPE_CHECKING, Any
 
 from shared.core.errors import BadInput
 from shared.core.refusals import Meaning, Where
+from shared.core.values import Immutable
 from shared.storage.refusals import RefusedError, storage_errors
 from shared.storage.service import StorageRequest, StorageService
 from shared.storage.table_reads import KEYS, filter_of, following, rows_in
@@ -38,8 +38,7 @@ _OF_JSON = {**_HEADERS, "Content-Type": JSON, "Prefer": "return-no-content"}
 _MOVED_ON = (Meaning.CHANGED, Meaning.MISSING)
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Immutable, frozen=True):
     """One stored row.
 
     Args:

@@ -7,7 +7,6 @@ https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-tra
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal
@@ -18,6 +17,7 @@ import msgspec
 from shared.core.errors import BadAnswer
 from shared.core.refusals import Refusal, Where, request_ids
 from shared.core.shape import shape_of
+from shared.core.values import Immutable
 from shared.storage.refusals import RefusedError
 
 if TYPE_CHECKING:
@@ -39,15 +39,13 @@ type Value = str | int | float | bool | datetime | Long
 type Columns = Mapping[str, Value]
 
 
-@dataclass(frozen=True, slots=True)
-class Long:
+class Long(Immutable, frozen=True):
     """A number that may pass 2^31, such as a count of bytes; the service stores other numbers in 32 bits."""
 
     value: int
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(Immutable, frozen=True):
     """One write of a transaction.
 
     An insert fails where the row exists, a merge and a delete where it is not the version of the etag, an upsert never.

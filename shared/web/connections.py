@@ -11,7 +11,6 @@ import io
 import os
 import re
 from collections import deque
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ import pycurl
 from requests.utils import get_environ_proxies, select_proxy
 
 from shared.core.errors import BadInput
+from shared.core.values import Immutable, hiding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,8 +30,7 @@ _SILENT_SECONDS = 120
 _LINE_BREAKS = re.compile(r"[\r\n\0]")
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Immutable, frozen=True):
     """What a service answered.
 
     Args:
@@ -41,8 +40,10 @@ class Answer:
     """
 
     status: int
-    body: bytes = field(repr=False)
-    head: Sequence[bytes] = field(default=(), repr=False)
+    body: bytes
+    head: Sequence[bytes] = ()
+
+    __repr__ = hiding("body", "head")
 
     @property
     def text(self) -> str:

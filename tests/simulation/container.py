@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from copy import replace
+from dataclasses import dataclass, field
 from email.utils import format_datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol, cast

@@ -1,6 +1,6 @@
 """A host that dies in mid-work: the next one goes on from what is written, and the end is the same."""
 
-from dataclasses import replace
+from copy import replace
 from datetime import UTC, datetime
 
 from local.azurite.server import Azurite

@@ -1,7 +1,8 @@
 """From a report to the last byte of every cab: the job of the app, looked at in every place where it leaves a trace."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from copy import replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import cast
 from urllib.parse import unquote

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import tracemalloc
-from dataclasses import replace
+from copy import replace
 
 import pytest
 

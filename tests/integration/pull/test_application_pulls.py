@@ -1,6 +1,6 @@
 """A pull of a desktop or Store application: each cab once and byte for byte, for one call of the API each."""
 
-from dataclasses import replace
+from copy import replace
 from datetime import timedelta
 
 import pytest

@@ -1,6 +1,6 @@
 """One cab that somebody asks for by itself comes, or its row says why not; no pull of its failure is the worse."""
 
-from dataclasses import replace
+from copy import replace
 
 import pytest
 

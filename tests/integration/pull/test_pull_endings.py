@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from dataclasses import replace
+from copy import replace
 from datetime import timedelta
 from http import HTTPStatus
 

@@ -20,7 +20,7 @@ TWO_HOURS = timedelta(hours=2)
 
 def did(found: Reconciled) -> dict[str, object]:
     """Return what a run found and did beyond passing by."""
-    names = [name for name in Reconciled.__slots__ if name not in {"at", "failures"}]
+    names = [name for name in Reconciled.__struct_fields__ if name not in {"at", "failures"}]
     return {name: value for name in names if (value := getattr(found, name))}
 
 

@@ -5,7 +5,7 @@ import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
+from copy import replace
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import cast

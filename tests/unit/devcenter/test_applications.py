@@ -3,7 +3,7 @@
 import json
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from copy import replace
 from datetime import date, timedelta
 from typing import Any
 

@@ -1,7 +1,7 @@
 """Health that says ok while cabs are being lost is worse than none."""
 
 import re
-from dataclasses import replace
+from copy import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 

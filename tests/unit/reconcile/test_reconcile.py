@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from copy import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -35,7 +35,7 @@ TWO_HOURS, TWO_DAYS, LONG = timedelta(hours=2), timedelta(days=2), timedelta(day
 
 def did(found: Reconciled) -> dict[str, object]:
     """Return what a run found and did beyond passing by."""
-    names = [name for name in Reconciled.__slots__ if name not in {"at", "failures"}]
+    names = [name for name in Reconciled.__struct_fields__ if name not in {"at", "failures"}]
     return {name: value for name in names if (value := getattr(found, name))}
 
 
