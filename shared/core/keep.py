@@ -6,7 +6,6 @@ The first rule that fits a cab decides; where none does, the cab is kept. Nothin
 from __future__ import annotations
 
 import re
-import tomllib
 from collections import defaultdict
 from copy import replace
 from datetime import UTC, datetime
@@ -246,6 +245,8 @@ class _File(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
 
 def _decoded(text: bytes) -> tuple[Rules, list[str]]:
     """Return what a file says, as far as it can be read, and what is wrong with it."""
+    import tomllib  # here, since few apps have such a file
+
     try:
         if len(text) > MOST_BYTES:
             return Rules(), [f"it has more than {MOST_BYTES} bytes"]
