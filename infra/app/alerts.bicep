@@ -18,7 +18,7 @@ var rules = [
   {
     name: 'cabferry-expiring'
     description: 'Cabs that are not in the container expire within 48 hours.'
-    query: 'AppMetrics | where Name == "cabferry.cabs.expiring" and Max > 0'
+    query: 'AppMetrics | where Name == "cabferry.cabs.expiring" and Sum > 0'
     severity: 1
     isMissed: false
     windowSize: 'PT6H'

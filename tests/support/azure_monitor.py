@@ -6,16 +6,11 @@ https://learn.microsoft.com/azure/azure-monitor/app/data-model-complete and the 
 
 import gzip
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
-from shared.core import telemetry
-from tests.support.loopback import Answer, LoopbackServer, Seen
+from tests.support.loopback import Answer, Seen
 
 type Rows = dict[str, list[dict[str, Any]]]
 
@@ -44,24 +39,6 @@ class Insights:
         return rows
 
 
-@contextmanager
-def insights(folder: Path) -> Iterator[Insights]:
-    """Let the app tell an Application Insights of this machine, for as long as the context lasts.
-
-    Args:
-        folder: For what could not be sent.
-    """
-    received = Insights()
-    with LoopbackServer(received.answer) as server, patch.dict(os.environ, insights_settings(server.url, folder)):
-        telemetry.made.cache_clear()
-        try:
-            yield received
-        finally:
-            if monitor := telemetry.made():
-                monitor.close()
-            telemetry.made.cache_clear()
-
-
 def insights_settings(url: str, folder: Path) -> dict[str, str]:
     """Return the variables that let an app tell an Application Insights.
 
@@ -88,15 +65,15 @@ def _row(item: dict[str, Any]) -> tuple[str, dict[str, Any]]:
             return "AppEvents", {**row, "Name": data["name"]}
         case "MetricData":
             (point,) = data["metrics"]
-            sums = {
-                "Sum": float(point["value"]),
-                "ItemCount": point["count"],
+            # The ingestion fills in more where one value was measured; what is certain is what was sent.
+            sums = {"Sum": float(point["value"]), "ItemCount": point["count"]}
+            return "AppMetrics", {
+                **row,
+                "Name": point["name"],
+                **sums,
                 "Min": point.get("min"),
                 "Max": point.get("max"),
             }
-            # The ingestion fills them in where one value was measured.
-            single = {name: float(point["value"]) for name in ("Min", "Max") if sums[name] is None}
-            return "AppMetrics", {**row, "Name": point["name"], **sums, **single}
         case "RemoteDependencyData":
             return "AppDependencies", {**row, "Name": data["name"], "Id": data["id"], "Success": data["success"]}
         case other:

@@ -12,6 +12,7 @@ from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueServiceClient
 
 from local.azurite.server import Azurite
+from tests.support.azure_monitor import Insights, insights_settings
 from tests.support.azurite import StorageAccount
 from tests.support.loopback import LoopbackServer
 from tests.system import telltale
@@ -25,7 +26,13 @@ ENDED = {"Completed", "Failed"}
 
 
 @pytest.fixture
-def settings(azurite: Azurite, storage: StorageAccount) -> Iterator[dict[str, str]]:
+def azure() -> Insights:
+    """An Application Insights."""
+    return Insights()
+
+
+@pytest.fixture
+def settings(azurite: Azurite, storage: StorageAccount, azure: Insights, tmp_path: Path) -> Iterator[dict[str, str]]:
     """The settings of an app whose every counterpart tells back what it is told."""
     with ExitStack() as servers:
         center = Telltale()
@@ -38,6 +45,7 @@ def settings(azurite: Azurite, storage: StorageAccount) -> Iterator[dict[str, st
             url = servers.enter_context(LoopbackServer(before.answer)).url
             connection = connection.replace(f"{endpoint.scheme}://{endpoint.netloc}", url)
         yield {
+            **insights_settings(servers.enter_context(LoopbackServer(azure.answer)).url, tmp_path),
             "CAB_STORAGE": connection,
             "CAB_SOURCE_HOSTS": "127.0.0.1",
             "DEVCENTER_BASE_URL": center.url,
@@ -58,7 +66,9 @@ def app(settings: dict[str, str], tmp_path: Path) -> Iterator[App]:
     running.close()
 
 
-def test_no_error_tells_a_secret_though_every_answer_does(app: App, storage: StorageAccount, tmp_path: Path) -> None:
+def test_no_error_tells_a_secret_though_every_answer_does(
+    app: App, storage: StorageAccount, azure: Insights, tmp_path: Path
+) -> None:
     """A log is read by more people than a vault, and a signature in it opens a dump of somebody's memory."""
     seen = {f"the answer of {path}": text for path, text in _answers(app)}
     for ending in (*BATCH_ENDINGS, "cabs", *STORAGE_ENDINGS):
@@ -73,6 +83,8 @@ def test_no_error_tells_a_secret_though_every_answer_does(app: App, storage: Sto
     seen |= dict(_stored(storage))
     app.close()
     seen["the log"] = (tmp_path / "app.log").read_text(encoding="utf-8")
+    seen["the telemetry"] = json.dumps(azure.sent)
+    assert {"pull-failed", "message-kept"} <= {row["Name"] for row in azure.rows["AppEvents"]}
     assert _leaks(seen, storage) == []
     assert "redacted" in seen["the log"], "something must have been there to be hidden"
     assert sum(BYTES in seen_blob for seen_blob in _contents(storage)) >= 2, "what is no error must have gone well"

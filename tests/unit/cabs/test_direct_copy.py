@@ -9,7 +9,7 @@ from azure.core.credentials import AccessToken
 
 from shared.cabs.direct_copy import DirectCopy
 from shared.cabs.labels import CabLabels
-from shared.core import clock
+from shared.core import clock, telemetry
 from shared.core.errors import AgainLater
 from shared.core.redaction import redact
 from shared.identity.access_tokens import AccessTokens
@@ -20,6 +20,7 @@ from tests.support.loopback import Answer, LoopbackServer, Seen, in_turn
 KEY = "UVpYSlFaWEo="
 LABELS = CabLabels({"drivername": "contos%C3%B6.sys"}, {"date": "2017-04-07 13:53:43", "driverVersion": "7+6=/"})
 SOURCE = "https://a.blob.core.windows.net/k/b.ext.zip?sv=2015&sig=lRVF%2F7%2B%3D"
+TRACE = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"
 ACCEPTED = Answer(status=202)
 BUSY = Answer(status=503, headers={"x-ms-error-code": "ServerBusy", "Retry-After": "0"})
 
@@ -33,7 +34,8 @@ def copied(
     """Copy one cab into a container that a server plays, and return what that was asked."""
     with LoopbackServer(answer) as server:
         service = StorageService(server.url, "2025-05-05", 1, sas, tokens)
-        DirectCopy(service, "failure-cabs").copy("139/1fd/fb57.ext.zip", SOURCE, labels)
+        with telemetry.invocation(TRACE):
+            DirectCopy(service, "failure-cabs").copy("139/1fd/fb57.ext.zip", SOURCE, labels)
     return server.seen
 
 
@@ -42,6 +44,7 @@ def test_one_request_carries_everything() -> None:
     assert (seen.method, seen.target) == ("PUT", "/failure-cabs/139/1fd/fb57.ext.zip")
     assert seen.headers["x-ms-copy-source"] == SOURCE, "byte for byte"
     assert seen.headers["x-ms-requires-sync"] == "true"
+    assert seen.headers["x-ms-client-request-id"] == TRACE, "the container's log leads to the pull"
     assert seen.headers["if-none-match"] == "*", "a cab that is there is never replaced"
     assert seen.headers["x-ms-meta-drivername"] == "contos%C3%B6.sys"
     assert seen.headers["x-ms-tags"] == "date=2017-04-07+13%3A53%3A43&driverVersion=7%2B6%3D%2F"

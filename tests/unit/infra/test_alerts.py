@@ -27,8 +27,8 @@ from shared.failures.check import check_failures
 from shared.reports.check import check_reports
 from tests.simulation.tasks import BEGINNING
 from tests.simulation.world import Storm
-from tests.support.azure_monitor import insights
 from tests.support.memory_app import MemoryApp, memory_app
+from tests.support.told import insights
 from tests.unit.infra.predicted import ROOT, resources
 
 if TYPE_CHECKING:

@@ -41,6 +41,9 @@ def expect(app: MemoryApp, kind: Called, words: str, mishap: str) -> None:
     app.world.expecting.append(Expected(kind, words, mishap))
 
 
+TRACE = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"
+
+
 def handle(app: MemoryApp, **message: object) -> None:
     """Let the host handle a message."""
     asked = PullMessage(FAILURE, app.window, "the test", **message)  # type: ignore[arg-type]
@@ -157,7 +160,7 @@ def test_a_batch_that_cannot_be_had_is_told_and_goes_on_where_that_may_help(
 ) -> None:
     caplog.set_level(logging.INFO, "shared")
     app.world.storms.append(Storm(frozenset({"devcenter"}), mishap, 60.0, 60.0))
-    handle(app, pull_id="p1")
+    handle(app, pull_id="p1", traceparent=TRACE)
     row = app.row(FAILURE)
     assert row.state is state
     assert {name: getattr(row, name) for name in columns} == columns
@@ -165,6 +168,7 @@ def test_a_batch_that_cannot_be_had_is_told_and_goes_on_where_that_may_help(
     if state is PullState.QUEUED:
         ((message, waits),) = messages
         assert (message.resumes, message.pull_id, message.requested_by) == (True, "p1", "the test")
+        assert message.traceparent == TRACE, "however often it is handed on, it leads to what asked for it"
         assert message.row_version == app.world.tables["pulls"].rows["1", "failure"][1]
         assert (message.failure, message.window) == (FAILURE, app.window)
         assert waits >= 1
