@@ -45,7 +45,8 @@ def list_schedules(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 
     from shared.api.schedules import SchedulesBody
     from shared.services import services
 
-    return answer(SchedulesBody.of(services().report_tools.devcenter.schedules()))
+    listed = services().report_tools.devcenter.schedules()
+    return answer(SchedulesBody.of(listed, services().health.schedules()))
 
 
 @blueprint.route("reports/schedules", methods=["POST"])

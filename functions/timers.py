@@ -13,18 +13,18 @@ blueprint = func.Blueprint()
 def check_reports(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigger binds it by name
     """Check the status of every report and queue what finished runs name.
 
-    Fails where a run failed, so that the monitoring of the platform sees it; what was queued stays queued.
+    Fails where a run could not be read, so that the monitoring of the platform sees it; what was queued stays queued.
     """
     from shared.core.errors import AgainLater
     from shared.reports.check import check_reports
     from shared.services import services
 
     outcomes = check_reports(services().report_tools)
-    failed = [each for each in outcomes if each.outcome == "failed"]
-    if failed:
+    unread = [each for each in outcomes if each.is_unread]
+    if unread:
         raise AgainLater(
-            f"{len(failed)} of {len(outcomes)} report runs failed; the first: run {failed[0].report_datetime} of "
-            f"report {failed[0].report_id}: {failed[0].error or failed[0].status}"
+            f"{len(unread)} of {len(outcomes)} report runs could not be read; the first: run "
+            f"{unread[0].report_datetime} of report {unread[0].report_id}: {unread[0].error}"
         )
 
 

@@ -19,6 +19,7 @@ type appSettings = {
   DEVCENTER_CALLS_IN_FLIGHT: string?
   RECONCILE_SCHEDULE: string?
   REPORT_LOOKBACK_DAYS: string?
+  REPORT_LATE_HOURS: string?
   CAB_LOOKBACK_DAYS: string?
   CAB_CONTAINER: string?
   CAB_QUEUE: string?

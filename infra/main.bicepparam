@@ -35,6 +35,7 @@ param settings = {
   DEVCENTER_CALLS_IN_FLIGHT: readEnvironmentVariable('DEVCENTER_CALLS_IN_FLIGHT', '')
   RECONCILE_SCHEDULE: readEnvironmentVariable('RECONCILE_SCHEDULE', '')
   REPORT_LOOKBACK_DAYS: readEnvironmentVariable('REPORT_LOOKBACK_DAYS', '')
+  REPORT_LATE_HOURS: readEnvironmentVariable('REPORT_LATE_HOURS', '')
   CAB_LOOKBACK_DAYS: readEnvironmentVariable('CAB_LOOKBACK_DAYS', '')
   CAB_CONTAINER: readEnvironmentVariable('CAB_CONTAINER', '')
   CAB_QUEUE: readEnvironmentVariable('CAB_QUEUE', '')

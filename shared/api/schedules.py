@@ -19,12 +19,14 @@ from shared.reports.scheduling import (
     MOST_RUNS,
     PERIODS,
     NewSchedule,
-    has_ended,
     missing_columns,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from shared.devcenter.reports import Listed, Schedule, Template
+    from shared.storage.table_rows import Row
 
 type ReportId = Annotated[
     str,
@@ -166,22 +168,24 @@ class ScheduleBody(Struct, frozen=True, rename="camel"):
     recurrence: Annotated[Count | None, Meta(description="How many runs it makes in all.")]
     runs_left: Annotated[Count | None, Meta(description="How many of them are still to come.")]
     next_run_at: Annotated[Moment | None, Meta(description="When the next is due.")]
+    last_run_at: Annotated[Moment | None, Meta(description="When the newest run was made that a check has seen.")]
 
     @classmethod
-    def of(cls, schedule: Schedule) -> ScheduleBody:
-        """Return a schedule as the API tells it."""
+    def of(cls, schedule: Schedule, known: Row | None) -> ScheduleBody:
+        """Return a schedule as the API tells it, with what the checks know of it."""
         now = clock.now()
         left = schedule.runs_left(now)
         following = schedule.due(schedule.recurrence - left) if left and schedule.is_active else None
         return cls(
             report_id=schedule.report_id,
             template_id=schedule.template_id or None,
-            state="ended" if has_ended(schedule, now) else "active" if schedule.is_active else "paused",
+            state="ended" if left == 0 else "active" if schedule.is_active else "paused",
             start_time=moment_text(schedule.starts_at),
             recurrence_interval=schedule.interval_hours or None,
             recurrence=schedule.recurrence or None,
             runs_left=left,
             next_run_at=moment_text(following),
+            last_run_at=moment_text(known.set_moment("lastRunAt") if known else None),
         )
 
 
@@ -192,9 +196,9 @@ class SchedulesBody(Struct, frozen=True):
     odd: Odd
 
     @classmethod
-    def of(cls, listed: Listed[Schedule]) -> SchedulesBody:
-        """Return the schedules as the API tells them."""
-        return cls([ScheduleBody.of(each) for each in listed.items], listed.odd)
+    def of(cls, listed: Listed[Schedule], known: Mapping[str, Row]) -> SchedulesBody:
+        """Return the schedules as the API tells them, with what the checks know of them."""
+        return cls([ScheduleBody.of(each, known.get(each.report_id)) for each in listed.items], listed.odd)
 
 
 def asked_in[T](body: bytes, wanted: type[T]) -> T:

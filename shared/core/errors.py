@@ -7,7 +7,7 @@ CabferryError
 │   ├── CircuitOpen       the service has refused or missed everybody for a while; it is not asked until its next probe
 │   ├── DayIsFull         what the settings file allows a day is used; a later day goes on
 │   └── OutOfTime         a copy has reached its deadline; a later one goes on where it stopped
-├── FreshUrl          the SAS of a cabUrl no longer works, the cab may still be held: ask the batch for a new one
+├── FreshUrl          the SAS of a cabUrl or a report works no more, what it leads to may be there: ask for a new one
 ├── NeedsPerson       401, 403, a missing role, a bad setting: no retry helps, the message says what to do
 │   └── SettingsError     a setting is missing or malformed; names it
 ├── Never             no retry and no person brings it back
@@ -75,7 +75,7 @@ class OutOfTime(AgainLater):
 
 
 class FreshUrl(CabferryError):
-    """The cabUrl is no longer accepted although the cab may still be held."""
+    """A URL is no longer accepted, although the cab or the report that it leads to may still be held."""
 
 
 class NeedsPerson(CabferryError):

@@ -107,16 +107,19 @@ RECONCILED = Event(
 REPORT_RUN_FAILED = Event(
     "report-run-failed",
     logging.ERROR,
-    "a run of a report failed, at the Dev Center or while it was read",
+    "the Dev Center could not make a run of a report; once for each",
     ("reportId", "reportDatetime", "reason"),
 )
 REPORT_RUN_LATE = Event(
-    "report-run-late", logging.WARNING, "a run of a report is overdue by its schedule", ("reportId", "due", "reason")
+    "report-run-late",
+    logging.WARNING,
+    "a run of a report is overdue by its schedule, or not made for `REPORT_LATE_HOURS`; once for each",
+    ("reportId", "due", "reason"),
 )
 SCHEDULE_ENDED = Event(
     "schedule-ended",
     logging.ERROR,
-    "a report schedule makes no further runs: nothing new is listed by it",
+    "a report schedule makes no further runs: nothing new is listed by it; once",
     ("reportId", "reason"),
 )
 ASKED = Event(

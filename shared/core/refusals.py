@@ -77,7 +77,7 @@ class Meaning(StrEnum):
 HELPS: dict[Meaning, type[CabferryError]] = {
     Meaning.BUSY: AgainLater,
     Meaning.FAILING: AgainLater,
-    Meaning.STALE_LOCATION: AgainLater,
+    Meaning.STALE_LOCATION: FreshUrl,
     Meaning.ODD: BadAnswer,
     Meaning.UNKNOWN_CALLER: NeedsPerson,
     Meaning.NO_PERMISSION: NeedsPerson,

@@ -76,6 +76,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("DEVCENTER_CALLS_IN_FLIGHT", "4", "calls of the Dev Center at once, within one process"),
     Setting("RECONCILE_SCHEDULE", "0 20 */6 * * *", "when what is stuck or missing is put right (NCRONTAB, UTC)"),
     Setting("REPORT_LOOKBACK_DAYS", "5", "how far back report runs are asked for, in days"),
+    Setting("REPORT_LATE_HOURS", "12", "hours after which a run that is due, or not yet finished, is called late"),
     Setting("CAB_LOOKBACK_DAYS", "30", "how far back a pull asks for cabs, in days"),
     Setting(
         "CAB_STORAGE",
@@ -169,6 +170,7 @@ class Settings:
     applications: tuple[tuple[str, str], ...]
     calls_in_flight: int
     report_lookback: timedelta
+    report_late: timedelta
     cab_lookback: timedelta
     pull_concurrency: int
     pull_time_budget: timedelta
@@ -202,6 +204,7 @@ class Settings:
             applications=read.applications(),
             calls_in_flight=read.whole("DEVCENTER_CALLS_IN_FLIGHT", 1, 256),
             report_lookback=timedelta(days=read.whole("REPORT_LOOKBACK_DAYS", 1, 90)),
+            report_late=timedelta(hours=read.whole("REPORT_LATE_HOURS", 1, 720)),
             cab_lookback=timedelta(days=read.whole("CAB_LOOKBACK_DAYS", 1, 365)),
             pull_concurrency=read.whole("PULL_CONCURRENCY", 1, 256),
             pull_time_budget=read.time_budget(),

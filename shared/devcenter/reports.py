@@ -39,6 +39,7 @@ class Schedule(Immutable, frozen=True):
         starts_at: When its first run is due; None, and 0 in the next two, where it does not tell.
         interval_hours: How long after a run the next is due.
         recurrence: How many runs it makes in all.
+        changed_at: When it was made, paused, resumed or edited last; None where it does not tell.
     """
 
     report_id: str
@@ -47,6 +48,7 @@ class Schedule(Immutable, frozen=True):
     starts_at: datetime | None = None
     interval_hours: int = 0
     recurrence: int = 0
+    changed_at: datetime | None = None
 
     def due(self, number: int) -> datetime | None:
         """Return when a run is due.
@@ -67,6 +69,16 @@ class Schedule(Immutable, frozen=True):
             return None
         passed = (now - first) // self._interval + 1
         return self.recurrence - max(0, min(self.recurrence, passed))
+
+    def is_live(self, now: datetime) -> bool:
+        """Tell whether it makes further runs."""
+        return self.is_active and self.runs_left(now) != 0
+
+    def last_due(self, moment: datetime) -> datetime | None:
+        """Return which run was due last at a moment; None where none was since the schedule was changed."""
+        if (left := self.runs_left(moment)) is None or (due := self.due(self.recurrence - left - 1)) is None:
+            return None
+        return due if left < self.recurrence and (self.changed_at is None or self.changed_at < due) else None
 
     @property
     def _interval(self) -> timedelta:
@@ -122,6 +134,16 @@ class ReportRun(Immutable, frozen=True):
         """Tell whether the file can be read."""
         return self.status.lower() in _FINISHED and bool(self.location)
 
+    @property
+    def has_failed(self) -> bool:
+        """Tell whether the Dev Center could not make it."""
+        return self.status.lower() == "failed"
+
+    @property
+    def made_at(self) -> datetime | None:
+        """Return when it was made; None where that cannot be read."""
+        return clock.moment_of(self.report_datetime)
+
 
 class Listed[T](Immutable, frozen=True):
     """What a list holds.
@@ -159,7 +181,10 @@ def schedules_in(body: bytes, what: str) -> Listed[Schedule]:
         active = told.text("isactive").strip().lower()
         if active not in _ACTIVE | _PAUSED:
             odd.append(f"{what}: isActive of report {report_id} is {excerpt(active, 40)!r}: it is taken as active")
-        schedules.append(Schedule(report_id, active not in _PAUSED, _id(told, "templateid"), *_recurring(told)))
+        changed_at = clock.moment_of(told.text("modifieddatetime"))
+        schedules.append(
+            Schedule(report_id, active not in _PAUSED, _id(told, "templateid"), *_recurring(told), changed_at)
+        )
     return Listed(schedules, odd)
 
 

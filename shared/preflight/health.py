@@ -81,6 +81,7 @@ class Health(Immutable, frozen=True):
         yield from self.overdue
         if self.checked and self.checked.error:
             yield f"The last check of the reports: {self.checked.error}"
+        yield from (self.checked.problems if self.checked else None) or ()
         for each in self.unchecked:
             yield f"The last check of {each.family} application {each.application_id}: {each.error}"
         yield from self.pulls

@@ -14,7 +14,7 @@ from shared.core import clock
 from shared.core.errors import AgainLater
 from shared.core.redaction import excerpt, redact
 from shared.core.values import Immutable, Mutable
-from shared.storage.table_writes import Write
+from shared.storage.table_writes import NO_MOMENT, Write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from shared.storage.table_rows import Row, TableRows
     from shared.storage.table_writes import Columns
 
-_RECONCILE, _REPORTS, _LATEST, _POISON = "reconcile", "reports", "latest", "poison"
+_RECONCILE, _REPORTS, _LATEST, _POISON, _SCHEDULES = "reconcile", "reports", "latest", "poison", "schedules"
 _TEXT_LENGTH = 2_000
 _TRIES = 5
 
@@ -85,12 +85,14 @@ class CheckedReports(Immutable, frozen=True):
         runs: How many runs it looked at, and odd items.
         failed: How many of them failed.
         error: What was wrong with the first of them, or what ended the check; empty where all is well.
+        problems: What is wrong with the schedules, a sentence each; None leaves what an earlier check found.
     """
 
     at: datetime
     runs: int
     failed: int
     error: str
+    problems: tuple[str, ...] | None = ()
 
 
 class HealthRows:
@@ -119,15 +121,45 @@ class HealthRows:
 
     def write_checked(self, checked: CheckedReports) -> None:
         """Put how a check of the reports went in the place of the one before it."""
-        self._table.write_all(
-            _REPORTS, [Write(_LATEST, {**asdict(checked), "error": checked.error[:_TEXT_LENGTH]}, "upsert")]
-        )
+        columns: Columns = {
+            "at": checked.at,
+            "runs": checked.runs,
+            "failed": checked.failed,
+            "error": checked.error[:_TEXT_LENGTH],
+        }
+        if checked.problems is not None:
+            columns = {**columns, "problems": "\n".join(checked.problems)[: 5 * _TEXT_LENGTH]}
+        self._table.write_all(_REPORTS, [Write(_LATEST, columns, "upsert")])
 
     def checked(self) -> CheckedReports | None:
         """Return how the last check of the reports went; None before the first: one request."""
         row = self._table.get(_REPORTS, _LATEST)
         at = row.moment("at") if row else None
-        return CheckedReports(at, row.number("runs"), row.number("failed"), row.text("error")) if row and at else None
+        if row is None or at is None:
+            return None
+        problems = tuple(row.text("problems").splitlines())
+        return CheckedReports(at, row.number("runs"), row.number("failed"), row.text("error"), problems)
+
+    def schedules(self) -> dict[str, Row]:
+        """Return what is known of each report schedule, by report: one query."""
+        return {row.key: row for row in self._table.query("PartitionKey eq @schedules", {"schedules": _SCHEDULES})}
+
+    def note_schedule(
+        self, report_id: str, known: Row | None, mark: str, last_run_at: datetime | None, *, is_new: bool
+    ) -> bool:
+        """Record how a schedule stands; tell whether this call did, and no other check before it.
+
+        Args:
+            report_id: The schedule's id.
+            known: Its row as it was read.
+            mark: What tells how it stands from how it stood before.
+            last_run_at: When its newest run was made that was ever seen.
+            is_new: Whether it stood otherwise before.
+        """
+        columns: Columns = {"mark": mark, "lastRunAt": last_run_at or NO_MOMENT}
+        columns = {**columns, "markedAt": clock.now()} if is_new else columns
+        row = self._table.merge(known, columns) if known else self._table.insert(_SCHEDULES, report_id, columns)
+        return row is not None
 
     def keep_poison(self, text: str, reason: str) -> None:
         """Keep a message that no pull can be made of; one that comes again is counted in its row.

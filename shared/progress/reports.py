@@ -105,16 +105,23 @@ class ReportRows:
         rows, following = self._table.page("", {}, limit, after)
         return [_decoded(row) for row in rows], following
 
-    def note(self, run: ReportRun, key: str) -> None:
-        """Record the status of a run that cannot be ingested yet.
+    def note(self, run: ReportRun, key: str) -> bool:
+        """Record the status of a run that cannot be ingested yet; tell whether this call did, and no check before it.
 
         Args:
             run: The run.
             key: Its RowKey.
         """
-        lease = self.take(run, key)
+        before = list[str]()
+
+        def seen(row: Row | None) -> Columns:
+            before[:] = [row.text("status") if row else ""]
+            return _seen(run)
+
+        lease = RowLease.take(self._table, run.report_id, key, _READING, seen)
         if isinstance(lease, RowLease):
             lease.release(_seen(run))
+        return isinstance(lease, RowLease) and before != [run.status]
 
     def take(self, run: ReportRun, key: str) -> RowLease | HeldElsewhere:
         """Take the lease on a run, so that a timer and a call of the API do not both read it.

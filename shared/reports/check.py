@@ -18,22 +18,23 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared.core import clock
-from shared.core.errors import AgainLater, BadInput, CabferryError, NeedsPerson
-from shared.core.events import REPORTS_CHECKED
+from shared.core.errors import AgainLater, BadInput, CabferryError, FreshUrl, NeedsPerson
+from shared.core.events import REPORT_RUN_FAILED, REPORTS_CHECKED
 from shared.core.failure import Window, default_window
 from shared.core.keep import Subject
 from shared.core.metrics import CHECK_DURATION, REPORT_AGE
 from shared.core.schedule import next_after
 from shared.core.values import Immutable, Mutable
-from shared.devcenter.reports import ReportRun
+from shared.devcenter.reports import Listed, ReportRun, Schedule
 from shared.progress.cabs import CabRow, CabState, by_cab
 from shared.progress.health import CheckedReports
 from shared.progress.messages import new_pull_id
-from shared.progress.reports import ingested, odd_key
+from shared.progress.reports import file_of, ingested, odd_key
 from shared.progress.tally import CabTally
 from shared.reports.named import PULL_COLUMNS, NamedFailures
 from shared.reports.news import due
 from shared.reports.reader import read_report
+from shared.reports.watch import NO_SCHEDULE, Watch
 from shared.storage.lease import HeldElsewhere
 from shared.web.http_source import at_once_again
 
@@ -105,6 +106,11 @@ class RunOutcome(Immutable, frozen=True):
     named: int = 0
     held: int = 0
 
+    @property
+    def is_unread(self) -> bool:
+        """Tell whether something of it could not be read; a run that the Dev Center calls Failed is told by itself."""
+        return self.outcome == "failed" and bool(self.error)
+
 
 def _is_last_try(_: CabferryError) -> bool:
     return True
@@ -129,9 +135,9 @@ def check_reports(tools: ReportTools, is_last_try: Callable[[CabferryError], boo
         # Who switched it off must not be told for ever that none succeeds.
         REPORTS_CHECKED.tell(runs=0, failed=0)
         return []
-    began, outcomes = clock.monotonic(), list[RunOutcome]()
+    began, outcomes, watch = clock.monotonic(), list[RunOutcome](), Watch(tools.settings, tools.health)
     try:
-        outcomes.extend(_checked(tools))
+        outcomes.extend(_checked(tools, watch))
     except CabferryError as ended:
         if is_last_try(ended):
             _record(tools, outcomes, with_next_check(ended, tools.settings))
@@ -140,7 +146,7 @@ def check_reports(tools: ReportTools, is_last_try: Callable[[CabferryError], boo
         _record(tools, outcomes, "an unexpected error; the app's log has it")
         raise
     CHECK_DURATION.record(clock.monotonic() - began, check="reports")
-    REPORTS_CHECKED.tell(runs=len(outcomes), failed=_record(tools, outcomes, ""))
+    REPORTS_CHECKED.tell(runs=len(outcomes), failed=_record(tools, outcomes, "", tuple(watch.problems)))
     return outcomes
 
 
@@ -150,31 +156,55 @@ def with_next_check(error: CabferryError, settings: Settings) -> str:
     return f"{error}; the reports are checked again at {following:%Y-%m-%d %H:%M} UTC" if following else str(error)
 
 
-def _record(tools: ReportTools, outcomes: list[RunOutcome], error: str) -> int:
-    """Record in the table `health` how a check went; return how many runs failed."""
-    failed = [each for each in outcomes if each.outcome == "failed"]
-    error = error or (f"{_named(failed[0])}: {failed[0].error or failed[0].status}" if failed else "")
+def _record(tools: ReportTools, outcomes: list[RunOutcome], error: str, problems: tuple[str, ...] | None = None) -> int:
+    """Record in the table `health` how a check went; return how many runs could not be read."""
+    unread = [each for each in outcomes if each.is_unread]
+    error = error or (f"{_named(unread[0])}: {unread[0].error}" if unread else "")
     try:
-        tools.health.write_checked(CheckedReports(clock.now(), len(outcomes), len(failed), error))
+        tools.health.write_checked(CheckedReports(clock.now(), len(outcomes), len(unread), error, problems))
     except CabferryError as refused:  # what storage refuses here, it refuses health as well, which tells it
         _log.warning("how the check of the reports went could not be recorded: %s", refused)
-    return len(failed)
+    return len(unread)
 
 
-def _checked(tools: ReportTools) -> Iterator[RunOutcome]:
-    ids = tools.settings.report_ids
+def _checked(tools: ReportTools, watch: Watch) -> Iterator[RunOutcome]:
+    ids, window = tools.settings.report_ids, _recent(tools.settings.report_lookback)
+    schedules = _schedules(tools, is_needed=not ids)
+    listed = {each.report_id: each for each in schedules.items}
+    watch.live = {each.template_id for each in schedules.items if each.template_id and each.is_live(clock.now())}
     if not ids:
-        schedules = tools.devcenter.schedules()
         yield from _odd(tools, "", schedules.odd, tools.reports.of(_SCHEDULES) if schedules.odd else None)
-        ids = tuple(dict.fromkeys(each.report_id for each in schedules.items if each.is_active))
-    if not ids:
-        _log.warning("the Dev Center lists no active report schedule, and REPORT_IDS is empty: nothing can be pulled")
-    window = _recent(tools.settings.report_lookback)
+        ids = tuple(name for name, each in listed.items() if each.is_active or _has_just_ended(each, window))
+        silent = [each for name, each in listed.items() if name not in ids]
+        if silent:
+            watch.look_at_silent(silent)
+        if not ids:
+            _log.warning("the Dev Center lists no active report schedule: nothing can be pulled")
+            watch.problems.append(NO_SCHEDULE)
     for report_id in ids:
-        yield from _check_report(tools, report_id, window)
+        yield from _check_report(tools, report_id, window, watch, listed.get(report_id))
 
 
-def _check_report(tools: ReportTools, report_id: str, window: Window) -> Iterator[RunOutcome]:
+def _schedules(tools: ReportTools, *, is_needed: bool) -> Listed[Schedule]:
+    """List the schedules; where REPORT_IDS names the reports, they only tell more of them."""
+    try:
+        return tools.devcenter.schedules()
+    except CabferryError as error:
+        if is_needed:
+            raise
+        _log.warning("whether the reports are still made is not known: %s", error)
+        return Listed([], [])
+
+
+def _has_just_ended(schedule: Schedule, window: Window) -> bool:
+    """Tell whether a schedule may have been set inactive when it made its last run, which is still to be read."""
+    final = schedule.due(-1)
+    return final is not None and window.start <= final.date() <= clock.now().date()
+
+
+def _check_report(
+    tools: ReportTools, report_id: str, window: Window, watch: Watch, schedule: Schedule | None
+) -> Iterator[RunOutcome]:
     whole = ReportRun(report_id, "", "", "")
     try:
         runs = tools.devcenter.report_runs(report_id, window)
@@ -194,8 +224,9 @@ def _check_report(tools: ReportTools, report_id: str, window: Window) -> Iterato
     if (listing := known.rows.get(_REPORT)) and listing.error:
         _tell(tools, report_id, "")
     yield from _odd(tools, report_id, runs.odd, known)
-    if finished := [made for run in runs.items if run.is_finished and (made := clock.moment_of(run.report_datetime))]:
+    if finished := [run.made_at for run in runs.items if run.is_finished and run.made_at]:
         REPORT_AGE.record((clock.now() - max(finished)).total_seconds(), report=report_id)
+    watch.look(report_id, schedule, runs.items)
     for run in dict.fromkeys(runs.items):
         try:
             key = known.key_of(run, runs.items)
@@ -241,9 +272,11 @@ def _check_run(tools: ReportTools, run: ReportRun, key: str, known: ReportRow | 
     if known and known.ingested_at:
         return told("known")
     if not run.is_finished:
-        if known is None or known.status != run.status:
-            tools.reports.note(run, key)
-        return told("failed" if run.status.lower() == "failed" else "pending")
+        is_new = (known is None or known.status != run.status) and tools.reports.note(run, key)
+        if is_new and run.has_failed:
+            reason = "the Dev Center could not make it"
+            REPORT_RUN_FAILED.tell(reportId=run.report_id, reportDatetime=run.report_datetime, reason=reason)
+        return told("failed" if run.has_failed else "pending")
     lease = tools.reports.take(run, key)
     if isinstance(lease, HeldElsewhere):
         return told("busy")
@@ -252,13 +285,24 @@ def _check_run(tools: ReportTools, run: ReportRun, key: str, known: ReportRow | 
             lease.release({})
             return told("known")
         try:
-            return _ingest(tools, run, lease)
+            try:
+                return _ingest(tools, run, lease)
+            except FreshUrl as expired:
+                _log.info("%s; its location is asked for again", expired)
+                return _ingest(tools, _asked_again(tools, run), lease)
         except CabferryError as error:
             lease.release({"error": str(error)})
             raise
         except Exception as error:
             lease.release({"error": unforeseen(error)})
             raise
+
+
+def _asked_again(tools: ReportTools, run: ReportRun) -> ReportRun:
+    """Return a run with the location that the Dev Center gives now."""
+    runs = tools.devcenter.report_runs(run.report_id, _recent(tools.settings.report_lookback)).items
+    same = (each for each in runs if each.report_datetime == run.report_datetime and file_of(each) == file_of(run))
+    return next(same, run)
 
 
 def unforeseen(error: Exception) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from shared.devcenter.client import DevCenter
-    from shared.devcenter.reports import Schedule, Template
+    from shared.devcenter.reports import Template
 
 # Without these a row names no failure.
 NEEDED_COLUMNS = ("ApplicationId", "FailureHash")
@@ -138,11 +138,6 @@ def missing_columns(template: Template) -> tuple[str, ...]:
     return template.lacks(NEEDED_COLUMNS)
 
 
-def has_ended(schedule: Schedule, now: datetime) -> bool:
-    """Tell whether a schedule has used all its runs; one that does not tell when it ends has not."""
-    return schedule.runs_left(now) == 0
-
-
 def _check_columns(template: Template) -> None:
     if missing := missing_columns(template):
         raise BadInput(
@@ -159,7 +154,7 @@ def _own_template(devcenter: DevCenter) -> str:
         return make_template(devcenter)
     now = clock.now()
     for each in devcenter.schedules().items:
-        if each.is_active and each.template_id in own and not has_ended(each, now):
+        if each.template_id in own and each.is_live(now):
             raise BadInput(
                 f"report {each.report_id} makes this report already; name its templateId, {each.template_id}, to have "
                 "it made twice"

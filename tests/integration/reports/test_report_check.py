@@ -23,6 +23,7 @@ from local.simulator.scenario import Location, ReportForm
 from local.simulator.thread import SimulatorThread
 from local.simulator.token_endpoint import TokenEndpoint
 from local.simulator.tokens import DEV_CENTER, STORAGE
+from shared.core import clock
 from shared.core.errors import AgainLater, NeedsPerson
 from shared.core.failure import Window
 from shared.core.settings import Settings
@@ -69,13 +70,13 @@ def test_each_failure_of_a_report_is_queued_and_each_cab_listed_once(app: App, s
     assert [app.row(failure).failure_name for failure in failures] == [failure.name for failure in failures]
 
 
-def test_a_second_check_queues_nothing_and_costs_two_requests(app: App, simulator: SimulatorThread) -> None:
+def test_a_second_check_queues_nothing_and_costs_three_requests(app: App, simulator: SimulatorThread) -> None:
     failure = simulator.builder.failure(3)
     simulator.builder.report([failure])
     simulator.publish()
     app.check()
     asked = app.asked(lambda: [outcome.outcome for outcome in app.check()] == ["known"])
-    assert len(asked) <= 2
+    assert len(asked) <= 3
     assert app.waiting_messages() == 1
     assert simulator.ledger.answers(Call.REPORT_DATA) == 2
 
@@ -207,6 +208,95 @@ def test_a_run_that_has_no_file_is_noted(app: App, simulator: SimulatorThread, s
     assert len([each for each in asked if each.method != "GET"]) == 1, "how the check went, and nothing that is known"
 
 
+def problems_of(app: App) -> tuple[str, ...]:
+    checked = app.services.health.checked()
+    assert checked
+    return checked.problems or ()
+
+
+@pytest.mark.parametrize(
+    ("status", "hours", "event", "problem"),
+    [
+        ("Failed", 1, "report-run-failed: reportId=43000 reportDatetime=", "its newest run, of "),
+        ("Pending", 13, "report-run-late: reportId=43000 due=", "is still Pending"),
+        ("Pending", 11, "", ""),
+    ],
+)
+def test_a_run_that_does_not_come_is_told_once_and_stands_until_one_does(
+    app: App,
+    simulator: SimulatorThread,
+    caplog: pytest.LogCaptureFixture,
+    status: str,
+    hours: int,
+    event: str,
+    problem: str,
+) -> None:
+    failure, now = simulator.builder.failure(1), clock.now().replace(microsecond=0)
+    report = simulator.builder.report([failure], ReportForm(status=status), now - timedelta(hours=hours))
+    simulator.publish()
+    for _ in range(3):
+        app.check()
+        assert len(problems_of(app)) == bool(problem)
+        assert problem in "".join(problems_of(app))
+    checked = app.services.health.checked()
+    assert checked
+    assert (checked.failed, checked.error) == (0, ""), "what the Dev Center could not make is no fault of the check"
+    told = [each for each in caplog.messages if each.startswith(("report-run-", "schedule-"))]
+    assert [each.startswith(event) for each in told] == [True] * bool(event)
+    simulator.builder.run(report, [failure])
+    simulator.publish()
+    app.check()
+    assert problems_of(app) == ()
+
+
+def test_a_schedule_that_comes_to_its_end_is_told_once_until_another_takes_its_place(
+    app: App, simulator: SimulatorThread, caplog: pytest.LogCaptureFixture
+) -> None:
+    failure = simulator.builder.failure(1)
+    report = simulator.builder.report([failure])
+    simulator.builder.report([failure], active=False)  # which was paused before anybody looked
+    simulator.publish()
+    app.check()
+    assert problems_of(app) == ()
+    report.active = False
+    for _ in range(2):
+        app.check()
+        paused, none = problems_of(app)
+        assert paused.startswith(f"Report {report.report_id}: no run since ")
+        assert paused.endswith("the schedule is paused")
+        assert none.startswith("No report is scheduled")
+    report.active, report.recurrence = True, 3
+    app.check()
+    (ended,) = problems_of(app)
+    assert ended.endswith("the schedule has ended: it has made its 3 runs")
+    assert [each.split()[1] for each in caplog.messages if each.startswith("schedule-ended: ")] == ["reportId=43000"]
+    simulator.builder.schedule(report.template_id, clock.now())
+    app.check()
+    assert problems_of(app) == ()
+
+
+def test_a_schedule_that_is_set_inactive_with_its_last_run_is_read_to_its_end(
+    app: App, simulator: SimulatorThread
+) -> None:
+    report = simulator.builder.report([simulator.builder.failure(1)], active=False)
+    report.recurrence = 20
+    simulator.publish()
+    assert [each.outcome for each in app.check()] == ["ingested"]
+
+
+def test_a_location_that_works_no_more_is_asked_for_again_at_once(app: App, simulator: SimulatorThread) -> None:
+    simulator.builder.report([simulator.builder.failure(3)], ReportForm(location=Location.FRONT_SAS))
+    simulator.publish()
+    simulator.faults.add(Fault(call=Call.BLOB, kind=FaultKind.FORBIDDEN))
+    assert [each.outcome for each in app.check()] == ["ingested"]
+    assert simulator.ledger.answers(Call.REPORT_DATA) == 2
+    simulator.builder.report([simulator.builder.failure(3)], ReportForm(location=Location.FRONT_SAS))
+    simulator.publish()
+    simulator.faults.add(Fault(call=Call.BLOB, kind=FaultKind.FORBIDDEN, times=2))
+    (failed,) = (each for each in app.check() if each.outcome == "failed")
+    assert "a fresh location" in failed.error
+
+
 @pytest.mark.parametrize("status", ["Completed", "Success"])
 @pytest.mark.parametrize("location", [Location.SAS, Location.FRONT_SAS])
 def test_both_words_for_finished_are_understood(
@@ -260,8 +350,10 @@ def test_only_the_reports_that_are_named_are_asked_for(make_app: MakeApp, simula
     first = simulator.builder.report([simulator.builder.failure(1)])
     simulator.builder.report([simulator.builder.failure(1)])
     simulator.publish()
-    assert [each.report_id for each in make_app(REPORT_IDS=str(first.report_id)).check()] == [str(first.report_id)]
-    assert simulator.ledger.answers(Call.REPORT) == 0
+    # The list tells only whether the report is still made.
+    simulator.faults.add(Fault(call=Call.REPORT, kind=FaultKind.FORBIDDEN))
+    (outcome,) = make_app(REPORT_IDS=str(first.report_id)).check()
+    assert (outcome.report_id, outcome.outcome) == (str(first.report_id), "ingested")
 
 
 def test_schedules_that_are_paused_are_passed_over(app: App, simulator: SimulatorThread) -> None:

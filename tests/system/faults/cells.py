@@ -135,11 +135,11 @@ EXPECTED: Mapping[Call, Mapping[Outcomes, Sequence[Fault]]] = {
         (Outcome.COMPLETE, Outcome.COMPLETE): (Fault.DRIP,),
     },
     Call.REPORT_FILE: {
-        (Outcome.COMPLETE, Outcome.TOLD): (*_BROKEN, Fault.RESET_IN_BODY, Fault.TRUNCATED),
-        (Outcome.TOLD, Outcome.TOLD): (
-            *(Fault.REFUSED, Fault.S400, Fault.S401, Fault.S403, Fault.S404, Fault.S409, Fault.S412),
-            *(*_BUSY, Fault.HTML),
+        (Outcome.COMPLETE, Outcome.TOLD): (
+            *(*_BROKEN, Fault.RESET_IN_BODY, Fault.TRUNCATED),
+            *(Fault.S401, Fault.S403, Fault.S404),
         ),
+        (Outcome.TOLD, Outcome.TOLD): (Fault.REFUSED, Fault.S400, Fault.S409, Fault.S412, *_BUSY, Fault.HTML),
         (Outcome.COMPLETE, Outcome.COMPLETE): (Fault.DRIP,),
     },
     Call.CAB_BATCH: {

@@ -70,7 +70,7 @@ def test_whoever_asks_for_a_wait_gets_it_whatever_the_status(where: Where, statu
     [
         (Where.CAB_SOURCE, 403, FreshUrl, "403"),
         (Where.CAB_SOURCE, 404, CabUnavailable, "404"),
-        (Where.REPORT, 403, AgainLater, "a fresh location"),
+        (Where.REPORT, 403, FreshUrl, "a fresh location"),
         (Where.REPORT_BY_TOKEN, 403, NeedsPerson, "DEVCENTER_STORAGE_TENANT_ID"),
         (Where.DEVCENTER, 401, NeedsPerson, "Partner Center account"),
         (Where.DEVCENTER, 400, Never, "400"),

@@ -62,6 +62,7 @@ def test_values_are_taken_as_they_are_set() -> None:
             "MAX_CABS_PER_FAILURE": "100",
             "RETENTION_DAYS": "7",
             "REPORT_LOOKBACK_DAYS": "90",
+            "REPORT_LATE_HOURS": "24",
             "CAB_LOOKBACK_DAYS": "60",
         }
     )
@@ -71,6 +72,7 @@ def test_values_are_taken_as_they_are_set() -> None:
     assert (settings.pull_concurrency, settings.pull_max_attempts, settings.max_cabs_per_failure) == (8, 3, 100)
     assert (settings.pull_time_budget, settings.pull_lease) == (timedelta(seconds=5), timedelta(seconds=2))
     assert (settings.retention, settings.report_lookback) == (timedelta(days=7), timedelta(days=90))
+    assert settings.report_late == timedelta(days=1)
     assert settings.cab_lookback == timedelta(days=60)
 
 

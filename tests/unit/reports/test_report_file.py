@@ -6,7 +6,7 @@ from typing import IO
 
 import pytest
 
-from shared.core.errors import AgainLater, AgainNow, BadAnswer, BadInput, CabferryError, NeedsPerson
+from shared.core.errors import AgainLater, AgainNow, BadAnswer, BadInput, CabferryError, FreshUrl, NeedsPerson
 from shared.devcenter.reports import ReportRun
 from shared.identity.access_tokens import AccessTokens
 from shared.reports.file import ReportFiles
@@ -60,9 +60,9 @@ def test_the_bytes_come_as_they_are_stored(encoding: str) -> None:
 @pytest.mark.parametrize(
     ("path", "status", "kind"),
     [
-        (SIGNED, 401, AgainLater),
-        (SIGNED, 403, AgainLater),
-        (SIGNED, 404, AgainLater),
+        (SIGNED, 401, FreshUrl),
+        (SIGNED, 403, FreshUrl),
+        (SIGNED, 404, FreshUrl),
         (BARE, 401, NeedsPerson),
         (BARE, 403, NeedsPerson),
         (BARE, 404, NeedsPerson),
