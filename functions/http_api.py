@@ -159,6 +159,17 @@ def list_failures(req: func.HttpRequest) -> func.HttpResponse:
     return answer(FailuresPage([FailureBody.of(each) for each in page], len(found), following))
 
 
+@blueprint.route("trends", methods=["GET", "HEAD"])
+@answering(*_FILTERS)
+def show_trends(req: func.HttpRequest) -> func.HttpResponse:
+    """Tell how many cabs there were on each day, and of which versions."""
+    from shared.api.failure_list import failures_seen
+    from shared.api.requests import Wanted
+    from shared.api.trends import trends_of
+
+    return answer(trends_of(failures_seen().failures.values(), Wanted.parse(req.params)))
+
+
 @blueprint.route("failures/{applicationId}/{failureHash}", methods=["GET", "HEAD"])
 @answering()
 def show_failure(req: func.HttpRequest) -> func.HttpResponse:

@@ -21,14 +21,22 @@ export function perDay(title, pairs, days = 30) {
     axis([all[0], all[Math.floor(days / 2)], all[days - 1]]));
 }
 
+/** Draw the cabs of the last days in the height of a line; nothing where there are none. */
+export function spark(days) {
+  const most = Math.max(0, ...days);
+  if (!most) return null;
+  const told = `${count(days.reduce((sum, value) => sum + value, 0))} cabs in ${days.length} days`;
+  return svg("svg", { class: "spark", viewBox: `0 0 ${days.length * 4} 24`, role: "img", "aria-label": told }, svg("title", {}, told),
+    days.map((value, index) => { const height = value ? Math.max(3, (24 * value) / most) : 1; return svg("rect", { x: index * 4, width: 3, y: 24 - height, height, class: value ? "bar" : "none" }); }));
+}
+
 /** Draw a bar for each version, the newest first: pairs of a version and a number. */
 export function perVersion(title, pairs, most = 5) {
-  const sorted = [...pairs].sort(([one], [other]) => other.localeCompare(one, "en", { numeric: true }));
-  const shown = sorted.slice(0, most);
-  const rest = sorted.slice(most).reduce((sum, [, value]) => sum + value, 0);
-  if (rest) shown.push([`${sorted.length - most} older`, rest]);
+  const shown = pairs.slice(0, most);
+  const left = pairs.slice(most).reduce((sum, [, value]) => sum + value, 0);
+  if (left) shown.push([`${pairs.length - most} older`, left]);
   const top = Math.max(1, ...shown.map(([, value]) => value));
-  return figure(title, sorted.length > 1 ? `of ${count(sorted.length)} versions` : "", h("dl.bars", {}, shown.map(([version, value]) => [
+  return figure(title, "", h("dl.bars", {}, shown.map(([version, value]) => [
     h("dt", {}, version),
     h("dd", {}, svg("svg", { viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" }, svg("rect", { class: "bar", width: Math.max(1, (100 * value) / top), height: 10 })), count(value))])));
 }

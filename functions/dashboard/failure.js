@@ -83,7 +83,7 @@ function drawn(cabs) {
     for (const cab of cabs) if (key(cab)) numbers.set(key(cab), (numbers.get(key(cab)) || 0) + 1);
     return [...numbers];
   };
-  const versions = counted((cab) => cab.driverVersion);
+  const versions = counted((cab) => cab.driverVersion).sort(([one], [other]) => other.localeCompare(one, "en", { numeric: true }));
   return [perDay("Cabs a day", counted((cab) => cab.date?.slice(0, 10))), versions.length ? perVersion("Crashes by version", versions) : null].filter(Boolean);
 }
 

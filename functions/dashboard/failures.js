@@ -1,6 +1,7 @@
 // The list that people think in: which failure, which driver, which of its cabs are held.
 
 import { Poll, address } from "./api.js";
+import { perDay, perVersion, spark } from "./charts.js";
 import { bytes, count, day, h, keep, plural, when } from "./dom.js";
 import { go } from "./route.js";
 
@@ -9,6 +10,7 @@ const FAMILIES = { "": "Every family", driver: "Drivers", desktop: "Desktop", ap
 const STATES = { "": "Every state", Queued: "Queued", Running: "Running", Completed: "Completed", Failed: "Failed" };
 const PAGE = 50;
 const MOST = 1000;
+const MOST_VERSIONS = 5;
 
 export function openFailures(place, query) {
   let limit = PAGE;
@@ -27,6 +29,7 @@ export function openFailures(place, query) {
     limit = PAGE;
     history.replaceState(null, "", `#${address("/failures", asked())}`);
     poll.soon(path());
+    trends.soon(trendsPath());
   };
   const poll = new Poll(path(), 10, (body) => {
     keep(list, body.failures, (each) => `${each.applicationId}/${each.failureHash}`, row);
@@ -35,6 +38,9 @@ export function openFailures(place, query) {
       : isFiltered ? "No failure is like that." : "No failure is known yet: let the reports or the failures be checked, or ask for a pull.";
     more.hidden = !body.continuation || limit >= MOST;
   }).start();
+  const charts = h("div.charts");
+  const trendsPath = () => { const { sort, ...filters } = asked(); return address("trends", filters); };
+  const trends = new Poll(trendsPath(), 30, (body) => charts.replaceChildren(...drawn(body))).start();
   poll.unanswered = () => { told.textContent = "Not known at the moment."; };
 
   const onKey = (event) => {
@@ -44,8 +50,14 @@ export function openFailures(place, query) {
     }
   };
   document.addEventListener("keydown", onKey);
-  place.append(h("h1.hidden", {}, "Failures"), form, h("div.told", {}, told, legend()), list, more);
-  return () => { poll.stop(); clearTimeout(typing); document.removeEventListener("keydown", onKey); };
+  place.append(h("h1.hidden", {}, "Failures"), form, h("details.trends", { open: window.matchMedia("(min-width: 701px)").matches }, h("summary", {}, "Cabs a day, crashes by version"), charts), h("div.told", {}, told, legend()), list, more);
+  return () => { poll.stop(); trends.stop(); clearTimeout(typing); document.removeEventListener("keydown", onKey); };
+}
+
+function drawn({ days, versions }) {
+  if (!days.some((each) => each.cabs) && !versions.length) return [h("p.muted", {}, "No cab has told its day or version yet.")];
+  return [perDay("Cabs a day", days.map((each) => [each.day, each.cabs])),
+    versions.length ? perVersion("Versions with the most crashes", versions.slice(0, MOST_VERSIONS).map((each) => [`${each.driverName || ""} ${each.version}`, each.cabs])) : null].filter(Boolean);
 }
 
 function select(name, options, query, before = "") {
@@ -65,8 +77,8 @@ function row(failure) {
     h("div.what", {},
       h("a", { href: `#${link(failure)}`, "data-focus": failure.failureHash }, name),
       h("p", {}, h("b", {}, failure.driverName || failure.applicationId), " ",
-        h("span.muted", {}, versions.slice(0, 3).join(", "), versions.length > 3 ? ` and ${versions.length - 3} more` : ""))),
-    h("div.tags", {}, h("span.tag", {}, failure.family), failure.state && failure.state !== "Completed" ? h(`span.tag.${failure.state}`, {}, failure.state) : null),
+        h("span.muted", {}, [versions.slice(0, 3).join(", ") + (versions.length > 3 ? ` and ${versions.length - 3} more` : ""), failure.family === "driver" ? "" : failure.family].filter(Boolean).join(" · ")))),
+    h("div.tags", {}, spark(failure.days), failure.state && failure.state !== "Completed" ? h(`span.tag.${failure.state}`, {}, failure.state) : null),
     cabBar(cabs, failure.bytes),
     h("div.dates", {}, failure.lastSeen ? h("p", {}, `last seen ${day(failure.lastSeen)}`) : h("p", {}, "last change ", when(failure.updatedAt)),
       cabs.expiringSoon ? h("p.bad", {}, plural(cabs.expiringSoon, "cab"), " expiring, first ", when(failure.nextExpiry))
@@ -77,6 +89,8 @@ function row(failure) {
 export function cabBar(cabs, length) {
   const kinds = ["held", "missing", "expired"].map((kind) => [kind, cabs[kind] || 0]);
   const total = Math.max(1, kinds.reduce((sum, [, number]) => sum + number, 0));
+  if (cabs.held == null) return h("div.cabs", {}, h("p.muted", {}, "not counted yet"));
+  if (kinds.every(([, number]) => !number)) return h("div.cabs", {}, h("p.muted", {}, cabs.unavailable ? `${count(cabs.unavailable)} not to be had` : "no cab at Microsoft"));
   return h("div.cabs", {},
     h("div.bar", { "aria-hidden": "true" }, kinds.map(([kind, number]) => h(`span.${kind}`, { "--part": number / total }))),
     h("p", {}, `${count(cabs.held)} held`, cabs.missing ? h("span.warn", {}, `, ${count(cabs.missing)} missing`) : null,

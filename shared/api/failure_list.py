@@ -138,7 +138,9 @@ def _key(failure: FailureSeen, order: Sort | PullOrder) -> _Key:
     tally = failure.tally
     match order:
         case "newest":
-            newest = (tally.last_cab if tally else None) or failure.queued_at
+            # One of which Microsoft keeps no cab is no news.
+            is_open = tally is None or tally.missing > 0
+            newest = (tally.last_cab if tally else None) or (failure.queued_at if is_open else None)
             place = -round(newest.timestamp()) if newest else _LAST
         case "cabs":
             place = -tally.held if tally else _LAST

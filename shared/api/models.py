@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from shared.core import clock
 from shared.core.failure import APPLICATION_ID, GUID, HASH
 from shared.progress.cabs import CabState
 from shared.progress.pulls import PullState
@@ -333,6 +334,7 @@ class FailureBody(Struct, frozen=True, rename="camel"):
     state: Annotated[PullState | None, Meta(description="Where its pull stands; null where its row cannot be read.")]
     cabs: FailureCabsBody
     next_expiry: Annotated[Moment | None, Meta(description="When Microsoft deletes the next of the missing cabs.")]
+    days: Annotated[list[Count], Meta(description="Its cabs of each of the last 30 days, today as the last.")]
     first_seen: Annotated[date | None, Meta(description="The day of its oldest cab that is known.")]
     last_seen: Annotated[date | None, Meta(description="The day of its newest cab that is known.")]
     bytes: Annotated[Bytes | None, Meta(description="Length of the cabs in the container together.")]
@@ -357,6 +359,7 @@ class FailureBody(Struct, frozen=True, rename="camel"):
             if tally
             else FailureCabsBody(None, None, None, None, None, None),
             next_expiry=moment_text(tally.next_expiry) if tally else None,
+            days=tally.last_days(clock.now().date()) if tally else [],
             first_seen=tally.first_cab.date() if tally and tally.first_cab else None,
             last_seen=tally.last_cab.date() if tally and tally.last_cab else None,
             bytes=tally.bytes if tally else None,

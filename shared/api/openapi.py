@@ -57,6 +57,7 @@ from shared.api.schedules import (
 )
 from shared.api.state import HealthBody, LastPreflightBody, PreflightBody
 from shared.api.summary import SummaryBody
+from shared.api.trends import TrendsBody
 from shared.core.values import Immutable
 
 if TYPE_CHECKING:
@@ -244,6 +245,16 @@ _OPERATIONS = (
         "Failures",
         FailuresPage,
         query=(*_FILTERS, SORT, LIMIT, CONTINUATION),
+    ),
+    _Operation(
+        "show_trends",
+        "get",
+        "/api/trends",
+        "Tell how many cabs there were on each day, and of which versions.",
+        "Of the failures that the filters ask for; with version, of these versions alone.",
+        "Failures",
+        TrendsBody,
+        query=_FILTERS,
     ),
     _Operation(
         "show_failure",

@@ -217,11 +217,15 @@ class Wanted(Immutable, frozen=True):
         """Tell whether a pull in a state is asked for."""
         return self.state is None or state is self.state
 
+    def fits_version(self, version: str) -> bool:
+        """Tell whether a version is asked for."""
+        return not self.version or fnmatchcase(version.lower(), self.version)
+
     def _fits_names(self, failure: FailureSeen) -> bool:
         if self.driver and not fnmatchcase(failure.driver_name.lower(), self.driver):
             return False
         versions = failure.tally.versions if failure.tally else ()
-        if self.version and not any(fnmatchcase(each.lower(), self.version) for each in versions):
+        if self.version and not any(map(self.fits_version, versions)):
             return False
         told = (failure.failure_name, failure.driver_name, *failure.key)
         return not self.text or any(self.text in each.lower() for each in told)

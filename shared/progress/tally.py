@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from copy import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -38,6 +38,8 @@ TRIED_AGAIN = {*_MISSING, CabState.UNAVAILABLE}
 _LATEST = datetime(9999, 1, 1, tzinfo=UTC)
 # A text column holds 32 Ki characters; more versions than this are not told.
 _MOST_VERSIONS = 200
+# Of so many days before the newest cab it is told how many cabs there were.
+DAYS = 30
 
 
 class CabTally(Immutable, frozen=True):
@@ -59,6 +61,8 @@ class CabTally(Immutable, frozen=True):
         copied_on: The day, in UTC, that the next is about; empty before the first copy.
         copied_that_day: How many cabs were copied on it.
         versions: The driver's versions that cabs told, the lowest first.
+        of_version: How many cabs told each of them.
+        of_day: How many cabs are of the day of the newest, of the day before, and so on.
         failure_name: What the newest cab that tells it calls the failure; empty where none does.
         driver_name: The file or package that failed, likewise.
     """
@@ -80,6 +84,8 @@ class CabTally(Immutable, frozen=True):
     versions: tuple[str, ...] = ()
     failure_name: str = ""
     driver_name: str = ""
+    of_version: tuple[int, ...] = ()
+    of_day: tuple[int, ...] = ()
 
     @classmethod
     def taken(cls, cabs: Collection[CabRow], settings: Settings) -> CabTally:
@@ -92,6 +98,8 @@ class CabTally(Immutable, frozen=True):
         now, states = clock.now(), Counter(row.state for row in cabs)
         copied = [row for row in cabs if row.state is CabState.COPIED]
         dates = [row.date for row in cabs if row.date]
+        told = Counter(row.facts.driver_version for row in cabs if row.facts.driver_version)
+        versions = tuple(sorted(told, key=_version_order)[-_MOST_VERSIONS:])
         days = Counter(row.settled_at.date().isoformat() for row in copied if row.settled_at)
         day = max(days, default="")
         limits = sorted(limit for _, limit in missing(cabs, settings))
@@ -111,9 +119,9 @@ class CabTally(Immutable, frozen=True):
             last_cab=max(dates, default=None),
             copied_on=day,
             copied_that_day=days[day],
-            versions=tuple(
-                sorted({row.facts.driver_version for row in cabs} - {""}, key=_version_order)[-_MOST_VERSIONS:]
-            ),
+            versions=versions,
+            of_version=tuple(told[each] for each in versions),
+            of_day=_before_the_newest(dates, now),
             failure_name=named.failure_name,
             driver_name=named.driver_name,
         )
@@ -124,10 +132,6 @@ class CabTally(Immutable, frozen=True):
         counted_at = row.moment("countedAt")
         if counted_at is None:
             return None
-        try:
-            versions = decoded(row.text("versions").encode() or b"[]", tuple[str, ...])
-        except JsonError:
-            versions = ()  # Somebody wrote it by hand.
         return cls(
             counted_at,
             held=row.number("heldCabs"),
@@ -143,7 +147,9 @@ class CabTally(Immutable, frozen=True):
             last_cab=row.set_moment("lastCab"),
             copied_that_day=row.number("copiedThatDay"),
             copied_on=row.text("copiedOn"),
-            versions=versions,
+            versions=_listed(row.text("versions"), str),
+            of_version=_listed(row.text("cabsOfVersion"), int),
+            of_day=_listed(row.text("cabsOfDay"), int),
             failure_name=row.text("failureName"),
             driver_name=row.text("driverName"),
         )
@@ -167,6 +173,8 @@ class CabTally(Immutable, frozen=True):
             "copiedOn": self.copied_on,
             "copiedThatDay": self.copied_that_day,
             "versions": msgspec.json.encode(self.versions).decode(),
+            "cabsOfVersion": msgspec.json.encode(self.of_version).decode(),
+            "cabsOfDay": msgspec.json.encode(self.of_day).decode(),
             **{name: text for name, text in names.items() if text},
         }
 
@@ -181,6 +189,14 @@ class CabTally(Immutable, frozen=True):
             driver_name=self.driver_name or before.driver_name,
         )
         return told != before
+
+    def last_days(self, today: date) -> list[int]:
+        """Return how many cabs are of each of the last days, today as the last."""
+        # A day that is still to come is no cab's.
+        newest = min(self.last_cab or NO_MOMENT, self.counted_at).date()
+        behind = [0] * min(DAYS, max(0, (today - newest).days))
+        told = (*behind, *self.of_day, *[0] * DAYS)[:DAYS]
+        return [*reversed(told)]
 
     def copied_today(self) -> int:
         """Return how many cabs were copied since midnight in UTC."""
@@ -216,6 +232,19 @@ def could_be_had(
 def is_soon(moment: datetime) -> bool:
     """Tell whether a time comes within 48 hours."""
     return moment <= clock.true_now() + _SOON
+
+
+def _before_the_newest(dates: Collection[datetime], now: datetime) -> tuple[int, ...]:
+    newest = min(max(dates, default=NO_MOMENT), now).date()
+    counts = Counter((newest - each.date()).days for each in dates)
+    return tuple(counts[days] for days in range(min(DAYS, max(counts, default=-1) + 1)))
+
+
+def _listed[T](text: str, kind: type[T]) -> tuple[T, ...]:
+    try:
+        return decoded(text.encode() or b"[]", tuple[kind, ...])  # type: ignore[valid-type]
+    except JsonError:
+        return ()  # Somebody wrote it by hand.
 
 
 def _date_of(row: CabRow) -> datetime:

@@ -60,6 +60,7 @@ def expected(schedule: str, finding: str, healing: str, queue_name: str) -> dict
         "request_cab": http("POST", "cabs/{applicationId}/{cabIdHash}"),
         "retry_pull": http("POST", "pulls/{applicationId}/{failureHash}/retry"),
         "list_failures": http("GET", "failures"),
+        "show_trends": http("GET", "trends"),
         "show_failure": http("GET", "failures/{applicationId}/{failureHash}"),
         "summary": http("GET", "summary"),
         "list_runs": http("GET", "reports"),

@@ -122,6 +122,7 @@ class SeenFailure(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fi
     state: Literal["Queued", "Running", "Completed", "Failed"]
     cabs: FailureCabs
     next_expiry: datetime | None
+    days: list[int]
     first_seen: date | None
     last_seen: date | None
     bytes: int | None

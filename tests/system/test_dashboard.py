@@ -127,6 +127,16 @@ def test_a_failure_is_found_by_its_name_with_the_keyboard_alone(page: Page, app:
     expect(page.get_by_text("Crashes by version")).to_be_visible()
 
 
+def test_the_charts_follow_what_is_looked_for(page: Page, app: App, failures: list[Failure]) -> None:
+    show(page, app)
+    expect(page.get_by_role("img", name="Cabs a day:")).to_be_visible()
+    expect(page.get_by_text("Versions with the most crashes")).to_be_visible()
+    page.get_by_label("Search failures").fill("nothing has such a name")
+    expect(page.get_by_text("No cab has told its day or version yet.")).to_be_visible()
+    page.get_by_label("Search failures").fill(failures[0].key.failure_hash)
+    expect(page.get_by_role("img", name="Cabs a day: 5 in 30 days")).to_be_visible()
+
+
 def test_sorting_puts_what_is_lost_next_on_top(page: Page, app: App, failures: list[Failure]) -> None:
     show(page, app)
     page.get_by_label("Sort").select_option("missing")

@@ -1,7 +1,7 @@
 """The lists of the HTTP API: what became of each cab, and which report runs were seen."""
 
 from collections import Counter
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import requests
@@ -165,6 +165,14 @@ def test_a_failure_is_listed_by_name_with_what_is_held_of_it(
     assert seen.bytes == sum(blob.length for blob in held.values())
     told = shared_playground.stored.cab_rows(failure.key).values()
     assert set(seen.versions) == {row["driverVersion"] for row in told if row.get("driverVersion")}
+    today = datetime.now(UTC).date()
+    days = Counter(cab.collected.date() for cab in cabs)
+    assert seen.days == [days[today - timedelta(days=ago)] for ago in reversed(range(30))]
+    trends = app.get("/api/trends", text=failure.key.failure_hash).json()
+    assert [each["cabs"] for each in trends["days"]] == seen.days
+    assert trends["days"][-1]["day"] == today.isoformat()
+    versions = Counter(row["driverVersion"] for row in told if row.get("driverVersion"))
+    assert {each["version"]: each["cabs"] for each in trends["versions"]} == versions
     assert (seen.first_seen, seen.last_seen) == (
         min(cab.collected for cab in cabs).date(),
         max(cab.collected for cab in cabs).date(),

@@ -151,6 +151,7 @@ def test_a_failure_is_told_as_the_contract_says() -> None:
         "state": "Completed",
         "cabs": {"held": 3, "missing": 4, "expired": 5, "unavailable": 1, "failed": 2, "expiringSoon": 3},
         "nextExpiry": "2026-11-22T12:00:00.000Z",
+        "days": [0] * 30,
         "firstSeen": "2026-11-11",
         "lastSeen": "2026-11-20",
         "bytes": 7_000_000_000,
