@@ -112,7 +112,10 @@ def _copy(tools: PullTools, message: PullMessage, failure: Failure, row: CabRow)
     )
     tools.cabs.write(failure, [(message.cab, row)])
     tools.catalog.tell(failure, [(message.cab, row)], message.requested_by)
-    if (pull := tools.pulls.row(failure)) is not None:
+    pull = tools.pulls.row(failure)
+    until_then = pull.moment("leaseUntil") if pull else None
+    # A pull that runs counts for itself.
+    if pull and (until_then is None or until_then <= clock.now()):
         rows = tools.cabs.of(failure)
         tools.pulls.note_tally(pull, CabTally.taken(rows.values(), tools.settings).columns())
 

@@ -56,8 +56,10 @@ def ended(pull: Pull, event: CabEnded, moment: datetime) -> Iterator[Order]:
     # A URL that is asked for by itself, right before the copy, is fresh: only its SAS may have ended meanwhile.
     is_fresh = event.is_fresh or (cab.url is None and not isinstance(error, FreshUrl))
     if page.is_asked_again and event.is_fresh and cab.url is None and isinstance(error, FreshUrl | Never):
-        # The batch has no URL for it that works, and asked for by itself it is not to be had either.
-        _record(pull, page, cab, _stays_refused(error))
+        # The batch has no URL for it that works, and asked for by itself it is not to be had either. In the end that is
+        # its own failure, and no reason to give up the pull of the others.
+        is_its_own = pull.is_last_try and isinstance(error, Never)
+        _record(pull, page, cab, error if is_its_own else _stays_refused(error))
     elif not may_be_had:
         _record(pull, page, cab, error)
     elif is_fresh:

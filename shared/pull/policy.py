@@ -71,6 +71,7 @@ def begun(row: PullRow, ledger: CabLedger, keeping: Keeping, page_rows: int, now
         budget=keeping.settings.pull_time_budget.total_seconds(),
         cursor=cursor,
         page_rows=page_rows,
+        is_last_try=row.stalled + 1 >= keeping.settings.pull_max_attempts,
         safe=Checkpoint(row.skip, row.counts.already_held, row.without_cab),
         without_cab=row.without_cab,
         total=row.total,

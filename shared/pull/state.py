@@ -69,6 +69,7 @@ class Pull(Mutable):
         budget: PULL_TIME_BUDGET in seconds.
         cursor: Where the reading of the batch stands.
         page_rows: How many rows are asked for at once.
+        is_last_try: Whether the pull is given up where this run brings nothing new and must be tried again.
         safe: The checkpoint.
         without_cab: How many rows told of a crash without a cab, up to the last page that was begun.
         total: The most rows that the batch was said to have.
@@ -98,6 +99,7 @@ class Pull(Mutable):
     budget: float
     cursor: BatchCursor
     page_rows: int
+    is_last_try: bool
     safe: Checkpoint
     total: int
     without_cab: int

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 BASE = "https://manage.devcenter.microsoft.com"
 CABS_HOST, REPORTS_HOST = "cabs.blob.core.windows.net", "reports.blob.core.windows.net"
 TOKEN = "the-token-of-the-games"
-_COLUMNS = ("ApplicationId", "FailureHash", "FailureName", "CabIdHash", "DriverName", "DriverVersion")
+_COLUMNS = (
+    *("ApplicationId", "FailureHash", "FailureName", "CabIdHash", "DriverName", "DriverVersion"),
+    "CabExpirationTime",
+)
 
 
 @dataclass(eq=False, slots=True)
@@ -41,6 +44,7 @@ class Cab:
         expires: When Microsoft deletes it.
         content: Its bytes.
         has_url: Whether its row of the batch has one.
+        is_dead: Whether that is refused however fresh it is: only the call for one cab leads to it.
         downloadable: What its row says.
         arrived_at: When it came into the batch.
         left_at: When its row left the batch; None while it is listed.
@@ -53,6 +57,7 @@ class Cab:
     expires: datetime
     content: bytes = field(repr=False)
     has_url: bool = True
+    is_dead: bool = False
     downloadable: bool = True
     arrived_at: datetime = field(default_factory=clock.now)
     left_at: datetime | None = None
@@ -195,7 +200,7 @@ class DevCenter:
             "cabDownloadable": cab.downloadable,
         }
         if cab.has_url:
-            row["cabUrl"] = self._url(cab)
+            row["cabUrl"] = self._url(cab).replace("sig=", "sig=x" if cab.is_dead else "sig=")
         return row
 
     def _one_cab(self, parts: SplitResult) -> Reply:
@@ -228,7 +233,8 @@ class DevCenter:
         lines = ["\t".join(_COLUMNS)]
         for cab in run.cabs:
             failure = cab.failure
-            lines.append("\t".join((failure.application_id, failure.failure_hash, "0x9F", cab.name, "a.sys", "1.0")))
+            ids, expires = (failure.application_id, failure.failure_hash), f"{cab.expires:%Y-%m-%d %H:%M:%S}"
+            lines.append("\t".join((*ids, "0x9F", cab.name, "a.sys", "1.0", expires)))
         return "\r\n".join(lines).encode()
 
 

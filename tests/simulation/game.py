@@ -152,6 +152,7 @@ class Game:
                 expires=max(dated + timedelta(days=30), now + timedelta(hours=1)),
                 content=b"PK\x03\x04" + bytes([self._cabs % 256]) * drawn.choice((20, 100, 300, 700)),
                 has_url=drawn.random() > 0.03,
+                is_dead=drawn.random() < 0.03,
                 downloadable=drawn.random() > 0.03,
                 arrived_at=now,
             )
@@ -196,6 +197,11 @@ class Game:
         failures = [self._failure() for _ in range(self._drawn.randint(1, 2))]
         for _ in range(self._drawn.choice((1, 1, 2))):
             self.world.ask(*failures)
+
+    def ask_one(self) -> None:
+        """Let a person ask for one cab, which may be gone, or held."""
+        if cabs := sorted(self.world.center.cabs):
+            self.world.ask_one(self.world.center.cabs[self._drawn.choice(cabs)])
 
     def retry(self) -> None:
         """Let a person retry."""
@@ -264,6 +270,7 @@ _ACTS: tuple[Callable[[Game], None], ...] = (
     Game.finish_reports,
     Game.ask,
     Game.ask,
+    Game.ask_one,
     Game.retry,
     Game.reconcile,
     Game.kill,

@@ -154,7 +154,7 @@ class HostLine:
                 length = {"Content-Length": str(len(reply.body))}
                 return Reply(reply.status, reply.body[: len(reply.body) // 2], {**reply.headers, **length})
             case _:
-                page = json.loads(reply.body)
+                page = json.loads(reply.body or b"{}")
                 if "Value" in page and mishap == "no urls":
                     self._note_odd(row["cabIdHash"] for row in page["Value"])
                 return _odd_page(mishap, reply, page) if "Value" in page else reply

@@ -27,6 +27,7 @@ from shared.progress.pulls import PullRows
 from shared.progress.reports import ReportRows
 from shared.progress.requests import PullRequests
 from shared.pull.keep_file import KeepFile
+from shared.pull.one_cab import copy_cab
 from shared.pull.pool import FairPool
 from shared.pull.run import PullTools, pull_failure
 from shared.reconcile.poison import PoisonMessages
@@ -36,7 +37,7 @@ from shared.reports.check import ReportTools, check_reports
 from shared.reports.file import ReportFiles
 
 from .catalog import MemoryCatalog
-from .center import BASE, TOKEN, DevCenter, Form
+from .center import BASE, TOKEN, Cab, DevCenter, Form
 from .container import Container, MemoryContainer, MemoryDirectCopy, md5_of
 from .mishaps import Chance, HostLine
 from .promise import Promise
@@ -246,7 +247,7 @@ class Host(Process):
         except BadInput:
             self.poison_messages.settle(message.text.encode())
         else:
-            pull_failure(self.pull_tools, asked)
+            (copy_cab if asked.cab else pull_failure)(self.pull_tools, asked)
 
     def _abandon(self, message: Message) -> None:
         if not self._returned(message):
@@ -374,6 +375,13 @@ class World:
             window = default_window(self.settings.cab_lookback)
             names = ", ".join(failure.failure_hash for failure in failures)
             host.do(f"POST {names}", lambda: host.requests.make(failures, window, "POST /api/pulls"))
+
+    def ask_one(self, cab: Cab) -> None:
+        """Let a person ask for one cab."""
+        if host := self.any_host():
+            window = default_window(self.settings.cab_lookback)
+            asks = partial(host.requests.make_one, cab.failure, cab.name, window, "POST /api/cabs")
+            host.do(f"POST {cab.name}", asks)
 
     def retry(self, failure: Failure) -> None:
         """Let a person retry a pull."""

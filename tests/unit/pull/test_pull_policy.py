@@ -310,6 +310,16 @@ class TestFreshUrls:
         assert str(error) in ending.told
         assert game.tries == [cab(0).cab_id_hash] * 3
 
+    def test_one_that_is_nowhere_to_be_had_ends_no_pull_of_the_others(self) -> None:
+        copy = by_itself(BadInput("404"))
+        game = Game(
+            batch([cab(0), cab(1)]), lambda order: copy(order) if order.cab.cab_id_hash == "cab-00000" else Copied(1)
+        )
+        states = [game.run().columns["state"] for _ in range(SETTINGS.pull_max_attempts)]
+        assert states[-1] == "Completed"
+        assert set(states[:-1]) == {"Queued"}
+        assert game.states == {"cab-00000": CabState.FAILED, "cab-00001": CabState.COPIED}
+
 
 class TestExpiry:
     @pytest.mark.parametrize("refusal", [FreshUrl("expired"), CabUnavailable("404")], ids=repr)
