@@ -99,7 +99,7 @@ def run(plan: Plan, facts: Sequence[str]) -> Section:
             f"and a second report is ingested, which begins {rows // 5:,} rows later. Requests are those of "
             "Azurite's access log without queue messages, which are counted in the queue. How far a message stands "
             "from its place is told in messages: the place is that of its failure's first cab to expire among those "
-            "that are not held. A `listed` row stands in the partition of its failure, and a transaction in one partition: "
+            "that are not held. A `listed` row stands in its failure's partition, and a transaction in one: "
             f"{sum(-(-len(cabs) // 100) for cabs in named.values()):,} transactions are the least for these cabs.",
             f"Then a report of {rows // 20:,} rows is ingested by processes that were killed {kills} times, at moments "
             "drawn from a seed: every failure was queued, and the run ingested once.",
