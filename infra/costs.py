@@ -61,8 +61,8 @@ TIMED_RUNS = (48 + 12 + 4) * 30  # the three timers, as they are set by default
 SECONDS_A_TIMED_RUN = 5.0
 POLLS = 4 * 6 * 60 * 24 * 30  # four queues, every ten seconds
 BYTES_A_LOG_LINE = 1_000
-LINES_A_PULL = 5
-ALERTS = 10
+LINES_A_RUN = 30  # the request, its lines, spans and events, and a row of each metric that it told
+ALERTS = 11
 ENDPOINTS, ZONES = 7, 4
 
 
@@ -93,8 +93,8 @@ def month(cabs: int, megabytes: float, prices: dict[str, Price]) -> list[tuple[s
     stored = RETENTION_DAYS / 30
     seconds = failures * SECONDS_A_PULL + cabs / COPIES_A_SECOND + TIMED_RUNS * SECONDS_A_TIMED_RUN
     executions = failures + TIMED_RUNS
-    # Storage notes each of its writes, and the app some lines a pull.
-    logged = (requests(cabs, 0) + (1 + LINES_A_PULL) * failures + 4 * TIMED_RUNS) * BYTES_A_LOG_LINE / 1e9
+    # Storage notes each of its writes and listings, and the app what it does.
+    logged = (cabs + failures + LINES_A_RUN * executions) * BYTES_A_LOG_LINE / 1e9
     costs = {
         "instances and executions": dollars("gb_second", seconds * INSTANCE_GB) + dollars("execution", executions),
         "blobs written and listed": dollars("blob_write", cabs) + dollars("blob_list", failures),
@@ -135,7 +135,7 @@ def table(months: tuple[int, ...] = MONTHS, megabytes: float = 1.0, prices: dict
         "| price | US dollars | of | as of |",
         "|---|---:|---|---|",
         *(
-            f"| `{name}` | {each.dollars:.6f} | {each.per:,} {each.what} | {each.source} |"
+            f"| `{name}` | {_price(each.dollars)} | {each.per:,} {each.what} | {each.source} |"
             for name, each in prices.items()
         ),
     ]
@@ -175,6 +175,10 @@ def _count(number: float) -> str:
 
 def _money(dollars: float) -> str:
     return f"${dollars:,.2f}" if dollars < 100 else f"${dollars:,.0f}"  # noqa: PLR2004 - cents count below that
+
+
+def _price(dollars: float) -> str:
+    return f"{dollars:.6f}".rstrip("0")
 
 
 if __name__ == "__main__":

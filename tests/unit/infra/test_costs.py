@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from infra.costs import ENDPOINTS, PAGE, PRICES, RETENTION_DAYS, TIMED_RUNS, ZONES, month, requests, written
+from infra.costs import ALERTS, ENDPOINTS, PAGE, PRICES, RETENTION_DAYS, TIMED_RUNS, ZONES, month, requests, written
 from shared.core.schedule import next_after
 from shared.core.settings import default_of
 from tests.unit.infra.predicted import ROOT, resources
@@ -50,3 +50,4 @@ def test_the_assumptions_that_the_deployment_can_tell_are_true() -> None:
     assert (runs, int(default_of("RETENTION_DAYS"))) == (TIMED_RUNS, RETENTION_DAYS)
     assert len(resources("production", "Network/privateEndpoints")) == ENDPOINTS
     assert len(resources("production", "Network/privateDnsZones")) == ZONES
+    assert len(resources("production", "Insights/scheduledQueryRules")) == ALERTS
