@@ -7,6 +7,7 @@ ask `azd env get-values` for it. Whatever Python is there runs them: they need t
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import re
@@ -57,8 +58,10 @@ def main() -> int:
         "--wait", type=float, default=300.0, help="seconds that new roles are given to work (postdeploy)"
     )
     given = parser.parse_args()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # what az or the app says may not be in the code page of a console
     try:
-        environment = azd_environment()
+        environment = azd_environment("AZURE_ENV_NAME" if given.hook == "preprovision" else "CABFERRY_URL")
         if given.hook == "preprovision":
             return preprovision(environment)
         if given.hook == "postprovision":
@@ -69,9 +72,13 @@ def main() -> int:
         return 1
 
 
-def azd_environment() -> Mapping[str, str]:
-    """Return the values of the azd environment over those of this process."""
-    if os.environ.get("AZURE_ENV_NAME"):
+def azd_environment(known: str) -> Mapping[str, str]:
+    """Return the values of the azd environment over those of this process.
+
+    Args:
+        known: What this process has where azd itself runs the hook. A pipeline sets the name of the environment alone.
+    """
+    if os.environ.get(known):
         return os.environ
     try:
         lines = run("azd", "env", "get-values").splitlines()
@@ -334,7 +341,7 @@ def run(program: str, *arguments: str) -> str:
     path = shutil.which(program)
     if path is None:
         raise HookError(f"{program} on PATH: docs/deploy.md, What you need")
-    done = subprocess.run([path, *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run([path, *arguments], capture_output=True, encoding="utf-8", errors="replace", check=False)
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.strip()]
         if any("az login" in line for line in said):

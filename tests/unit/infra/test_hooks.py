@@ -33,6 +33,7 @@ DEPLOYED = GIVEN | {
     "AZURE_RESOURCE_GROUP": "rg-drivers",
     "AZURE_FUNCTION_NAME": "func-cabferry-x",
     "CABFERRY_CAB_STORAGE": "stcabsx",
+    "CABFERRY_URL": "https://func-cabferry-x.azurewebsites.net",
     "CABFERRY_IDENTITY_PRINCIPAL_ID": "principal",
 }
 LIST_RUNTIMES = "functionapp list-flexconsumption-runtimes"
@@ -255,15 +256,17 @@ def test_the_key_goes_to_no_other_host(tmp_path: Path) -> None:
     assert (ran.code, "answered 302" in ran.said) == (1, True)
 
 
-def test_a_hook_by_hand_asks_azd_for_its_environment(tmp_path: Path) -> None:
+@pytest.mark.parametrize("given", [{}, GIVEN], ids=["by a person", "by a pipeline"])
+def test_a_hook_that_azd_does_not_run_asks_azd_what_was_deployed(tmp_path: Path, given: dict[str, str]) -> None:
     values = "".join(f'{name}="{value}"\n' for name, value in DEPLOYED.items())
     StandIn(tmp_path, "azd", {"env get-values": values})
-    ran = run("postprovision", tmp_path, {}, {})
+    ran = run("postprovision", tmp_path, given, {})
     assert ran.code == 0, ran.said
     assert all(CLIENT in call for call in ran.calls)
 
 
 def test_before_a_deployment_the_later_hooks_say_what_comes_first(tmp_path: Path) -> None:
+    StandIn(tmp_path, "azd", {"env get-values": 'AZURE_ENV_NAME="drivers"\n'})
     ran = run("postdeploy", tmp_path, GIVEN, {})
     assert (ran.code, "CABFERRY_URL in the azd environment: azd provision" in ran.said) == (1, True)
     outputs = snapshot("trial")["outputs"]
