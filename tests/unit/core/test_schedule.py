@@ -1,6 +1,8 @@
 """A check that does not come any more must be noticed, and one that is only late must not wake anybody."""
 
+import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +28,19 @@ HALF_HOURLY = "0 */30 * * * *"
 )
 def test_the_next_time_is_that_of_the_timer(expression: str, due: datetime | None) -> None:
     assert next_after(expression, NOON) == due
+
+
+def test_no_time_is_told_that_the_timer_does_not_keep() -> None:
+    """Cron reads some expressions otherwise than the host's NCrontab, which these cases were made with."""
+    made = json.loads((Path(__file__).parent.parent / "host" / "ncrontab_cases.json").read_text(encoding="utf-8"))
+    told = 0
+    for case in made["cases"]:
+        moment = datetime.fromisoformat(made["after"])
+        for due in map(datetime.fromisoformat, case["next"] or ["9999-01-01T00:00:00Z"]):
+            found = next_after(case["expression"], moment)
+            assert found in {None, due}, case["expression"]
+            told, moment = told + (found is not None), due
+    assert told > 100
 
 
 def test_the_defaults_are_schedules() -> None:
