@@ -77,6 +77,17 @@ def resume_schedule(req: func.HttpRequest) -> func.HttpResponse:
     return _set(req, is_active=True)
 
 
+@blueprint.route("reports/callback", methods=["POST"])
+@answering("*")
+def report_ready(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - nothing of it is looked at
+    """Look for new runs, since the Dev Center says that there is one: whatever comes means no more than that."""
+    from shared.api.models import CheckAccepted
+    from shared.services import services
+
+    services().asked_checks.call_back()
+    return answer(CheckAccepted("/api/reports/check"), HTTPStatus.ACCEPTED, {"Location": "/api/reports/check"})
+
+
 def _set(req: func.HttpRequest, *, is_active: bool) -> func.HttpResponse:
     from shared.api.schedules import ScheduleSet
     from shared.core.errors import BadInput

@@ -331,6 +331,16 @@ _OPERATIONS = (
         refusals=(HTTPStatus.NOT_FOUND,),
     ),
     _Operation(
+        "report_ready",
+        "post",
+        "/api/reports/callback",
+        "Look for new runs, since the Dev Center says that there is one.",
+        "For the CallbackURL of a schedule. Nothing that comes is read. At most one check a minute, whoever calls.",
+        "Checks",
+        CheckAccepted,
+        HTTPStatus.ACCEPTED,
+    ),
+    _Operation(
         "list_templates",
         "get",
         "/api/reports/templates",

@@ -33,9 +33,11 @@ if TYPE_CHECKING:
     from shared.storage.table_writes import Columns
 
 _log = logging.getLogger(__name__)
-_CHECK, _LATEST = "check", "latest"
+_CHECK, _LATEST, _CALLBACK = "check", "latest", "callback"
 # Whoever asks while a check waits gets that one; a message that has not come after so long is a lost one.
 _WAITS = timedelta(minutes=10)
+# The payload of a callback is not documented, nor how often one comes.
+_PAUSE = timedelta(minutes=1)
 _TICK = timedelta(microseconds=1)
 # A text column holds 32 Ki characters.
 _COLUMN_BYTES, _TEXT_CHARACTERS, _ERROR_CHARACTERS = 30_000, 2_000, 1_000
@@ -88,6 +90,24 @@ class AskedChecks:
         # In this order: a host that dies in between leaves a check that nobody waits for, and no wait for none.
         self._queue.send_text(at.isoformat(), timedelta())
         self._move_on("askedAt", at)
+
+    def call_back(self) -> None:
+        """Let the reports be checked, as the Dev Center says: at once, and once a minute at most, whoever is called.
+
+        Whoever calls within the minute after a check gets one at its end, and all further calls that one.
+
+        Raises:
+            CabferryError: Sorted by what helps.
+        """
+        now = clock.now()
+        row = self._table.get(_CHECK, _CALLBACK)
+        before = row.moment("dueAt") if row else None
+        if before and before > now:
+            return
+        due = max(now, before + _PAUSE) if before else now
+        columns: Columns = {"dueAt": due}
+        if self._table.merge(row, columns) if row else self._table.insert(_CHECK, _CALLBACK, columns):
+            self._queue.send_text(due.isoformat(), due - now)
 
     def run(self, tools: ReportTools, message: bytes) -> None:
         """Make the check that a message asks for, and record what it did, or send it back with the wait it was told.

@@ -69,6 +69,7 @@ def expected(schedule: str, finding: str, healing: str, queue_name: str) -> dict
         "show_failure_check": http("GET", "failures/check"),
         "request_check": http("POST", "reports/check"),
         "show_check": http("GET", "reports/check"),
+        "report_ready": http("POST", "reports/callback"),
         "list_templates": http("GET", "reports/templates"),
         "make_template": http("POST", "reports/templates"),
         "list_schedules": http("GET", "reports/schedules"),

