@@ -136,10 +136,11 @@ def _person(req: func.HttpRequest) -> Person | None:
 @cache
 def _calls() -> list[_Call]:
     """Return the calls that the OpenAPI document names."""
-    from functions import http_api, http_downloads, http_preflight, http_reports
+    from functions import http_api, http_downloads, http_plan, http_preflight, http_reports
     from shared.api.openapi import openapi
 
-    functions = {**vars(http_api), **vars(http_downloads), **vars(http_preflight), **vars(http_reports)}
+    modules = (http_api, http_downloads, http_plan, http_preflight, http_reports)
+    functions = {name: each for module in modules for name, each in vars(module).items()}
     return [
         _Call(
             method.upper(),

@@ -310,6 +310,7 @@ class FailureCabsBody(Struct, frozen=True, rename="camel"):
     expired: Annotated[Count | None, Meta(description="Gone before they could be copied.")]
     unavailable: Annotated[Count | None, Meta(description="Listed by Microsoft, but not to be had.")]
     failed: Annotated[Count | None, Meta(description="Not copied for another reason.")]
+    skipped: Annotated[Count | None, Meta(description="Left out by a rule, though they could still be had.")]
     expiring_soon: Annotated[
         Count | None, Meta(description="Those of the missing that Microsoft deletes within 48 hours.")
     ]
@@ -354,10 +355,16 @@ class FailureBody(Struct, frozen=True, rename="camel"):
             versions=list(tally.versions) if tally else [],
             state=seen.state,
             cabs=FailureCabsBody(
-                tally.held, tally.missing, tally.expired, tally.unavailable, tally.failed, tally.expiring
+                tally.held,
+                tally.missing,
+                tally.expired,
+                tally.unavailable,
+                tally.failed,
+                tally.skipped,
+                tally.expiring,
             )
             if tally
-            else FailureCabsBody(None, None, None, None, None, None),
+            else FailureCabsBody(None, None, None, None, None, None, None),
             next_expiry=moment_text(tally.next_expiry) if tally else None,
             days=tally.last_days(clock.now().date()) if tally else [],
             first_seen=tally.first_cab.date() if tally and tally.first_cab else None,
@@ -529,6 +536,8 @@ def _rate(row: PullRow) -> int | None:
 
 
 def _note(row: PullRow) -> str | None:
+    if row.skipped_by:
+        return f"nobody asked Microsoft: {row.skipped_by} of the settings file keeps nothing of this failure"
     if row.state is not PullState.COMPLETED or row.counts.seen or row.window is None:
         return None
     days = f"from {row.window.start} to {row.window.end}"

@@ -32,6 +32,7 @@ from shared.api.models import (
     PullsPage,
     RunsPage,
 )
+from shared.api.plan import PlanAsked, PlanBody
 from shared.api.requests import (
     APPLICATION,
     CAB_STATE,
@@ -449,6 +450,26 @@ _OPERATIONS = (
         "State",
         LastPreflightBody,
         refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    _Operation(
+        "show_plan",
+        "get",
+        "/api/plan",
+        "Tell what the next run would take, and what the rules of the settings file leave out.",
+        "Made of how cabs were last counted: cabs that no report has listed yet are in no number.",
+        "Checks",
+        PlanBody,
+    ),
+    _Operation(
+        "try_plan",
+        "post",
+        "/api/plan",
+        "Tell what the next run would take under other rules.",
+        "Nothing is changed. What is wrong with them is told as by the app that reads the file.",
+        "Checks",
+        PlanBody,
+        body=PlanAsked,
+        refusals=(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
     ),
     _Operation(
         "show_openapi",

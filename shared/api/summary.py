@@ -43,6 +43,7 @@ class CabsInAll(Struct, frozen=True, rename="camel"):
     copied_today: Annotated[Count | None, Meta(description="Copied since midnight in UTC.")] = None
     held: Annotated[Count | None, Meta(description="In the container.")] = None
     missing: Annotated[Count | None, Meta(description="Not in the container, though they could still be had.")] = None
+    skipped: Annotated[Count | None, Meta(description="Left out by a rule, though they could still be had.")] = None
     expiring_soon: Annotated[
         Count | None, Meta(description="Those of the missing that Microsoft deletes within 48 hours.")
     ] = None
@@ -51,11 +52,12 @@ class CabsInAll(Struct, frozen=True, rename="camel"):
     @classmethod
     def of(cls, tallies: Iterable[CabTally]) -> CabsInAll:
         """Return the sums."""
-        today = held = missing = expiring = length = 0
+        today = held = missing = skipped = expiring = length = 0
         for each in tallies:
             today, held, missing = today + each.copied_today(), held + each.held, missing + each.missing
+            skipped += each.skipped
             expiring, length = expiring + each.expiring, length + each.bytes
-        return cls(today, held, missing, expiring, length)
+        return cls(today, held, missing, skipped, expiring, length)
 
 
 class TimerBody(Struct, frozen=True, rename="camel"):

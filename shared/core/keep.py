@@ -183,6 +183,10 @@ class Rules(Immutable, frozen=True):
             return rule.refusal(failure)
         return ""
 
+    def may_skip(self, failure: Subject) -> bool:
+        """Tell whether a rule may skip some cabs of a failure, and others not."""
+        return any(rule.asks_cabs or rule.at_most_cabs for rule in self._of(failure))
+
     def may_limit(self, failure: Subject) -> bool:
         """Tell whether all cabs of a failure must be known before one of them is kept."""
         for rule in self._of(failure):

@@ -33,7 +33,7 @@ _MOMENT_SECONDS, _PATIENCE_SECONDS = 0.5, 4.5
 _OVERLAP = timedelta(minutes=2)
 # Rows that were removed are not told by what was written since: all are read anew after this.
 _ANEW = timedelta(minutes=15)
-_SELECT = ("state", "family", "queuedAt", "updatedAt", "completedAt", *COLUMNS)
+_SELECT = ("state", "family", "queuedAt", "updatedAt", "completedAt", "hits", *COLUMNS)
 
 
 class FailureSeen(Immutable, frozen=True):
@@ -50,6 +50,7 @@ class FailureSeen(Immutable, frozen=True):
         updated_at: When something of this was last written.
         tally: How its cabs stand; None where nobody counted them yet.
         ended_at: When its pull ended, Completed or Failed; None where it has not.
+        hits: How often it happened, as the report that named it last counts; None where none has told.
     """
 
     application_id: str
@@ -62,6 +63,7 @@ class FailureSeen(Immutable, frozen=True):
     updated_at: datetime | None
     tally: CabTally | None
     ended_at: datetime | None = None
+    hits: int | None = None
 
     @property
     def key(self) -> tuple[str, str]:
@@ -86,6 +88,7 @@ class FailureSeen(Immutable, frozen=True):
             updated_at=max(written, default=None),
             tally=tally,
             ended_at=row.set_moment("completedAt"),
+            hits=row.number("hits") or None,
         )
 
 

@@ -52,6 +52,14 @@ class KeepFile:
             _log.error("what is worth keeping is not as it is written: %s", found.problem)
         return found
 
+    def parsed(self, text: bytes) -> Rules:
+        """Return the rules that would hold, were this in the file.
+
+        Raises:
+            BadInput: It is not what it should be.
+        """
+        return Rules.parse(text).and_at_most(self._most_cabs, _SETTING)
+
     def _read(self) -> Rules:
         try:
             text = read_keep_file(self._container)

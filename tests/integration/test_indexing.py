@@ -83,6 +83,8 @@ def expected(schedule: str, finding: str, healing: str, queue_name: str) -> dict
         "show_dashboard_person": anonymous("dashboard/me"),
         "call_from_dashboard": anonymous("dashboard/calls/{*path}", "GET", "POST"),
         "health": http("GET", "health"),
+        "show_plan": http("GET", "plan"),
+        "try_plan": http("POST", "plan"),
         "preflight": http("POST", "preflight"),
         "show_preflight": http("GET", "preflight"),
         "check_reports": timer(schedule),
