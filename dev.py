@@ -58,6 +58,7 @@ def parsed() -> tuple[str, list[str]]:
             "ask everything that the app needs, and say what to do about what fails; --url asks a deployed app",
         ),
         ("redrive", "send every Failed pull of an app back to its queue; --dry-run tells what it would do"),
+        ("plan", "tell what the next run would take, and what the rules leave out; --rules FILE tries others"),
         ("catalog", "`catalog rebuild` makes the catalog of a cab storage anew from its tables"),
         ("test", "run all tests; --fast those of a minute; or what further arguments select (they go to pytest)"),
         (

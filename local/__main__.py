@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 from local.address import address
@@ -29,13 +30,16 @@ def main() -> int:
         "--url", type=address, help="of a deployed app, whose function key CABFERRY_FUNCTION_KEY holds"
     )
     redrive = commands.add_parser("redrive", help="send every Failed pull of an app back to its queue")
-    redrive.add_argument("--url", type=address, help="of the app (default: the one that runs here)")
-    redrive.add_argument(
-        "--key-from-environment",
-        metavar="NAME",
-        default="CABFERRY_FUNCTION_KEY",
-        help="which variable holds the function key of a deployed app (default: CABFERRY_FUNCTION_KEY)",
-    )
+    plan = commands.add_parser("plan", help="tell what the next run would take, and what the rules leave out")
+    for each in (redrive, plan):
+        each.add_argument("--url", type=address, help="of the app (default: the one that runs here)")
+        each.add_argument(
+            "--key-from-environment",
+            metavar="NAME",
+            default="CABFERRY_FUNCTION_KEY",
+            help="which variable holds the function key of a deployed app (default: CABFERRY_FUNCTION_KEY)",
+        )
+    plan.add_argument("--rules", type=Path, metavar="FILE", help="plan with this file, which is not uploaded yet")
     redrive.add_argument("--dry-run", action="store_true", help="tell what would be done, and do nothing")
     options = parser.parse_args()
     try:
@@ -58,6 +62,10 @@ def _run(options: argparse.Namespace) -> int:
         from local.redrive import redrive as send_back
 
         return send_back(options.url, options.key_from_environment, dry_run=options.dry_run)
+    if options.command == "plan":
+        from local.plan import plan
+
+        return plan(options.url, options.key_from_environment, options.rules)
     from local.start import start_app
 
     return start_app(options.port, options.log_level)

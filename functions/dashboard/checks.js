@@ -3,6 +3,7 @@
 import { Poll, post, session } from "./api.js";
 import { timeLine } from "./charts.js";
 import { actionButton, count, h, minute, plural, table, toast, when } from "./dom.js";
+import { openPlan } from "./plan.js";
 
 const RUNS = 1000;
 const LINE_DAYS = 14;
@@ -31,6 +32,8 @@ export function openChecks(place) {
   ];
   polls[1].missing = () => asked.replaceChildren();
   polls.forEach((each) => each.start());
+  const [plan, planned] = openPlan();
+  polls.push(planned);
   const check = (path, poll) => session.roles.includes("ask") && actionButton("Check now", async () => {
     await post(path);
     toast("The check is queued");
@@ -38,7 +41,7 @@ export function openChecks(place) {
   });
   place.append(h("h1.hidden", {}, "Checks"),
     h("section", { "aria-label": "Reports" }, h("div.title", {}, h("h2", {}, "Reports of drivers"), check("reports/check", polls[1])), asked, runs),
-    h("section", { "aria-label": "Applications" }, h("div.title", {}, h("h2", {}, "Failures of applications"), check("failures/check", polls[2])), applications));
+    h("section", { "aria-label": "Applications" }, h("div.title", {}, h("h2", {}, "Failures of applications"), check("failures/check", polls[2])), applications), plan);
   return () => polls.forEach((each) => each.stop());
 }
 

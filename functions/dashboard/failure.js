@@ -7,7 +7,7 @@ import { cabBar } from "./failures.js";
 
 const CABS = 1000;
 const SHOWN = 50;
-const STATES = { copied: "held", listed: "missing", retired: "removed after the retention", expired: "expired", unavailable: "not to be had", failed: "failed", again: "to be tried again" };
+const STATES = { copied: "held", listed: "missing", retired: "removed after the retention", expired: "expired", unavailable: "not to be had", failed: "failed", skipped: "skipped by a rule", again: "to be tried again" };
 const HEADS = [
   { label: "Date" }, { label: "Version" }, { label: "OS" }, { label: "Architecture" }, { label: "Type" },
   { label: "Size", class: "number" }, { label: "At Microsoft until" }, { label: "State" }, { label: "Fetch", class: "fetch" },

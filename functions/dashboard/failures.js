@@ -95,6 +95,7 @@ export function cabBar(cabs, length) {
     h("div.bar", { "aria-hidden": "true" }, kinds.map(([kind, number]) => h(`span.${kind}`, { "--part": number / total }))),
     h("p", {}, `${count(cabs.held)} held`, cabs.missing ? h("span.warn", {}, `, ${count(cabs.missing)} missing`) : null,
       cabs.expired ? h("span.muted", {}, `, ${count(cabs.expired)} expired`) : null,
+      cabs.skipped ? h("span.muted", {}, `, ${count(cabs.skipped)} skipped`) : null,
       cabs.unavailable ? h("span.muted", {}, `, ${count(cabs.unavailable)} not to be had`) : null, length ? h("span.muted", {}, ` · ${bytes(length)}`) : null));
 }
 

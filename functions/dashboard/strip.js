@@ -13,7 +13,7 @@ export function showStrip(place, told, stale) {
     stale ? staleTile(stale.since) : stateTile(told),
     h("dl.tiles", {},
       tile("Expiring in 48 h", cabs.expiringSoon, cabs.expiringSoon ? "bad" : "", "not held yet, and soon deleted", "#/failures?sort=expiry"),
-      tile("Missing", cabs.missing, cabs.missing ? "warn" : "", "could still be had", "#/failures?sort=missing"),
+      tile("Missing", cabs.missing, cabs.missing ? "warn" : "", cabs.skipped ? `could still be had; ${count(cabs.skipped)} skipped by rules` : "could still be had", "#/failures?sort=missing"),
       tile("Copied today", cabs.copiedToday, "", cabs.held == null ? "" : `${count(cabs.held)} held, ${bytes(cabs.bytes)}`),
       tile("Failed pulls", pulls.Failed, pulls.Failed ? "bad" : "", "given up: a person is needed", "#/pulls"),
       tile("At work", sum(pulls.Queued, pulls.Running), "", [

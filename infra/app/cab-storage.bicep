@@ -79,14 +79,22 @@ resource container 'Microsoft.Storage/storageAccounts/blobServices/containers@20
   }
 }
 
+// All but `_settings/`, which people write, and which must not go after a month: an applicationId begins with one of
+// these, and the app writes the others. A rule takes ten prefixes at most.
+var letters = '0123456789-ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
+var folders = concat(map(range(0, length(letters)), each => substring(letters, each, 1)), [
+  '_catalog/'
+  '_preflight/'
+])
+
 resource retention 'Microsoft.Storage/storageAccounts/managementPolicies@2025-06-01' = {
   parent: account
   name: 'default'
   properties: {
     policy: {
       rules: [
-        {
-          name: 'delete-old-cabs'
+        for place in range(0, 7): {
+          name: 'delete-old-cabs-${place}'
           enabled: true
           type: 'Lifecycle'
           definition: {
@@ -94,9 +102,7 @@ resource retention 'Microsoft.Storage/storageAccounts/managementPolicies@2025-06
               blobTypes: [
                 'blockBlob'
               ]
-              prefixMatch: [
-                '${containerName}/'
-              ]
+              prefixMatch: map(take(skip(folders, place * 10), 10), folder => '${containerName}/${folder}')
             }
             actions: {
               baseBlob: {

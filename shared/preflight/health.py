@@ -42,6 +42,7 @@ class Health(Immutable, frozen=True):
         overdue: What should have run again by now, and when it last did.
         pulls: What keeps pulls from bringing their cabs, a sentence each.
         poison: How many messages are kept because no pull could be made of them.
+        rules: What is wrong with the file that says what is worth keeping; empty where nothing is.
     """
 
     circuit: Known | None
@@ -52,6 +53,7 @@ class Health(Immutable, frozen=True):
     overdue: tuple[str, ...] = ()
     pulls: tuple[str, ...] = ()
     poison: int = 0
+    rules: str = ""
 
     @property
     def outage(self) -> Outage | None:
@@ -78,6 +80,8 @@ class Health(Immutable, frozen=True):
             yield f"The cab storage cannot be asked: {self.storage}"
         if self.outage and self.outage.since:
             yield f"The Dev Center is not asked any more: {self.outage.error}"
+        if self.rules:
+            yield f"The rules of what is worth keeping do not hold: {self.rules}"
         yield from self.overdue
         if self.checked and self.checked.error:
             yield f"The last check of the reports: {self.checked.error}"
@@ -120,6 +124,7 @@ def _read() -> Health:
         checks=tuple(each for each in checks if (each.family, each.application_id) in applications),
         pulls=tuple(trouble_of(parts.pulls.troubled(), parts.settings.retention)),
         poison=sum(1 for _ in parts.health.poison()),
+        rules=parts.pull_tools.keep.current().problem,
     )
     return replace(seen, overdue=tuple(_overdue(parts, seen)))
 

@@ -13,14 +13,17 @@ from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsE
 from azure.data.tables import UpdateMode
 from azure.storage.blob import BlobSasPermissions, generate_blob_sas
 
+from shared.cabs.container import CabContainer
 from shared.cabs.direct_copy import DirectCopy
 from shared.cabs.labels import CabLabels
-from shared.core.errors import AgainLater, NeedsPerson
+from shared.core.errors import AgainLater, BadInput, NeedsPerson
+from shared.core.keep import Rules
 from shared.core.redaction import excerpt
 from shared.core.refusals import Meaning, Refusal, Where
 from shared.preflight.probing import ProbeFailed, unreachable
 from shared.preflight.storage_advice import BLOBS, QUEUES, ROWS, advice
 from shared.progress import TABLES
+from shared.pull.keep_file import KEEP_FILE, read_keep_file
 from shared.storage.clients import StorageClients
 from shared.storage.refusals import RefusedError, refusal_of
 
@@ -63,7 +66,7 @@ class StorageProbes:
         self._clients.close()
 
     def container(self) -> str:
-        """Create a blob with a tag, find it by listing, and delete it."""
+        """Create a blob with a tag, find it by listing, and delete it; read what is worth keeping."""
         what = f"container {self._places.container}"
         with self._failures(BLOBS, what, self._clients.blobs.url):
             probe = self._probe("probe")
@@ -74,7 +77,7 @@ class StorageProbes:
                     f"a blob was written to the {what}, and its listing does not show it",
                     "Check that the blob endpoint of CAB_STORAGE is an account of Azure, and not a cache before it.",
                 )
-            return f"{tagged}, listed and {self._deleted(probe)}"
+            return f"{tagged}, listed and {self._deleted(probe)}{self._rules()}"
 
     def tables(self) -> str:
         """Read each table, and write, read and delete a row of one."""
@@ -122,6 +125,19 @@ class StorageProbes:
                 "Check that the blob endpoint of CAB_STORAGE is an account of Azure, and not something before it.",
             )
         return f"copied within the account, and {deleted}"
+
+    def _rules(self) -> str:
+        text = read_keep_file(CabContainer(self._container, self._clients.blob_service))
+        if text is None:
+            return ""
+        try:
+            found = Rules.parse(text)
+        except BadInput as error:
+            raise ProbeFailed(
+                f"{KEEP_FILE} is wrong, so that all cabs are kept: {error}",
+                "Mend it (docs/keep.md); `python3 dev.py plan --rules FILE` tells whether a file is right.",
+            ) from None
+        return f"; {KEEP_FILE} holds {len(found.rules)} rules"
 
     def _counted(self, name: str) -> str:
         client = self._clients.queue(name)

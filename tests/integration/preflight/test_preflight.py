@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
+from azure.storage.blob import AccountSasPermissions, BlobServiceClient, ResourceTypes, generate_account_sas
 
 from local.azurite.server import account_key
 from local.simulator.faults import Call, Fault, FaultKind
@@ -14,6 +14,7 @@ from local.simulator.thread import SimulatorThread
 from local.simulator.token_endpoint import TokenEndpoint
 from shared.preflight.probing import ProbeResult
 from shared.preflight.run import preflight
+from shared.pull.keep_file import KEEP_FILE
 from tests.support.azurite import StorageAccount
 
 NAMES = ["settings", "token", "reportdata", "cabdownloadbatch", "container", "tables", "queue", "copy"]
@@ -245,3 +246,15 @@ def test_missing_settings_are_named_and_the_rest_is_asked(good: dict[str, str]) 
     assert "DEVCENTER_TENANT_ID" in checks["token"].answered
     assert "PULL_CONCURRENCY" not in checks["token"].answered
     assert set(failed({**good, "CAB_STORAGE": ""})) == {"settings"} | OF_STORAGE
+
+
+def test_rules_that_do_not_hold_are_told(good: dict[str, str]) -> None:
+    assert failed(good) == {}
+    with BlobServiceClient.from_connection_string(good["CAB_STORAGE"]) as blobs:
+        file = blobs.get_blob_client(good.get("CAB_CONTAINER", "failure-cabs"), KEEP_FILE)
+        file.upload_blob(b'[[rules]]\nname = "a"\naction = "skip"', overwrite=True)
+        assert f"{KEEP_FILE} holds 1 rules" in asked(good)["container"].answered
+        file.upload_blob(b'[[rules]]\nname = "a"', overwrite=True)
+        told = failed(good)["container"]
+    assert "rule 1 (a): it lacks the key `action`" in told.answered
+    assert "plan --rules" in (told.what_to_do or "")

@@ -5,8 +5,11 @@ import re
 
 import pytest
 
+from shared.catalog.files import FOLDER
+from shared.core.failure import APPLICATION_ID
 from shared.core.settings import SETTINGS
 from shared.progress import TABLES
+from shared.pull.keep_file import KEEP_FILE
 from tests.unit.infra.predicted import BOTH, ROOT, names, resources, settings, snapshot
 
 # The app's own, in Azure: a token of an hour is no way to run a service, and storage is named by its parts.
@@ -74,13 +77,18 @@ def test_a_setting_that_a_binding_names_is_always_there() -> None:
 @pytest.mark.parametrize("deployment", BOTH)
 def test_the_lifecycle_rule_keeps_cabs_as_long_as_the_app_believes(deployment: str) -> None:
     (policy,) = resources(deployment, "Storage/storageAccounts/managementPolicies")
-    (rule,) = policy["properties"]["policy"]["rules"]
+    rules = [each["definition"] for each in policy["properties"]["policy"]["rules"]]
     given = settings(deployment)
     # Creation, not modification: somebody who edits a cab's metadata must not prolong its storing.
-    assert rule["definition"]["actions"] == {
-        "baseBlob": {"delete": {"daysAfterCreationGreaterThan": int(given["RETENTION_DAYS"])}}
-    }
-    assert rule["definition"]["filters"]["prefixMatch"] == [f"{given['CAB_CONTAINER']}/"]
+    deletes = {"baseBlob": {"delete": {"daysAfterCreationGreaterThan": int(given["RETENTION_DAYS"])}}}
+    assert all(rule["actions"] == deletes for rule in rules)
+    prefixes = [each for rule in rules for each in rule["filters"]["prefixMatch"]]
+    # Every blob that the app writes goes, and what is worth keeping, which people write, stays.
+    written = [each for each in map(chr, range(128)) if APPLICATION_ID.fullmatch(each)] + [FOLDER, "_preflight/"]
+    assert sorted(prefixes) == sorted(f"{given['CAB_CONTAINER']}/{each}" for each in written)
+    assert not any(f"{given['CAB_CONTAINER']}/{KEEP_FILE}".startswith(each) for each in prefixes)
+    # https://learn.microsoft.com/azure/storage/blobs/lifecycle-management-policy-structure
+    assert all(len(rule["filters"]["prefixMatch"]) <= 10 for rule in rules)
 
 
 @pytest.mark.parametrize("deployment", BOTH)
