@@ -81,7 +81,7 @@ def read_keep_file(container: CabContainer) -> bytes | None:
     with storage_errors(f"reading {KEEP_FILE}"):
         try:
             # One byte more than is allowed, so that a longer one is told.
-            return container.blob(KEEP_FILE).download_blob(offset=0, length=MOST_BYTES + 1).readall()
+            return container.blob(KEEP_FILE).download_blob().read(MOST_BYTES + 1)
         except ResourceNotFoundError:
             return None
 

@@ -263,12 +263,12 @@ class _MemoryBlob:
     def set_blob_metadata(self, metadata: dict[str, str]) -> None:
         self._call("names", lambda: self._container.label(self._name, metadata=metadata))
 
-    def download_blob(self, offset: int, length: int) -> _Download:
+    def download_blob(self) -> _Download:
         def content() -> bytes:
             blob = self._container.blobs.get(self._name)
             if blob is None:
                 raise RefusedError(Refusal(Where.STORAGE, 404, "BlobNotFound"))
-            return blob.content[offset : offset + length]
+            return blob.content
 
         return _Download(self._call("reads", content))
 
@@ -296,8 +296,8 @@ class _MemoryBlob:
 class _Download:
     content: bytes
 
-    def readall(self) -> bytes:
-        return self.content
+    def read(self, size: int) -> bytes:
+        return self.content[:size]
 
 
 @dataclass(frozen=True, slots=True)

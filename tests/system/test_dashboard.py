@@ -371,3 +371,17 @@ def test_what_was_known_stays_while_nothing_answers(page: Page, app: App, failur
     expect(page.locator("#trouble")).to_be_hidden()
     expect(page.locator("#strip .state")).to_contain_text("Look here")
     expect(page.get_by_role("heading", name=failures[0].name)).to_be_visible()
+
+
+def test_rules_are_tried_before_anybody_uploads_them(page: Page, app: App, failures: list[Failure]) -> None:
+    show(page, app, "/checks")
+    plan = page.get_by_role("region", name="Plan")
+    expect(plan.get_by_text("The next run")).to_contain_text("would take")
+    plan.get_by_text("Try other rules").click()
+    plan.get_by_label("Rules to try").fill('[[rules]]\nname = "no"\naction = "skip"')
+    plan.get_by_role("button", name="Plan with these").click()
+    expect(plan.get_by_role("table", name="What the rules skip")).to_contain_text("rule 'no'")
+    expect(plan.get_by_text("would take 0 cabs")).to_be_visible()
+    plan.get_by_label("Rules to try").fill("[[rules]]")
+    plan.get_by_role("button", name="Plan with these").click()
+    expect(page.locator("#toast")).to_contain_text("it lacks the key")

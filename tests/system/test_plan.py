@@ -1,0 +1,45 @@
+"""`python3 dev.py plan`: what rules would do is known before they are uploaded."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from azure.storage.blob import BlobServiceClient
+
+from tests.system.app import ROOT, App, environment
+from tests.system.playground import Playground
+
+RULES = '[[rules]]\nname = "none of it"\naction = "skip"\n'
+
+
+def plan(app: App, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run the command and wait for its end."""
+    command = [sys.executable, str(ROOT / "dev.py"), "plan", "--url", app.url, *options]
+    return subprocess.run(command, env=environment({}), capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_rules_are_tried_uploaded_and_followed(playground: Playground, tmp_path: Path) -> None:
+    failure = playground.simulator.builder.failure(2)
+    playground.simulator.builder.report([failure])
+    playground.simulator.publish()
+    file = tmp_path / "keep.toml"
+    file.write_text(RULES, encoding="utf-8")
+    with BlobServiceClient.from_connection_string(playground.storage.connection_string) as blobs:
+        blobs.create_container("failure-cabs").upload_blob("_settings/keep.toml", RULES)
+    app = playground.start()
+    playground.check(app)
+    done = plan(app)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "would take 0 failures, 0 cabs" in done.stdout
+    assert "skips      2 cabs of 1 failures: rule 'none of it'" in done.stdout
+    cabs = app.get(f"/api/pulls/{failure.key.application_id}/{failure.key.failure_hash}/cabs").json()["cabs"]
+    assert {(each["state"], each["error"]) for each in cabs} == {("skipped", "rule 'none of it'")}
+    (told,) = app.get("/api/failures").json()["failures"]
+    assert (told["cabs"]["skipped"], told["cabs"]["missing"]) == (2, 0)
+    assert not playground.api_requests(failure)
+    file.write_text("", encoding="utf-8")
+    assert "would take 1 failures, 2 cabs" in plan(app, "--rules", str(file)).stdout
+    file.write_text("[[rules]]", encoding="utf-8")
+    wrong = plan(app, "--rules", str(file))
+    assert wrong.returncode == 1
+    assert "rule 1 (without a name): it lacks the key `name`" in wrong.stderr
