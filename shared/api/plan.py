@@ -202,16 +202,20 @@ def _add(
 
 
 def _skipped(failure: FailureSeen, tally: CabTally, rules: Rules) -> Counter[str]:
-    """Return how many cabs the rules would skip, by reason: as if the cabs were spread evenly over their versions."""
+    """Return how many cabs the rules would skip, by reason: as if held and others were of the same versions alike."""
     subject = Subject(failure.application_id, failure.failure_name, failure.driver_name, failure.hits)
     could = tally.missing + tally.skipped
     if reason := rules.skips_whole(subject):
         return Counter({reason: could} if could else {})
-    versions = tally.versions or ("",)
-    facts = [CabFacts(driver_version=each) for each in versions]
+    if not rules.may_skip(subject):
+        return Counter()
+    counts = tally.of_version or (1,) * len(tally.versions)
+    # Laid out evenly, so that the first of them, which are the held ones, are a fair sample.
+    told = [(place / count, each) for each, count in zip(tally.versions, counts, strict=True) for place in range(count)]
+    facts = [CabFacts(driver_version=each) for _, each in sorted(told)] or [CabFacts()]
     cabs = {
         str(place): Candidate(facts[place % len(facts)], is_held=place < tally.held)
-        for place in range(tally.held + could if rules.may_skip(subject) else 0)
+        for place in range(tally.held + could)
     }
     return Counter(rules.skipped(subject, cabs).values())
 

@@ -42,6 +42,7 @@ FAILURES = [
         expiring=3,
         next_expiry=NOW + timedelta(minutes=1),
         versions=("1.0", "2.0"),
+        of_version=(5, 5),
     ),
     seen("b", skipped=10, hits=20),
     seen("c", driver="fabrikam.sys", missing=1, family="desktop", next_expiry=NOW + timedelta(days=9)),
