@@ -54,6 +54,6 @@ def run_check(message: func.QueueMessage) -> None:
     if (parts := parts_or_keep(message, "-checks")) is None:
         return
     if (asked_at := asked_for_failures(message.get_body())) is not None:
-        run(parts.failure_tools, asked_at)
+        run(parts.failure_tools, asked_at, parts.checks)
     else:
         parts.asked_checks.run(parts.report_tools, message.get_body())

@@ -79,5 +79,5 @@ function applicationChecks(all, nextAt) {
   if (!all.length) return [h("p.muted", {}, "No application is configured, or none was looked at yet.")];
   return [table("Checks of applications", [{ label: "Application" }, { label: "Family" }, { label: "Looked at" }, { label: "Complete to" }, { label: "Failures", class: "number" }, { label: "Queued", class: "number" }, { label: "Could not be read", class: "text" }],
     all.map((each) => [h(`span.dot.${each.error ? "bad" : "ok"}`, {}, each.applicationId), each.family, when(each.checkedAt), each.coveredTo || "–", count(each.failures), count(each.queued),
-      each.error ? h("span.bad", {}, each.error) : "nothing"]))];
+      each.error ? [h("span.bad", {}, each.error), each.nextTryAt ? [" It is tried again ", when(each.nextTryAt), "."] : ""] : "nothing"]))];
 }

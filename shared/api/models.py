@@ -459,6 +459,9 @@ class ApplicationBody(Struct, frozen=True, rename="camel"):
     failures: Annotated[Count, Meta(description="How many failures that check saw.")]
     queued: Annotated[Count, Meta(description="How many of them were new, or happened again, and were queued.")]
     error: Annotated[str | None, Meta(description="Why it was not complete, or what could not be read.")]
+    next_try_at: Annotated[
+        Moment | None, Meta(description="When a check that was asked for is tried again, as the Dev Center asked.")
+    ]
 
     @classmethod
     def of(cls, check: ApplicationCheck) -> ApplicationBody:
@@ -471,6 +474,7 @@ class ApplicationBody(Struct, frozen=True, rename="camel"):
             failures=check.failures,
             queued=check.queued,
             error=check.error or None,
+            next_try_at=moment_text(check.next_try_at),
         )
 
 

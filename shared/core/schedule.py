@@ -8,6 +8,13 @@ from __future__ import annotations
 import re
 from calendar import day_abbr, month_abbr
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from shared.core import clock
+from shared.core.errors import AgainLater
+
+if TYPE_CHECKING:
+    from shared.core.errors import CabferryError
 
 _PART = re.compile(r"(?:\*|(\d+|[a-z]{3})(?:-(\d+|[a-z]{3}))?)(?:/[1-9]\d*)?", re.ASCII)
 _WEEKDAYS = {day_abbr[number - 1].lower(): number % 7 for number in range(1, 8)}
@@ -53,6 +60,19 @@ def _means_the_same(expression: str) -> bool:
 
 def _number(text: str) -> int:
     return _NUMBERS.get(text, -1) if text.isalpha() else int(text)
+
+
+def next_try(error: CabferryError, due: datetime | None) -> datetime | None:
+    """Return when a check that somebody asked for is tried again: after the wait that the other side asked for.
+
+    Args:
+        error: What ended it. Where the whole Dev Center is out, waiting alone helps nobody.
+        due: When the timer makes a check; None is returned where that is sooner.
+    """
+    if not isinstance(error, AgainLater) or error.wait is None or error.outage:
+        return None
+    again_at = clock.now() + error.wait
+    return again_at if due and again_at < due else None
 
 
 def is_overdue(expression: str, last: datetime | None, now: datetime) -> bool:

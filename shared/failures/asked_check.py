@@ -46,19 +46,22 @@ def asked_for_failures(message: bytes) -> datetime | None:
     return clock.moment_of(text.removeprefix(_ASKS)) or clock.now()
 
 
-def run(tools: FailureTools, asked_at: datetime) -> None:
-    """Make a check, unless each application was checked since it was asked for.
+def run(tools: FailureTools, asked_at: datetime, queue: PullQueue) -> None:
+    """Make a check, unless each application was checked since it was asked for; where it must wait, send it back.
 
     Args:
         tools: What a check works with.
         asked_at: When it was asked for.
+        queue: Where it came from.
 
     Raises:
         CabferryError: What was seen cannot be written down. The host tries again.
     """
     checks = check_failures(tools, asked_at)
+    if again_at := max((each.next_try_at for each in checks if each.next_try_at), default=None):
+        queue.send_text(f"{_ASKS}{asked_at.isoformat()}", again_at - clock.now())
     try:
         raise_if_failed(checks)
     except CabferryError as error:
-        # Each application's row tells it, and the timer checks again.
+        # Each application's row tells it, and the timer checks again where nothing waits.
         _log.warning("the check that was asked for: %s", error)

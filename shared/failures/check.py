@@ -24,6 +24,7 @@ from shared.core.facts import CabFacts
 from shared.core.failure import Window, default_window
 from shared.core.keep import Subject
 from shared.core.metrics import CHECK_DURATION
+from shared.core.schedule import next_after, next_try
 from shared.core.values import Immutable
 from shared.devcenter.cursor import BatchCursor
 from shared.devcenter.families import APPLICATIONS
@@ -105,8 +106,10 @@ def raise_if_failed(checks: Iterable[ApplicationCheck]) -> None:
 
 def _check(tools: FailureTools, family_name: str, application_id: str, asked_at: datetime | None) -> ApplicationCheck:
     before, now = tools.failures.check_of(family_name, application_id), clock.now()
-    if asked_at and before.checked_at and before.checked_at >= asked_at:
+    if asked_at and before.checked_at and before.checked_at >= asked_at and before.next_try_at is None:
         return before
+    due = next_after(tools.settings.failure_schedule, now) if asked_at else None
+    before = replace(before, next_try_at=None)
     window = _window(before.covered_to, now.date())
     try:
         seen, problem = _seen(tools.devcenter, APPLICATIONS[family_name], application_id, window)
@@ -114,7 +117,7 @@ def _check(tools: FailureTools, family_name: str, application_id: str, asked_at:
         done = replace(before, covered_to=now.date(), failures=len(seen), queued=queued, error=problem)
         _log.info("%s application %s: %d failures seen, %d queued", family_name, application_id, len(seen), queued)
     except CabferryError as error:
-        done = replace(before, failures=0, queued=0, error=str(error))
+        done = replace(before, failures=0, queued=0, error=str(error), next_try_at=next_try(error, due))
         level = logging.ERROR if isinstance(error, NeedsPerson) else logging.WARNING
         _log.log(level, "%s application %s: %s", family_name, application_id, error)
     except Exception as error:  # noqa: BLE001 - it is logged whole, and told; one application stops no other

@@ -62,8 +62,8 @@ class Health(Immutable, frozen=True):
 
     @property
     def unchecked(self) -> tuple[ApplicationCheck, ...]:
-        """Return the applications whose last check was not complete."""
-        return tuple(each for each in self.checks if each.error)
+        """Return the applications whose last check was not complete, and does not wait to be tried again."""
+        return tuple(each for each in self.checks if each.error and each.next_try_at is None)
 
     @property
     def is_down(self) -> bool:

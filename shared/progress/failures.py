@@ -12,7 +12,7 @@ from shared.core.clock import moment_of
 from shared.core.failure import Failure
 from shared.core.json_text import JsonError, decoded
 from shared.core.values import Immutable, Mutable
-from shared.storage.table_writes import TRANSACTION_ROWS, Write
+from shared.storage.table_writes import NO_MOMENT, TRANSACTION_ROWS, Write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -131,6 +131,7 @@ class ApplicationCheck(Immutable, frozen=True):
         failures: How many failures the last check saw.
         queued: How many of them were queued.
         error: Why it was not complete, or what could not be read; empty where all is well.
+        next_try_at: When a check that somebody asked for is tried again, as the Dev Center asked; None where it is not.
     """
 
     family: str
@@ -140,6 +141,7 @@ class ApplicationCheck(Immutable, frozen=True):
     failures: int
     queued: int
     error: str
+    next_try_at: datetime | None = None
 
 
 class FailureRows:
@@ -188,6 +190,7 @@ class FailureRows:
             "failures": check.failures,
             "queued": check.queued,
             "error": check.error[:2_000],
+            "nextTryAt": check.next_try_at or NO_MOMENT,
         }
         self._health.write_all(_CHECKS, [Write(check.application_id, columns, "upsert")])
 
@@ -207,4 +210,5 @@ def _check(row: Row, family: str) -> ApplicationCheck:
         row.number("failures"),
         row.number("queued"),
         row.text("error"),
+        row.set_moment("nextTryAt"),
     )

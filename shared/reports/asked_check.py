@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from shared.core import clock
-from shared.core.errors import AgainLater, BadInput, CabferryError
+from shared.core.errors import BadInput, CabferryError
 from shared.core.json_text import JsonError, decoded
-from shared.core.schedule import next_after
+from shared.core.schedule import next_after, next_try
 from shared.core.values import Immutable
 from shared.progress.messages import unwrapped
 from shared.reports.check import RunOutcome, check_reports, unforeseen, with_next_check
@@ -123,10 +123,10 @@ class AskedChecks:
         self._move_on("startedFor", asked_at, {"nextTryAt": NO_MOMENT})
         due = next_after(tools.settings.report_schedule, asked_at)
         try:
-            outcomes = check_reports(tools, lambda error: _next_try(error, due) is None)
+            outcomes = check_reports(tools, lambda error: next_try(error, due) is None)
         except CabferryError as error:
             _log.warning("the check that was asked for: %s", error)
-            if (again_at := _next_try(error, due)) is None:
+            if (again_at := next_try(error, due)) is None:
                 self._end(asked_at, (), with_next_check(error, tools.settings))
             else:
                 self._send_back(asked_at, again_at, str(error))
@@ -179,19 +179,6 @@ class AskedChecks:
                 is_written = self._table.merge(row, columns)
             if is_written:
                 return
-
-
-def _next_try(error: CabferryError, due: datetime | None) -> datetime | None:
-    """Return when a check is tried again: after the wait that was asked for, where the timer makes none before.
-
-    Args:
-        error: What ended it. Where the whole Dev Center is out, waiting alone helps nobody.
-        due: When the timer makes one.
-    """
-    if not isinstance(error, AgainLater) or error.wait is None or error.outage:
-        return None
-    again_at = clock.now() + error.wait
-    return again_at if due and again_at < due else None
 
 
 def _moment_in(message: bytes) -> datetime | None:

@@ -189,6 +189,7 @@ class Application(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fi
     family: Literal["desktop", "app"]
     application_id: str
     covered_to: date | None
+    next_try_at: datetime | None
     checked_at: datetime
     failures: int
     queued: int

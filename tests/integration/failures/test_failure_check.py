@@ -11,6 +11,7 @@ from local.simulator.catalogue import Failure, Family
 from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.scenario import SiblingForm
 from local.simulator.thread import SimulatorThread
+from shared.core import clock
 from shared.core.errors import AgainLater
 from shared.failures import asked_check
 from shared.failures.check import raise_if_failed
@@ -274,8 +275,28 @@ def test_who_asks_twice_gets_one_check(make_app: MakeApp, simulator: SimulatorTh
     for message in checks.receive_messages():
         asked_at = asked_check.asked_for_failures(b64encode(message.content.encode()))
         assert asked_at
-        asked_check.run(app.services.failure_tools, asked_at)
+        asked_check.run(app.services.failure_tools, asked_at, app.services.checks)
     assert simulator.ledger.answers(Call.FAILURE_HITS) == 1
+
+
+def test_a_check_that_the_dev_center_asks_to_wait_goes_back_to_its_queue(
+    make_app: MakeApp, simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asked need not ask again, and no timer of hours is waited for."""
+    first, second = made(simulator, Family.DESKTOP, Family.APP)
+    app = make_app(**configured(first, second), FAILURE_POLL_SCHEDULE="0 0 0 1 1 *")
+    simulator.faults.add(Fault(call=Call.FAILURE_HITS, kind=FaultKind.THROTTLED, retry_after=20, times=1))
+    asked_at, rows = clock.now(), app.services.failure_tools.failures
+    asked_check.run(app.services.failure_tools, asked_at, app.services.checks)
+    waits = max(each.next_try_at for each in rows.checks() if each.next_try_at)
+    assert timedelta(seconds=15) <= waits - asked_at < timedelta(minutes=1)
+    queue = app.queue_named(f"{app.settings.queue}-checks")
+    assert ([*queue.receive_messages()], queue.get_queue_properties().approximate_message_count) == ([], 1)
+    later = waits + timedelta(seconds=1)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    asked_check.run(app.services.failure_tools, asked_at, app.services.checks)
+    assert [(each.error, each.next_try_at, each.queued) for each in rows.checks()] == [("", None, 1)] * 2
+    assert queue.get_queue_properties().approximate_message_count == 1
 
 
 def test_failures_are_kept_with_names_counts_and_days(make_app: MakeApp) -> None:
