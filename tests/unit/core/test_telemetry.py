@@ -1,10 +1,12 @@
 """What reaches Azure Monitor: by the real exporter, to an ingestion on loopback."""
 
+import logging
 import os
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,10 +14,15 @@ import pytest
 
 from functions.exception_guard import telling_no_secret
 from shared.core import events, metrics, telemetry
+from shared.core.failure import Failure
 from shared.core.threads import Pool
 from shared.progress.messages import PullMessage
+from shared.reports.check import check_reports
+from tests.simulation.center import Run
+from tests.simulation.world import Expected
 from tests.support.azure_monitor import Insights, insights_settings
 from tests.support.loopback import Answer, LoopbackServer
+from tests.support.memory_app import memory_app
 from tests.support.told import insights
 
 ROOT = Path(__file__).parents[3]
@@ -127,3 +134,60 @@ def test_what_is_not_needed_is_not_imported() -> None:
     )
     environment = {name: value for name, value in os.environ.items() if not name.startswith("APPLICATIONINSIGHTS")}
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True, capture_output=True)
+
+
+def test_what_was_done_is_measured(tmp_path: Path) -> None:
+    """A pull that brings five cabs in runs that end too soon, and is told to wait; a report of an hour ago."""
+    failure = Failure("1", "failure")
+    with insights(tmp_path) as azure, memory_app() as app:
+        tasks = app.world.tasks
+        cabs = app.serve(failure, 3)
+        made_at = tasks.now() - timedelta(hours=1)
+        app.world.center.runs.append(Run(made_at, tuple(cabs), is_finished=True))
+        # What the first run brought is in its row, and the second one says that it is complete.
+        app.world.expecting.append(Expected("write", "(Completed", "busy"))
+        app.pull(failure)
+        app.work_off()
+        app.serve(failure, 2)
+        app.world.expecting.append(Expected("devcenter", "cabdownloadbatch", "throttled"))
+        app.request(failure)
+        app.work_off()
+        app.do(lambda: check_reports(app.host.report_tools))
+        app.request(failure)
+        checked_at = tasks.now()
+        tasks.seconds += 7200
+        app.reconcile()
+        waited = (tasks.now() - checked_at).total_seconds()
+    measured: dict[str, dict[str, float]] = {}
+    for row in azure.rows["AppMetrics"]:
+        by = measured.setdefault(row["Name"], {})
+        what = " ".join(row["Properties"].values())
+        by[what] = by.get(what, 0) + row["Sum"]
+    age, oldest = measured.pop("cabferry.report.age"), measured.pop("cabferry.pulls.oldest_queued")
+    assert 3600 < age["1"] <= (checked_at - made_at).total_seconds()
+    assert 7200 <= oldest[""] <= waited
+    assert measured.pop("cabferry.api.throttled")[""] >= 1
+    for name in ("cabferry.api.duration", "cabferry.pull.duration", "cabferry.check.duration"):
+        assert all(value > 0 for value in measured.pop(name).values())
+    assert measured == {
+        "cabferry.api.calls": {"200": 6, "429": 1},
+        "cabferry.copies": {"direct": 5},
+        "cabferry.cabs.copied": {"driver": 5},
+        "cabferry.cabs.bytes": {"driver": sum(len(cab.content) for cab in app.world.center.cabs.values())},
+        "cabferry.pulls.ended": {"driver Queued": 2, "driver Completed": 2},
+        "cabferry.pulls": {"Queued": 1, "Running": 0, "Completed": 0, "Failed": 0},
+        "cabferry.cabs.missing": {"": 0},
+        "cabferry.cabs.expiring": {"": 0},
+        "cabferry.messages.kept": {"": 0},
+    }
+    # Of these nothing came, so that nothing was sent.
+    unseen = {"cabferry.cabs.expired", "cabferry.cabs.failed", "cabferry.cabs.lost"}
+    assert {each.name for each in metrics.METRICS} - {row["Name"] for row in azure.rows["AppMetrics"]} == unseen
+
+
+def test_checks_that_are_switched_off_are_no_silence(caplog: pytest.LogCaptureFixture) -> None:
+    """The alert that misses a check would tell for ever, and nobody would read it any more."""
+    caplog.set_level(logging.INFO)
+    with memory_app(REPORT_IDS="none") as app:
+        app.do(lambda: check_reports(app.host.report_tools))
+    assert "reports-checked: runs=0 failed=0" in caplog.messages
