@@ -21,7 +21,7 @@ from opentelemetry._logs import LogRecord, SeverityNumber
 from opentelemetry.context import Context
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
-from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
@@ -68,7 +68,7 @@ class AzureMonitor:
         logs = LoggerProvider(resource, shutdown_on_exit=False)
         logs.add_log_record_processor(BatchLogRecordProcessor(AzureMonitorLogExporter(**options)))
         reader = PeriodicExportingMetricReader(AzureMonitorMetricExporter(**options), _METRICS_MILLISECONDS)
-        metrics = MeterProvider([reader], resource, shutdown_on_exit=False)
+        metrics = MeterProvider([reader], resource, exemplar_filter=AlwaysOffExemplarFilter(), shutdown_on_exit=False)
         spans = TracerProvider(resource=resource, shutdown_on_exit=False)
         spans.add_span_processor(BatchSpanProcessor(AzureMonitorTraceExporter(**options)))
         self._logger, self._meter = logs.get_logger(_NAME), metrics.get_meter(_NAME)

@@ -12,7 +12,7 @@ import os
 import threading
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from shared.core.redaction import one_line, redact
@@ -68,7 +68,7 @@ def record(metric: Metric, value: float, attributes: Mapping[str, str]) -> None:
         attributes: A value for each of its attributes.
     """
     if monitor := _monitor():
-        monitor.record(metric, value, _shown(attributes))
+        monitor.record(metric, value, _all_shown(attributes))
 
 
 @contextmanager
@@ -84,7 +84,7 @@ def span(name: str, attributes: Mapping[str, str], caused_by: str = "") -> Itera
     if monitor is None:
         yield
         return
-    with monitor.span(name, _shown(attributes), traceparent(), caused_by) as its_own:
+    with monitor.span(name, _all_shown(attributes), traceparent(), caused_by) as its_own:
         token = _TRACEPARENT.set(its_own)
         try:
             yield
@@ -100,9 +100,9 @@ def invocation(parent: str) -> Iterator[None]:
     within a minute.
 
     Args:
-        parent: The `traceparent` that the host gave it; empty where it gave none.
+        parent: The `traceparent` that the host gave it. Where that is empty, it begins a trace of its own.
     """
-    token = _TRACEPARENT.set(parent)
+    token = _TRACEPARENT.set(parent or f"00-{os.urandom(16).hex()}-{os.urandom(8).hex()}-01")
     with _invocations.lock:
         _invocations.running += 1
     try:
@@ -116,8 +116,13 @@ def invocation(parent: str) -> Iterator[None]:
             _flush()
 
 
-def _shown(attributes: Mapping[str, str]) -> dict[str, str]:
-    return {name: one_line(redact(value)) for name, value in attributes.items()}
+def _all_shown(attributes: Mapping[str, str]) -> dict[str, str]:
+    return {name: _shown(value) for name, value in attributes.items()}
+
+
+@lru_cache(1_000)  # Each copy has the same few, and a look for secrets takes as long as all else.
+def _shown(value: str) -> str:
+    return one_line(redact(value))
 
 
 def _flush() -> None:

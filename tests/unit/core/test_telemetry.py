@@ -83,6 +83,18 @@ def test_a_pull_is_joined_to_the_check_that_asked_for_it(azure: Insights) -> Non
     assert span["Properties"]["pull"] == event["Properties"]["pull"] == message.pull_id
 
 
+def test_where_the_host_traces_nothing_work_is_joined_all_the_same(azure: Insights) -> None:
+    for number in ("1", "2"):
+        with telemetry.invocation(""):
+            events.WORK_STOPPED.tell(reason=number)
+            assert PullMessage.decode(PullMessage(Failure("1", "a"), None, "").encode().encode()).traceparent
+            with telemetry.span("pull", {"pull": number}):
+                pass
+    (first, second), spans = azure.rows["AppEvents"], azure.rows["AppDependencies"]
+    assert [row["OperationId"] for row in (first, second)] == [row["OperationId"] for row in spans]
+    assert first["OperationId"] != second["OperationId"]
+
+
 def test_no_secret_leaves_in_an_attribute(azure: Insights) -> None:
     with telemetry.invocation(""):
         events.WORK_STOPPED.tell(reason=f"cannot copy {SECRET}, deviceId=4711")
