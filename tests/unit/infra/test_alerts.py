@@ -20,11 +20,12 @@ from functions.exception_guard import telling_no_secret
 from infra.npm import command
 from infra.queries import KQL, queries
 from shared.core.errors import CabferryError
-from shared.core.events import EVENTS, REPORT_RUN_FAILED, REPORT_RUN_LATE, SCHEDULE_ENDED, WORK_STOPPED
+from shared.core.events import EVENTS, REPORT_RUN_FAILED, SCHEDULE_ENDED, WORK_STOPPED
 from shared.core.failure import Failure
 from shared.core.metrics import METRICS
 from shared.failures.check import check_failures
 from shared.reports.check import check_reports
+from tests.simulation.center import Run
 from tests.simulation.tasks import BEGINNING
 from tests.simulation.world import Storm
 from tests.support.memory_app import MemoryApp, memory_app
@@ -157,6 +158,12 @@ def a_check_fails(app: MemoryApp) -> None:
         app.do(lambda: check_reports_now("due"))
 
 
+def a_run_is_late(app: MemoryApp) -> None:
+    app.world.center.runs.append(Run(app.world.tasks.now() - timedelta(hours=20), ()))
+    for _ in range(2):
+        app.do(lambda: check_reports(app.host.report_tools))
+
+
 HAPPENS: dict[str, tuple[Callable[[MemoryApp], object], set[str]]] = {
     "all is well": (lambda _: None, set()),
     "a pull fails": (a_pull_fails, {"cabferry-given-up"}),
@@ -170,7 +177,7 @@ HAPPENS: dict[str, tuple[Callable[[MemoryApp], object], set[str]]] = {
         lambda _: REPORT_RUN_FAILED.tell(reportId="1", reportDatetime="", reason="cut"),
         {"cabferry-reports"},
     ),
-    "a run is late": (lambda _: REPORT_RUN_LATE.tell(reportId="1", due="2026-01-01", reason=""), {"cabferry-reports"}),
+    "a run is late": (a_run_is_late, {"cabferry-reports"}),
     "a schedule ends": (lambda _: SCHEDULE_ENDED.tell(reportId="1", reason="its time is over"), {"cabferry-reports"}),
 }
 
