@@ -83,8 +83,8 @@ class Api:
         async def handle(request: web.Request) -> web.StreamResponse:
             try:
                 response = await self._answer(call, answer, request)
-            except ConnectionResetError:
-                raise  # Whoever asked is gone, as a killed app is: nothing is wrong here.
+            except ConnectionError:
+                raise  # Whoever asked is gone, as a killed app is, maybe amid a blob: nothing is wrong here.
             except Exception as error:
                 self._center.ledger.problems.append(f"{call}: {type(error).__name__}")
                 raise
