@@ -16,6 +16,7 @@ from shared.progress.messages import PullMessage
 from shared.progress.pulls import PullState
 from shared.pull.run import pull_failure
 from shared.storage.lease import RowLease
+from tests.simulation.center import Form
 from tests.simulation.tasks import BEGINNING
 from tests.simulation.world import Expected, Storm
 from tests.support.memory_app import MemoryApp, memory_app
@@ -241,6 +242,17 @@ def test_a_cab_that_may_not_be_downloaded_is_not_asked_for(app: MemoryApp) -> No
     assert found.state is CabState.UNAVAILABLE
     assert "Microsoft lists it, but does not let it be downloaded" in found.error
     assert not [line for line in app.world.story or () if f"{cab.name}.ext.zip" in line]
+
+
+def test_fresh_urls_that_cannot_be_had_are_asked_for_by_a_later_try(app: MemoryApp) -> None:
+    app.world.center.form = Form(sas=timedelta(0))
+    expect(app, "devcenter", "skip=0", "slow")
+    expect(app, "devcenter", "skip=0", "busy")
+    handle(app)
+    row = app.row(FAILURE)
+    assert (row.state, row.skip) == (PullState.QUEUED, 0)
+    assert "answered 503" in row.last_error
+    assert set(app.states(FAILURE).values()) == {CabState.FAILED}
 
 
 def test_a_process_that_ends_hands_on_and_begins_no_copy(app: MemoryApp) -> None:

@@ -21,6 +21,7 @@ from shared.progress.tally import COLUMNS
 from shared.reconcile.policy import reconcile
 from shared.reconcile.walk import FailureSeen, FailureWalk
 from shared.storage.lease import RowLease
+from shared.storage.table_writes import NO_MOMENT
 from tests.simulation.tasks import BEGINNING
 from tests.support.memory_app import MemoryApp, memory_app
 
@@ -147,6 +148,18 @@ class TestMissingCabs:
         assert did(app.reconcile()) == {"missing": 1, "queued_again": 1}
         app.work_off()
         assert len(app.blobs(failure)) == 4
+
+    def test_one_that_failed_is_tried_once_a_day_though_nobody_knows_when_its_pull_ended(
+        self, app: MemoryApp, failure: Failure
+    ) -> None:
+        """As a pull that can never work, of which no version wrote an end."""
+        app.pull(failure)
+        app.delete_blob(served(app, failure)[0])
+        app.change_cab(failure, served(app, failure)[0].name, state="failed", settledAt=NOW - TWO_DAYS)
+        app.change_pull(failure, state="Failed", lastErrorKind="never", completedAt=NO_MOMENT, updatedAt=NOW)
+        assert did(app.reconcile()) == {"missing": 1, "failed_pulls": 1}
+        app.change_pull(failure, updatedAt=NOW - TWO_DAYS)
+        assert did(app.reconcile()) == {"missing": 1, "queued_again": 1}
 
     def test_what_a_pull_could_not_have_is_tried_once_a_day(self, app: MemoryApp, failure: Failure) -> None:
         cab = served(app, failure)[0]

@@ -1,0 +1,111 @@
+"""What a pull knows of each cab, and what the container makes of it."""
+
+from __future__ import annotations
+
+from copy import replace
+from datetime import timedelta
+from email.utils import format_datetime
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from shared.cabs.container import StoredCab
+from shared.cabs.creation import Copied
+from shared.core import clock
+from shared.core.facts import CabFacts
+from shared.progress.cabs import CabRow, CabState
+from shared.progress.pulls import CabCounts
+from shared.pull.ledger import CabLedger
+from tests.unit.devcenter.devcenter_client import FAILURE
+
+from .pull_game import NOW, cab
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from concurrent.futures import Executor
+
+    from shared.progress.cabs import CabRows
+
+CAB = cab(0)
+NAME = f"{FAILURE.prefix}{CAB.cab_id_hash}.zip"
+MONTH, DAY, HOUR = timedelta(days=30), timedelta(days=1), timedelta(hours=1)
+IN_THE_WAY = f"{NAME} is in the container with 5 bytes, its source has 7: move the blob away and pull again"
+
+
+class _At(clock.Clock):
+    def now(self) -> Any:
+        return NOW
+
+
+@pytest.fixture(autouse=True)
+def at_a_time() -> Iterator[None]:
+    with clock.using(_At()):
+        yield
+
+
+def ledger(*rows: CabRow) -> CabLedger:
+    """Return the ledger of a pull that began an hour ago, with the rows of cabs 0, 1, 2."""
+    made = CabLedger(cast("CabRows", None), FAILURE, NOW - HOUR, CabCounts(), cast("Executor", None))
+    made.load((cab(number).cab_id_hash, row) for number, row in enumerate(rows))
+    return made
+
+
+def blob(age: timedelta) -> StoredCab:
+    """Return the blob of cab 0, which was made so long ago."""
+    return StoredCab(NAME, 5, "", format_datetime(NOW - age, usegmt=True), CAB.cab_id_hash)
+
+
+@pytest.mark.parametrize(
+    ("error", "age", "state"),
+    [
+        ("no cabUrl", 3 * HOUR, CabState.COPIED),
+        ("no cabUrl", HOUR, CabState.COPIED),
+        (IN_THE_WAY, 3 * HOUR, CabState.FAILED),
+        (IN_THE_WAY, HOUR, CabState.COPIED),
+    ],
+    ids=["copied before it failed", "copied since", "another's", "copied since another's was moved away"],
+)
+def test_the_blob_of_a_cab_that_failed_is_its_copy_where_it_was_not_in_the_way(
+    error: str, age: timedelta, state: CabState
+) -> None:
+    of_it = ledger(CabRow(CabState.FAILED, error=error, settled_at=NOW - 2 * HOUR))
+    assert of_it.read_back([blob(age)], MONTH) == []
+    assert of_it.cabs[CAB.cab_id_hash].state is state
+
+
+def test_what_somebody_replaced_stays_failed() -> None:
+    of_it = ledger(CabRow(CabState.FAILED, NAME, 7, error="somebody replaced it", settled_at=NOW - 2 * HOUR))
+    of_it.read_back([blob(HOUR)], MONTH)
+    assert of_it.cabs[CAB.cab_id_hash].state is CabState.FAILED
+
+
+@pytest.mark.parametrize(
+    ("age", "since", "counts"),
+    [
+        (3 * DAY, 3 * DAY, CabCounts(seen=1, already_held=1)),
+        (HOUR + timedelta(minutes=3), HOUR, CabCounts(seen=1, copied=1, bytes=5)),
+        (HOUR / 2, HOUR / 2, CabCounts(seen=1, copied=1, bytes=5)),
+    ],
+    ids=["before this pull", "as it began, by another clock", "by this pull"],
+)
+def test_a_cab_that_is_found_is_as_old_as_its_blob(age: timedelta, since: timedelta, counts: CabCounts) -> None:
+    of_it = ledger()
+    of_it.see(CAB.cab_id_hash, is_wanted=True)
+    of_it.record_copied(CAB, NAME, Copied(5, since=NOW - age))
+    assert of_it.cabs[CAB.cab_id_hash].settled_at == NOW - since
+    assert of_it.counts() == counts
+
+
+def test_a_cab_tells_more_of_itself_than_a_report_did() -> None:
+    report, own = CabFacts(failure_name="of the report"), CabFacts(failure_name="its own")
+    of_it = ledger(CabRow(CabState.LISTED, facts=report))
+    assert of_it.facts(CAB) == report
+    assert of_it.facts(replace(CAB, facts=own)) == own
+
+
+def test_a_cab_that_was_missed_is_missed_until_a_page_names_it() -> None:
+    missed = CabRow(CabState.LISTED, NAME)
+    of_it = ledger(missed, CabRow(CabState.LISTED), CabRow(CabState.COPIED, "x"))
+    assert of_it.missed_before() == [f"{NAME} was copied, and is still to be copied again"]
+    of_it.see(CAB.cab_id_hash, is_wanted=True)
+    assert of_it.missed_before() == []
