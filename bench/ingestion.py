@@ -10,6 +10,7 @@ import random
 import subprocess
 import sys
 import threading
+import time
 from base64 import b64decode
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
@@ -212,7 +213,7 @@ class _Place:
 
     def forget_lease(self) -> None:
         """Free the run's row of a reader that was killed: its lease would last for a minute."""
-        with TableServiceClient.from_connection_string(self.storage, api_version=API_VERSION) as service:
+        with TableServiceClient.from_connection_string(self.storage) as service:
             table = service.get_table_client("reports")
             for row in table.list_entities():
                 table.update_entity({**row, "leaseUntil": datetime(2000, 1, 1, tzinfo=UTC)})
@@ -223,12 +224,19 @@ def _killed(plan: Plan, report: LongReport) -> int:
     named, chance, kills = _read(report), random.Random(plan.report_rows), 0  # noqa: S311 - moments
     with _Place() as place:
         place.publish(report)
+        started = time.perf_counter()
+        run_program("ingest", _Nothing(), Ingested, place.environment)
+        whole = time.perf_counter() - started
+    with _Place() as place:
+        place.publish(report)
         queued = set[tuple[str, str]]()
         while True:
             command = [sys.executable, "-m", "bench.programs.ingest"]
             with subprocess.Popen(command, cwd=ROOT, env={**os.environ, **place.environment}, stdout=-1) as process:
                 try:
-                    told, _ = process.communicate(timeout=chance.uniform(0.5, 6) if kills < plan.report_kills else None)
+                    told, _ = process.communicate(
+                        timeout=chance.uniform(0, whole) if kills < plan.report_kills else None
+                    )
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.communicate()
