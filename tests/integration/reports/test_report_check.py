@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from copy import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import cast
 
@@ -32,6 +32,7 @@ from shared.devcenter.reports import Listed, ReportRun, Schedule
 from shared.progress.cabs import CabRow, CabState
 from shared.progress.messages import PullMessage
 from shared.progress.pulls import PullState
+from shared.progress.queue import PullQueue
 from shared.progress.reports import ReportRow
 from shared.reports.check import RunOutcome, check_reports
 from shared.reports.file import OpenedFile, ReportFiles
@@ -171,6 +172,53 @@ def test_a_crash_before_the_end_queues_again_and_copies_nothing_twice(app: App, 
     copies = [each for each in app.requests() if each.method == "PUT" and each.status == 202]
     assert len(copies) == 9
     assert rows_of(app, report)[0].ingested_at
+
+
+@pytest.mark.parametrize("where", ["before the pulls", "between the messages", "before the end"])
+def test_a_check_that_dies_queues_nothing_less_at_the_next(
+    app: App, simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """A pull that says Queued may have lost its message: only this run knows, and asks again."""
+    held, *failures = [simulator.builder.failure(2) for _ in range(6)]
+    report = simulator.builder.report([held, *failures])
+    simulator.publish()
+    app.pull(held)
+    tools, real = app.services.report_tools, PullQueue.send
+    sent = 0
+
+    def send(queue: PullQueue, message: PullMessage, delay: timedelta = timedelta()) -> None:
+        nonlocal sent
+        sent += 1
+        if sent > 2:
+            raise Died
+        real(queue, message, delay)
+
+    def die(*_: object, **__: object) -> None:
+        raise Died
+
+    with monkeypatch.context() as patch:
+        match where:
+            case "before the pulls":
+                patch.setattr(type(tools.requests), "make", die)
+            case "between the messages":
+                patch.setattr("shared.progress.requests._AT_ONCE", 1)
+                patch.setattr(PullQueue, "send", send)
+            case _:
+                patch.setattr(RowLease, "release", die)
+        with pytest.raises(Died):
+            app.check()
+    assert rows_of(app, report)[0].ingested_at is None
+    with reports_table(app) as table:  # The lease of the dead is over.
+        for entity in table.list_entities():
+            table.update_entity({**entity, "leaseUntil": datetime(2000, 1, 1, tzinfo=UTC)})
+    app.queue.clear_messages()
+    assert [outcome.outcome for outcome in app.check()] == ["ingested"]
+    assert {each.key.failure_hash for each in failures} <= set(queued(app))
+    assert [outcome.outcome for outcome in app.check()] == ["known"]
+
+
+class Died(BaseException):
+    """The host is gone."""
 
 
 def test_a_file_that_breaks_off_is_read_again_at_the_next_check(app: App, simulator: SimulatorThread) -> None:
