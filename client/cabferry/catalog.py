@@ -7,11 +7,11 @@ import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from .container import told
+from .moments import moment_text
 from .problems import Exit, ProblemError
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _PREFIX = "_catalog/"
 _MOMENTS = ("date", "expiresAt", "retiresAt", "copiedAt")
-_MICROSECONDS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,21 +88,6 @@ class Cab:
 
 
 _COLUMNS = [each.name for each in fields(Cab)]
-
-
-def moment(microseconds: int) -> datetime:
-    """Return a time of the catalog."""
-    return datetime.fromtimestamp(microseconds / _MICROSECONDS, UTC)
-
-
-def moment_text(microseconds: int | None) -> str | None:
-    """Return a time of the catalog as ISO 8601, to the second."""
-    return None if microseconds is None else moment(microseconds).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def now() -> int:
-    """Return the time in the catalog's form."""
-    return int(datetime.now(UTC).timestamp() * _MICROSECONDS)
 
 
 def read_catalog(container: ContainerClient, parallel: int) -> list[Cab]:

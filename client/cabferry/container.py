@@ -50,6 +50,9 @@ def open_container(named: str | None) -> ContainerClient:
     if not is_safe or not url.path.strip("/"):
         raise ProblemError(Exit.WRONG_USE, f"that is not the https URL of a container: {_HOW}")
     has_sas = "sig=" in url.query
+    if url.scheme == "http" and not has_sas:
+        advice = f"name the container alone, and its account by {_CONNECTION}"
+        raise ProblemError(Exit.WRONG_USE, f"nobody signs in without https: {advice}")
     if has_sas and named:
         logging.getLogger("cabferry").warning(
             "a SAS in an argument stays in the history of your shell: put the URL into %s", VARIABLE

@@ -6,9 +6,10 @@ import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from .catalog import moment_text, now, read_catalog
+from .catalog import read_catalog
 from .choice import Filters, short_hashes
 from .container import open_container
+from .moments import moment_text, now
 from .output import answer_json, answer_table, say, until
 from .problems import Exit
 

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from .catalog import moment_text, read_catalog
+from .catalog import read_catalog
 from .choice import Filters, chosen, short_hashes
 from .container import open_container
 from .download import DamagedError, StoppedError, download
+from .moments import moment_text
 from .names import safe_name
 from .output import answer, answer_json, day, say, size
 from .problems import Exit, ProblemError

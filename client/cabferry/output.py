@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .catalog import moment
+from .moments import moment
 from .names import shown
 
 if TYPE_CHECKING:
