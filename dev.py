@@ -57,6 +57,7 @@ def parsed() -> tuple[str, list[str]]:
             "preflight",
             "ask everything that the app needs, and say what to do about what fails; --url asks a deployed app",
         ),
+        ("report", "make, list, pause and resume the reports of drivers: `report create`, `report schedules`, .."),
         ("redrive", "send every Failed pull of an app back to its queue; --dry-run tells what it would do"),
         ("plan", "tell what the next run would take, and what the rules leave out; --rules FILE tries others"),
         ("catalog", "`catalog rebuild` makes the catalog of a cab storage anew from its tables"),

@@ -4,6 +4,7 @@ import { Poll, post, session } from "./api.js";
 import { timeLine } from "./charts.js";
 import { actionButton, count, h, minute, plural, table, toast, when } from "./dom.js";
 import { openPlan } from "./plan.js";
+import { schedulesSection } from "./schedules.js";
 
 const RUNS = 1000;
 const LINE_DAYS = 14;
@@ -41,6 +42,7 @@ export function openChecks(place) {
   });
   place.append(h("h1.hidden", {}, "Checks"),
     h("section", { "aria-label": "Reports" }, h("div.title", {}, h("h2", {}, "Reports of drivers"), check("reports/check", polls[1])), asked, runs),
+    schedulesSection(),
     h("section", { "aria-label": "Applications" }, h("div.title", {}, h("h2", {}, "Failures of applications"), check("failures/check", polls[2])), applications), plan);
   return () => polls.forEach((each) => each.stop());
 }

@@ -278,6 +278,33 @@ def test_a_check_is_asked_for_and_its_run_appears(
     expect(page.locator(".line .ok")).to_have_count(before + 1)
 
 
+def test_a_report_is_paused_resumed_and_made_where_none_is(
+    page: Page, app: App, shared_playground: Playground, failures: list[Failure]
+) -> None:
+    """Nobody opens Partner Center for it."""
+    world = shared_playground.simulator.world
+    show(page, app, "/checks")
+    schedules = page.locator("[aria-label=Schedules]")
+    row = schedules.locator("tbody tr").first
+    expect(row).to_contain_text("active", timeout=30_000)
+    expect(schedules.get_by_role("button", name="Make the report")).to_have_count(0)
+    for _ in range(len(world.reports)):
+        schedules.get_by_role("button", name="Pause").first.click()
+        expect(page.locator("#toast")).to_contain_text("is paused")
+        expect(schedules.get_by_text("active")).to_have_count(
+            sum(each.active for each in world.reports.values()), timeout=30_000
+        )
+    schedules.get_by_label("Hours from run to run").fill("12")
+    schedules.get_by_role("button", name="Make the report").click()
+    expect(schedules.locator("tbody tr").last).to_contain_text("12 hours", timeout=30_000)
+    made = max(world.reports)
+    assert (world.reports.pop(made).interval, len(failures)) == (12, 3)
+    for each in world.reports.values():
+        each.active = True
+    schedules.get_by_role("button", name="Look again").click()
+    expect(schedules.get_by_role("button", name="Resume")).to_have_count(0, timeout=30_000)
+
+
 def test_the_failures_of_an_application_are_looked_for(page: Page, app: App) -> None:
     show(page, app, "/checks")
     applications = page.locator("[aria-label=Applications]")

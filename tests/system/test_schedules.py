@@ -1,12 +1,15 @@
 """The life of a report, from a wish to cabs in the container, without Partner Center."""
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import requests
 
-from tests.system.app import App
+from tests.system.app import ROOT, App, environment
 from tests.system.playground import Playground
+from tests.system.waiting import DEADLINE_SECONDS
 
 
 def _schedule(app: App, report_id: str) -> Any:
@@ -19,6 +22,16 @@ def _run(playground: Playground, report_id: str, **run: object) -> None:
     url = f"{playground.simulator.url}/simulator/reports/{report_id}/runs"
     answer = requests.post(url, json.dumps(run), timeout=30)
     assert answer.status_code == 201, answer.text
+
+
+def _typed(app: App, *words: str, code: int = 0) -> str:
+    """Return what `python3 dev.py report` says."""
+    command = [sys.executable, str(ROOT / "dev.py"), "report", "--url", app.url, *words]
+    done = subprocess.run(
+        command, env=environment({}), capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stderr if code else done.stdout
 
 
 def test_a_report_is_made_watched_paused_and_resumed_by_the_app_alone(playground: Playground) -> None:
@@ -44,8 +57,12 @@ def test_a_report_is_made_watched_paused_and_resumed_by_the_app_alone(playground
 
     assert app.post(f"/api/reports/schedules/{report_id}/pause").json() == {"reportId": report_id, "isActive": False}
     assert _schedule(app, report_id)["state"] == "paused"
-    assert app.post(f"/api/reports/schedules/{report_id}/resume").json()["isActive"] is True
+    assert _typed(app, "resume", report_id) == f"report: report {report_id} is active\n"
     assert _schedule(app, report_id)["state"] == "active"
+    assert f"{report_id}   active" in _typed(app, "schedules")
+    assert template_id in _typed(app, "templates")
+    assert "Completed" in _typed(app, "status")
+    assert "makes this report already" in _typed(app, "create", "--every", "24", code=1)
 
     again = app.post("/api/reports/schedules", {})
     assert (again.status_code, "makes this report already" in again.json()["detail"]) == (400, True)

@@ -126,6 +126,36 @@ def test_pull_of_what_no_catalog_has(cabferry: Cabferry) -> None:
     assert (said.code, said.json) == (0, accepted["pulls"])
 
 
+def test_reports_are_listed_made_and_paused(cabferry: Cabferry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody opens Partner Center for it, and no key stands in a command line."""
+    schedule = {"reportId": "43000", "state": "ended", "templateId": None, "recurrenceInterval": 24, "runsLeft": 0}
+    listed = {
+        "schedules": [{**schedule, "nextRunAt": None, "lastRunAt": "2026-11-27T03:00:00Z"}],
+        "odd": ["one is odd"],
+    }
+    monkeypatch.setenv("CABFERRY_CALLBACK_URL", "https://app/api/reports/callback?code=QZXJ")
+    answers = (
+        told(listed),
+        told({"reportId": "43007", "templateId": "9"}, 201),
+        told({"reportId": "43007", "isActive": False}),
+    )
+    with LoopbackServer(in_turn(*answers)) as server:
+        said = cabferry("report", "schedules", "--url", server.url)
+        assert said.out.splitlines()[1].split() == ["43000", "ended", "-", "24", "0", "-", "2026-11-27T03:00:00Z"]
+        assert "! one is odd" in said.out
+        said = cabferry("report", "create", "--every", 12, "--url", server.url)
+        assert said.out == "report 43007 is scheduled, of template 9\n"
+        assert cabferry("report", "pause", "43007", "--url", server.url).out == "report 43007 is paused\n"
+        assert cabferry("report", "resume", "--url", server.url).code == 2
+    assert [(each.method, each.path) for each in server.seen] == [
+        ("GET", "/api/reports/schedules"),
+        ("POST", "/api/reports/schedules"),
+        ("POST", "/api/reports/schedules/43007/pause"),
+    ]
+    wished = {"recurrenceInterval": 12, "callbackUrl": "https://app/api/reports/callback?code=QZXJ"}
+    assert json.loads(server.seen[1].body) == wished
+
+
 def test_watch_tells_of_what_is_new(cabferry: Cabferry, monkeypatch: pytest.MonkeyPatch) -> None:
     def failures(held: int | None, continuation: str | None = None) -> dict[str, object]:
         cabs = {"held": held, "missing": 0, "expired": 0, "unavailable": 0, "failed": 0, "expiringSoon": 0}
