@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared.core.failure import Failure
+from shared.pull.keep_file import KEEP_FILE
 
 from .center import Cab, Form, Run
 from .mishaps import BEFALLS
@@ -24,6 +25,15 @@ if TYPE_CHECKING:
 
 _FAILURES = (Failure("100", "aa"), Failure("100", "bb"), Failure("200", "cc"))
 _STORMY: tuple[Called, ...] = ("read", "write", "send", "copy", "blob", "devcenter", "devcenter", "source")
+# What somebody may write; the last is no TOML, and keeps everything.
+_KEEP = (
+    "",
+    'rules = [{name = "none", action = "skip"}]',
+    'rules = [{name = "few", action = "keep", at-most-cabs = 2}]',
+    'rules = [{name = "new", action = "skip", version = "1.*"}, {name = "often", action = "keep", at-least-hits = 3}]',
+    "bytes-a-day = 500",
+    "rules = [",
+)
 # What no weather does for long: each of these has done something.
 _ONCE = {"killed", "killed after", "frozen", "slow", "twice", "lost"}
 _SHORTEST = 3  # mishaps of a story that is not worth making shorter
@@ -134,6 +144,7 @@ class Game:
         world = self.world
         world.tell("", "from here on all is calm")
         world.calm_down()
+        world.rule("")
         world.run(DAY / 2)
         world.ask(*world.center.batches)
         world.run(DAY / 2)
@@ -241,7 +252,7 @@ class Game:
 
     def take_blob(self) -> None:
         """Let somebody delete a blob."""
-        if names := sorted(self.world.container.blobs):
+        if names := sorted({*self.world.container.blobs} - {KEEP_FILE}):
             name = self._drawn.choice(names)
             del self.world.container.blobs[name]
             cab = self.world.center.cabs[name.split("/")[-1].split(".")[0]]
@@ -257,6 +268,10 @@ class Game:
             del rows[keys]
             self.world.promise.disturbed_at[Failure(*keys)] = self.world.tasks.now()
             self.world.tell("somebody", f"deletes the row of the pull {keys[1]}")
+
+    def rule(self) -> None:
+        """Let somebody say what is worth keeping, or that all is."""
+        self.world.rule(self._drawn.choice(_KEEP))
 
     def _failure(self) -> Failure:
         return self._drawn.choice(sorted(self.world.center.batches))
@@ -279,6 +294,7 @@ _ACTS: tuple[Callable[[Game], None], ...] = (
     Game.storm,
     Game.take_blob,
     Game.take_row,
+    Game.rule,
 )
 
 

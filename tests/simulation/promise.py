@@ -213,7 +213,8 @@ class Promise:
         started, rows = pull.started_at, self.cab_rows(failure)
         assert pull.window, f"the pull of {failure} is Completed without days"
         # It may have been asked for again while its owner stood still: then its new message makes it once more.
-        if started is None or self._was_disturbed(failure, started):
+        # And where a rule keeps nothing of it, nobody has asked what there is.
+        if started is None or self._was_disturbed(failure, started) or pull.skipped_by:
             return
         for cab in self.world.center.batches.get(failure, []):
             is_owed = cab.arrived_at < started and pull.window.start <= cab.dated.date() <= pull.window.end
@@ -231,6 +232,7 @@ class Promise:
     def _check_cab(self, cab: Cab, row: CabRow | None, started: datetime) -> None:
         assert row is not None, f"{cab.name} was listed, and nobody knows of it"
         assert row.state is not CabState.LISTED, f"{cab.name} was listed, and nothing became of it"
+        assert row.state is not CabState.SKIPPED or row.error, f"{cab.name} is skipped without a reason"
         if row.state in _MISSED:
             odd_at = self.odd_at.get(cab.name)
             if odd_at is not None and odd_at >= started:

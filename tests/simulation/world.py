@@ -12,6 +12,7 @@ from random import Random
 from typing import TYPE_CHECKING, cast
 
 from shared.cabs.copy import CabCopy
+from shared.cabs.labels import CabLabels
 from shared.catalog.news import CatalogNews
 from shared.core.errors import BadInput, CabferryError
 from shared.core.failure import default_window
@@ -26,7 +27,7 @@ from shared.progress.messages import PullMessage, unwrapped
 from shared.progress.pulls import PullRows
 from shared.progress.reports import ReportRows
 from shared.progress.requests import PullRequests
-from shared.pull.keep_file import KeepFile
+from shared.pull.keep_file import KEEP_FILE, KeepFile
 from shared.pull.one_cab import copy_cab
 from shared.pull.pool import FairPool
 from shared.pull.run import PullTools, pull_failure
@@ -38,7 +39,7 @@ from shared.reports.file import ReportFiles
 
 from .catalog import MemoryCatalog
 from .center import BASE, TOKEN, Cab, DevCenter, Form
-from .container import Container, MemoryContainer, MemoryDirectCopy, md5_of
+from .container import Blob, Container, MemoryContainer, MemoryDirectCopy, md5_of
 from .mishaps import Chance, HostLine
 from .promise import Promise
 from .queues import MemoryQueue, Queue
@@ -359,6 +360,13 @@ class World:
         there = [host for host in self.hosts if not host.is_stopping]
         return self.chance.drawn.choice(there) if there else None
 
+    def rule(self, text: str) -> None:
+        """Put a settings file in its place, or take it away."""
+        self.tell("somebody", f"keeps by: {text}" if text else "keeps everything")
+        self.container.blobs.pop(KEEP_FILE, None)
+        if text:
+            self.container.blobs[KEEP_FILE] = Blob(text.encode(), b"", self.tasks.now(), '"0"', CabLabels({}, {}))
+
     def check(self) -> None:
         """Let the timer check the reports."""
         if host := self.any_host():
@@ -439,7 +447,7 @@ class World:
     def _retain(self) -> None:
         """Remove what is older than the retention, as the container's lifecycle rule does once a day."""
         for name, blob in list(self.container.blobs.items()):
-            if blob.created + self.settings.retention + timedelta(days=1) <= self.tasks.now():
+            if name != KEEP_FILE and blob.created + self.settings.retention + timedelta(days=1) <= self.tasks.now():
                 self.tell("storage", f"removes {name}, which is old")
                 del self.container.blobs[name]
 

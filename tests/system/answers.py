@@ -107,6 +107,7 @@ class FailureCabs(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fi
     expired: int | None
     unavailable: int | None
     failed: int | None
+    skipped: int | None
     expiring_soon: int | None
 
 

@@ -161,7 +161,7 @@ def test_a_failure_is_listed_by_name_with_what_is_held_of_it(
     (seen,) = page.failures
     assert (page.total, page.continuation) == (1, None)
     assert (seen.failure_name, seen.driver_name) == (failure.name, failure.driver)
-    assert seen.cabs == FailureCabs(held=7, missing=0, expired=0, unavailable=4, failed=0, expiring_soon=0)
+    assert seen.cabs == FailureCabs(held=7, missing=0, expired=0, unavailable=4, failed=0, skipped=0, expiring_soon=0)
     assert seen.bytes == sum(blob.length for blob in held.values())
     told = shared_playground.stored.cab_rows(failure.key).values()
     assert set(seen.versions) == {row["driverVersion"] for row in told if row.get("driverVersion")}
@@ -218,7 +218,7 @@ def test_one_call_tells_how_all_of_it_stands(app: App, failure: Failure, shared_
     states = Counter(row["state"] for row in rows)
     assert told["pulls"] == {name: states[name] for name in ("Queued", "Running", "Completed", "Failed")}
     length = sum(blob.length for blob in shared_playground.held(failure).values())
-    assert told["cabs"] == {"copiedToday": 7, "held": 7, "missing": 0, "expiringSoon": 0, "bytes": length}
+    assert told["cabs"] == {"copiedToday": 7, "held": 7, "missing": 0, "skipped": 0, "expiringSoon": 0, "bytes": length}
     assert (told["failures"], told["poison"], told["circuit"]["state"], told["unknown"]) == (len(rows), 0, "closed", [])
     assert told["checks"]["reports"]["lastAt"] < told["checks"]["reports"]["nextAt"]
     # The run that failed is what a person should look at.

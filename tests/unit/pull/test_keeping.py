@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from shared.cabs.labels import CabLabels
 from shared.core.facts import CabFacts
 from shared.core.failure import Failure
 from shared.progress.cabs import CabState
@@ -18,7 +17,6 @@ from shared.pull.keep_file import KEEP_FILE
 from shared.pull.run import pull_failure
 from shared.reports.check import check_reports
 from tests.simulation.center import Run
-from tests.simulation.container import Blob
 from tests.simulation.world import Expected
 from tests.support.memory_app import MemoryApp, memory_app
 
@@ -48,10 +46,7 @@ def app() -> Iterator[MemoryApp]:
 
 def rule(app: MemoryApp, text: str) -> None:
     """Put a settings file in its place, or take it away, and let a minute pass."""
-    app.world.container.blobs.pop(KEEP_FILE, None)
-    if text:
-        made = Blob(text.encode("latin-1"), b"", app.world.tasks.now(), '"1"', CabLabels({}, {}))
-        app.world.container.blobs[KEEP_FILE] = made
+    app.world.rule(text)
     app.world.tasks.seconds += 61
 
 
@@ -145,7 +140,7 @@ def test_a_person_gets_what_a_rule_skips_and_no_more_than_is_allowed(app: Memory
     assert app.reconcile().queued_again == 0
 
 
-@pytest.mark.parametrize("text", ["[[[", f"{SKIP_ALL}colour = 1", "\xff"])
+@pytest.mark.parametrize("text", ["[[[", f"{SKIP_ALL}colour = 1"])
 def test_a_file_that_is_wrong_loses_no_cab(app: MemoryApp, text: str) -> None:
     rule(app, text)
     assert pull(app).counts.copied == 4
