@@ -44,6 +44,7 @@ from local.paths import AZURITE, ROOT
 from shared.core.errors import AgainLater
 from shared.core.settings import CabStorage
 from shared.storage.clients import StorageClients
+from shared.storage.table_rows import TableRows
 from shared.storage.table_writes import Columns, Write
 
 _REPORT_ID = "43000"
@@ -198,15 +199,17 @@ class _Place:
         ended: Columns = {"state": "Completed", "completedAt": now, "updatedAt": now, "startedAt": now}
         held: Columns = {"state": "copied", "blobName": "x", "settledAt": now}
 
-        def copy(failure: tuple[str, str]) -> None:
-            writes = [Write(cab, held, "upsert") for cab in named[failure]]
+        def write(table: TableRows, partition: str, writes: list[Write]) -> None:
             # A transaction of an Azurite with this many rows may take longer than the app would wait.
             while True:
                 with suppress(AgainLater):
-                    return cabs.write_all("_".join(failure), writes)
+                    return table.write_all(partition, writes)
+
+        def copy(failure: tuple[str, str]) -> None:
+            write(cabs, "_".join(failure), [Write(cab, held, "upsert") for cab in named[failure]])
 
         for application, of_one in groupby(sorted(named), key=itemgetter(0)):
-            pulls.write_all(application, [Write(key, ended, "upsert") for _, key in of_one])
+            write(pulls, application, [Write(key, ended, "upsert") for _, key in of_one])
         with ThreadPoolExecutor(_WRITERS) as crew:
             list(crew.map(copy, named))
         clients.close()
