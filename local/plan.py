@@ -1,20 +1,11 @@
 """`python3 dev.py plan`: what the next run would take, under the rules that hold or under a file of yours."""
 
-import os
 import sys
 from pathlib import Path
 
 import msgspec
-import requests
 
-from local.running import running_app
-
-_SECONDS = 90.0
-_SHOWN = 2_000
-
-
-class PlanError(Exception):
-    """There is no plan; the text says why, and what to do."""
+from local.app_calls import AppCallError, AppCalls
 
 
 class _Rule(msgspec.Struct, rename="camel"):
@@ -47,10 +38,6 @@ class _Plan(msgspec.Struct, rename="camel"):
     unknown: list[str]
 
 
-class _Problem(msgspec.Struct):
-    detail: str
-
-
 def plan(url: str | None, key_variable: str, rules: Path | None) -> int:
     """Ask an app for a plan, and print it.
 
@@ -63,8 +50,9 @@ def plan(url: str | None, key_variable: str, rules: Path | None) -> int:
         The exit code: 0 where there is a plan, and nothing is wrong with the rules.
     """
     try:
-        told = _asked(url or _of_running(), key_variable, rules)
-    except PlanError as error:
+        with AppCalls(url, key_variable, _say) as app:
+            told = _asked(app, rules)
+    except AppCallError as error:
         print(f"plan: {error}", file=sys.stderr)
         return 1
     for line in _lines(told):
@@ -90,37 +78,15 @@ def _lines(told: _Plan) -> list[str]:
     return [*lines, *(f"not in it: {each}" for each in told.unknown)]
 
 
-def _of_running() -> str:
-    url = running_app()
-    if not url:
-        raise PlanError("no app runs here: `python3 dev.py start` starts one, and --url names another")
-    return url
-
-
-def _asked(url: str, key_variable: str, rules: Path | None) -> _Plan:
-    headers = {"x-functions-key": key} if (key := os.environ.get(key_variable, "")) else {}
+def _asked(app: AppCalls, rules: Path | None) -> _Plan:
+    if rules is None:
+        return app.told(app.call("GET", "plan"), _Plan)
     try:
-        body = {"keep": rules.read_text(encoding="utf-8-sig")} if rules else None
+        body = {"keep": rules.read_text(encoding="utf-8-sig")}
     except (OSError, UnicodeDecodeError) as error:
-        raise PlanError(f"{rules} cannot be read: {error}") from None
-    try:
-        # Not to another host: the key is for this one.
-        answer = requests.request(
-            "POST" if body else "GET",
-            f"{url}/api/plan",
-            json=body,
-            headers=headers,
-            timeout=_SECONDS,
-            allow_redirects=False,
-        )
-    except (requests.RequestException, ValueError) as error:
-        raise PlanError(f"{url} does not answer ({type(error).__name__}): is the app running there?") from None
-    if answer.status_code == requests.codes.unauthorized:
-        raise PlanError(f"{url} wants a function key: set {key_variable} to it (docs/deploy.md says where it is)")
-    try:
-        if answer.status_code != requests.codes.ok:
-            raise PlanError(msgspec.json.decode(answer.content, type=_Problem).detail)
-        return msgspec.json.decode(answer.content, type=_Plan)
-    except msgspec.DecodeError:
-        shown = " ".join(answer.text.split())[:_SHOWN]
-        raise PlanError(f"{url} answered {answer.status_code}, which is no plan: {shown}") from None
+        raise AppCallError(f"{rules} cannot be read: {error}") from None
+    return app.told(app.call("POST", "plan", body=body), _Plan)
+
+
+def _say(text: str) -> None:
+    print(f"plan: {text}", flush=True)
