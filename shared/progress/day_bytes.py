@@ -11,7 +11,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from shared.core import clock
-from shared.core.errors import DayIsFull
+from shared.core.errors import AgainLater, DayIsFull
 from shared.core.values import Immutable
 from shared.storage.table_writes import Long
 
@@ -68,8 +68,11 @@ class DayBytes:
             length: Its bytes; negative where more was told before.
             cabs: How many.
             limit: How many bytes a day are allowed.
+
+        Raises:
+            AgainLater: Others change the row all the time; nothing was added.
+            CabferryError: As storage answers.
         """
-        before = Used()
         for _ in range(_TRIES):
             row = self._table.get(_PARTITION, _KEY)
             before = _used(row)
@@ -77,7 +80,7 @@ class DayBytes:
             columns: Columns = {"day": _today(), "bytes": Long(now.bytes), "cabs": now.cabs, "limit": Long(limit)}
             if self._table.merge(row, columns) if row else self._table.insert(_PARTITION, _KEY, columns):
                 return now
-        return before  # Others change it all the time; the next report adds this as well.
+        raise AgainLater("the bytes of today: others change their row all the time")
 
 
 class RunBytes:
@@ -114,11 +117,20 @@ class RunBytes:
                 self._raise_if_full()
                 self._begun += 1
 
+    def none_came(self) -> None:
+        """Note that a copy which has begun brought no cab; runs in many threads."""
+        if self.limit:
+            with self._lock:
+                self._begun -= 1
+
     def tell(self, copied: Iterable[CabRow]) -> None:
         """Tell what the run has copied so far.
 
         Args:
             copied: All cabs of the run that are in the container.
+
+        Raises:
+            CabferryError: As `DayBytes.add`; the next time adds this as well.
         """
         if not self.limit:
             return

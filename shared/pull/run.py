@@ -271,10 +271,14 @@ class _Run:
         until = self._pull.until
         if self._pull.is_cut_short or stopping.is_stopping() or (until and clock.monotonic() >= until):
             raise OutOfTime(f"cab {cab.cab_id_hash}: its copy was not begun")
-        self._bytes.one_more()
         if not cab.downloadable:
             raise CabUnavailable(f"cab {cab.cab_id_hash}: Microsoft lists it, but does not let it be downloaded")
-        return copied(self._tools, self._source, self._failure, cab, self._pull.ledger.facts(cab), until)
+        self._bytes.one_more()
+        try:
+            return copied(self._tools, self._source, self._failure, cab, self._pull.ledger.facts(cab), until)
+        except BaseException:
+            self._bytes.none_came()
+            raise
 
     def _write_down(self) -> None:
         """Write the rows of what was done since the last time, then the checkpoint."""

@@ -183,6 +183,18 @@ class TestTheBytesOfADay:
         app.work_off()
         assert told(app) == {"held": 100}
 
+    def test_a_cab_that_does_not_come_uses_none_of_them(self, app: MemoryApp) -> None:
+        one = len(app.world.center.batches[FAILURE][0].content)
+        for cab in app.serve(FAILURE, 20):
+            cab.downloadable = False
+        for cab in app.serve(FAILURE, 20):
+            cab.gone_at = app.world.tasks.now()
+        app.do(lambda: app.host.pull_tools.day.add(one * 10, 10, 1))
+        rule(app, f"bytes-a-day = {one * 20}\n")
+        row = pull(app)
+        assert "allows a day are used" not in row.last_error
+        assert told(app)["held"] == 4
+
     def test_what_expires_soon_goes_on_first(self, app: MemoryApp) -> None:
         urgent = Failure("1", "urgent")
         rule(app, "bytes-a-day = 1\n")
