@@ -111,7 +111,7 @@ def retry_pull(req: func.HttpRequest) -> func.HttpResponse:
 def request_cab(req: func.HttpRequest) -> func.HttpResponse:
     """Let one cab be copied by itself; 202 and where to look."""
     from shared.api.models import CabAccepted, CabAsked
-    from shared.api.schedules import asked_in
+    from shared.api.requests import asked_in
     from shared.core.facts import NO_FACTS
     from shared.core.failure import Failure, checked_cab_id, default_window, normal_id
     from shared.progress.cabs import CabState
@@ -136,7 +136,6 @@ def request_cab(req: func.HttpRequest) -> func.HttpResponse:
         raise Problem(HTTPStatus.CONFLICT, f"cab {cab} of {failure} {why}")
     if known is None:
         cabs.list_new(failure, {cab: NO_FACTS})
-    failure = replace(failure, family=parts.settings.family_of(failure.application_id))
     window = default_window(parts.settings.cab_lookback)
     parts.requests.make_one(failure, cab, window, asked_by("POST /api/cabs"))
     location = f"/api/pulls/{failure.application_id}/{failure.failure_hash}/cabs"

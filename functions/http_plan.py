@@ -21,6 +21,6 @@ def show_plan(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the
 def try_plan(req: func.HttpRequest) -> func.HttpResponse:
     """Tell what the next run would take under other rules; nothing is changed."""
     from shared.api.plan import PlanAsked, plan_now
-    from shared.api.schedules import asked_in
+    from shared.api.requests import asked_in
 
     return answer(plan_now(asked_in(json_body(req), PlanAsked).keep))

@@ -28,7 +28,8 @@ def list_templates(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 
 @answering()
 def make_template(req: func.HttpRequest) -> func.HttpResponse:
     """Make a template with the columns that the app needs."""
-    from shared.api.schedules import TemplateAsked, TemplateMade, asked_in
+    from shared.api.requests import asked_in
+    from shared.api.schedules import TemplateAsked, TemplateMade
     from shared.reports.scheduling import make_template
     from shared.services import services
 
@@ -53,7 +54,8 @@ def list_schedules(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 
 @answering()
 def make_schedule(req: func.HttpRequest) -> func.HttpResponse:
     """Let a report be made again and again."""
-    from shared.api.schedules import ScheduleAsked, ScheduleMade, asked_in
+    from shared.api.requests import asked_in
+    from shared.api.schedules import ScheduleAsked, ScheduleMade
     from shared.reports.scheduling import make_schedule
     from shared.services import services
 

@@ -139,16 +139,11 @@ def plan_of(
         else:
             _add(sums, each, each.tally, rules, means, next_run)
     days, too_late = _days(sums, rules.bytes_a_day)
-    left_out = [
-        "cabs that a report or Microsoft has not named yet",
-        *(f"the cabs of {sums.uncounted} failures, which nobody has counted yet" for _ in [0] if sums.uncounted),
-        *(
-            "rules that name a version of Windows: they may skip more"
-            for _ in [0]
-            if any(x.os != "*" for x in rules.rules)
-        ),
-        *unknown,
-    ]
+    left_out = ["cabs that a report or Microsoft has not named yet"]
+    if sums.uncounted:
+        left_out.append(f"the cabs of {sums.uncounted} failures, which nobody has counted yet")
+    if any(rule.os != "*" for rule in rules.rules):
+        left_out.append("rules that name a version of Windows: they may skip more")
     by_rule = [
         PlannedRule(reason, sums.failures_by_reason[reason], cabs) for reason, cabs in sums.by_reason.most_common()
     ]
@@ -174,7 +169,7 @@ def plan_of(
             queue_requests=_QUEUE_A_FAILURE * sums.failures,
             gigabyte_months=round(sums.bytes / 1e9 * (settings.retention / _MONTH), 3),
         ),
-        unknown=left_out,
+        unknown=[*left_out, *unknown],
     )
 
 

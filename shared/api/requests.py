@@ -33,6 +33,22 @@ _WHOLE = re.compile(r"\d+", re.ASCII)
 _KEYS = {"PartitionKey", "RowKey"}
 
 
+def asked_in[T](body: bytes, wanted: type[T]) -> T:
+    """Read a body, of which everything may be left out, and the body as well.
+
+    Args:
+        body: As it came.
+        wanted: What it must be.
+
+    Raises:
+        BadInput: It is not what it should be.
+    """
+    try:
+        return decoded(body if body.strip() else b"{}", wanted)
+    except JsonError as error:
+        raise BadInput(f"the body is not what this call takes: {excerpt(str(error))}") from None
+
+
 class PullRequest(Immutable, frozen=True):
     """The body of `POST /api/pulls`, decoded.
 

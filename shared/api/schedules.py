@@ -9,9 +9,6 @@ from msgspec import Meta, Struct
 
 from shared.api.models import Count, Moment, moment_text
 from shared.core import clock
-from shared.core.errors import BadInput
-from shared.core.json_text import JsonError, decoded
-from shared.core.redaction import excerpt
 from shared.reports.scheduling import (
     CALLBACK_URL,
     LEAST_HOURS,
@@ -199,19 +196,3 @@ class SchedulesBody(Struct, frozen=True):
     def of(cls, listed: Listed[Schedule], known: Mapping[str, Row]) -> SchedulesBody:
         """Return the schedules as the API tells them, with what the checks know of them."""
         return cls([ScheduleBody.of(each, known.get(each.report_id)) for each in listed.items], listed.odd)
-
-
-def asked_in[T](body: bytes, wanted: type[T]) -> T:
-    """Read a body, of which everything may be left out, and the body as well.
-
-    Args:
-        body: As it came.
-        wanted: TemplateAsked or ScheduleAsked.
-
-    Raises:
-        BadInput: It is not what it should be.
-    """
-    try:
-        return decoded(body if body.strip() else b"{}", wanted)
-    except JsonError as error:
-        raise BadInput(f"the body is not what this call takes: {excerpt(str(error))}") from None

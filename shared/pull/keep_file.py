@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 # No cab's: an applicationId has no underscore. The lifecycle rule of infra/ leaves this folder alone.
 KEEP_FILE = "_settings/keep.toml"
+_SETTING = "MAX_CABS_PER_FAILURE"
 _FRESH_SECONDS = 60.0
 
 
@@ -84,6 +85,3 @@ def read_keep_file(container: CabContainer) -> bytes | None:
             return container.blob(KEEP_FILE).download_blob().read(MOST_BYTES + 1)
         except ResourceNotFoundError:
             return None
-
-
-_SETTING = "MAX_CABS_PER_FAILURE"
