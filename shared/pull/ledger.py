@@ -76,7 +76,7 @@ class CabLedger:
         self._bytes = 0
         self._copied: set[str] = set()
         self._already_held, self._held_before = before.already_held, 0
-        self._passed_over = before.seen - _settled(before)
+        self._passed_over, self._left_out = before.seen - _settled(before), 0
         self._unreadable = before.unreadable
         self._loaded = False
         # Blobs of which more is known than they tell, as the last read-back found.
@@ -98,6 +98,7 @@ class CabLedger:
         self._tally = Counter(row.state for row in mine)
         self._bytes = sum(row.length or 0 for row in mine if row.state is CabState.COPIED)
         self._held_before = sum(self._was_held(row) for row in self._cabs.values())
+        self._left_out = sum(row.state is CabState.SKIPPED for row in self._cabs.values())
         self._loaded = True
 
     def see(self, cab_id_hash: str, *, is_wanted: bool) -> None:
@@ -249,7 +250,8 @@ class CabLedger:
             bytes=self._bytes,
             unreadable=self._unreadable,
         )
-        return replace(counts, seen=_settled(counts) + self._passed_over)
+        # As those that were held: one that a run before has left out may come again.
+        return replace(counts, seen=_settled(counts) + min(self._passed_over, self._left_out))
 
     def tally(self, settings: Settings) -> Columns:
         """Return how all cabs of the failure stand, as columns of the pull's row; none where the table knows less."""
@@ -278,6 +280,8 @@ class CabLedger:
         if not row.tells_facts:
             row.facts = self._facts(cab_id_hash)
         row.row_key = before.row_key if before else ""
+        was_left_out = before is not None and before.state is CabState.SKIPPED
+        self._left_out += (row.state is CabState.SKIPPED) - was_left_out
         self._cabs[cab_id_hash] = row
         self._unwritten.add(cab_id_hash)
         if row.state is CabState.COPIED:

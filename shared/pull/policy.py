@@ -15,6 +15,7 @@ cab whose copy ended is decided in `shared/pull/outcomes.py`, and how a run ends
 
 from __future__ import annotations
 
+from copy import replace
 from typing import TYPE_CHECKING
 
 from shared.core.clock import moment_of
@@ -79,6 +80,24 @@ def begun(row: PullRow, ledger: CabLedger, keeping: Keeping, page_rows: int, now
         to_ask=cursor.first(),
         all_named={} if is_limited else None,
     )
+
+
+def apply_rules(pull: Pull) -> bool:
+    """Let the rows say what the rules skip by now, where no limit asks for all that the batch names first.
+
+    Returns:
+        Whether the batch is to be read from its beginning, though an earlier run has read some of it: there are cabs
+        which that run left out, and which no rule skips any more.
+    """
+    left_out = [cab for cab, row in pull.ledger.cabs.items() if row.state is CabState.SKIPPED]
+    pull.ledger.skip(pull.keeping)
+    if not (pull.row.skip and any(pull.ledger.cabs[cab].state is CabState.LISTED for cab in left_out)):
+        return False
+    pull.row = replace(pull.row, skip=0, total=0, without_cab=0)
+    pull.safe, pull.total, pull.without_cab = Checkpoint(0, 0), 0, 0
+    pull.cursor = BatchCursor(pull.page_rows)
+    pull.to_ask = pull.cursor.first()
+    return True
 
 
 def orders(pull: Pull, moment: datetime) -> Iterator[Order]:
@@ -176,10 +195,10 @@ def _turn(pull: Pull) -> None:
     elif pull.all_named is not None:
         # The order of the batch is undocumented, so it is read once before anything is copied.
         pull.skipped = pull.ledger.skip(pull.keeping, pull.all_named)
+        # From its beginning: of what an earlier run has left out there, some may be kept by now.
         pull.all_named, pull.passes, pull.stays = None, 1, False
-        row = pull.row
-        pull.safe, pull.total = Checkpoint(row.skip, row.counts.already_held, row.without_cab), row.total
-        pull.cursor = BatchCursor(pull.page_rows, row.skip, row.total)
+        pull.safe, pull.total, pull.without_cab = Checkpoint(0, 0), 0, 0
+        pull.cursor = BatchCursor(pull.page_rows)
     else:
         return
     pull.to_ask = pull.cursor.first()

@@ -228,16 +228,20 @@ class _Run:
             raise
 
     def _load(self) -> None:
-        """Read the rows, while the first page is on its way; nothing is asked where the bytes of the day are used."""
+        """Read the rows, while the first page is on its way.
+
+        Nothing is asked where the bytes of the day are used, nor before it is known from where on the batch is read.
+        """
         pull = self._pull
+        if not (self._bytes.limit or pull.row.skip):
+            self._begin(policy.orders(pull, clock.true_now()))
+        pull.ledger.load()
         if self._bytes.limit:
-            pull.ledger.load()
             self._bytes.begin()
+        if not pull.keeping.may_limit and policy.apply_rules(pull):
+            # Before the rows: a host that dies in between leaves them as they were, and the next one sees it again.
+            self._lease.write(endings.progress(pull))
         self._begin(policy.orders(pull, clock.true_now()))
-        if not self._bytes.limit:
-            pull.ledger.load()
-        if not pull.keeping.may_limit:
-            pull.ledger.skip(pull.keeping)
 
     def _begin(self, orders: Iterable[Order]) -> None:
         """Let the pool do what was ordered, and post what comes of it."""

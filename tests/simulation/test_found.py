@@ -295,3 +295,24 @@ def test_a_blob_that_was_taken_away_is_copied_again_and_one_that_is_old_is_not()
 def arrive_names(world: World) -> list[str]:
     """Return the names of all cabs."""
     return sorted(world.center.cabs)
+
+
+@pytest.mark.parametrize(
+    ("later", "kept"), [("", 5), ('rules = [{name = "few", action = "keep", at-most-cabs = 4}]', 4)]
+)
+def test_a_cab_that_an_earlier_run_left_out_is_copied_where_the_rules_keep_it_by_now(later: str, kept: int) -> None:
+    """It was said to be listed, while the pull went on behind it and was Completed; nobody looked for a day."""
+    with played(Form(page=2)) as world:
+        arrive(world, 5)
+        world.rule('rules = [{name = "few", action = "keep", at-most-cabs = 1}]')
+        world.storms.append(Storm(frozenset({"copy"}), "busy", until=200.0, lasts=200.0))
+        world.begin(hosts=1)
+        world.ask(FAILURE)
+        world.run(100)
+        assert pull_of(world).skip == 4, "it has not passed over the first pages"
+        world.rule(later)
+        world.run(3600)
+        assert pull_of(world).state is PullState.COMPLETED, pull_of(world).last_error
+        assert sum(name.startswith(FAILURE.prefix) for name in world.container.blobs) == kept
+        assert pull_of(world).counts.seen == 5, "a cab counts for each run that left it out"
+        world.rule("")
