@@ -223,7 +223,7 @@ def test_one_call_tells_how_all_of_it_stands(app: App, failure: Failure, shared_
     assert told["checks"]["reports"]["lastAt"] < told["checks"]["reports"]["nextAt"]
     # The run that failed is what a person should look at.
     assert told["state"] == "degraded"
-    assert any("check of the reports" in problem for problem in told["problems"])
+    assert any(": its newest run, of " in problem and problem.endswith("failed") for problem in told["problems"])
 
 
 @pytest.mark.parametrize("path", ["/api/failures", "/api/summary", "/api/pulls", "/api/openapi.json"])

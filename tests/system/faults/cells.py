@@ -150,7 +150,9 @@ EXPECTED: Mapping[Call, Mapping[Outcomes, Sequence[Fault]]] = {
         (Outcome.COMPLETE, Outcome.COMPLETE): (Fault.DRIP,),
     },
     Call.COPY: {
-        (Outcome.COMPLETE, Outcome.FAILED): (*_BROKEN, *_SILENT),
+        (Outcome.COMPLETE, Outcome.FAILED): (Fault.RESET, Fault.NO_ANSWER, *_SILENT),
+        # The end of the run finds the blob that the lost answer told of.
+        (Outcome.COMPLETE, Outcome.LATER): (Fault.LOST,),
         (Outcome.COMPLETE, Outcome.WAITS): ASK_FOR_TIME,
         (Outcome.LATER, Outcome.FAILED): (Fault.REFUSED, Fault.S409, Fault.S412, Fault.HTML),
         (Outcome.CAB_FAILED, Outcome.CAB_FAILED): (Fault.S400,),
