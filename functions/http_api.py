@@ -93,7 +93,7 @@ def list_cabs(req: func.HttpRequest) -> func.HttpResponse:
 def retry_pull(req: func.HttpRequest) -> func.HttpResponse:
     """Send a Failed pull back to the queue, with its own days; 202 and where to look."""
     from shared.core.failure import default_window
-    from shared.progress.pulls import PullState
+    from shared.progress.pull_row import PullState
     from shared.services import services
 
     failure = _stored_failure(req)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from shared.api.requests import PullOrder, Sort, Wanted
     from shared.progress.overview import Seen
-    from shared.progress.pulls import PullRow
+    from shared.progress.pull_row import PullRow
     from shared.services import Services
 
 type _Key = tuple[int, str, str]

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from shared.core import clock
 from shared.core.failure import APPLICATION_ID, GUID, HASH
 from shared.progress.cabs import CabState
-from shared.progress.pulls import PullState
+from shared.progress.pull_row import PullState
 from shared.progress.reports import CheckState, Outcome
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from shared.progress.cabs import CabRow
     from shared.progress.failures import ApplicationCheck
     from shared.progress.overview import FailureSeen
-    from shared.progress.pulls import CabCounts, PullRow
+    from shared.progress.pull_row import CabCounts, PullRow
     from shared.progress.reports import ReportRow
     from shared.reports.asked_check import AskedCheck
     from shared.reports.check import RunOutcome

@@ -19,7 +19,7 @@ from shared.core.json_text import JsonError, as_utf8, decoded
 from shared.core.redaction import excerpt
 from shared.core.values import Immutable
 from shared.progress.cabs import CabState
-from shared.progress.pulls import PullState
+from shared.progress.pull_row import PullState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,7 +16,7 @@ from shared.core.schedule import next_after
 from shared.core.settings import Settings
 from shared.core.threads import Pool
 from shared.preflight.health import look
-from shared.progress.pulls import PullState
+from shared.progress.pull_row import PullState
 from shared.services import services
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from shared.core.schedule import is_overdue
 from shared.core.settings import Settings
 from shared.core.threads import Pool
 from shared.core.values import Immutable
-from shared.progress.pulls import ErrorKind, PullState
+from shared.progress.pull_row import ErrorKind, PullState
 from shared.services import services
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from shared.progress.circuit import Known, Outage
     from shared.progress.failures import ApplicationCheck
     from shared.progress.health import CheckedReports, Reconciled
-    from shared.progress.pulls import PullRow
+    from shared.progress.pull_row import PullRow
     from shared.services import Services
 
 SECONDS = 5.0

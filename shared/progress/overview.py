@@ -17,7 +17,7 @@ from shared.core.errors import AgainLater, CabferryError
 from shared.core.failure import DRIVER
 from shared.core.threads import Pool
 from shared.core.values import Immutable
-from shared.progress.pulls import PullState
+from shared.progress.pull_row import PullState
 from shared.progress.tally import COLUMNS, CabTally
 
 if TYPE_CHECKING:

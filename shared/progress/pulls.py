@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from datetime import date, datetime, timedelta
-from enum import StrEnum
+from datetime import datetime, timedelta
 from itertools import batched, groupby
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from shared.core import clock
-from shared.core.errors import AgainLater, BadInput
+from shared.core.errors import AgainLater
 from shared.core.events import PULL_FAILED
 from shared.core.failure import DRIVER, Failure, Window, normal_id
 from shared.core.redaction import excerpt
-from shared.core.values import Immutable
 from shared.devcenter.families import FAMILIES
-from shared.progress.tally import CabTally
+from shared.progress.pull_row import (
+    ErrorKind,
+    PullRow,
+    PullState,
+    asked_columns,
+    ended_columns,
+    family_columns,
+    queued,
+    window_list,
+    windows_in,
+)
 from shared.storage.lease import HeldElsewhere, RowLease
 from shared.storage.table_rows import Row, TableRows
-from shared.storage.table_writes import NO_MOMENT, TRANSACTION_ROWS, Columns, Long, Value, Write
+from shared.storage.table_writes import NO_MOMENT, TRANSACTION_ROWS, Columns, Value, Write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,156 +37,6 @@ if TYPE_CHECKING:
 _TRIES = 5
 # A try that failed is none to speak of: so many in a row took about a minute, and so long a wait is no moment either.
 _TRIES_TOLD, _LONG_WAIT = 3, timedelta(hours=1)
-
-
-class PullState(StrEnum):
-    """Where a pull stands."""
-
-    QUEUED = "Queued"
-    RUNNING = "Running"
-    COMPLETED = "Completed"
-    FAILED = "Failed"
-
-
-class ErrorKind(StrEnum):
-    """What would help against a pull's last error."""
-
-    NONE = ""
-    PERSON = "person"
-    LATER = "later"
-    NEVER = "never"
-    UNFORESEEN = "unforeseen"
-
-
-class CabCounts(Immutable, frozen=True):
-    """What a pull found and did.
-
-    Args:
-        seen: Distinct cabs that the batch named and that are settled: the sum of the others, and of cabs that
-            a rule skips.
-        copied: Cabs that this pull brought into the container.
-        already_held: Cabs that an earlier pull had brought.
-        expired: Cabs that were gone before they could be copied.
-        unavailable: Cabs that Microsoft lists but does not let go, or no longer has.
-        failed: Cabs, or unreadable rows, that could not be copied for another reason.
-        bytes: Length of the copied cabs together; known when the pull has read the container back.
-        unreadable: How many of `failed` are rows of the batch that could not be read, which have no row of a cab.
-    """
-
-    seen: int = 0
-    copied: int = 0
-    already_held: int = 0
-    expired: int = 0
-    unavailable: int = 0
-    failed: int = 0
-    bytes: int = 0
-    unreadable: int = 0
-
-
-class PullRow(Immutable, frozen=True):
-    """One row of the table, decoded.
-
-    Args:
-        failure: Whose pull it is.
-        state: Where it stands.
-        window: The days that it asks for; None where a message that never ran named none.
-        skip: The checkpoint: how many rows of the batch are done.
-        total: The most rows that the batch was said to have; 0 where it did not say.
-        counts: What it found and did.
-        attempts: How often it was sent again because something had to be tried later.
-        stalled: How many of these came in a row without a new cab in between; PULL_MAX_ATTEMPTS bounds it. A try whose
-            host died counts too.
-        waiting_since: Since when it waits as long as it is asked to, without a new cab in between; None if it does not.
-        last_error: What went wrong last, and what to do; empty where nothing did.
-        last_error_kind: What would help against it.
-        seen_when_poisoned: How many cabs were settled when its message was last found in the poison queue.
-        asked_again: Windows that were asked for while it ran; for each, one message waits for its end.
-        requested_by: What asked for it.
-        queued_at: When it was asked for.
-        started_at: When it first ran since then.
-        updated_at: When the row was last written.
-        next_try_at: When its message can be received again; None where it was not delayed.
-        completed_at: When it ended, Completed or Failed.
-        pull_id: What it is found by in the log; empty until it first ran.
-        without_cab: How many rows told of a crash that left no cab.
-        failure_name: The failure's name; empty until somebody told it.
-        driver_name: The file of the driver or application, or the package; likewise.
-        asked_at: When somebody last asked for it, though it ran at that time.
-        asked_by: Who did.
-        tally: How all cabs of the failure stand; None where nobody counted them yet.
-        hits: How often the failure happened, as the report that named it last counts; None where none has told.
-        skipped_by: The rule that skips the failure as a whole, so that nobody asked the Dev Center; empty elsewhere.
-    """
-
-    failure: Failure
-    state: PullState
-    window: Window | None
-    skip: int
-    total: int
-    counts: CabCounts
-    attempts: int
-    stalled: int
-    waiting_since: datetime | None
-    last_error: str
-    last_error_kind: ErrorKind
-    seen_when_poisoned: int
-    asked_again: tuple[Window, ...]
-    requested_by: str
-    queued_at: datetime | None
-    started_at: datetime | None
-    updated_at: datetime | None
-    next_try_at: datetime | None
-    completed_at: datetime | None
-    pull_id: str = ""
-    without_cab: int = 0
-    failure_name: str = ""
-    driver_name: str = ""
-    asked_at: datetime | None = None
-    asked_by: str = ""
-    tally: CabTally | None = None
-    hits: int | None = None
-    skipped_by: str = ""
-
-    @classmethod
-    def of(cls, row: Row) -> PullRow:
-        """Decode a row of the table."""
-        start, end = row.text("startDate"), row.text("endDate")
-        # A message that somebody wrote by hand begins a pull that no call asked for.
-        asked_at, queued_at = row.moment("askedAt"), row.moment("queuedAt")
-        is_newer = asked_at is not None and (queued_at is None or asked_at >= queued_at)
-        return cls(
-            failure=Failure(row.partition, row.key, row.text("family") or DRIVER),
-            state=PullState(row.text("state")),
-            window=Window(date.fromisoformat(start), date.fromisoformat(end)) if start and end else None,
-            skip=row.number("skip"),
-            total=row.number("total"),
-            counts=CabCounts(**{name: row.number(_column(name)) for name in CabCounts.__struct_fields__}),
-            attempts=row.number("attempts"),
-            stalled=row.number("stalled"),
-            waiting_since=row.set_moment("waitingSince"),
-            last_error=row.text("lastError"),
-            last_error_kind=ErrorKind(row.text("lastErrorKind")),
-            seen_when_poisoned=row.number("seenWhenPoisoned"),
-            asked_again=_windows(row.text("askedAgain")),
-            requested_by=row.text("requestedBy"),
-            queued_at=queued_at,
-            started_at=row.set_moment("startedAt"),
-            updated_at=row.moment("updatedAt"),
-            next_try_at=row.set_moment("nextTryAt"),
-            completed_at=row.set_moment("completedAt"),
-            pull_id=row.text("pullId"),
-            without_cab=row.number("withoutCab"),
-            failure_name=row.text("failureName"),
-            driver_name=row.text("driverName"),
-            asked_at=row.moment("askedAt" if is_newer else "queuedAt"),
-            asked_by=row.text("askedBy" if is_newer else "requestedBy"),
-            tally=CabTally.of(row),
-            hits=row.number("hits") or None,
-            skipped_by=row.text("skippedBy"),
-        )
-
-    def __str__(self) -> str:
-        return f"{self.failure} (pull {self.pull_id})" if self.pull_id else str(self.failure)
 
 
 class PullRows:
@@ -307,7 +164,7 @@ class PullRows:
         Raises:
             AgainLater: Others keep changing the rows.
         """
-        first, versions = {**queued(window, requested_by), **_asked(requested_by)}, dict[Failure, str]()
+        first, versions = {**queued(window, requested_by), **asked_columns(requested_by)}, dict[Failure, str]()
         for application_id, of_one in groupby(sorted(set(failures)), key=lambda failure: failure.application_id):
             for some in batched(of_one, TRANSACTION_ROWS, strict=False):
                 # An application is of one family, so one of them speaks for all.
@@ -333,7 +190,11 @@ class PullRows:
             facts: What is known of them by now.
             hits: How often they happened.
         """
-        ended = {**queued(window, requested_by), **_asked(requested_by), **ended_columns(PullState.COMPLETED, "")}
+        ended = {
+            **queued(window, requested_by),
+            **asked_columns(requested_by),
+            **ended_columns(PullState.COMPLETED, ""),
+        }
         for application_id, of_one in groupby(sorted(failures), key=lambda failure: failure.application_id):
             for some in batched(of_one, TRANSACTION_ROWS, strict=False):
                 rows = {
@@ -389,7 +250,7 @@ class PullRows:
                 tries: Columns = {"attempts": pull.attempts + has_died, "stalled": pull.stalled + has_died}
                 return {**running, **tries, "startedAt": pull.started_at or now}
             owed = tuple(each for each in pull.asked_again if each != window) if pull else ()
-            anew = {**asked, **running, "startedAt": now, "askedAgain": _listed(owed)}
+            anew = {**asked, **running, "startedAt": now, "askedAgain": window_list(owed)}
             if pull and pull.state is PullState.COMPLETED and pull.window == window and window in pull.asked_again:
                 return {**anew, "queuedAt": pull.queued_at or now, "startedAt": pull.started_at or now}
             since = pull.queued_at if pull and unfinished and pull.queued_at else now
@@ -439,9 +300,9 @@ class PullRows:
     def take_back_note(self, failure: Failure, window: Window) -> None:
         """Take back the note that a running pull was asked for again, where no message could be sent."""
         row = self.row(failure)
-        windows = _windows(row.text("askedAgain")) if row else ()
+        windows = windows_in(row.text("askedAgain")) if row else ()
         if row and window in windows:
-            self._table.merge(row, {"askedAgain": _listed(each for each in windows if each != window)})
+            self._table.merge(row, {"askedAgain": window_list(each for each in windows if each != window)})
 
     def note_poison(self, row: Row, seen: int) -> None:
         """Note how far a pull had come when its message was found in the poison queue, unless its row changed since."""
@@ -525,7 +386,7 @@ class PullRows:
             The row as it is then; None where somebody changed it since.
         """
         asked = {"queuedAt": queued_at} if queued_at else {}
-        return self._table.merge(row, {**queued(window, requested_by), **_asked(requested_by), **asked})
+        return self._table.merge(row, {**queued(window, requested_by), **asked_columns(requested_by), **asked})
 
     def note_tally(self, row: Row, columns: Columns) -> None:
         """Write how a failure's cabs stand into the version of a row that was read, unless it changed since."""
@@ -580,13 +441,13 @@ class PullRows:
         Returns:
             Whether that needs a message, which one that was noted before has already; None where the row has changed.
         """
-        windows = _windows(row.text("askedAgain"))
+        windows = windows_in(row.text("askedAgain"))
         if row.text("state") != PullState.RUNNING:
             return True
         if window in windows:
             return False
         asked = {name: first[name] for name in ("askedAt", "askedBy")}
-        return True if self._table.merge(row, {"askedAgain": _listed((*windows, window)), **asked}) else None
+        return True if self._table.merge(row, {"askedAgain": window_list((*windows, window)), **asked}) else None
 
 
 class _SoonerError(Exception):
@@ -609,87 +470,8 @@ def _was_sooner(row: Row, state: PullState, message: PullMessage) -> bool:
     return is_changed and is_started and message.window not in pull.asked_again
 
 
-def queued(window: Window, requested_by: str) -> Columns:
-    """Return the columns of a pull that starts anew."""
-    now = clock.now()
-    return {
-        "state": PullState.QUEUED.value,
-        "startDate": window.start.isoformat(),
-        "endDate": window.end.isoformat(),
-        "skip": 0,
-        "total": 0,
-        "withoutCab": 0,
-        **counted(CabCounts()),
-        "attempts": 0,
-        "stalled": 0,
-        "waitingSince": NO_MOMENT,
-        "lastError": "",
-        "lastErrorKind": "",
-        "seenWhenPoisoned": 0,
-        "askedAgain": "",
-        "requestedBy": excerpt(requested_by),
-        "queuedAt": now,
-        "startedAt": NO_MOMENT,
-        "updatedAt": now,
-        "nextTryAt": NO_MOMENT,
-        "completedAt": NO_MOMENT,
-        "skippedBy": "",
-    }
-
-
-def _asked(requested_by: str) -> Columns:
-    """Return the columns of who asks now, which a running pull does not begin anew for."""
-    return {"askedAt": clock.now(), "askedBy": excerpt(requested_by)}
-
-
 def _told(failure: Failure, facts: Mapping[Failure, CabFacts], hits: Mapping[Failure, int]) -> Columns:
     told = facts.get(failure)
     names = {"failureName": told.failure_name, "driverName": told.driver_name} if told else {}
     counted: Columns = {"hits": hits[failure]} if failure in hits else {}
     return {**{name: text for name, text in names.items() if text}, **counted}
-
-
-def family_columns(failure: Failure) -> Columns:
-    """Return the column of a failure's family; none where nobody said, so that a row keeps what it has."""
-    return {"family": failure.family} if failure.family else {}
-
-
-def counted(counts: CabCounts) -> dict[str, Value]:
-    """Return the columns of counts."""
-    numbers = {_column(name): getattr(counts, name) for name in CabCounts.__struct_fields__}
-    return {**numbers, "bytes": Long(counts.bytes)}
-
-
-def ended_columns(state: PullState, last_error: str, kind: ErrorKind = ErrorKind.NONE) -> dict[str, Value]:
-    """Return the columns of a pull that ends now."""
-    now = clock.now()
-    return {
-        "state": state.value,
-        "lastError": last_error,
-        "lastErrorKind": kind.value,
-        "updatedAt": now,
-        "completedAt": now,
-    }
-
-
-# Windows that one row notes: who asks for more of them meanwhile is answered by messages.
-_MOST_WINDOWS = 20
-
-
-def _windows(text: str) -> tuple[Window, ...]:
-    """Read the windows of a column; what is none was written by hand, and is passed over."""
-    found = []
-    for each in text.split():
-        start, _, end = each.partition("/")
-        with suppress(ValueError, BadInput):
-            found.append(Window(date.fromisoformat(start), date.fromisoformat(end)))
-    return tuple(found)
-
-
-def _listed(windows: Iterable[Window]) -> str:
-    return " ".join(f"{each.start}/{each.end}" for each in [*windows][-_MOST_WINDOWS:])
-
-
-def _column(field: str) -> str:
-    first, *rest = field.split("_")
-    return first + "".join(word.title() for word in rest)

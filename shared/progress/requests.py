@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from shared.core.facts import CabFacts
     from shared.core.failure import Window
-    from shared.progress.pulls import PullRows, PullState
+    from shared.progress.pull_row import PullState
+    from shared.progress.pulls import PullRows
     from shared.progress.queue import PullQueue
 
 # Messages on their way at once; each is a request of its own, since the queue takes no batches.

@@ -22,14 +22,14 @@ from shared.core.backoff import growing_wait, spread
 from shared.core.errors import AgainLater, CircuitOpen, DayIsFull, NeedsPerson, Never, OutOfTime
 from shared.core.redaction import redact
 from shared.core.values import Immutable
-from shared.progress.pulls import ErrorKind, PullState, counted, ended_columns
+from shared.progress.pull_row import ErrorKind, PullState, counted, ended_columns
 from shared.progress.tally import is_soon, missing
 from shared.storage.table_writes import NO_MOMENT
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from shared.progress.pulls import CabCounts, PullRow
+    from shared.progress.pull_row import CabCounts, PullRow
     from shared.pull.state import Pull
     from shared.storage.table_writes import Columns
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from shared.core.keep import Rules
     from shared.core.settings import Settings
     from shared.progress.cabs import CabRow
-    from shared.progress.pulls import PullRow
+    from shared.progress.pull_row import PullRow
 
 _MACHINES = ("report ", "check of ", "reconcile")
 _OPEN = TRIED_AGAIN | {CabState.SKIPPED}

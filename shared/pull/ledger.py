@@ -19,7 +19,7 @@ from shared.core import clock
 from shared.core.clock import moment_of
 from shared.core.facts import NO_FACTS
 from shared.progress.cabs import CabRow, CabState
-from shared.progress.pulls import CabCounts
+from shared.progress.pull_row import CabCounts
 from shared.progress.tally import CabTally
 from shared.pull.keeping import candidates
 from shared.storage.table_writes import TRANSACTION_ROWS

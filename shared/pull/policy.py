@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from shared.devcenter.pages import BatchCab
     from shared.progress.cabs import CabRow
-    from shared.progress.pulls import PullRow
+    from shared.progress.pull_row import PullRow
     from shared.pull.keeping import Keeping
     from shared.pull.ledger import CabLedger
     from shared.pull.state import Event, Order

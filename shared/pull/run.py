@@ -28,7 +28,7 @@ from shared.core.values import Immutable
 from shared.progress.cabs import CabState
 from shared.progress.day_bytes import RunBytes
 from shared.progress.messages import PullMessage
-from shared.progress.pulls import PullRow
+from shared.progress.pull_row import PullRow
 from shared.pull import endings, policy
 from shared.pull.keeping import Keeping, subject_of
 from shared.pull.ledger import CabLedger

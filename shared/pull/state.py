@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from shared.core.keep import Candidate
     from shared.devcenter.cursor import BatchCursor, PageRequest
     from shared.devcenter.pages import BatchCab, BatchPage
-    from shared.progress.pulls import PullRow
+    from shared.progress.pull_row import PullRow
     from shared.pull.keeping import Keeping
     from shared.pull.ledger import CabLedger
 

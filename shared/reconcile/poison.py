@@ -17,7 +17,7 @@ from shared.core.errors import BadInput
 from shared.core.events import MESSAGE_KEPT
 from shared.core.redaction import excerpt
 from shared.progress.messages import PullMessage, failure_named_in, unwrapped
-from shared.progress.pulls import PullRow, PullState
+from shared.progress.pull_row import PullRow, PullState
 from shared.storage.lease import HeldElsewhere
 
 if TYPE_CHECKING:

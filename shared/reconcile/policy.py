@@ -43,7 +43,7 @@ from shared.core.values import Immutable
 from shared.progress.cabs import CabRow, CabState, by_cab, cab_of
 from shared.progress.health import Reconciled
 from shared.progress.messages import PullMessage
-from shared.progress.pulls import CabCounts, ErrorKind, PullRow, PullState
+from shared.progress.pull_row import CabCounts, ErrorKind, PullRow, PullState
 from shared.progress.tally import (
     REPORTS_LOOK_BACK,
     TRIED_AGAIN,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from shared.core import clock
 from shared.core.redaction import excerpt
 from shared.progress.cabs import CabState
-from shared.progress.pulls import PullState
+from shared.progress.pull_row import PullState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -22,7 +22,7 @@ from shared.progress.cabs import CabRow, CabState
 from shared.progress.failures import ApplicationCheck
 from shared.progress.health import Reconciled
 from shared.progress.messages import PullMessage
-from shared.progress.pulls import PullRow
+from shared.progress.pull_row import PullRow
 from shared.pull.keep_file import KEEP_FILE
 from shared.pull.one_cab import copy_cab
 from shared.pull.run import pull_failure

@@ -21,7 +21,7 @@ from local.simulator.thread import SimulatorThread
 from shared.core import clock
 from shared.core.errors import AgainLater
 from shared.progress.cabs import CabRow, CabState
-from shared.progress.pulls import PullState
+from shared.progress.pull_row import PullState
 from tests.integration.app import App
 from tests.integration.conftest import MakeApp
 

@@ -11,7 +11,7 @@ from local.simulator.scenario import BatchForm, BlobHost
 from local.simulator.thread import SimulatorThread
 from shared import services as module
 from shared.core.errors import SettingsError
-from shared.progress.pulls import PullState
+from shared.progress.pull_row import PullState
 from shared.services import Services, services
 from tests.support.azurite import StorageAccount
 

@@ -5,7 +5,7 @@ from local.simulator.thread import SimulatorThread
 from shared.core.failure import Failure
 from shared.progress.cabs import CabState
 from shared.progress.messages import PullMessage
-from shared.progress.pulls import PullState
+from shared.progress.pull_row import PullState
 
 from .app import App, failure_of
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.core.failure import Failure
 from shared.progress.cabs import CabRow, CabState
-from shared.progress.pulls import PullRow, PullState
+from shared.progress.pull_row import PullRow, PullState
 
 from .catalog import catalogued
 from .center import TOKEN

@@ -11,7 +11,7 @@ import pytest
 from shared.core.errors import LeaseLost
 from shared.core.failure import Failure
 from shared.progress.cabs import CabState
-from shared.progress.pulls import PullState
+from shared.progress.pull_row import PullState
 from shared.storage.lease import RowLease
 
 from .center import Cab, Form
@@ -23,7 +23,7 @@ from .world import DAY, Expected, Storm, World
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from shared.progress.pulls import PullRow
+    from shared.progress.pull_row import PullRow
 
     from .lines import Called
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from shared.progress.cabs import CabRow, CabState
     from shared.progress.health import Reconciled
-    from shared.progress.pulls import PullRow
+    from shared.progress.pull_row import PullRow
     from shared.storage.table_rows import Row
 
 

@@ -5,7 +5,7 @@ import pytest
 from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.thread import SimulatorThread
 from shared.core.errors import NeedsPerson
-from shared.progress.pulls import PullState
+from shared.progress.pull_row import PullState
 from tests.integration.app import App, failure_of
 
 

@@ -17,7 +17,7 @@ from shared.failures import asked_check
 from shared.failures.check import raise_if_failed
 from shared.progress.failures import ApplicationCheck, FailureRows
 from shared.progress.messages import PullMessage
-from shared.progress.pulls import PullState
+from shared.progress.pull_row import PullState
 from shared.progress.requests import PullRequests
 from tests.integration.app import App, failure_of
 from tests.integration.conftest import MakeApp

@@ -18,7 +18,8 @@ from shared.core import stopping
 from shared.core.errors import AgainLater
 from shared.core.settings import default_of
 from shared.progress.messages import PullMessage
-from shared.progress.pulls import PullRows, PullState
+from shared.progress.pull_row import PullState
+from shared.progress.pulls import PullRows
 from tests.integration.app import App, failure_of
 
 DEFAULT_QUEUE = default_of("CAB_QUEUE")

@@ -8,7 +8,7 @@ from shared.core import clock
 from shared.core.errors import CabferryError
 from shared.progress import overview
 from shared.progress.overview import Overview
-from shared.progress.pulls import PullState
+from shared.progress.pull_row import PullState
 from shared.progress.tally import CabTally
 from shared.storage.table_rows import TableRows
 from shared.storage.table_writes import Columns, Write

@@ -7,7 +7,8 @@ import pytest
 from shared.core import clock
 from shared.core.failure import Failure, Window
 from shared.progress.messages import PullMessage
-from shared.progress.pulls import PullRows, PullState
+from shared.progress.pull_row import PullState
+from shared.progress.pulls import PullRows
 from shared.storage.lease import HeldElsewhere, RowLease
 from shared.storage.table_rows import Row
 from shared.storage.table_writes import NO_MOMENT, Columns, Write

@@ -13,7 +13,7 @@ from local.simulator.thread import SimulatorThread
 from shared.cabs.creation import Copied
 from shared.progress.cabs import CabState
 from shared.progress.messages import PullMessage
-from shared.progress.pulls import CabCounts, ErrorKind, PullState
+from shared.progress.pull_row import CabCounts, ErrorKind, PullState
 from shared.pull.run import pull_failure
 from tests.integration.app import App, failure_of
 from tests.integration.conftest import MakeApp

@@ -2,7 +2,7 @@
 
 from local.simulator.thread import SimulatorThread
 from shared.progress.cabs import CabState
-from shared.progress.pulls import PullState
+from shared.progress.pull_row import PullState
 from tests.integration.app import App
 
 

@@ -9,7 +9,7 @@ from local.simulator.scenario import BatchForm
 from local.simulator.thread import SimulatorThread
 from shared.progress.cabs import CabState
 from shared.progress.messages import PullMessage
-from shared.progress.pulls import CabCounts, PullState
+from shared.progress.pull_row import CabCounts, PullState
 from shared.pull import policy
 from tests.integration.app import App, failure_of
 

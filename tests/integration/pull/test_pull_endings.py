@@ -19,7 +19,7 @@ from shared.core import clock
 from shared.core.errors import AgainLater, OutOfTime
 from shared.progress.cabs import CabState
 from shared.progress.messages import PullMessage
-from shared.progress.pulls import PullState
+from shared.progress.pull_row import PullState
 from shared.storage.service import StorageRequest, StorageService
 from shared.web.connections import Answer
 from tests.integration.app import DEADLINE_SECONDS, App, failure_of

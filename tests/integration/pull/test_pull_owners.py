@@ -17,7 +17,8 @@ from shared.core.errors import AgainLater
 from shared.core.failure import Window
 from shared.progress.cabs import CabRows
 from shared.progress.messages import PullMessage
-from shared.progress.pulls import PullRows, PullState
+from shared.progress.pull_row import PullState
+from shared.progress.pulls import PullRows
 from shared.pull import run as pull
 from shared.storage.lease import RowLease
 from tests.integration.app import App, failure_of

@@ -9,7 +9,7 @@ from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.scenario import BatchForm, LastLink, LinkForm
 from local.simulator.thread import SimulatorThread
 from shared.progress.cabs import CabState
-from shared.progress.pulls import PullState
+from shared.progress.pull_row import PullState
 from shared.storage.lease import RowLease
 from shared.storage.table_writes import Columns
 from tests.integration.app import App

@@ -10,7 +10,7 @@ from azure.storage.queue import QueueClient, TextBase64EncodePolicy
 from local.simulator import catalogue
 from local.simulator.thread import SimulatorThread
 from shared.progress.messages import PullMessage
-from shared.progress.pulls import PullState
+from shared.progress.pull_row import PullState
 from tests.integration.app import App, failure_of
 
 NOW = datetime.now(UTC)

@@ -31,7 +31,7 @@ from shared.devcenter.client import DevCenter
 from shared.devcenter.reports import Listed, ReportRun, Schedule
 from shared.progress.cabs import CabRow, CabState
 from shared.progress.messages import PullMessage
-from shared.progress.pulls import PullState
+from shared.progress.pull_row import PullState
 from shared.progress.queue import PullQueue
 from shared.progress.reports import ReportRow
 from shared.reports.check import RunOutcome, check_reports

@@ -10,7 +10,7 @@ from shared.api.models import CabBody, FailureBody, OutcomeBody, PullBody, RunBo
 from shared.core.facts import CabFacts
 from shared.progress.cabs import CabRow, CabState
 from shared.progress.overview import FailureSeen
-from shared.progress.pulls import CabCounts, PullRow, counted
+from shared.progress.pull_row import CabCounts, PullRow, counted
 from shared.progress.reports import ReportRow
 from shared.progress.tally import CabTally
 from shared.reports.check import RunOutcome

@@ -13,7 +13,7 @@ from shared.api.requests import CAB_STATE, CONTINUATION, LIMIT, PULL_STATE, Page
 from shared.core.errors import BadInput
 from shared.core.failure import Failure, Window
 from shared.progress.cabs import CabState
-from shared.progress.pulls import PullState
+from shared.progress.pull_row import PullState
 
 APPLICATION = "13984104677400476"
 HASH = "1fd83f6d-9fe0-96ec-2c47-ef08b65ccbed"

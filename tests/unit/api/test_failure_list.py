@@ -12,7 +12,7 @@ from shared.api.requests import PullOrder, Wanted
 from shared.core import clock
 from shared.core.failure import Failure
 from shared.progress.overview import FailureSeen, Seen
-from shared.progress.pulls import PullState
+from shared.progress.pull_row import PullState
 
 
 def seen(application_id: str, number: int) -> FailureSeen:

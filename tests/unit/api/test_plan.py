@@ -11,7 +11,7 @@ from shared.api.plan import plan_of
 from shared.core.keep import Rules
 from shared.core.settings import Settings
 from shared.progress.overview import FailureSeen
-from shared.progress.pulls import PullState
+from shared.progress.pull_row import PullState
 from shared.progress.tally import CabTally
 
 if TYPE_CHECKING:

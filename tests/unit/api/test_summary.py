@@ -11,7 +11,7 @@ from shared.core import clock
 from shared.preflight.health import Health
 from shared.progress.circuit import Known, Outage
 from shared.progress.overview import FailureSeen, Seen
-from shared.progress.pulls import PullState
+from shared.progress.pull_row import PullState
 
 AT = datetime(2026, 11, 27, 12, tzinfo=UTC)
 FORBIDDEN = Outage("403", 1, "the Dev Center answered 403")

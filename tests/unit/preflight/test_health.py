@@ -12,7 +12,7 @@ from shared.preflight.health import Health, trouble_of
 from shared.progress.circuit import Known, Outage
 from shared.progress.failures import ApplicationCheck
 from shared.progress.health import CheckedReports, Reconciled
-from shared.progress.pulls import PullRow
+from shared.progress.pull_row import PullRow
 from shared.storage.table_rows import Row
 
 AT = datetime(2025, 11, 27, 12, tzinfo=UTC)

@@ -13,7 +13,7 @@ from shared.core import clock
 from shared.core.keep import Rules
 from shared.core.settings import Settings
 from shared.devcenter.pages import BatchCab, BatchPage
-from shared.progress.pulls import PullRow, queued
+from shared.progress.pull_row import PullRow, queued
 from shared.pull import endings, policy
 from shared.pull.keeping import Keeping, subject_of
 from shared.pull.ledger import CabLedger

@@ -23,7 +23,7 @@ from tests.support.memory_app import MemoryApp, memory_app
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from shared.progress.pulls import PullRow
+    from shared.progress.pull_row import PullRow
     from tests.simulation.center import Cab
 
 FAILURE = Failure("1", "failure")

@@ -14,7 +14,7 @@ from shared.cabs.creation import Copied
 from shared.core import clock
 from shared.core.facts import CabFacts
 from shared.progress.cabs import CabRow, CabState
-from shared.progress.pulls import CabCounts
+from shared.progress.pull_row import CabCounts
 from shared.pull.ledger import CabLedger
 from tests.unit.devcenter.devcenter_client import FAILURE
 

@@ -14,7 +14,7 @@ from shared.core import clock
 from shared.core.errors import AgainLater, CircuitOpen, NeedsPerson, Never, OutOfTime
 from shared.core.keep import Rules
 from shared.progress.cabs import CabRow, CabState
-from shared.progress.pulls import PullRow, queued
+from shared.progress.pull_row import PullRow, queued
 from shared.pull import policy
 from shared.pull.endings import ProcessEnds, ending_of, given_up
 from shared.pull.keeping import Keeping, subject_of

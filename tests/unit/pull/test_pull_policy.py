@@ -25,7 +25,7 @@ from shared.core.errors import (
     OutOfTime,
 )
 from shared.progress.cabs import CabRow, CabState
-from shared.progress.pulls import queued
+from shared.progress.pull_row import queued
 from shared.pull import endings
 from tests.unit.devcenter.devcenter_client import WINDOW
 

@@ -13,7 +13,7 @@ from shared.core.errors import AgainLater
 from shared.core.failure import Failure
 from shared.progress.cabs import CabState
 from shared.progress.messages import PullMessage
-from shared.progress.pulls import PullState
+from shared.progress.pull_row import PullState
 from shared.pull.run import pull_failure
 from shared.storage.lease import RowLease
 from tests.simulation.center import Form
@@ -24,7 +24,7 @@ from tests.support.memory_app import MemoryApp, memory_app
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from shared.progress.pulls import PullRow
+    from shared.progress.pull_row import PullRow
     from tests.simulation.lines import Called
 
 NOW = BEGINNING

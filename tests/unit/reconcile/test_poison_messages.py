@@ -12,7 +12,7 @@ import pytest
 from shared.core.errors import AgainLater
 from shared.core.failure import Failure
 from shared.progress.messages import PullMessage
-from shared.progress.pulls import PullState
+from shared.progress.pull_row import PullState
 from tests.simulation.tasks import BEGINNING
 from tests.support.memory_app import MemoryApp, memory_app
 

@@ -16,7 +16,7 @@ from shared.core.failure import Failure
 from shared.progress.cabs import CabState
 from shared.progress.health import Reconciled
 from shared.progress.messages import PullMessage
-from shared.progress.pulls import PullState
+from shared.progress.pull_row import PullState
 from shared.progress.tally import COLUMNS
 from shared.reconcile.policy import reconcile
 from shared.reconcile.walk import FailureSeen, FailureWalk
