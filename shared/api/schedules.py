@@ -134,7 +134,8 @@ class ScheduleAsked(Struct, frozen=True, rename="camel", forbid_unknown_fields=T
         Raises:
             BadInput: The Dev Center does not take it.
         """
-        starts_at = clock.moment_of(self.start_time.isoformat()) if self.start_time else None
+        told = self.start_time
+        starts_at = told and (clock.moment_of(told.isoformat()) or clock.FIRST_MOMENT)  # what is before that is past
         return NewSchedule(starts_at, self.recurrence_interval, self.recurrence, self.callback_url or "")
 
 

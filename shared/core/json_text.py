@@ -11,6 +11,7 @@ import msgspec
 # begin with the same one together end the whole process (a segmentation fault; seen with msgspec 0.22.0).
 # How each byte order mark begins.
 _MARKS = (b"\xef\xbb", b"\xfe\xff", b"\xff\xfe")
+_TIME_WANTED = ("Invalid RFC3339 encoded datetime", "A time must be like 2026-12-01T03:00:00Z")
 _DATE_WANTED = ("Invalid RFC3339 encoded date", "A date must be yyyy-mm-dd, without a time")
 _finding_out = threading.Lock()
 
@@ -33,7 +34,7 @@ def decoded[T](text: bytes, wanted: type[T], *, strict: bool = True) -> T:
     try:
         value: T = _decoder(cast("Any", wanted), strict).decode(as_utf8(text))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise JsonError(str(error).replace(*_DATE_WANTED)) from None
+        raise JsonError(str(error).replace(*_TIME_WANTED).replace(*_DATE_WANTED)) from None
     except RecursionError:
         raise JsonError("it is nested too deeply") from None
     return value

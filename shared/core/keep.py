@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 256 * 1024
 _MOST_RULES = 500
+# tomllib takes a minute for a key of 50,000 dots.
+_MOST_DOTS = 1_000
 _UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 _SIZE = re.compile(r"\s*(\d{1,15}(?:\.\d{1,3})?)\s*([kmgt]b|)\s*", re.IGNORECASE)
 _KEYS = (
@@ -222,7 +224,8 @@ class Rules(Immutable, frozen=True):
 
 def _fits(text: str, globs: str | list[str]) -> bool:
     some = [globs] if isinstance(globs, str) else globs
-    return globs == "*" or any(fnmatchcase(text.lower(), glob.lower()) for glob in some)
+    # A bracket stands for itself, as in the name of an operator.
+    return globs == "*" or any(fnmatchcase(text.lower(), glob.lower().replace("[", "[[]")) for glob in some)
 
 
 def _spread(cabs: Mapping[str, Candidate]) -> list[str]:
@@ -249,11 +252,20 @@ class _File(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
 
 def _decoded(text: bytes) -> tuple[Rules, list[str]]:
     """Return what a file says, as far as it can be read, and what is wrong with it."""
+    try:
+        return _read(text)
+    except ValueError:  # from str() and int(), wherever such a number stands
+        return Rules(), ["a number in it has thousands of digits"]
+
+
+def _read(text: bytes) -> tuple[Rules, list[str]]:
     import tomllib  # here, since few apps have such a file
 
     try:
         if len(text) > MOST_BYTES:
             return Rules(), [f"it has more than {MOST_BYTES} bytes"]
+        if any(line.count(b".") > _MOST_DOTS for line in text.splitlines()):
+            return Rules(), [f"a line has more than {_MOST_DOTS} dots"]
         told = tomllib.loads(text.decode("utf-8-sig"))
     except UnicodeDecodeError:
         return Rules(), ["it is not UTF-8"]

@@ -25,7 +25,7 @@ _ACTIVE = {"", "true", "yes", "1", "active", "enabled"}
 _PAUSED = {"false", "no", "0", "inactive", "paused", "disabled"}
 
 
-# More than a schedule may tell, so that its last run is a date.
+# More than a schedule may tell.
 _MOST_HOURS, _MOST_RUNS = 100_000, 100_000
 
 
@@ -57,11 +57,14 @@ class Schedule(Immutable, frozen=True):
             number: Which: 0 is the first, -1 the last.
 
         Returns:
-            The moment; None where there is no such run, or the schedule does not tell.
+            The moment; None where there is no such run, none in a year of four digits, or the schedule does not tell.
         """
         if self.starts_at is None or not self.interval_hours or not -1 <= number < self.recurrence:
             return None
-        return self.starts_at + (self.recurrence + number if number < 0 else number) * self._interval
+        try:
+            return self.starts_at + (self.recurrence + number if number < 0 else number) * self._interval
+        except OverflowError:
+            return None
 
     def runs_left(self, now: datetime) -> int | None:
         """Return how many runs are not due yet; None where the schedule does not tell."""

@@ -36,7 +36,7 @@ PERIODS = ("Yesterday", *(f"Last{days}Days" for days in (3, 7, 10, 15, 30, 60, 9
 OWN_PERIOD = "Last30Days"
 _VIEW = "IHVDriver"
 LEAST_HOURS, MOST_HOURS, MOST_RUNS = 12, 8_784, 1_000
-_SOON = timedelta(minutes=10)
+_SOON, _FAR = timedelta(minutes=10), timedelta(days=366)
 CALLBACK_URL = re.compile(r"https://[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]{1,5})?(?:[/?][!-~]{0,2000})?")
 
 
@@ -71,8 +71,10 @@ class NewSchedule(Immutable, frozen=True):
                 f"recurrence is {self.recurrence}: the number of runs must be 1 to {MOST_RUNS}; "
                 "the Dev Center knows no schedule without an end"
             )
-        if self.starts_at and self.starts_at < clock.now():
-            raise BadInput(f"startTime is {self.starts_at:%Y-%m-%dT%H:%M:%SZ}, which is past")
+        ahead = self.starts_at - clock.now() if self.starts_at else timedelta()
+        if not timedelta() <= ahead <= _FAR:
+            how = "which is past" if ahead < timedelta() else "which is more than a year away"
+            raise BadInput(f"startTime is {self.starts_at:%Y-%m-%dT%H:%M:%SZ}, {how}")
         if self.callback_url and not CALLBACK_URL.fullmatch(self.callback_url):
             # It is not quoted, since it may hold a key.
             raise BadInput("callbackUrl is not one: it must be https:// with a host, and of plain characters")

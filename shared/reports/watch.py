@@ -67,7 +67,7 @@ def standing_of(
     newest = max(runs, key=lambda run: run.made_at or clock.FIRST_MOMENT, default=None)
     if newest and newest.has_failed:
         return Standing(_FAILED, problem=f"Report {report_id}: its newest run, of {newest.report_datetime}, failed")
-    if newest and newest.made_at and not newest.is_finished and newest.made_at + late < now:
+    if newest and newest.made_at and not newest.is_finished and newest.made_at < now - late:
         told = f"its run of {newest.report_datetime} is still {newest.status}"
         return Standing(_LATE, newest.report_datetime, f"Report {report_id}: {told}")
     due = schedule.last_due(now - late) if schedule else None
@@ -79,7 +79,7 @@ def standing_of(
 
 def _end(schedule: Schedule, now: datetime, late: timedelta) -> str:
     """Return how a schedule came to its end; empty while it goes on."""
-    if (final := schedule.due(-1)) and final + late < now:
+    if (final := schedule.due(-1)) and final < now - late:
         return f"has ended: it has made its {schedule.recurrence} runs"
     return "" if schedule.is_active else "is paused"
 

@@ -57,6 +57,7 @@ def test_no_file_keeps_everything() -> None:
         (rule("skip", failure="ReadQueue"), False),
         (rule("skip", driver="contoso.???"), True),
         (rule("skip", driver="contoso"), False),
+        (rule("skip", driver="[a-z]ontoso.sys"), False),
         (rule("skip", driver="contoso.sys", failure="0x9F*"), False),
         (rule("keep", failure="AV_*") + rule("skip"), False),
         (rule("skip", failure="AV_*") + rule("keep"), True),
@@ -184,6 +185,10 @@ def test_every_key_is_read() -> None:
         (b"\xff\xfe", "not UTF-8"),
         (b"[[[", "not TOML"),
         (b"#" * (MOST_BYTES + 1), "more than"),
+        (b"bytes-a-day = " + b"1" * 5_000, "a number in it has thousands of digits"),
+        (b"bytes-a-day = 0x" + b"f" * 5_000, "a number in it has thousands of digits"),
+        (b"[[rules]]\nname = [0x" + b"f" * 5_000 + b"]", "a number in it has thousands of digits"),
+        (b"[[rules]]\nname" + b".a" * 50_000 + b" = 1", "a line has more than 1000 dots"),
     ],
 )
 def test_a_file_that_is_wrong_keeps_everything_and_says_what_to_write(text: bytes, told: str) -> None:

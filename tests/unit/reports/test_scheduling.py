@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from shared.api.schedules import ScheduleAsked, asked_in
 from shared.core import clock
 from shared.core.errors import BadInput
 from shared.reports.reader import _FACTS
@@ -90,6 +91,9 @@ def test_a_template_that_cannot_feed_the_app_is_refused_before_it_is_scheduled(v
         (lambda: NewSchedule(recurrence=0), "recurrence is 0: .* no schedule without an end"),
         (lambda: NewSchedule(recurrence=1001), "1 to 1000"),
         (lambda: NewSchedule(datetime(2020, 1, 1, tzinfo=UTC)), "startTime is 2020-01-01T00:00:00Z, which is past"),
+        (lambda: NewSchedule(datetime.max.replace(tzinfo=UTC)), "9999-12-31T23:59:59Z, which is more than a year away"),
+        (lambda: asked_in(b'{"startTime":"0001-01-01T00:00:00+14:00"}', ScheduleAsked).schedule, "which is past"),
+        (lambda: asked_in(b'{"startTime":"tomorrow"}', ScheduleAsked), "A time must be like 2026-12-01T03:00:00Z - at"),
         (lambda: NewSchedule(callback_url="http://app.example/api?code=QZXJKEY"), "callbackUrl is not one"),
         (lambda: NewSchedule(callback_url="https://user:QZXJKEY@app.example/"), "callbackUrl is not one"),
         (lambda: NewSchedule(callback_url="https:///x"), "callbackUrl is not one"),

@@ -1,5 +1,6 @@
 """A report that is not made any more is the silent stop: somebody must hear of it, and not be told all day."""
 
+from copy import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -59,6 +60,10 @@ def daily(started: float, runs: int = 90, *, is_active: bool = True, changed: fl
         # Its last run may still be made.
         (daily(53, 3), [run(29)], "", ""),
         (daily(55, 3, is_active=False), [], "ended", "no run was ever seen, the schedule has ended"),
+        # As somebody would write "without an end": no date is so far away, and no other report may suffer.
+        (replace(daily(48), interval_hours=100_000, recurrence=100_000), [run(47)], "", ""),
+        (replace(daily(48, 1), starts_at=datetime.max.replace(tzinfo=UTC)), [], "", ""),
+        (None, [ReportRun("7", "9999-12-31T23:59:59", "Pending", "")], "", ""),
     ],
 )
 def test_what_is_wrong_with_a_schedule_is_told(
