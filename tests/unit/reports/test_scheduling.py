@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from shared.api.schedules import ScheduleAsked, asked_in
+from shared.api.requests import asked_in
+from shared.api.schedules import ScheduleAsked
 from shared.core import clock
 from shared.core.errors import BadInput
 from shared.reports.reader import _FACTS
