@@ -44,7 +44,7 @@ from failures
 
 
 # What of a pull's row is asked for.
-PULL_COLUMNS = ("state", "askedBy", "requestedBy", "completedAt")
+PULL_COLUMNS = ("state", "askedBy", "requestedBy", "completedAt", "skippedBy")
 
 
 class Named(Immutable, frozen=True):
@@ -57,7 +57,7 @@ class Named(Immutable, frozen=True):
         hits: How often it happened, as the report counts.
         pull: The state of its pull; empty where there is none.
         asked_by: What asked for that pull last.
-        pulled_at: When that pull ended; None where it has not.
+        pulled_at: When that pull ended; None where it has not, or nobody asked Microsoft since a rule skips it all.
     """
 
     place: int
@@ -231,7 +231,7 @@ def _named(columns: list[str] | tuple[str, ...]) -> Named:
 
 def _pull(row: Row) -> tuple[object, ...]:
     normal = normal_id(row.partition), normal_id(row.key)
-    ended = row.set_moment("completedAt")
+    ended = None if row.text("skippedBy") else row.set_moment("completedAt")
     asked = row.text("askedBy") or row.text("requestedBy")
     told = row.text("state") or "none", asked, ended.isoformat() if ended else None
     return row.partition, row.key, *told, *normal, row.partition, row.key

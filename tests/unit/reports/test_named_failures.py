@@ -51,6 +51,17 @@ def test_a_failure_is_found_under_the_spelling_that_its_pull_is_stored_under() -
     }
 
 
+def test_a_pull_that_a_rule_skipped_has_asked_nobody() -> None:
+    """A failure that happened often enough at last was taken for one that had been looked at, for a week."""
+    columns = {"state": "Completed", "completedAt": datetime(2026, 11, 20, tzinfo=UTC)}
+    with NamedFailures() as named:
+        named.add(part(Failure("1", "a"), Failure("1", "b")))
+        skipped = {**columns, "skippedBy": "rule 'often'"}
+        named.note_pulls([Row("1", "a", columns, "etag"), Row("1", "b", skipped, "etag")])
+        (found,) = named.batches(10)
+    assert [each.pulled_at for each in found] == [columns["completedAt"], None]
+
+
 def test_what_is_queued_comes_in_its_order_and_once() -> None:
     with NamedFailures() as named:
         named.add(part(*(Failure("1", str(number)) for number in range(5))))
