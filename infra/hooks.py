@@ -297,7 +297,7 @@ def postdeploy(environment: Mapping[str, str], wait: float) -> int:
     return 1
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
+class NoRedirect(urllib.request.HTTPRedirectHandler):
     """The key is for the app's own host."""
 
     def redirect_request(self, *_: Any) -> None:
@@ -312,7 +312,7 @@ def asked(url: str, key: str) -> list[dict[str, Any]]:
     """
     request = urllib.request.Request(f"{url}/api/preflight", data=b"", headers={"x-functions-key": key}, method="POST")
     try:
-        with urllib.request.build_opener(_NoRedirect).open(request, timeout=_ANSWER_SECONDS) as answer:
+        with urllib.request.build_opener(NoRedirect).open(request, timeout=_ANSWER_SECONDS) as answer:
             checks: list[dict[str, Any]] = json.load(answer)["checks"]
             return checks
     except urllib.error.HTTPError as error:

@@ -14,14 +14,13 @@ import shutil
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from infra.hooks import HookError, NotTold, az, run, say
+from infra.hooks import HookError, NoRedirect, NotTold, az, run, say
 
 ENVIRONMENT = os.environ.get("AZURE_ENV_NAME") or "cabferry-smoke"
 SITE_GROUP = f"rg-{ENVIRONMENT}-devcenter"
@@ -178,7 +177,7 @@ def answer(url: str, key: str, body: bytes | None = None) -> bytes:
     request = urllib.request.Request(
         url, data=body, headers={"x-functions-key": key, "Content-Type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=60) as got:
+    with urllib.request.build_opener(NoRedirect).open(request, timeout=60) as got:
         content: bytes = got.read()
         return content
 
@@ -187,7 +186,7 @@ def down() -> None:
     """Remove both groups and the custom roles; one that fails does not keep the others."""
     try:
         told = outputs()
-    except NotTold:
+    except (HookError, NotTold):
         told = {}
     group = f"/subscriptions/{os.environ['AZURE_SUBSCRIPTION_ID']}/resourceGroups/{told.get('AZURE_RESOURCE_GROUP')}"
     steps = [
@@ -210,7 +209,7 @@ def down() -> None:
 def _tried(*step: str) -> None:
     try:
         run(*step)
-    except NotTold as error:
+    except (HookError, NotTold) as error:
         say(f"smoke: {error}")
 
 

@@ -44,10 +44,12 @@ def test_the_page_is_one_that_the_app_reads_and_lies_where_it_asks() -> None:
     assert urlsplit(asked).path == f"/{PAGE}"
 
 
-@pytest.mark.parametrize("state", ["Completed", "Failed"])
-def test_what_was_made_is_taken_away_however_it_went(tmp_path: Path, state: str) -> None:
+@pytest.mark.parametrize(
+    ("state", "removal"), [("Completed", ""), ("Failed", "ERROR: Please run 'az login' to setup account.")]
+)
+def test_what_was_made_is_taken_away_however_it_went(tmp_path: Path, state: str, removal: str) -> None:
     """A trial that stays behind is a bill that nobody expects."""
-    az = StandIn(tmp_path, "az", KEYS)
+    az = StandIn(tmp_path, "az", {"role assignment delete": removal, **KEYS})
 
     def answered(seen: Seen) -> Answer:
         if seen.path.endswith("/content"):
