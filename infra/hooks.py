@@ -301,7 +301,7 @@ class NoRedirect(urllib.request.HTTPRedirectHandler):
     """The key is for the app's own host."""
 
     def redirect_request(self, *_: Any) -> None:
-        return None
+        """Follow none."""
 
 
 def asked(url: str, key: str) -> list[dict[str, Any]]:

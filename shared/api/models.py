@@ -429,7 +429,7 @@ class OutcomeBody(Struct, frozen=True, rename="camel"):
     ]
     held: Annotated[
         Count,
-        Meta(description="How many failures were not queued, since all their cabs that it lists are held or gone."),
+        Meta(description="Failures that were not queued: their cabs are held, gone, or skipped, or a pull waits."),
     ]
     error: Annotated[str | None, Meta(description="Why it failed, or what of it could not be read.")]
 

@@ -93,7 +93,8 @@ class RunOutcome(Immutable, frozen=True):
         cabs: How many cabs were listed.
         named: How many of them were known before, and lacked something that the report tells.
         error: Why it failed, or what could not be read.
-        held: How many failures were not queued, since no pull could bring a cab that the report lists.
+        held: How many failures were not queued: no pull could bring a cab that the report lists, one waits that takes
+            them, or a rule skips the failure.
     """
 
     report_id: str
@@ -393,7 +394,6 @@ def _list_cabs(tools: ReportTools, named: NamedFailures, window: Window, asks: s
     for some in named.batches(_AT_ONCE):
         listed = {each.failure: named.cabs_of(each) for each in some}
         rows = dict(tools.cabs.of_many([each.failure for each in some if each.pull]))
-
         skipped = {each.failure: reason for each in some if (reason := rules.skips_whole(_subject(each)))}
 
         def write(each: Named) -> int:
