@@ -113,7 +113,7 @@ def request_cab(req: func.HttpRequest) -> func.HttpResponse:
     from shared.api.models import CabAccepted, CabAsked
     from shared.api.requests import asked_in
     from shared.core.facts import NO_FACTS
-    from shared.core.failure import Failure, checked_cab_id, default_window, normal_id
+    from shared.core.failure import Failure, checked_application_id, checked_cab_id, default_window
     from shared.progress.cabs import CabState
     from shared.services import services
 
@@ -121,7 +121,7 @@ def request_cab(req: func.HttpRequest) -> func.HttpResponse:
     application_id, cab = req.route_params["applicationId"], checked_cab_id(req.route_params["cabIdHash"])
     cabs = parts.pull_tools.cabs
     if asked.failure_hash is None:
-        failure = cabs.failure_of(normal_id(application_id), cab)
+        failure = cabs.failure_of(checked_application_id(application_id), cab)
     else:
         failure = parts.pulls.as_stored(Failure.spelled(application_id, asked.failure_hash))
     if failure is None:

@@ -148,6 +148,15 @@ def normal_id(text: str) -> str:
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
 
+def checked_application_id(text: str) -> str:
+    """Return the normal form of an applicationId, which is safe as part of a key.
+
+    Raises:
+        BadInput: It is missing, a placeholder or not an id.
+    """
+    return _check("applicationId", normal_id(text), APPLICATION_ID, APPLICATION_RULE)
+
+
 def checked_cab_id(text: str) -> str:
     """Return the normal form of a cabIdHash, which is safe as part of a blob name and as a RowKey.
 

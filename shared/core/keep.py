@@ -29,6 +29,8 @@ MOST_BYTES = 256 * 1024
 _MOST_RULES = 500
 # tomllib takes a minute for a key of 50,000 dots.
 _MOST_DOTS = 1_000
+# What a column of a table can hold, and more than anybody has.
+_MOST_A_DAY = 10**15
 _UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 _SIZE = re.compile(r"\s*(\d{1,15}(?:\.\d{1,3})?)\s*([kmgt]b|)\s*", re.IGNORECASE)
 _KEYS = (
@@ -296,12 +298,13 @@ def _read(text: bytes) -> tuple[Rules, list[str]]:
 def _size(told: object, problems: list[str]) -> int:
     parts = _SIZE.fullmatch(str(told)) if isinstance(told, int | str) and not isinstance(told, bool) else None
     size = round(float(parts[1]) * _UNITS[parts[2].lower()]) if parts else 0
-    if told is not None and size < 1:
-        problems.append(
-            f"bytes-a-day is {excerpt(str(told), 40)!r}: it must be a whole number of bytes from 1 on, or a text like "
-            "'50 GB' (kB, MB, GB or TB, of 1,000 each)"
-        )
-    return size
+    if told is None or 1 <= size <= _MOST_A_DAY:
+        return size
+    problems.append(
+        f"bytes-a-day is {excerpt(str(told), 40)!r}: it must be a whole number of bytes, 1 to 1,000 TB, or a text like "
+        "'50 GB' (kB, MB, GB or TB, of 1,000 each)"
+    )
+    return 0
 
 
 def _readable(error: msgspec.ValidationError) -> str:

@@ -61,6 +61,8 @@ def test_one_cab_is_copied_by_itself(shared_playground: Playground, app: App) ->
     cab = shared_playground.simulator.world.cabs(failure.key)[0].cab_id_hash
     path = f"/api/cabs/{failure.key.application_id}/{cab}"
     assert "failureHash" in problem(app.post(path), 404)
+    for odd in ("a_b", "x" * 65, "NULL"):
+        assert "applicationId is" in problem(app.post(f"/api/cabs/{odd}/{cab}"), 400)
     answer = app.post(path, {"failureHash": failure.key.failure_hash})
     assert (answer.status_code, answer.headers["Location"]) == (202, f"{_path(failure)}/cabs")
 

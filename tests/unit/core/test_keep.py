@@ -181,6 +181,7 @@ def test_every_key_is_read() -> None:
         (b'[[rules]]\nname="a"\naction="skip"\nbytes-a-day = 5', "bytes-a-day stands above the first [[rules]]"),
         (b'bytes-a-day = "5 XB"', "bytes-a-day is '5 XB'"),
         (b"bytes-a-day = true", "bytes-a-day is 'True'"),
+        (b'bytes-a-day = "10000000 TB"', "is '10000000 TB': it must be a whole number of bytes, 1 to 1,000 TB"),
         (b"bytes-a-day = 0", "bytes-a-day is '0'"),
         (b"\xff\xfe", "not UTF-8"),
         (b"[[[", "not TOML"),
