@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import product
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
+
+import pytest
 
 from functions.exception_guard import telling_no_secret
 from infra.npm import command
@@ -182,6 +185,7 @@ HAPPENS: dict[str, tuple[Callable[[MemoryApp], object], set[str]]] = {
 }
 
 
+@pytest.mark.skipif(shutil.which("npm") is None, reason="there is no Node to run Kusto's parser")
 def test_each_alert_fires_on_what_the_app_tells_and_none_where_all_is_well(tmp_path: Path) -> None:
     told = {name: what_it_tells(tmp_path, its_timers_run, happens) for name, (happens, _) in HAPPENS.items()}
     well = told["all is well"]
