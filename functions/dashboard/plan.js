@@ -9,7 +9,10 @@ export function openPlan() {
   const poll = new Poll("plan", 60, (body) => found.replaceChildren(...told(body)));
   poll.start();
   const text = h("textarea", { rows: 8, spellcheck: "false", "aria-label": "Rules to try", placeholder: '[[rules]]\nname = "ten of each"\naction = "keep"\nat-most-cabs = 10' });
-  const tryIt = async () => tried.replaceChildren(...told(await post("plan", { keep: text.value })));
+  const tryIt = async () => {
+    tried.replaceChildren(); // what other rules would do is no answer to these
+    tried.replaceChildren(...told(await post("plan", { keep: text.value })));
+  };
   const place = h("section", { "aria-label": "Plan" }, h("h2", {}, "Plan"), found,
     session.roles.includes("ask") && h("details", {}, h("summary", {}, "Try other rules"), text, actionButton("Plan with these", tryIt), tried));
   return [place, poll];

@@ -412,3 +412,4 @@ def test_rules_are_tried_before_anybody_uploads_them(page: Page, app: App, failu
     plan.get_by_label("Rules to try").fill("[[rules]]")
     plan.get_by_role("button", name="Plan with these").click()
     expect(page.locator("#toast")).to_contain_text("it lacks the key")
+    expect(plan.get_by_role("table", name="What the rules skip")).to_have_count(0)
