@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shared.api.plan import plan_of
+from shared.core import clock
 from shared.core.keep import Rules
 from shared.core.settings import Settings
 from shared.progress.overview import FailureSeen
@@ -15,14 +16,28 @@ from shared.progress.pull_row import PullState
 from shared.progress.tally import CabTally
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from shared.api.plan import PlanBody
 
-NOW = datetime.now(UTC)
+# Not in the minute before a check of the reports, which comes before what expires in a minute.
+NOW = datetime(2026, 11, 20, 12, 10, tzinfo=UTC)
 SETTINGS = Settings.from_environment({"CAB_STORAGE": "AccountName=a;AccountKey=a2V5", "DEVCENTER_ACCESS_TOKEN": "x"})
 SKIP_CONTOSO = '[[rules]]\nname = "a"\naction = "skip"\ndriver = "contoso*"\n'
 SKIP_OLD = '[[rules]]\nname = "a"\naction = "skip"\nversion = "1.*"\n'
 AT_MOST = '[[rules]]\nname = "a"\naction = "keep"\nat-most-cabs = 4\n'
 OFTEN = '[[rules]]\nname = "a"\naction = "keep"\nat-least-hits = 9\n'
+
+
+class _Fixed(clock.Clock):
+    def now(self) -> datetime:
+        return NOW
+
+
+@pytest.fixture(autouse=True)
+def _at_that_time() -> Iterator[None]:
+    with clock.using(_Fixed()):
+        yield
 
 
 def seen(
