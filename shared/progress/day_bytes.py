@@ -118,7 +118,7 @@ class RunBytes:
                 self._begun += 1
 
     def none_came(self) -> None:
-        """Note that a copy which has begun brought no cab; runs in many threads."""
+        """Note that a copy which has begun brought no cab, or found it there; runs in many threads."""
         if self.limit:
             with self._lock:
                 self._begun -= 1

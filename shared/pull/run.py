@@ -278,11 +278,14 @@ class _Run:
         if not cab.downloadable:
             raise CabUnavailable(f"cab {cab.cab_id_hash}: Microsoft lists it, but does not let it be downloaded")
         self._bytes.one_more()
+        is_new = False
         try:
-            return copied(self._tools, self._source, self._failure, cab, self._pull.ledger.facts(cab), until)
-        except BaseException:
-            self._bytes.none_came()
-            raise
+            name, made = copied(self._tools, self._source, self._failure, cab, self._pull.ledger.facts(cab), until)
+            is_new = made.since is None
+        finally:
+            if not is_new:
+                self._bytes.none_came()
+        return name, made
 
     def _write_down(self) -> None:
         """Write the rows of what was done since the last time, then the checkpoint."""

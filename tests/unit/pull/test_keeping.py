@@ -195,6 +195,17 @@ class TestTheBytesOfADay:
         assert "allows a day are used" not in row.last_error
         assert told(app)["held"] == 4
 
+    def test_a_cab_that_is_there_uses_none_of_them_though_its_row_is_gone(self, app: MemoryApp) -> None:
+        one = len(app.world.center.batches[FAILURE][0].content)
+        app.serve(FAILURE, 20)
+        pull(app)
+        app.world.tables["cabs"].rows.clear()
+        app.world.tasks.seconds += 86_400
+        app.do(lambda: app.host.pull_tools.day.add(one * 10, 10, 1))
+        rule(app, f"bytes-a-day = {one * 20}\n")
+        assert pull(app).state.value == "Completed"
+        assert told(app) == {"held": 24}
+
     def test_what_expires_soon_goes_on_first(self, app: MemoryApp) -> None:
         urgent = Failure("1", "urgent")
         rule(app, "bytes-a-day = 1\n")
