@@ -19,7 +19,7 @@ from shared.api.models import Bytes, Count, Moment, moment_text
 from shared.core import clock
 from shared.core.facts import CabFacts
 from shared.core.failure import DRIVER
-from shared.core.keep import Candidate, Rules, Subject
+from shared.core.keep import MOST_BYTES, Candidate, Rules, Subject
 from shared.core.schedule import next_after
 from shared.services import services
 
@@ -40,7 +40,7 @@ _MONTH = timedelta(days=30)
 class PlanAsked(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """Rules to plan with, in the place of those of the settings file."""
 
-    keep: Annotated[str, Meta(max_length=262_144, description="What the settings file would hold, as TOML.")]
+    keep: Annotated[str, Meta(max_length=MOST_BYTES, description="What the settings file would hold, as TOML.")]
 
 
 class PlannedRule(Struct, frozen=True, rename="camel"):
