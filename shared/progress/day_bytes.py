@@ -1,8 +1,8 @@
 """How many bytes were copied today, in UTC, where the settings file bounds them: one row of the table `health`.
 
 Storage tells the length of a copy only when the container is listed. Until then a cab counts as the mean of those that
-are known, so a day may end somewhat above what is allowed: by what other runs copy until the next look at the row, and by
-how far the mean is off.
+are known, so a day may end somewhat above what is allowed: by what other runs copy until the next look at the row, and
+by how far the mean is off.
 """
 
 from __future__ import annotations
