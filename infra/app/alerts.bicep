@@ -178,7 +178,9 @@ resource alerts 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
 ]
 
 // Azure's budgets know months, and no days; what a day may cost is bounded by the cap of the logs and by
-// maximumInstanceCount.
+// maximumInstanceCount. Azure refuses to move the begin of a budget, and to make one that begins in an earlier month: so one
+// that is there stays as it is (github.com/Azure/azure-quickstart-templates/issues/7095).
+@onlyIfNotExists()
 resource budget 'Microsoft.Consumption/budgets@2026-06-01' = if (monthlyBudget > 0) {
   name: 'cabferry'
   properties: {
