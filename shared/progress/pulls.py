@@ -253,9 +253,16 @@ class PullRows:
             anew = {**asked, **running, "startedAt": now, "askedAgain": window_list(owed)}
             if pull and pull.state is PullState.COMPLETED and pull.window == window and window in pull.asked_again:
                 return {**anew, "queuedAt": pull.queued_at or now, "startedAt": pull.started_at or now}
-            since = pull.queued_at if pull and unfinished and pull.queued_at else now
-            by = pull.requested_by if pull and unfinished else message.requested_by
-            return {**anew, "requestedBy": excerpt(by), "queuedAt": since}
+            if pull is None or not unfinished:
+                return {**anew, "requestedBy": excerpt(message.requested_by), "queuedAt": now}
+            # Messages of two windows may take turns: each would otherwise find the tries of the other forgotten, and
+            # neither would ever give up.
+            tries = {
+                "attempts": pull.attempts,
+                "stalled": pull.stalled,
+                "waitingSince": pull.waiting_since or NO_MOMENT,
+            }
+            return {**anew, **tries, "requestedBy": excerpt(pull.requested_by), "queuedAt": pull.queued_at or now}
 
         try:
             lease = RowLease.take(self._table, *key, self._lease, first, known)

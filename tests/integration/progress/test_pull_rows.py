@@ -1,13 +1,13 @@
 """Asking for a pull must leave a row to look at, whatever stands there, and never disturb who works on it."""
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
 from shared.core import clock
 from shared.core.failure import Failure, Window
 from shared.progress.messages import PullMessage
-from shared.progress.pull_row import PullState
+from shared.progress.pull_row import PullRow, PullState
 from shared.progress.pulls import PullRows
 from shared.storage.lease import HeldElsewhere, RowLease
 from shared.storage.table_rows import Row
@@ -220,6 +220,21 @@ def test_an_interrupted_pull_starts_anew_for_other_days(pulls: PullRows) -> None
     taken(pulls, failure).release({"state": "Queued", "skip": 100, "copied": 99})
     lease = taken(pulls, failure, OTHER)
     assert (lease.row.number("skip"), lease.row.text("startDate")) == (0, "2026-01-01")
+
+
+def test_tries_of_one_window_count_for_the_other(pulls: PullRows) -> None:
+    """Two messages that took turns once forgot each other's tries, and asked for a cab that was gone without end."""
+    (failure,) = failures(1)
+    pulls.queue([failure], WINDOW, "a test")
+    since = datetime(2026, 10, 22, 1, tzinfo=UTC)
+    taken(pulls, failure).release({"state": "Queued", "attempts": 7, "stalled": 3, "waitingSince": since})
+    taken(pulls, failure, OTHER).release({"state": "Queued"})
+    lease = taken(pulls, failure)
+    row = PullRow.of(lease.row)
+    assert (row.window, row.attempts, row.stalled, row.waiting_since) == (WINDOW, 7, 3, since)
+    lease.release({"state": "Failed"})
+    row = PullRow.of(taken(pulls, failure, OTHER).row)
+    assert (row.attempts, row.stalled) == (0, 0), "a pull that has ended owes nothing"
 
 
 def test_a_message_without_days_keeps_those_of_an_interrupted_pull(pulls: PullRows) -> None:
