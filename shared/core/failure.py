@@ -130,6 +130,10 @@ class Window(Immutable, frozen=True):
         if self.start > self.end:
             raise BadInput(f"startDate {self.start} is after endDate {self.end}")
 
+    def including(self, other: Self) -> Self:
+        """Return the days from the first to the last of both."""
+        return type(self)(min(self.start, other.start), max(self.end, other.end))
+
 
 def normal_id(text: str) -> str:
     """Return an id from outside in its normal form, empty where it is a placeholder for none.

@@ -179,8 +179,7 @@ def queued(window: Window, requested_by: str) -> Columns:
     now = clock.now()
     return {
         "state": PullState.QUEUED.value,
-        "startDate": window.start.isoformat(),
-        "endDate": window.end.isoformat(),
+        **days_columns(window),
         "skip": 0,
         "total": 0,
         "withoutCab": 0,
@@ -200,6 +199,11 @@ def queued(window: Window, requested_by: str) -> Columns:
         "completedAt": NO_MOMENT,
         "skippedBy": "",
     }
+
+
+def days_columns(window: Window) -> Columns:
+    """Return the columns of the days that a pull asks for."""
+    return {"startDate": window.start.isoformat(), "endDate": window.end.isoformat()}
 
 
 def asked_columns(requested_by: str) -> Columns:

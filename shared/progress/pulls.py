@@ -18,6 +18,7 @@ from shared.progress.pull_row import (
     PullRow,
     PullState,
     asked_columns,
+    days_columns,
     ended_columns,
     family_columns,
     queued,
@@ -216,9 +217,10 @@ class PullRows:
     def take(self, message: PullMessage, window: Window, *, reads: bool = False) -> RowLease | HeldElsewhere | None:
         """Take the lease on a failure's row and set it to Running.
 
-        A pull that was interrupted or handed on goes on from its checkpoint if the window is the same. Otherwise it
-        starts anew: pulls of two windows must both be made. One that was asked for again while it ran is paged once
-        more, and what it brought before still counts as its own.
+        A pull that was interrupted or handed on goes on from its checkpoint if it asks for these days too. Otherwise it
+        starts anew for the days of both: messages that take turns, each with days of its own, would forget each other's
+        tries and never give up. One that was asked for again while it ran is paged once more, and what it brought
+        before still counts as its own.
 
         Args:
             message: Whose pull. One that names no window leaves an unfinished pull its own.
@@ -245,24 +247,23 @@ class PullRows:
             if row and _was_sooner(row, PullState.COMPLETED, message):
                 raise _SoonerError
             unfinished = pull is not None and pull.state in {PullState.QUEUED, PullState.RUNNING}
-            if pull and unfinished and (pull.window == window or (pull.window and not message.window)):
+            if (
+                pull
+                and unfinished
+                and pull.window
+                and (not message.window or pull.window.including(window) == pull.window)
+            ):
                 has_died = pull.state is PullState.RUNNING
                 tries: Columns = {"attempts": pull.attempts + has_died, "stalled": pull.stalled + has_died}
                 return {**running, **tries, "startedAt": pull.started_at or now}
-            owed = tuple(each for each in pull.asked_again if each != window) if pull else ()
-            anew = {**asked, **running, "startedAt": now, "askedAgain": window_list(owed)}
+            days = window.including(pull.window) if pull and unfinished and pull.window else window
+            owed = tuple(each for each in pull.asked_again if each.including(days) != days) if pull else ()
+            anew = {**asked, **days_columns(days), **running, "startedAt": now, "askedAgain": window_list(owed)}
             if pull and pull.state is PullState.COMPLETED and pull.window == window and window in pull.asked_again:
                 return {**anew, "queuedAt": pull.queued_at or now, "startedAt": pull.started_at or now}
-            if pull is None or not unfinished:
-                return {**anew, "requestedBy": excerpt(message.requested_by), "queuedAt": now}
-            # Messages of two windows may take turns: each would otherwise find the tries of the other forgotten, and
-            # neither would ever give up.
-            tries = {
-                "attempts": pull.attempts,
-                "stalled": pull.stalled,
-                "waitingSince": pull.waiting_since or NO_MOMENT,
-            }
-            return {**anew, **tries, "requestedBy": excerpt(pull.requested_by), "queuedAt": pull.queued_at or now}
+            since = pull.queued_at if pull and unfinished and pull.queued_at else now
+            by = pull.requested_by if pull and unfinished else message.requested_by
+            return {**anew, "requestedBy": excerpt(by), "queuedAt": since}
 
         try:
             lease = RowLease.take(self._table, *key, self._lease, first, known)

@@ -1,6 +1,6 @@
 """Asking for a pull must leave a row to look at, whatever stands there, and never disturb who works on it."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import pytest
 
@@ -222,19 +222,18 @@ def test_an_interrupted_pull_starts_anew_for_other_days(pulls: PullRows) -> None
     assert (lease.row.number("skip"), lease.row.text("startDate")) == (0, "2026-01-01")
 
 
-def test_tries_of_one_window_count_for_the_other(pulls: PullRows) -> None:
-    """Two messages that took turns once forgot each other's tries, and asked for a cab that was gone without end."""
+def test_messages_that_take_turns_make_one_pull_of_all_their_days(pulls: PullRows) -> None:
+    """They once forgot each other's tries, and asked for a cab that was gone every few seconds without end."""
     (failure,) = failures(1)
     pulls.queue([failure], WINDOW, "a test")
-    since = datetime(2026, 10, 22, 1, tzinfo=UTC)
-    taken(pulls, failure).release({"state": "Queued", "attempts": 7, "stalled": 3, "waitingSince": since})
-    taken(pulls, failure, OTHER).release({"state": "Queued"})
-    lease = taken(pulls, failure)
-    row = PullRow.of(lease.row)
-    assert (row.window, row.attempts, row.stalled, row.waiting_since) == (WINDOW, 7, 3, since)
-    lease.release({"state": "Failed"})
-    row = PullRow.of(taken(pulls, failure, OTHER).row)
-    assert (row.attempts, row.stalled) == (0, 0), "a pull that has ended owes nothing"
+    earlier = Window(date(2026, 9, 1), date(2026, 10, 30))
+    taken(pulls, failure).release({"state": "Queued"})
+    taken(pulls, failure, earlier).release({"state": "Queued", "skip": 100, "stalled": 3})
+    for window in (WINDOW, earlier):
+        lease = taken(pulls, failure, window)
+        row = PullRow.of(lease.row)
+        assert (row.window, row.skip, row.stalled) == (Window(date(2026, 9, 1), WINDOW.end), 100, 3)
+        lease.release({"state": "Queued"})
 
 
 def test_a_message_without_days_keeps_those_of_an_interrupted_pull(pulls: PullRows) -> None:

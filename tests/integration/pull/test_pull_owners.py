@@ -173,15 +173,16 @@ class TestMessagesThatComeTwice:
         app.work_off()
         assert app.row(failure).state is PullState.COMPLETED
 
-    def test_one_for_other_days_waits_for_its_turn(self, make_app: MakeApp, failure: Failure) -> None:
+    def test_one_for_fewer_days_waits_for_its_turn(self, make_app: MakeApp, failure: Failure) -> None:
         app = make_app(PULL_LEASE_SECONDS="1")
         app.request(failure)
         message = next_message(app)
         app.queue.clear_messages()
-        take(app, failure, Window(app.window.start - timedelta(days=9), app.window.end))
+        more_days = Window(app.window.start - timedelta(days=9), app.window.end)
+        take(app, failure, more_days)
         app.handle(message)
         assert app.work_off() >= 1
-        assert (app.row(failure).state, app.row(failure).window) == (PullState.COMPLETED, app.window)
+        assert (app.row(failure).state, app.row(failure).window) == (PullState.COMPLETED, more_days)
 
     def test_one_whose_row_was_ended_by_an_owner_from_before_is_pulled(self, app: App, failure: Failure) -> None:
         """He stood still for longer than his lease, and had asked for the cabs before somebody asked for newer ones."""
