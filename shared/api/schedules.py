@@ -136,7 +136,7 @@ class ScheduleAsked(Struct, frozen=True, rename="camel", forbid_unknown_fields=T
         """
         told = self.start_time
         starts_at = told and (clock.moment_of(told.isoformat()) or clock.FIRST_MOMENT)  # what is before that is past
-        return NewSchedule(starts_at, self.recurrence_interval, self.recurrence, self.callback_url or "")
+        return NewSchedule(starts_at, self.recurrence_interval, self.recurrence, self.callback_url)
 
 
 class ScheduleMade(Struct, frozen=True, rename="camel"):

@@ -47,7 +47,7 @@ class NewSchedule(Immutable, frozen=True):
         starts_at: When its first run is due; None means in ten minutes.
         interval_hours: Hours from run to run, 12 or more.
         recurrence: How many runs it makes in all; there is none without an end.
-        callback_url: What the Dev Center tells of each run; empty for nothing. It may hold a key.
+        callback_url: What the Dev Center tells of each run; None for nothing. It may hold a key.
 
     Raises:
         BadInput: One of these is not what the Dev Center takes.
@@ -56,7 +56,7 @@ class NewSchedule(Immutable, frozen=True):
     starts_at: datetime | None = None
     interval_hours: int = 24
     recurrence: int = 365
-    callback_url: str = ""
+    callback_url: str | None = None
 
     __repr__ = hiding("callback_url")
 
@@ -75,7 +75,7 @@ class NewSchedule(Immutable, frozen=True):
         if not timedelta() <= ahead <= _FAR:
             how = "which is past" if ahead < timedelta() else "which is more than a year away"
             raise BadInput(f"startTime is {self.starts_at:%Y-%m-%dT%H:%M:%SZ}, {how}")
-        if self.callback_url and not CALLBACK_URL.fullmatch(self.callback_url):
+        if self.callback_url is not None and not CALLBACK_URL.fullmatch(self.callback_url):
             # It is not quoted, since it may hold a key.
             raise BadInput("callbackUrl is not one: it must be https:// with a host, and of plain characters")
 

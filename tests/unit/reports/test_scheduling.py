@@ -97,6 +97,7 @@ def test_a_template_that_cannot_feed_the_app_is_refused_before_it_is_scheduled(v
         (lambda: asked_in(b'{"startTime":"tomorrow"}', ScheduleAsked), "A time must be like 2026-12-01T03:00:00Z - at"),
         (lambda: NewSchedule(callback_url="http://app.example/api?code=QZXJKEY"), "callbackUrl is not one"),
         (lambda: NewSchedule(callback_url="https://user:QZXJKEY@app.example/"), "callbackUrl is not one"),
+        (lambda: NewSchedule(callback_url=""), "callbackUrl is not one"),
         (lambda: NewSchedule(callback_url="https:///x"), "callbackUrl is not one"),
         (lambda: NewSchedule(callback_url="https://[app/"), "callbackUrl is not one"),
         (lambda: NewSchedule(callback_url="https://a/\r\nx: y"), "callbackUrl is not one"),
