@@ -31,7 +31,7 @@ from shared.progress.tally import CabTally
 from shared.web.source_hosts import checked_source
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from shared.cabs.creation import Copied
     from shared.core.facts import CabFacts
@@ -94,10 +94,17 @@ def copy_cab(tools: PullTools, message: PullMessage) -> None:
         _log.info("%s: %s; it goes on in another message", name, error)
         tools.queue.send(message)
     except CabferryError as error:
-        # Before the row: a host that dies in between tries once more.
-        again = _send_again(tools, message, error)
+        again = _again(tools, message, error)
         _log.warning("%s was not copied: %s%s", name, error, "; it is tried again" if again else "")
-        _record_missed(tools, failure, message.cab, error)
+        try:
+            _record_missed(tools, failure, message.cab, error)
+        except CabferryError as trouble:
+            if again is None:
+                raise
+            # The next message goes on. Did this one fail as well, it would come back, and each try make one more.
+            _log.warning("%s: its row does not say so: %s", name, trouble)
+        if again:
+            tools.queue.send(*again)
 
 
 def _copy(tools: PullTools, message: PullMessage, failure: Failure, row: CabRow) -> None:
@@ -120,16 +127,15 @@ def _copy(tools: PullTools, message: PullMessage, failure: Failure, row: CabRow)
         tools.pulls.note_tally(pull, CabTally.taken(rows.values(), tools.settings).columns())
 
 
-def _send_again(tools: PullTools, message: PullMessage, error: CabferryError) -> bool:
-    """Send the message again where a later try may help; tell whether that was done."""
+def _again(tools: PullTools, message: PullMessage, error: CabferryError) -> tuple[PullMessage, timedelta] | None:
+    """Return the next message and its delay where a later try may help; None where none does."""
     if not isinstance(error, AgainLater | AgainNow | FreshUrl):
-        return False
+        return None
     tries = message.tries + (not isinstance(error, CircuitOpen))
     if tries >= tools.settings.pull_max_attempts:
-        return False
+        return None
     asked = error.wait if isinstance(error, AgainLater) else None
-    tools.queue.send(replace(message, tries=tries), asked or growing_wait(max(1, tries)))
-    return True
+    return replace(message, tries=tries), asked or growing_wait(max(1, tries))
 
 
 def _record_missed(tools: PullTools, failure: Failure, cab: str, error: CabferryError) -> None:

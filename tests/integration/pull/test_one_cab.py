@@ -9,7 +9,8 @@ from local.simulator.builder import CabForm
 from local.simulator.catalogue import Family
 from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.thread import SimulatorThread
-from shared.progress.cabs import CabState
+from shared.core.errors import AgainLater
+from shared.progress.cabs import CabRows, CabState
 from shared.progress.messages import PullMessage
 from shared.progress.pull_row import PullState
 from tests.integration.app import App, failure_of
@@ -99,6 +100,28 @@ def test_what_stays_so_is_given_up_and_told(make_app: MakeApp, simulator: Simula
     assert app.work_off() == 2
     row = app.cabs(failure)[cab]
     assert (row.state, "500" in row.error) == (CabState.FAILED, True)
+
+
+def test_a_row_that_cannot_be_written_makes_no_second_message(
+    app: App, simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A message that failed after it had sent the next came back: there were twice as many after each try."""
+    failure = simulator.builder.failure(1)
+    simulator.publish()
+    message = PullMessage(failure_of(failure), app.window, "a test", cab=first_cab(simulator, failure))
+
+    def busy(*_: object) -> None:
+        raise AgainLater("the table is busy")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CabRows, "write", busy)
+        app.handle(message)
+        assert app.waiting_messages() == 1
+        with pytest.raises(AgainLater):
+            app.handle(replace(message, tries=99))
+        assert app.waiting_messages() == 1, "the last try comes back by itself"
+    app.work_off()
+    assert app.states(failure) == {message.cab: CabState.COPIED}
 
 
 @pytest.mark.parametrize("kind", [FaultKind.FOREIGN_HOST, FaultKind.NOT_FOUND, FaultKind.FORBIDDEN, FaultKind.HTML])
