@@ -227,14 +227,25 @@ class CabLedger:
             self._settle(cab, row.became(CabState.RETIRED if retired else CabState.LISTED))
         return missing
 
-    def missed_before(self) -> list[str]:
-        """Return one sentence for each cab that an earlier read-back missed, and that no page of this run has named."""
-        missed = (
-            row.blob_name
+    def missed_before(self, *, was_read_whole: bool) -> list[str]:
+        """Return one sentence for each cab that an earlier read-back missed, and that no page of this run has named.
+
+        Args:
+            was_read_whole: Whether this run began with the first row: what it was not told of, the batch does not name
+                any more. Nobody goes back for such a cab, or a pull that has to wait for another one would do so for
+                ever.
+        """
+        missed = {
+            cab: row.blob_name
             for cab, row in self._cabs.items()
             if row.state is CabState.LISTED and row.blob_name and cab not in self._seen
-        )
-        return [f"{name} was copied, and is still to be copied again" for name in missed]
+        }
+        if was_read_whole:
+            for cab in missed:
+                self._cabs[cab].blob_name = ""
+            self._unwritten |= missed.keys()
+            return []
+        return [f"{name} was copied, and is still to be copied again" for name in missed.values()]
 
     def counts(self) -> CabCounts:
         """Return what this pull found and did, from the rows where they tell, so that a crash cannot make it wrong."""

@@ -314,7 +314,7 @@ class _Run:
         missing = pull.ledger.read_back(self._stored(), self._tools.settings.retention)
         name_blobs(self._tools.container, pull.ledger.unnamed, self._copies)
         # A host that died over it may have written down what it missed, and not that the batch is to be read anew.
-        if missing := missing or (pull.ledger.missed_before() if pull.row.skip else []):
+        if missing := missing or pull.ledger.missed_before(was_read_whole=not pull.row.skip):
             pull.safe = Checkpoint(0, 0)
             raise AgainLater(f"{len(missing)} cabs must be copied again; the first: {missing[0]}")
         if pull.again:

@@ -106,6 +106,14 @@ def test_a_cab_tells_more_of_itself_than_a_report_did() -> None:
 def test_a_cab_that_was_missed_is_missed_until_a_page_names_it() -> None:
     missed = CabRow(CabState.LISTED, NAME)
     of_it = ledger(missed, CabRow(CabState.LISTED), CabRow(CabState.COPIED, "x"))
-    assert of_it.missed_before() == [f"{NAME} was copied, and is still to be copied again"]
+    assert of_it.missed_before(was_read_whole=False) == [f"{NAME} was copied, and is still to be copied again"]
     of_it.see(CAB.cab_id_hash, is_wanted=True)
-    assert of_it.missed_before() == []
+    assert of_it.missed_before(was_read_whole=False) == []
+
+
+def test_nobody_goes_back_for_a_cab_that_a_whole_batch_did_not_name() -> None:
+    """A pull that had to wait for another cab once read its batch from the first row every few seconds, without end."""
+    of_it = ledger(CabRow(CabState.LISTED, NAME))
+    assert of_it.missed_before(was_read_whole=True) == []
+    assert of_it.has_unwritten
+    assert of_it.missed_before(was_read_whole=False) == []
