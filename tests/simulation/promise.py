@@ -58,6 +58,7 @@ class Promise:
     disturbed_at: dict[Failure, datetime] = field(default_factory=dict)
     odd_at: dict[str, datetime] = field(default_factory=dict)
     _told: dict[str, tuple[CabState, datetime | None]] = field(default_factory=dict)
+    _told_at: dict[str, datetime] = field(default_factory=dict)
     _broken: BaseException | None = None
     _is_dirty: bool = False
     _owners: dict[str, str] = field(default_factory=dict)
@@ -141,7 +142,9 @@ class Promise:
         told, oldest = catalogued(self.world.catalog), self.world.tasks.now() - self.world.settings.retention
         for failure in self.world.center.batches:
             for cab, row in self.cab_rows(failure).items():
-                is_due = row.settled_at and oldest < row.settled_at < began and row.state is not CabState.RETIRED
+                # A state that is of sooner may have been written since: the reconcile has read the rows by then.
+                is_old = row.settled_at and oldest < row.settled_at and self._told_at[cab] < began
+                is_due = is_old and row.state is not CabState.RETIRED
                 if is_due and told.get(cab, {}).get("state") != row.state:
                     self.break_with(f"cab {cab} is {row.state}, and the catalog tells {told.get(cab)}")
 
@@ -249,6 +252,7 @@ class Promise:
         before, self._told[key] = self._told.get(key), (told.state, told.settled_at)
         if before == self._told[key]:
             return  # It says nothing new but names: the blob may have gone since, by its retention.
+        self._told_at[key] = self.world.tasks.now()
         match told.state:
             case CabState.COPIED:
                 assert self.blob_of(cab) or self.taken_away[key], f"{key} is said to be copied, and is not there"
