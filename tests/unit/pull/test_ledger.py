@@ -5,13 +5,12 @@ from __future__ import annotations
 from copy import replace
 from datetime import timedelta
 from email.utils import format_datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from shared.cabs.container import StoredCab
 from shared.cabs.creation import Copied
-from shared.core import clock
 from shared.core.facts import CabFacts
 from shared.progress.cabs import CabRow, CabState
 from shared.progress.pull_row import CabCounts
@@ -21,7 +20,6 @@ from tests.unit.devcenter.devcenter_client import FAILURE
 from .pull_game import NOW, cab
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from concurrent.futures import Executor
 
     from shared.progress.cabs import CabRows
@@ -32,15 +30,7 @@ MONTH, DAY, HOUR = timedelta(days=30), timedelta(days=1), timedelta(hours=1)
 IN_THE_WAY = f"{NAME} is in the container with 5 bytes, its source has 7: move the blob away and pull again"
 
 
-class _At(clock.Clock):
-    def now(self) -> Any:
-        return NOW
-
-
-@pytest.fixture(autouse=True)
-def at_a_time() -> Iterator[None]:
-    with clock.using(_At()):
-        yield
+pytestmark = pytest.mark.usefixtures("at_a_time")
 
 
 def ledger(*rows: CabRow) -> CabLedger:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from shared.cabs.creation import Copied
-from shared.core import clock
 from shared.core.errors import AgainLater, CircuitOpen, NeedsPerson, Never, OutOfTime
 from shared.core.keep import Rules
 from shared.progress.cabs import CabRow, CabState
@@ -37,15 +36,7 @@ if TYPE_CHECKING:
 BEFORE = {"skip": 100, "copied": 3, "seen": 4, "alreadyHeld": 1, "attempts": 2, "stalled": 4}
 
 
-class _At(clock.Clock):
-    def now(self) -> Any:
-        return NOW
-
-
-@pytest.fixture(autouse=True)
-def at_a_time() -> Iterator[None]:
-    with clock.using(_At()):
-        yield
+pytestmark = pytest.mark.usefixtures("at_a_time")
 
 
 class _Rows:
