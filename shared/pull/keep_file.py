@@ -7,6 +7,7 @@ last; and the bytes of a day that held last go on to hold. Health and preflight 
 from __future__ import annotations
 
 import logging
+import threading
 from copy import replace
 from typing import TYPE_CHECKING
 
@@ -41,14 +42,16 @@ class KeepFile:
         self._container, self._day, self._most_cabs = container, day, most_cabs
         self._known: Rules | None = None
         self._until = 0.0
+        self._reading = threading.Lock()
 
     def current(self) -> Rules:
         """Return the rules that hold now, at most a minute old: one request, or none; nothing raises."""
-        before, now = self._known, clock.monotonic()
-        if before is not None and now < self._until:
-            return before
-        self._until = now + _FRESH_SECONDS  # others go by what is known meanwhile
-        self._known = found = self._read()
+        with self._reading:  # Who comes meanwhile waits for it: what is known may be of hours ago.
+            before = self._known
+            if before is not None and clock.monotonic() < self._until:
+                return before
+            self._known = found = self._read()
+            self._until = clock.monotonic() + _FRESH_SECONDS
         if found.problem and (before is None or before.problem != found.problem):
             _log.error("what is worth keeping is not as it is written: %s", found.problem)
         return found

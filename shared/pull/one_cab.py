@@ -97,7 +97,7 @@ def copy_cab(tools: PullTools, message: PullMessage) -> None:
         again = _again(tools, message, error)
         _log.warning("%s was not copied: %s%s", name, error, "; it is tried again" if again else "")
         try:
-            _record_missed(tools, failure, message.cab, error)
+            _record_missed(tools, failure, message.cab, row, error)
         except CabferryError as trouble:
             if again is None:
                 raise
@@ -110,13 +110,13 @@ def copy_cab(tools: PullTools, message: PullMessage) -> None:
 def _copy(tools: PullTools, message: PullMessage, failure: Failure, row: CabRow) -> None:
     window = message.window or default_window(tools.settings.cab_lookback)
     cab = BatchCab(message.cab, None, "", _spelled(row.date), _spelled(row.expires), downloadable=True)
-    until, began_at = clock.monotonic() + tools.settings.pull_time_budget.total_seconds(), clock.now()
+    until = clock.monotonic() + tools.settings.pull_time_budget.total_seconds()
     name, made = copied(tools, tools.sources(failure, window), failure, cab, row.facts, until)
     stored = next((blob for blob in tools.container.stored(name) if blob.name == name), None)
     length, md5 = (stored.length, stored.md5) if stored else (made.length, made.md5)
-    row = replace(
-        row, state=CabState.COPIED, blob_name=name, length=length, md5=md5, settled_at=began_at, error=made.note
-    )
+    # The lifecycle rule counts from when a blob that was found was made.
+    at = made.since or clock.now()
+    row = replace(row, state=CabState.COPIED, blob_name=name, length=length, md5=md5, settled_at=at, error=made.note)
     tools.cabs.write(failure, [(message.cab, row)])
     tools.catalog.tell(failure, [(message.cab, row)], message.requested_by)
     pull = tools.pulls.row(failure)
@@ -138,10 +138,10 @@ def _again(tools: PullTools, message: PullMessage, error: CabferryError) -> tupl
     return replace(message, tries=tries), asked or growing_wait(max(1, tries))
 
 
-def _record_missed(tools: PullTools, failure: Failure, cab: str, error: CabferryError) -> None:
+def _record_missed(tools: PullTools, failure: Failure, cab: str, before: CabRow, error: CabferryError) -> None:
     row = tools.cabs.one(failure, cab) or CabRow(CabState.LISTED)
-    if row.is_held:
-        return  # A pull has brought it meanwhile.
+    if row.settled_at != before.settled_at:
+        return  # A pull has brought it meanwhile, or knows better why it cannot be had.
     is_gone = isinstance(error, CabUnavailable)
     has_expired = is_gone and row.expires is not None and row.expires <= clock.true_now()
     state = CabState.EXPIRED if has_expired else CabState.UNAVAILABLE if is_gone else CabState.FAILED

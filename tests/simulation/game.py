@@ -147,7 +147,7 @@ class Game:
         world.rule("")
         world.run(DAY / 2)
         world.ask(*world.center.batches)
-        world.run(DAY / 2)
+        world.run(DAY / 2 + 60)  # What is due at the stroke of the hour comes to its end as well.
         world.promise.check_end()
 
     def arrive(self, failure: Failure, count: int, *, first: bool = False) -> None:

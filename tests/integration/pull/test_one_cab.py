@@ -9,10 +9,12 @@ from local.simulator.builder import CabForm
 from local.simulator.catalogue import Family
 from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.thread import SimulatorThread
-from shared.core.errors import AgainLater
-from shared.progress.cabs import CabRows, CabState
+from shared.core import clock
+from shared.core.errors import AgainLater, CabUnavailable
+from shared.progress.cabs import CabRow, CabRows, CabState
 from shared.progress.messages import PullMessage
 from shared.progress.pull_row import PullState
+from shared.pull import one_cab
 from tests.integration.app import App, failure_of
 from tests.integration.conftest import MakeApp
 
@@ -102,6 +104,23 @@ def test_what_stays_so_is_given_up_and_told(make_app: MakeApp, simulator: Simula
     assert (row.state, "500" in row.error) == (CabState.FAILED, True)
 
 
+def test_what_a_pull_told_of_it_meanwhile_is_not_written_over(
+    app: App, simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failure = simulator.builder.failure(1)
+    simulator.publish()
+    message = PullMessage(failure_of(failure), app.window, "a test", cab=first_cab(simulator, failure))
+    gone = CabRow(CabState.UNAVAILABLE, error="it is gone", settled_at=clock.now())
+
+    def copied(*_: object) -> None:
+        app.services.pull_tools.cabs.write(message.failure, [(message.cab, gone)])
+        raise CabUnavailable("no such cab")
+
+    monkeypatch.setattr(one_cab, "copied", copied)
+    app.handle(message)
+    assert app.cabs(failure)[message.cab].error == "it is gone"
+
+
 def test_a_row_that_cannot_be_written_makes_no_second_message(
     app: App, simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,6 +141,21 @@ def test_a_row_that_cannot_be_written_makes_no_second_message(
         assert app.waiting_messages() == 1, "the last try comes back by itself"
     app.work_off()
     assert app.states(failure) == {message.cab: CabState.COPIED}
+
+
+def test_one_that_is_there_already_is_dated_by_its_blob(app: App, simulator: SimulatorThread) -> None:
+    """The retention rule counts from then: dated by this copy, it would be copied once more when the blob is gone."""
+    failure = simulator.builder.failure(1)
+    simulator.publish()
+    app.pull(failure)
+    message = PullMessage(failure_of(failure), app.window, "a test", cab=first_cab(simulator, failure))
+    app.services.pull_tools.cabs.write(
+        message.failure, [(message.cab, CabRow(CabState.LISTED, settled_at=clock.now()))]
+    )
+    app.handle(message)
+    row = app.cabs(failure)[message.cab]
+    blob = app.container.get_blob_client(row.blob_name).get_blob_properties()
+    assert (row.state, row.settled_at) == (CabState.COPIED, blob.creation_time)
 
 
 @pytest.mark.parametrize("kind", [FaultKind.FOREIGN_HOST, FaultKind.NOT_FOUND, FaultKind.FORBIDDEN, FaultKind.HTML])
