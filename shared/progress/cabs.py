@@ -52,6 +52,7 @@ class CabRow(Mutable):
         expires: cabExpirationTime, as the batch or a report told it.
         row_key: The RowKey where it is not the cabIdHash in its normal form, as an earlier version may have written it;
             empty elsewhere.
+        version: The row's etag where it was read by itself; empty elsewhere.
     """
 
     state: CabState
@@ -65,6 +66,7 @@ class CabRow(Mutable):
     expires: datetime | None = None
     row_key: str = ""
     tells_facts: bool = False
+    version: str = ""
 
     @classmethod
     def of(cls, row: Row) -> CabRow:
@@ -124,7 +126,7 @@ class CabRows:
 
     def of(self, failure: Failure) -> dict[str, CabRow]:
         """Return the row of each cab that is known of a failure, by cabIdHash."""
-        return by_cab(self._table.query("PartitionKey eq @partition", {"partition": failure.cabs_partition}, _SELECT))
+        return by_cab(self._rows(failure))
 
     def one(self, failure: Failure, cab_id_hash: str) -> CabRow | None:
         """Return the row of one cab; None where there is none.
@@ -135,7 +137,9 @@ class CabRows:
         """
         row = self._table.get(failure.cabs_partition, cab_id_hash)
         # An earlier version may have written it in another spelling.
-        return CabRow.of(row) if row else self.of(failure).get(cab_id_hash)
+        spelled = [row] if row else [each for each in self._rows(failure) if cab_of(each) == cab_id_hash]
+        found = [replace(CabRow.of(each), version=each.etag) for each in spelled]
+        return max(found, key=lambda each: each.is_held, default=None)
 
     def failure_of(self, application_id: str, cab_id_hash: str) -> Failure | None:
         """Return the failure of a cab; None where no row names it. Storage looks at each row of the application.
@@ -286,6 +290,14 @@ class CabRows:
         """
         writes = [Write(row.row_key or cab, _columns(row), "upsert") for cab, row in rows]
         self._table.write_all(failure.cabs_partition, writes)
+
+    def settle(self, failure: Failure, cab: str, row: CabRow) -> bool:
+        """Write a row that was read by itself; tell whether it was still that version, or none where none was there."""
+        write = Write(row.row_key or cab, _columns(row), "merge" if row.version else "insert", row.version)
+        return self._table.write_together(failure.cabs_partition, [write]) is not None
+
+    def _rows(self, failure: Failure) -> Iterator[Row]:
+        return self._table.query("PartitionKey eq @partition", {"partition": failure.cabs_partition}, _SELECT)
 
 
 _PAGE_ROWS = 1_000

@@ -1,7 +1,8 @@
 """One cab that somebody asked for by itself: by the call for one cab, whatever a pull of its failure does meanwhile.
 
 It holds no lease: a blob is created only where there is none, so that a pull which copies the same cab at the same time
-finds it there. What becomes of it stands in its row. Where a later try may help, the message is sent again.
+finds it there. What becomes of it stands in its row, unless a pull told it there meanwhile. Where a later try may help,
+the message is sent again.
 """
 
 from __future__ import annotations
@@ -117,7 +118,7 @@ def _copy(tools: PullTools, message: PullMessage, failure: Failure, row: CabRow)
     # The lifecycle rule counts from when a blob that was found was made.
     at = made.since or clock.now()
     row = replace(row, state=CabState.COPIED, blob_name=name, length=length, md5=md5, settled_at=at, error=made.note)
-    tools.cabs.write(failure, [(message.cab, row)])
+    _settle(tools, failure, message.cab, row)
     tools.catalog.tell(failure, [(message.cab, row)], message.requested_by)
     pull = tools.pulls.row(failure)
     until_then = pull.moment("leaseUntil") if pull else None
@@ -140,12 +141,18 @@ def _again(tools: PullTools, message: PullMessage, error: CabferryError) -> tupl
 
 def _record_missed(tools: PullTools, failure: Failure, cab: str, before: CabRow, error: CabferryError) -> None:
     row = tools.cabs.one(failure, cab) or CabRow(CabState.LISTED)
-    if row.settled_at != before.settled_at:
+    if row.settled_at != before.settled_at or row.state is CabState.EXPIRED:
         return  # A pull has brought it meanwhile, or knows better why it cannot be had.
     is_gone = isinstance(error, CabUnavailable)
     has_expired = is_gone and row.expires is not None and row.expires <= clock.true_now()
     state = CabState.EXPIRED if has_expired else CabState.UNAVAILABLE if is_gone else CabState.FAILED
-    tools.cabs.write(failure, [(cab, replace(row, state=state, error=str(error), settled_at=clock.now()))])
+    _settle(tools, failure, cab, replace(row, state=state, error=str(error), settled_at=clock.now()))
+
+
+def _settle(tools: PullTools, failure: Failure, cab: str, row: CabRow) -> None:
+    """Write what became of it, and nothing over what a pull told since the row was read: that has counted its own."""
+    if not tools.cabs.settle(failure, cab, row):
+        raise AgainLater(f"the row of cab {cab} of {failure} was changed meanwhile")
 
 
 def _spelled(moment: datetime | None) -> str:

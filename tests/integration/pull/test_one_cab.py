@@ -1,6 +1,7 @@
 """One cab that somebody asks for by itself comes, or its row says why not; no pull of its failure is the worse."""
 
 from copy import replace
+from typing import Any
 
 import pytest
 
@@ -121,6 +122,45 @@ def test_what_a_pull_told_of_it_meanwhile_is_not_written_over(
     assert app.cabs(failure)[message.cab].error == "it is gone"
 
 
+@pytest.mark.parametrize("is_listed", [True, False])
+def test_what_a_pull_counted_meanwhile_stays_as_it_counted_it(
+    app: App, simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch, *, is_listed: bool
+) -> None:
+    """Written over, with the time of the blob, the row was none of those that the pull said that it had copied."""
+    failure = simulator.builder.failure(1)
+    simulator.publish()
+    message = PullMessage(failure_of(failure), app.window, "a test", cab=first_cab(simulator, failure))
+    cabs, really, counted = app.services.pull_tools.cabs, one_cab.copied, list[CabRow]()
+    if is_listed:
+        cabs.write(message.failure, [(message.cab, CabRow(CabState.LISTED, settled_at=clock.now()))])
+
+    def copied(*given: Any) -> object:
+        done = really(*given)
+        app.pull(failure)
+        counted.append(app.cabs(failure)[message.cab])
+        return done
+
+    with monkeypatch.context() as patch:
+        patch.setattr(one_cab, "copied", copied)
+        app.handle(message)
+    assert (counted[0].state, app.row(failure).counts.copied) == (CabState.COPIED, 1)
+    assert app.cabs(failure)[message.cab] == counted[0]
+    app.work_off()
+    assert app.cabs(failure)[message.cab] == counted[0]
+
+
+def test_a_cab_that_has_expired_stays_so_however_often_it_is_asked_for(app: App, simulator: SimulatorThread) -> None:
+    failure = simulator.builder.failure(1)
+    simulator.publish()
+    cab = first_cab(simulator, failure)
+    gone = CabRow(CabState.EXPIRED, error="it has expired", settled_at=clock.now())
+    app.services.pull_tools.cabs.write(failure_of(failure), [(cab, gone)])
+    simulator.faults.add(Fault(call=Call.CAB_DOWNLOAD, kind=FaultKind.FOREIGN_HOST, times=None))
+    ask(app, failure, cab)
+    app.work_off()
+    assert app.cabs(failure)[cab].error == "it has expired"
+
+
 def test_a_row_that_cannot_be_written_makes_no_second_message(
     app: App, simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,7 +173,7 @@ def test_a_row_that_cannot_be_written_makes_no_second_message(
         raise AgainLater("the table is busy")
 
     with monkeypatch.context() as patch:
-        patch.setattr(CabRows, "write", busy)
+        patch.setattr(CabRows, "settle", busy)
         app.handle(message)
         assert app.waiting_messages() == 1
         with pytest.raises(AgainLater):
