@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from .center import Cab
+    from .tasks import Task
     from .world import World
 
 _MISSED = {CabState.EXPIRED, CabState.UNAVAILABLE, CabState.FAILED}
@@ -50,6 +51,7 @@ class Promise:
         taken_away: How often somebody took it away.
         disturbed_at: When something happened to a failure that no single pull can be asked to see through.
         odd_at: When a cab's source last gave something else than the cab.
+        alone: The tasks that bring one cab that somebody asked for by itself.
     """
 
     world: World
@@ -57,6 +59,8 @@ class Promise:
     taken_away: Counter[str] = field(default_factory=Counter)
     disturbed_at: dict[Failure, datetime] = field(default_factory=dict)
     odd_at: dict[str, datetime] = field(default_factory=dict)
+    alone: set[Task] = field(default_factory=set)
+    _settled_alone: set[str] = field(default_factory=set)
     _told: dict[str, tuple[CabState, datetime | None]] = field(default_factory=dict)
     _told_at: dict[str, datetime] = field(default_factory=dict)
     _broken: BaseException | None = None
@@ -223,7 +227,8 @@ class Promise:
             is_owed = cab.arrived_at < started and pull.window.start <= cab.dated.date() <= pull.window.end
             if is_owed and not self.world.settings.max_cabs_per_failure:
                 self._check_cab(cab, rows.get(cab.name), started)
-        mine = Counter(row.state for row in rows.values() if row.settled_at and row.settled_at >= started)
+        settled = [row for cab, row in rows.items() if cab not in self._settled_alone and row.settled_at]
+        mine = Counter(row.state for row in settled if row.settled_at and row.settled_at >= started)
         told = (pull.counts.copied, pull.counts.unavailable, pull.counts.failed)
         rows_tell = tuple(mine[state] for state in (CabState.COPIED, CabState.UNAVAILABLE, CabState.FAILED))
         assert told == rows_tell, f"the pull of {failure} counts {told}, its rows {rows_tell}"
@@ -253,6 +258,8 @@ class Promise:
         if before == self._told[key]:
             return  # It says nothing new but names: the blob may have gone since, by its retention.
         self._told_at[key] = self.world.tasks.now()
+        # No pull counts what a message of this one cab has written beside it.
+        (self._settled_alone.add if self.world.tasks.current in self.alone else self._settled_alone.discard)(key)
         match told.state:
             case CabState.COPIED:
                 assert self.blob_of(cab) or self.taken_away[key], f"{key} is said to be copied, and is not there"

@@ -248,6 +248,8 @@ class Host(Process):
         except BadInput:
             self.poison_messages.settle(message.text.encode())
         else:
+            if asked.cab and (task := self.world.tasks.current):
+                self.world.promise.alone.add(task)
             (copy_cab if asked.cab else pull_failure)(self.pull_tools, asked)
 
     def _abandon(self, message: Message) -> None:
