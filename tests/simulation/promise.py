@@ -227,11 +227,20 @@ class Promise:
             is_owed = cab.arrived_at < started and pull.window.start <= cab.dated.date() <= pull.window.end
             if is_owed and not self.world.settings.max_cabs_per_failure:
                 self._check_cab(cab, rows.get(cab.name), started)
-        settled = [row for cab, row in rows.items() if cab not in self._settled_alone and row.settled_at]
-        mine = Counter(row.state for row in settled if row.settled_at and row.settled_at >= started)
+        settled = {cab: row.state for cab, row in rows.items() if row.settled_at and row.settled_at >= started}
+        # What a message of one cab alone has written meanwhile, the pull has read, or has not.
+        all_told, alone = (
+            Counter(settled.values()),
+            Counter(settled[cab] for cab in settled.keys() & self._settled_alone),
+        )
+        states = (CabState.COPIED, CabState.UNAVAILABLE, CabState.FAILED)
         told = (pull.counts.copied, pull.counts.unavailable, pull.counts.failed)
-        rows_tell = tuple(mine[state] for state in (CabState.COPIED, CabState.UNAVAILABLE, CabState.FAILED))
-        assert told == rows_tell, f"the pull of {failure} counts {told}, its rows {rows_tell}"
+        fits = (
+            all_told[state] - alone[state] <= count <= all_told[state]
+            for state, count in zip(states, told, strict=True)
+        )
+        rows_tell = tuple(all_told[state] for state in states)
+        assert all(fits), f"the pull of {failure} counts {told}, its rows {rows_tell}"
 
     def _was_disturbed(self, failure: Failure, since: datetime) -> bool:
         moments = (self.world.center.moved_at.get(failure), self.disturbed_at.get(failure))
@@ -258,7 +267,6 @@ class Promise:
         if before == self._told[key]:
             return  # It says nothing new but names: the blob may have gone since, by its retention.
         self._told_at[key] = self.world.tasks.now()
-        # No pull counts what a message of this one cab has written beside it.
         (self._settled_alone.add if self.world.tasks.current in self.alone else self._settled_alone.discard)(key)
         match told.state:
             case CabState.COPIED:
