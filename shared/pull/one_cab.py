@@ -141,7 +141,7 @@ def _again(tools: PullTools, message: PullMessage, error: CabferryError) -> tupl
 
 def _record_missed(tools: PullTools, failure: Failure, cab: str, before: CabRow, error: CabferryError) -> None:
     row = tools.cabs.one(failure, cab) or CabRow(CabState.LISTED)
-    if row.settled_at != before.settled_at or row.state is CabState.EXPIRED:
+    if row.settled_at != before.settled_at or row.state in {CabState.EXPIRED, CabState.UNAVAILABLE}:
         return  # A pull has brought it meanwhile, or knows better why it cannot be had.
     is_gone = isinstance(error, CabUnavailable)
     has_expired = is_gone and row.expires is not None and row.expires <= clock.true_now()

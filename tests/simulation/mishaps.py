@@ -146,6 +146,8 @@ class HostLine:
         if fixed := _SAID.get(mishap):
             if mishap == "gone":
                 self._note_odd([what.rsplit("/", 1)[-1].split(".", maxsplit=1)[0]])
+            if "/cabdownload?" in what:
+                self._note_odd([what.rsplit("=", 1)[-1]])
             return fixed
         match mishap:
             case "throttled":

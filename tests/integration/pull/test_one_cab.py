@@ -149,16 +149,19 @@ def test_what_a_pull_counted_meanwhile_stays_as_it_counted_it(
     assert app.cabs(failure)[message.cab] == counted[0]
 
 
-def test_a_cab_that_has_expired_stays_so_however_often_it_is_asked_for(app: App, simulator: SimulatorThread) -> None:
+@pytest.mark.parametrize("state", [CabState.EXPIRED, CabState.UNAVAILABLE])
+def test_what_a_pull_knows_of_a_cab_stays_however_often_it_is_asked_for(
+    app: App, simulator: SimulatorThread, state: CabState
+) -> None:
     failure = simulator.builder.failure(1)
     simulator.publish()
     cab = first_cab(simulator, failure)
-    gone = CabRow(CabState.EXPIRED, error="it has expired", settled_at=clock.now())
+    gone = CabRow(state, error="it is gone", settled_at=clock.now())
     app.services.pull_tools.cabs.write(failure_of(failure), [(cab, gone)])
     simulator.faults.add(Fault(call=Call.CAB_DOWNLOAD, kind=FaultKind.FOREIGN_HOST, times=None))
     ask(app, failure, cab)
     app.work_off()
-    assert app.cabs(failure)[cab].error == "it has expired"
+    assert app.cabs(failure)[cab].error == "it is gone"
 
 
 def test_a_row_that_cannot_be_written_makes_no_second_message(
