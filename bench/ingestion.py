@@ -45,7 +45,7 @@ from local.azurite.server import Azurite, account_key
 from local.paths import AZURITE, ROOT
 from shared.core.facts import CabFacts
 from shared.core.failure import Failure
-from shared.core.settings import CabStorage
+from shared.core.storage_settings import CabStorage
 from shared.reports.reader import read_report
 from shared.storage.clients import StorageClients
 from shared.storage.table_writes import Columns, Write

@@ -14,7 +14,7 @@ from bench.plan import Plan
 from bench.processes import usage
 from bench.report import Section, Table, at_most
 from bench.stage import Stage
-from shared.core.settings import CabStorage
+from shared.core.storage_settings import CabStorage
 from shared.progress import TABLES
 from shared.progress.tally import CabTally
 from shared.storage.clients import StorageClients

@@ -18,7 +18,6 @@ import azure.functions as func
 from functions.callers import CALLER
 from functions.http_answers import Problem, answer, answering, etag_of
 from shared.core.events import ASKED
-from shared.core.settings import people_sign_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,6 +70,8 @@ def show_dashboard_file(req: func.HttpRequest) -> func.HttpResponse:
 @answering("*")
 def show_dashboard_person(req: func.HttpRequest) -> func.HttpResponse:
     """Tell the page how people sign in, and who looks."""
+    from shared.core.settings import people_sign_in
+
     if not people_sign_in():
         return answer({"signIn": "key"}, headers=_HEADERS)
     person = _person(req)
@@ -88,6 +89,8 @@ def show_dashboard_person(req: func.HttpRequest) -> func.HttpResponse:
 @answering("*")
 def call_from_dashboard(req: func.HttpRequest) -> func.HttpResponse:
     """Make a call of the API for a person whom App Service has signed in, and whose role allows it."""
+    from shared.core.settings import people_sign_in
+
     if not people_sign_in():
         raise Problem(HTTPStatus.NOT_FOUND, "DASHBOARD_SIGN_IN is key: call /api/ itself, with a function key")
     # A session's cookie comes with whatever another page sends; this header no script can set.

@@ -20,7 +20,7 @@ from shared.core.events import WORK_STOPPED
 if TYPE_CHECKING:
     import azure.functions as func
 
-    from shared.core.settings import CabStorage
+    from shared.core.storage_settings import CabStorage
     from shared.services import Services
     from shared.storage.clients import StorageClients
 
@@ -108,7 +108,7 @@ def _parts() -> Services:
 
 
 def _send_again(message: func.QueueMessage, suffix: str, delay: timedelta) -> None:
-    from shared.core.settings import queue_place
+    from shared.core.storage_settings import queue_place
 
     place = queue_place()
     queue = _clients(place.storage).queues.get_queue_client(place.queue + suffix)

@@ -5,7 +5,7 @@ import azure.functions as func
 from functions.exception_guard import telling_no_secret
 from functions.kept_messages import keep, parts_or_keep
 from shared.core import stopping
-from shared.core.settings import binding_expression
+from shared.core.settings_table import binding_expression
 
 blueprint = func.Blueprint()
 # Signals can be listened for in the main thread only, which is where the worker imports its functions.

@@ -3,7 +3,7 @@
 import azure.functions as func
 
 from functions.exception_guard import telling_no_secret
-from shared.core.settings import binding_expression
+from shared.core.settings_table import binding_expression
 
 blueprint = func.Blueprint()
 

@@ -6,7 +6,7 @@
 // able to read every line that will be deployed.
 targetScope = 'subscription'
 
-@description('The settings of shared/core/settings.py that are not params below, by their names. Empty: its default.')
+@description('The settings of shared/core/settings_table.py that are not params below, by their names. Empty: its default.')
 @sealed()
 type appSettings = {
   DEVCENTER_BASE_URL: string?
@@ -158,7 +158,7 @@ var secretUri = 'https://${secretVaultName}${environment().suffixes.keyvaultDns}
 var hasSecret = devcenterSignIn == 'secret'
 
 // The deployment uses these itself, and the bindings name them as %NAME%, which the host resolves without the defaults of
-// shared/core/settings.py.
+// shared/core/settings_table.py.
 var defaults = {
   CAB_CONTAINER: 'failure-cabs'
   CAB_QUEUE: 'cab-pulls'

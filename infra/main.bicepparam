@@ -1,5 +1,5 @@
 // What `azd up` deploys, from the variables of its environment: `azd env set NAME value` sets one. What is empty takes
-// the default of main.bicep, or that of shared/core/settings.py.
+// the default of main.bicep, or that of shared/core/settings_table.py.
 using 'main.bicep'
 
 var instances = readEnvironmentVariable('MAXIMUM_INSTANCE_COUNT', '')

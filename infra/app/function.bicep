@@ -17,7 +17,7 @@ param subnetId string
 @description('The Entra application that signs people in; empty where none does.')
 param authClientId string
 
-@description('The settings of shared/core/settings.py, name to value.')
+@description('The settings of shared/core/settings_table.py, name to value.')
 param settings { *: string }
 
 var hostSettings = {

@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from shared.core.errors import SettingsError
-from shared.core.settings import Settings, cab_places, default_of, devcenter_access
+from shared.core.settings import Settings, devcenter_access
+from shared.core.settings_table import default_of
+from shared.core.storage_settings import cab_places
 from shared.preflight.devcenter_probes import DevCenterProbes
 from shared.preflight.probing import Probe, ProbeFailed, results
 from shared.preflight.storage_probes import StorageProbes

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from azure.data.tables import TableClient
     from azure.storage.blob import BlobClient
 
-    from shared.core.settings import CabPlaces
+    from shared.core.storage_settings import CabPlaces
     from shared.preflight.storage_advice import Part
 
 # No cab's: an applicationId has no underscore (shared/core/failure.py).

@@ -10,7 +10,8 @@ import sys
 from shared.cabs.container import CabContainer
 from shared.catalog.files import CatalogFiles
 from shared.core.errors import CabferryError
-from shared.core.settings import cab_places, retention
+from shared.core.settings import retention
+from shared.core.storage_settings import cab_places
 from shared.progress.cabs import CabRows
 from shared.progress.pulls import PullRows
 from shared.reconcile.catalog import rebuild_catalog

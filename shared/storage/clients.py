@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from azure.core.credentials import TokenCredential
 
-    from shared.core.settings import CabStorage
+    from shared.core.storage_settings import CabStorage
 
 # Versions that Azure has served for long and Azurite knows without being told to skip its check.
 _BLOB_VERSION, _TABLE_VERSION = "2025-05-05", "2019-02-02"

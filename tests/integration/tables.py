@@ -1,6 +1,6 @@
 """A table of the test's own account, as the app makes its own."""
 
-from shared.core.settings import CabStorage
+from shared.core.storage_settings import CabStorage
 from shared.storage.clients import StorageClients
 from shared.storage.table_rows import TableRows
 from tests.support.azurite import StorageAccount

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from shared.core.settings import SETTINGS
+from shared.core.settings_table import SETTINGS
 
 ROOT = Path(__file__).resolve().parents[2]
 

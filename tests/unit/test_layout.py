@@ -114,6 +114,7 @@ STANDING_ALONE = (
     "shared.core.backoff",
     "shared.core.clock",
     "shared.core.settings",
+    "shared.core.settings_table",
     "shared.core.errors",
     "shared.core.events",
     "shared.core.log_guard",

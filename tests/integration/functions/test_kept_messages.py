@@ -16,7 +16,7 @@ from local.simulator.thread import SimulatorThread
 from shared import services
 from shared.core import stopping
 from shared.core.errors import AgainLater
-from shared.core.settings import default_of
+from shared.core.settings_table import default_of
 from shared.progress.messages import PullMessage
 from shared.progress.pull_row import PullState
 from shared.progress.pulls import PullRows

@@ -17,7 +17,7 @@ from shared.cabs.direct_copy import DirectCopy
 from shared.core import clock
 from shared.core.failure import Failure
 from shared.core.refusals import Meaning
-from shared.core.settings import CabStorage
+from shared.core.storage_settings import CabStorage
 from shared.progress.messages import PullMessage
 from shared.progress.queue import PullQueue
 from shared.storage.clients import StorageClients

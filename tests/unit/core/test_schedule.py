@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shared.core.schedule import is_overdue, next_after
-from shared.core.settings import SETTINGS
+from shared.core.settings_table import SETTINGS
 
 NOON = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)  # a Friday
 HALF_HOURLY = "0 */30 * * * *"

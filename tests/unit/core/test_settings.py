@@ -6,7 +6,9 @@ from datetime import timedelta
 import pytest
 
 from shared.core.errors import SettingsError
-from shared.core.settings import SETTINGS, Settings, binding_expression, cab_places, devcenter_access
+from shared.core.settings import Settings, devcenter_access
+from shared.core.settings_table import SETTINGS, binding_expression
+from shared.core.storage_settings import cab_places
 from shared.core.urls import is_loopback
 
 SECRET = "Kn0wnOnlyToTheOwner"

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.core.errors import SettingsError
-from shared.core.settings import SETTINGS, Settings
+from shared.core.settings import Settings
+from shared.core.settings_table import SETTINGS
 
 SECRET = "Kn0wnOnlyToTheOwner"
 NAMES = [setting.name for setting in SETTINGS if setting.name != "CAB_STORAGE"]

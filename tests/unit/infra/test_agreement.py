@@ -7,7 +7,7 @@ import pytest
 
 from shared.catalog.files import FOLDER
 from shared.core.failure import APPLICATION_ID
-from shared.core.settings import SETTINGS
+from shared.core.settings_table import SETTINGS
 from shared.progress import TABLES
 from shared.pull.keep_file import KEEP_FILE
 from tests.unit.infra.predicted import BOTH, ROOT, names, resources, settings, snapshot

@@ -8,7 +8,7 @@ import pytest
 
 from infra.costs import ALERTS, ENDPOINTS, PAGE, PRICES, RETENTION_DAYS, TIMED_RUNS, ZONES, month, requests, written
 from shared.core.schedule import next_after
-from shared.core.settings import default_of
+from shared.core.settings_table import default_of
 from tests.unit.infra.predicted import ROOT, resources
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from shared.core.errors import BadAnswer, BadInput, Never
-from shared.core.settings import CabStorage
+from shared.core.storage_settings import CabStorage
 from shared.storage.clients import StorageClients
 from shared.storage.table_rows import Row, TableRows
 from shared.storage.table_writes import Write
