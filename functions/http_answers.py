@@ -106,7 +106,7 @@ def json_body(req: func.HttpRequest) -> bytes:
     Raises:
         Problem: It is.
     """
-    from shared.api.models import BODY_BYTES
+    from shared.api.requests import BODY_BYTES
 
     kind = req.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if kind not in _UNSAID and kind != "application/json" and not kind.endswith("+json"):

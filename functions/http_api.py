@@ -41,7 +41,7 @@ def request_pull(req: func.HttpRequest) -> func.HttpResponse:
 def list_pulls(req: func.HttpRequest) -> func.HttpResponse:
     """Tell how the pulls stand, a page at a time."""
     from shared.api.failure_list import pulls_of
-    from shared.api.models import PullBody, PullsPage
+    from shared.api.pulls import PullBody, PullsPage
     from shared.api.requests import CONTINUATION, LIMIT, PULL_ORDER, PageAsked, Wanted, continuation_text
     from shared.services import services
 
@@ -62,7 +62,7 @@ def list_pulls(req: func.HttpRequest) -> func.HttpResponse:
 @answering()
 def show_pull(req: func.HttpRequest) -> func.HttpResponse:
     """Tell how one pull stands."""
-    from shared.api.models import PullBody
+    from shared.api.pulls import PullBody
     from shared.services import services
 
     failure = _stored_failure(req)
@@ -76,7 +76,7 @@ def show_pull(req: func.HttpRequest) -> func.HttpResponse:
 @answering("state", "limit", "continuation")
 def list_cabs(req: func.HttpRequest) -> func.HttpResponse:
     """Tell what became of a failure's cabs, a page at a time."""
-    from shared.api.models import CabBody, CabsPage
+    from shared.api.cabs import CabBody, CabsPage
     from shared.api.requests import CAB_STATE, PageAsked, continuation_text
     from shared.services import services
 
@@ -110,7 +110,7 @@ def retry_pull(req: func.HttpRequest) -> func.HttpResponse:
 @answering()
 def request_cab(req: func.HttpRequest) -> func.HttpResponse:
     """Let one cab be copied by itself; 202 and where to look."""
-    from shared.api.models import CabAccepted, CabAsked
+    from shared.api.cabs import CabAccepted, CabAsked
     from shared.api.requests import asked_in
     from shared.core.facts import NO_FACTS
     from shared.core.failure import Failure, checked_application_id, checked_cab_id, default_window
@@ -148,7 +148,7 @@ def request_cab(req: func.HttpRequest) -> func.HttpResponse:
 def list_failures(req: func.HttpRequest) -> func.HttpResponse:
     """Tell of the failures by name, and what is held of each, a page at a time."""
     from shared.api.failure_list import failures_seen, page_of
-    from shared.api.models import FailureBody, FailuresPage
+    from shared.api.failures import FailureBody, FailuresPage
     from shared.api.requests import CONTINUATION, LIMIT, SORT, Wanted
 
     wanted, sort = Wanted.parse(req.params), SORT.read(req.params)
@@ -174,7 +174,7 @@ def show_trends(req: func.HttpRequest) -> func.HttpResponse:
 def show_failure(req: func.HttpRequest) -> func.HttpResponse:
     """Tell of one failure, and where its pull and its cabs are told of."""
     from shared.api.failure_list import failure_of
-    from shared.api.models import FailureBody
+    from shared.api.failures import FailureBody
     from shared.services import services
 
     failure = _stored_failure(req)
@@ -201,7 +201,7 @@ def summary(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the t
 @answering("limit", "continuation")
 def list_runs(req: func.HttpRequest) -> func.HttpResponse:
     """Tell which report runs were seen, a page at a time."""
-    from shared.api.models import RunBody, RunsPage
+    from shared.api.checks import RunBody, RunsPage
     from shared.api.requests import PageAsked, continuation_text
     from shared.services import services
 
@@ -214,7 +214,7 @@ def list_runs(req: func.HttpRequest) -> func.HttpResponse:
 @answering()
 def request_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger binds it by name
     """Let the reports be checked now; 202 and where to look."""
-    from shared.api.models import CheckAccepted
+    from shared.api.checks import CheckAccepted
     from shared.services import services
 
     services().asked_checks.ask()
@@ -225,7 +225,7 @@ def request_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 -
 @answering()
 def show_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger binds it by name
     """Tell how the check stands that was last asked for, and what it did."""
-    from shared.api.models import CheckBody
+    from shared.api.checks import CheckBody
     from shared.services import services
 
     last = services().asked_checks.last()
@@ -238,7 +238,7 @@ def show_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - th
 @answering()
 def request_failure_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger binds it by name
     """Let the failures of applications be looked for now; 202 and where to look."""
-    from shared.api.models import CheckAccepted
+    from shared.api.checks import CheckAccepted
     from shared.failures.asked_check import ask
     from shared.services import services
 
@@ -251,7 +251,7 @@ def request_failure_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: 
 @answering()
 def show_failure_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger binds it by name
     """Tell how far the failures of each application were looked for."""
-    from shared.api.models import ApplicationBody, FailureCheckBody
+    from shared.api.checks import ApplicationBody, FailureCheckBody
     from shared.services import services
 
     return answer(FailureCheckBody([ApplicationBody.of(each) for each in services().failure_tools.failures.checks()]))
@@ -294,7 +294,7 @@ def _unknown(failure: Failure) -> Problem:
 
 
 def _accepted(*failures: Failure) -> func.HttpResponse:
-    from shared.api.models import PullLocation, PullsAccepted
+    from shared.api.pulls import PullLocation, PullsAccepted
 
     pulls = [PullLocation.of(failure) for failure in failures]
     location = pulls[0].location if len(pulls) == 1 else "/api/pulls"

@@ -83,7 +83,7 @@ def resume_schedule(req: func.HttpRequest) -> func.HttpResponse:
 @answering("*")
 def report_ready(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - nothing of it is looked at
     """Look for new runs, since the Dev Center says that there is one: whatever comes means no more than that."""
-    from shared.api.models import CheckAccepted
+    from shared.api.checks import CheckAccepted
     from shared.services import services
 
     services().asked_checks.call_back()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from azure.core.exceptions import HttpResponseError
 from msgspec import Meta, Struct
 
-from shared.api.models import Moment, moment_text
+from shared.api.scalars import Moment, moment_text
 from shared.core.errors import BadInput
 from shared.core.failure import Failure, checked_cab_id
 from shared.core.redaction import excerpt

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 from msgspec import Meta, Struct
 
 from shared.api.failure_list import failures_seen
-from shared.api.models import Bytes, Count, Moment, moment_text
+from shared.api.scalars import Bytes, Count, Moment, moment_text
 from shared.core import clock
 from shared.core.facts import CabFacts
 from shared.core.failure import DRIVER

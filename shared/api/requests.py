@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from shared.api.models import NAMED_HASH, PullAsked
+from shared.api.pulls import PullAsked
+from shared.api.scalars import NAMED_HASH
 from shared.core.errors import BadInput
 from shared.core.failure import APPLICATION_ID, APPLICATION_RULE, HASH_RULE, Failure, Window
 from shared.core.json_text import JsonError, as_utf8, decoded
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 type Sort = Literal["newest", "cabs", "missing", "expiry"]
 type PullOrder = Literal["ids", "ended"]
+BODY_BYTES = 1 << 20
 _MOST_ROWS = 1_000
 _WHOLE = re.compile(r"\d+", re.ASCII)
 _KEYS = {"PartitionKey", "RowKey"}

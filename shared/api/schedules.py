@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from shared.api.models import Count, Moment, moment_text
+from shared.api.scalars import Count, Moment, moment_text
 from shared.core import clock
 from shared.reports.scheduling import (
     CALLBACK_URL,

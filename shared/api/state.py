@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from shared.api.models import ApplicationBody, Count, Moment, moment_text
+from shared.api.checks import ApplicationBody
+from shared.api.scalars import Count, Moment, moment_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from msgspec import Meta, Struct
 
 from shared.api.failure_list import failures_seen
-from shared.api.models import Bytes, Count, Moment, moment_text
+from shared.api.scalars import Bytes, Count, Moment, moment_text
 from shared.core import clock
 from shared.core.errors import CabferryError
 from shared.core.schedule import next_after

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta, Struct
 
-from shared.api.models import Count
+from shared.api.scalars import Count
 from shared.core import clock
 from shared.progress.tally import DAYS
 

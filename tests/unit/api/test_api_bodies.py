@@ -6,7 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from shared.api.models import CabBody, FailureBody, OutcomeBody, PullBody, RunBody
+from shared.api.cabs import CabBody
+from shared.api.checks import OutcomeBody, RunBody
+from shared.api.failures import FailureBody
+from shared.api.pulls import PullBody
 from shared.core.facts import CabFacts
 from shared.progress.cabs import CabRow, CabState
 from shared.progress.overview import FailureSeen

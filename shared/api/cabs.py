@@ -1,0 +1,88 @@
+"""What the HTTP API takes and tells of single cabs: the types that decode and encode it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from msgspec import Meta, Struct
+
+from shared.api.scalars import (
+    ApplicationId,
+    Bytes,
+    CabIdHash,
+    Continuation,
+    FailureHash,
+    Moment,
+    NamedHash,
+    moment_text,
+)
+from shared.progress.cabs import CabState
+
+if TYPE_CHECKING:
+    from shared.progress.cabs import CabRow
+
+
+class CabAsked(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """Say of which failure a cab is, where no row of the app tells it."""
+
+    failure_hash: NamedHash | None = None
+
+
+class CabAccepted(Struct, frozen=True, rename="camel"):
+    """The cab that is copied, and where it is told of."""
+
+    application_id: ApplicationId
+    failure_hash: FailureHash
+    cab_id_hash: CabIdHash
+    location: str
+
+
+class CabBody(Struct, frozen=True, rename="camel"):
+    """What became of a cab, and what a report told of it."""
+
+    cab_id_hash: CabIdHash
+    state: CabState
+    blob_name: Annotated[str | None, Meta(description="Where it stands in the container.")]
+    length: Annotated[Bytes | None, Meta(description="Its bytes.")]
+    md5: Annotated[str | None, Meta(description="Its MD5 as hexadecimal digits.")]
+    date: Annotated[Moment | None, Meta(description="Its date at the Dev Center.")]
+    expires: Annotated[Moment | None, Meta(description="When the Dev Center deletes it.")]
+    settled_at: Annotated[Moment | None, Meta(description="When it came into its state.")]
+    error: Annotated[str | None, Meta(description="Why it is not copied.")]
+    failure_name: str | None
+    driver_name: str | None
+    driver_version: str | None
+    os_version: str | None
+    architecture: str | None
+    cab_type: str | None
+    market: str | None
+
+    @classmethod
+    def of(cls, cab_id_hash: str, row: CabRow) -> CabBody:
+        """Return a cab as the API tells it."""
+        facts = row.facts
+        return cls(
+            cab_id_hash=cab_id_hash,
+            state=row.state,
+            blob_name=row.blob_name or None,
+            length=row.length,
+            md5=row.md5 or None,
+            date=moment_text(row.date),
+            expires=moment_text(row.expires),
+            settled_at=moment_text(row.settled_at),
+            error=row.error or None,
+            failure_name=facts.failure_name or None,
+            driver_name=facts.driver_name or None,
+            driver_version=facts.driver_version or None,
+            os_version=facts.os_version or None,
+            architecture=facts.architecture or None,
+            cab_type=facts.cab_type or None,
+            market=facts.market or None,
+        )
+
+
+class CabsPage(Struct, frozen=True):
+    """A page of a failure's cabs, in the order of their names."""
+
+    cabs: list[CabBody]
+    continuation: Continuation

@@ -1,0 +1,217 @@
+"""What the HTTP API takes and tells of pulls: the types that decode and encode it."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Annotated
+
+from msgspec import Meta, Struct
+
+from shared.api.scalars import (
+    ApplicationId,
+    Bytes,
+    Continuation,
+    Count,
+    FailureHash,
+    FamilyName,
+    Moment,
+    NamedHash,
+    Percent,
+    moment_text,
+)
+from shared.progress.pull_row import PullState
+
+if TYPE_CHECKING:
+    from shared.core.failure import Failure
+    from shared.progress.pull_row import CabCounts, PullRow
+
+_MOST_PULLS = 1_000
+
+
+class PullAsked(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """Ask for the pulls of one failure, or of several of one application."""
+
+    application_id: ApplicationId
+    failure_hash: NamedHash | None = None
+    failure_hashes: Annotated[list[NamedHash], Meta(min_length=1, max_length=_MOST_PULLS)] | None = None
+    family: FamilyName | None = None
+    start_date: date | None = None
+    end_date: date | None = None
+
+
+def _with(schema: dict[str, object], *names: str) -> dict[str, object]:
+    return {"required": names, "properties": dict.fromkeys(names, schema)}
+
+
+# What `PullRequest.decode` holds beside the types: one kind of hash, and both dates or neither. Null is the same as
+# nothing, which is how many clients write it.
+_DATES, _TEXT = ("startDate", "endDate"), dict[str, object](type="string")
+type PullsAsked = Annotated[
+    PullAsked,
+    Meta(
+        extra_json_schema={
+            "oneOf": [
+                _with(_TEXT, "failureHash"),
+                _with({"type": "array", "items": _TEXT}, "failureHashes"),
+            ],
+            "anyOf": [
+                {"properties": {name: {"type": "null"} for name in _DATES}},
+                _with(_TEXT, *_DATES),
+            ],
+        }
+    ),
+]
+
+
+class PullLocation(Struct, frozen=True, rename="camel"):
+    """Where a pull that was asked for can be looked at."""
+
+    application_id: ApplicationId
+    failure_hash: FailureHash
+    location: str
+
+    @classmethod
+    def of(cls, failure: Failure) -> PullLocation:
+        """Return the location of a failure's pull."""
+        location = f"/api/pulls/{failure.application_id}/{failure.failure_hash}"
+        return cls(failure.application_id, failure.failure_hash, location)
+
+
+class PullsAccepted(Struct, frozen=True):
+    """The pulls that were queued."""
+
+    pulls: list[PullLocation]
+
+
+class WindowBody(Struct, frozen=True, rename="camel"):
+    """The days that a pull asks for, both included, in UTC."""
+
+    start_date: date
+    end_date: date
+
+
+class CountsBody(Struct, frozen=True, rename="camel"):
+    """What became of a pull's cabs."""
+
+    seen: Annotated[Count, Meta(description="Distinct cabs that the Dev Center named and that are settled.")]
+    copied: Annotated[Count, Meta(description="Brought into the container by this pull.")]
+    already_held: Annotated[Count, Meta(description="Brought by an earlier pull.")]
+    expired: Annotated[Count, Meta(description="Gone before they could be copied.")]
+    unavailable: Annotated[Count, Meta(description="Listed, but not to be had.")]
+    failed: Annotated[Count, Meta(description="Not copied for another reason, which the cab's error tells.")]
+
+    @classmethod
+    def of(cls, counts: CabCounts) -> CountsBody:
+        """Return the counts of a row."""
+        return cls(counts.seen, counts.copied, counts.already_held, counts.expired, counts.unavailable, counts.failed)
+
+
+class HeldBody(Struct, frozen=True):
+    """What is in the container; null where an earlier version of the app pulled it, until the reconcile counts."""
+
+    cabs: Count | None
+    bytes: Bytes | None
+
+    @classmethod
+    def of(cls, row: PullRow) -> HeldBody:
+        """Return what a pull's row tells of it."""
+        return cls(row.tally.held, row.tally.bytes) if row.tally else cls(None, None)
+
+
+class PullBody(Struct, frozen=True, rename="camel"):
+    """How a pull stands."""
+
+    family: Annotated[str, Meta(description="driver, desktop or app.")]
+    application_id: ApplicationId
+    failure_hash: FailureHash
+    failure_name: Annotated[str | None, Meta(description="The failure's name, once a row told it.")]
+    driver_name: Annotated[str | None, Meta(description="The file or package that failed, likewise.")]
+    state: PullState
+    window: WindowBody | None
+    total: Annotated[
+        Count | None, Meta(description="How many rows the Dev Center says there are; null where it did not.")
+    ]
+    seen: Annotated[Count, Meta(description="How many distinct cabs are settled: cabs.seen.")]
+    percent: Annotated[
+        Percent | None, Meta(description="How much of total is settled; 100 where the pull is Completed.")
+    ]
+    cabs: CountsBody
+    without_cab: Annotated[Count, Meta(description="Rows that told of a crash which left no cab.")]
+    bytes: Annotated[
+        Bytes, Meta(description="Length of the copied cabs together, as far as it is known: all of it at the end.")
+    ]
+    rate: Annotated[Bytes | None, Meta(description="Bytes a second since it started; null where none are known.")]
+    held: Annotated[HeldBody, Meta(description="What is held of this failure in all, by this pull and earlier ones.")]
+    note: Annotated[str | None, Meta(description="What its numbers mean, where they do not say it themselves.")]
+    attempts: Annotated[Count, Meta(description="How often it was sent again to be tried later.")]
+    last_error: Annotated[str | None, Meta(description="What went wrong last, and what to do.")]
+    asked_at: Annotated[Moment | None, Meta(description="When somebody last asked for it.")]
+    asked_by: Annotated[str | None, Meta(description="Who did: a call, a report, a check or the reconcile.")]
+    queued_at: Annotated[Moment | None, Meta(description="When this run of it was asked for.")]
+    started_at: Annotated[Moment | None, Meta(description="When it first ran since then.")]
+    updated_at: Annotated[Moment | None, Meta(description="When it last wrote down what it did.")]
+    next_try_at: Annotated[Moment | None, Meta(description="When it is tried again; null where it does not wait.")]
+    completed_at: Annotated[Moment | None, Meta(description="When it ended, Completed or Failed.")]
+
+    @classmethod
+    def of(cls, row: PullRow) -> PullBody:
+        """Return a pull as the API tells it."""
+        waits = row.state is PullState.QUEUED
+        return cls(
+            family=row.failure.family,
+            application_id=row.failure.application_id,
+            failure_hash=row.failure.failure_hash,
+            failure_name=row.failure_name or None,
+            driver_name=row.driver_name or None,
+            state=row.state,
+            window=WindowBody(row.window.start, row.window.end) if row.window else None,
+            total=row.total or None,
+            seen=row.counts.seen,
+            percent=_percent(row),
+            cabs=CountsBody.of(row.counts),
+            without_cab=row.without_cab,
+            bytes=row.counts.bytes,
+            rate=_rate(row),
+            held=HeldBody.of(row),
+            note=_note(row),
+            attempts=row.attempts,
+            last_error=row.last_error or None,
+            asked_at=moment_text(row.asked_at),
+            asked_by=row.asked_by or None,
+            queued_at=moment_text(row.queued_at),
+            started_at=moment_text(row.started_at),
+            updated_at=moment_text(row.updated_at),
+            next_try_at=moment_text(row.next_try_at) if waits else None,
+            completed_at=moment_text(row.completed_at),
+        )
+
+
+class PullsPage(Struct, frozen=True):
+    """A page of pulls, in the order of their names."""
+
+    pulls: list[PullBody]
+    continuation: Continuation
+
+
+def _percent(row: PullRow) -> int | None:
+    if row.state is PullState.COMPLETED:
+        return 100
+    return min(99, 100 * (row.counts.seen + row.without_cab) // row.total) if row.total else None
+
+
+def _rate(row: PullRow) -> int | None:
+    ended = row.completed_at or row.updated_at
+    if not (row.counts.bytes and row.started_at and ended and ended > row.started_at):
+        return None
+    return round(row.counts.bytes / (ended - row.started_at).total_seconds())
+
+
+def _note(row: PullRow) -> str | None:
+    if row.skipped_by:
+        return f"nobody asked Microsoft: {row.skipped_by} of the settings file keeps nothing of this failure"
+    if row.state is not PullState.COMPLETED or row.counts.seen or row.window is None:
+        return None
+    days = f"from {row.window.start} to {row.window.end}"
+    if row.without_cab:
+        return f"Microsoft tells of {row.without_cab} crashes with these ids {days}, and keeps a cab of none"
+    return f"Microsoft names no cab for these ids {days}: check the ids, or ask for other days"
