@@ -29,6 +29,7 @@ from shared.progress.cabs import CabRows
 from shared.progress.circuit import Circuit
 from shared.progress.day_bytes import DayBytes
 from shared.progress.health import HealthRows
+from shared.progress.pull_leases import PullLeases
 from shared.progress.pulls import PullRows
 from shared.progress.queue import PullQueue
 from shared.progress.requests import PullRequests
@@ -75,13 +76,15 @@ class Services:
         blobs = self._storage.blob_service
         container = CabContainer(self._storage.blobs.get_container_client(settings.container), blobs)
         self._catalog = CatalogFiles(container)
-        self.pulls = PullRows(self._storage.table("pulls"), settings.pull_lease)
+        pulls = self._storage.table("pulls")
+        self.pulls = PullRows(pulls)
         day = DayBytes(self._storage.table("health"))
         self.pull_tools = PullTools(
             settings=settings,
             sources=partial(source_of, self._devcenter),
             queue=PullQueue(self._storage.queue(settings.queue)),
             pulls=self.pulls,
+            leases=PullLeases(pulls, settings.pull_lease),
             cabs=CabRows(self._storage.table("cabs")),
             container=container,
             copies=CabCopy(container, DirectCopy(blobs, settings.container), self._source),
@@ -117,7 +120,7 @@ class Services:
         """Return what takes care of messages that failed too often, or that no pull can be made of."""
         from shared.reconcile.poison import PoisonMessages
 
-        return PoisonMessages(self.pulls, self.health, self.pull_tools.queue, self._poison)
+        return PoisonMessages(self.pulls, self.pull_tools.leases, self.health, self.pull_tools.queue, self._poison)
 
     @cached_property
     def report_tools(self) -> ReportTools:
@@ -171,6 +174,7 @@ class Services:
             settings=self.settings,
             walk=FailureWalk(self.pulls, self.pull_tools.cabs, self.pull_tools.container),
             pulls=self.pulls,
+            leases=self.pull_tools.leases,
             cabs=self.pull_tools.cabs,
             container=self.pull_tools.container,
             queue=self.pull_tools.queue,

@@ -9,31 +9,25 @@ from typing import TYPE_CHECKING
 
 from shared.core import clock
 from shared.core.errors import AgainLater
-from shared.core.events import PULL_FAILED
 from shared.core.failure import DRIVER, Failure, Window, normal_id
-from shared.core.redaction import excerpt
 from shared.devcenter.families import FAMILIES
 from shared.progress.pull_row import (
-    ErrorKind,
     PullRow,
     PullState,
     asked_columns,
-    days_columns,
     ended_columns,
     family_columns,
     queued,
     window_list,
     windows_in,
 )
-from shared.storage.lease import HeldElsewhere, RowLease
-from shared.storage.table_rows import Row, TableRows
-from shared.storage.table_writes import NO_MOMENT, TRANSACTION_ROWS, Columns, Value, Write
+from shared.storage.table_writes import NO_MOMENT, TRANSACTION_ROWS, Columns, Write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from shared.core.facts import CabFacts
-    from shared.progress.messages import PullMessage
+    from shared.storage.table_rows import Row, TableRows
 
 _TRIES = 5
 # A try that failed is none to speak of: so many in a row took about a minute, and so long a wait is no moment either.
@@ -41,15 +35,14 @@ _TRIES_TOLD, _LONG_WAIT = 3, timedelta(hours=1)
 
 
 class PullRows:
-    """Read and queue pulls, and take the lease on one.
+    """Read and queue pulls.
 
     Args:
         table: The table `pulls`.
-        lease: How long an owner's hold lasts without a renewal.
     """
 
-    def __init__(self, table: TableRows, lease: timedelta) -> None:
-        self._table, self._lease = table, lease
+    def __init__(self, table: TableRows) -> None:
+        self._table = table
 
     def get(self, failure: Failure) -> PullRow | None:
         """Return a failure's pull; None where none was ever asked for."""
@@ -214,97 +207,6 @@ class PullRows:
         elif row.text("state") == PullState.COMPLETED:  # whatever else it is, its pull or the reconcile sees to it
             self._table.merge(row, columns)
 
-    def take(self, message: PullMessage, window: Window, *, reads: bool = False) -> RowLease | HeldElsewhere | None:
-        """Take the lease on a failure's row and set it to Running.
-
-        A pull that was interrupted or handed on goes on from its checkpoint if it asks for these days too. Otherwise it
-        starts anew for the days of both: messages that take turns, each with days of its own, would forget each other's
-        tries and never give up. One that was asked for again while it ran is paged once more, and what it brought
-        before still counts as its own.
-
-        Args:
-            message: Whose pull. One that names no window leaves an unfinished pull its own.
-            window: The days to ask for.
-            reads: Whether more must be known of the row than what was asked for.
-
-        Returns:
-            The lease; who else has it; None where another message was sooner and makes this very pull, or has made it.
-        """
-        key = (message.failure.application_id, message.failure.failure_hash)
-        asked = {**queued(window, message.requested_by), **family_columns(message.failure)}
-        # Where nobody said of which family it is, the row may know.
-        is_known = message.row_version and not message.resumes and message.failure.family and not reads
-        known = Row.written(*key, asked, message.row_version) if is_known else None
-
-        def first(row: Row | None) -> Columns:
-            now = clock.now()
-            running: dict[str, Value] = {
-                "state": PullState.RUNNING.value,
-                "pullId": message.pull_id,
-                "updatedAt": now,
-            }
-            pull = PullRow.of(row) if row else None
-            if row and _was_sooner(row, PullState.COMPLETED, message):
-                raise _SoonerError
-            unfinished = pull is not None and pull.state in {PullState.QUEUED, PullState.RUNNING}
-            if (
-                pull
-                and unfinished
-                and pull.window
-                and (not message.window or pull.window.including(window) == pull.window)
-            ):
-                has_died = pull.state is PullState.RUNNING
-                tries: Columns = {"attempts": pull.attempts + has_died, "stalled": pull.stalled + has_died}
-                return {**running, **tries, "startedAt": pull.started_at or now}
-            days = window.including(pull.window) if pull and unfinished and pull.window else window
-            owed = tuple(each for each in pull.asked_again if each.including(days) != days) if pull else ()
-            anew = {**asked, **days_columns(days), **running, "startedAt": now, "askedAgain": window_list(owed)}
-            if pull and pull.state is PullState.COMPLETED and pull.window == window and window in pull.asked_again:
-                return {**anew, "queuedAt": pull.queued_at or now, "startedAt": pull.started_at or now}
-            since = pull.queued_at if pull and unfinished and pull.queued_at else now
-            by = pull.requested_by if pull and unfinished else message.requested_by
-            return {**anew, "requestedBy": excerpt(by), "queuedAt": since}
-
-        try:
-            lease = RowLease.take(self._table, *key, self._lease, first, known)
-        except _SoonerError:
-            return None
-        is_sooner = isinstance(lease, HeldElsewhere) and _was_sooner(lease.row, PullState.RUNNING, message)
-        return None if is_sooner else lease
-
-    def fail(self, failure: Failure, reason: str) -> PullState | HeldElsewhere:
-        """Set a pull that nobody works on, and that has not ended, to Failed.
-
-        Args:
-            failure: Whose pull.
-            reason: What is told where the row knows no error of its own.
-
-        Returns:
-            How it has ended; or that somebody works on it, or died doing so and still holds the lease.
-
-        Raises:
-            AgainLater: Others keep changing the row.
-        """
-        for _ in range(_TRIES):
-            row = self._table.get(failure.application_id, failure.failure_hash)
-            known = PullRow.of(row) if row else None
-            until, now = row.moment("leaseUntil") if row else None, clock.now()
-            if known and known.state in {PullState.COMPLETED, PullState.FAILED}:
-                return known.state
-            if row and until and until > now:
-                return HeldElsewhere(until - now, row)
-            error = known.last_error if known and known.last_error else reason
-            columns = ended_columns(PullState.FAILED, error, ErrorKind.UNFORESEEN)
-            if (
-                self._table.merge(row, columns)
-                if row
-                else self._table.insert(failure.application_id, failure.failure_hash, columns)
-            ):
-                pull_id = known.pull_id if known else ""
-                PULL_FAILED.tell(**failure.ids, pull=pull_id, kind=ErrorKind.UNFORESEEN, reason=error)
-                return PullState.FAILED
-        raise AgainLater(f"the row of {failure} kept changing")
-
     def take_back_note(self, failure: Failure, window: Window) -> None:
         """Take back the note that a running pull was asked for again, where no message could be sent."""
         row = self.row(failure)
@@ -363,23 +265,6 @@ class PullRows:
             select: The columns to bring, all where it is empty.
         """
         yield from self._table.query("PartitionKey eq @application", {"application": application_id}, select)
-
-    def hold(self, failure: Failure) -> RowLease | HeldElsewhere | None:
-        """Take the lease on a row and change nothing else, so that no pull begins meanwhile.
-
-        None where there is no row, or its pull has begun since it was looked at: one whose host stands still for longer
-        than its lease goes on where nobody took the row, and would end for good for whoever makes no pull of it.
-        """
-
-        def nothing(row: Row | None) -> Columns:
-            if row is None or row.text("state") in {PullState.QUEUED, PullState.RUNNING}:
-                raise _NotFreeError
-            return {}
-
-        try:
-            return RowLease.take(self._table, failure.application_id, failure.failure_hash, self._lease, nothing)
-        except _NotFreeError:
-            return None
 
     def queue_again(self, row: Row, window: Window, requested_by: str, queued_at: datetime | None) -> Row | None:
         """Write Queued into the version of a row that was read; its message is about to be sent.
@@ -456,26 +341,6 @@ class PullRows:
             return False
         asked = {name: first[name] for name in ("askedAt", "askedBy")}
         return True if self._table.merge(row, {"askedAgain": window_list((*windows, window)), **asked}) else None
-
-
-class _SoonerError(Exception):
-    """Another message has made the pull."""
-
-
-class _NotFreeError(Exception):
-    """Somebody has deleted the row, or a pull of it is to run."""
-
-
-def _was_sooner(row: Row, state: PullState, message: PullMessage) -> bool:
-    """Tell whether a row that nobody held when a message was sent got into a state since, for the days of the message.
-
-    Who holds it now has a message of its own, which comes back where its host dies. A pull that was asked for while its
-    owner stood still, and that the owner then ended, was not started since: it is still to be made.
-    """
-    pull = PullRow.of(row)
-    is_changed = bool(message.row_version) and row.etag != message.row_version
-    is_started = pull.state is state and pull.window == message.window and pull.started_at is not None
-    return is_changed and is_started and message.window not in pull.asked_again
 
 
 def _told(failure: Failure, facts: Mapping[Failure, CabFacts], hits: Mapping[Failure, int]) -> Columns:

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from shared.devcenter.pages import BatchCab
     from shared.progress.cabs import CabRow, CabRows
     from shared.progress.day_bytes import DayBytes
+    from shared.progress.pull_leases import PullLeases
     from shared.progress.pulls import PullRows
     from shared.progress.queue import PullQueue
     from shared.pull.endings import Ending
@@ -76,6 +77,7 @@ class PullTools(Immutable, frozen=True):
         sources: Gives the source of a failure's cabs.
         queue: Where a message for the rest goes.
         pulls: The table of pulls.
+        leases: Who may work on one.
         cabs: The table of cabs.
         container: Where the cabs are.
         copies: Brings them there.
@@ -89,6 +91,7 @@ class PullTools(Immutable, frozen=True):
     sources: Callable[[Failure, Window], CabSource]
     queue: PullQueue
     pulls: PullRows
+    leases: PullLeases
     cabs: CabRows
     container: CabContainer
     copies: CabCopy
@@ -118,7 +121,7 @@ def pull_failure(tools: PullTools, message: PullMessage) -> None:
     rules = tools.keep.current()
     try:
         message = _as_stored(tools.pulls, message)
-        lease = tools.pulls.take(message, window, reads=rules.ask_names)
+        lease = tools.leases.take(message, window, reads=rules.ask_names)
     except CabferryError as error:
         # Nothing can be recorded without the table, so the message itself must live on, and spend no dequeue. The row
         # may say Running by now, where only the answer was lost.

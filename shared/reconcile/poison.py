@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from shared.core.failure import Failure
     from shared.progress.health import HealthRows
+    from shared.progress.pull_leases import PullLeases
     from shared.progress.pulls import PullRows
     from shared.progress.queue import PullQueue
     from shared.storage.table_rows import Row
@@ -39,15 +40,18 @@ class PoisonMessages:
     """Take care of these messages.
 
     Args:
-        pulls: Where the pull of a message that names a failure becomes Failed; the reconcile brings it back.
+        pulls: Knows how far the pull of a message has come.
+        leases: Makes it Failed; the reconcile brings it back.
         health: Where a message is kept whose reason no row of a pull can tell.
         queue: The queue of pulls.
         poison: The poison queue. A pull whose last host died holds its lease for a while, and nobody can tell it from
             one that runs: its message comes back when that lease is over, as a new one, since no host takes it again.
     """
 
-    def __init__(self, pulls: PullRows, health: HealthRows, queue: PullQueue, poison: PullQueue) -> None:
-        self._pulls, self._health, self._queue, self._poison = pulls, health, queue, poison
+    def __init__(
+        self, pulls: PullRows, leases: PullLeases, health: HealthRows, queue: PullQueue, poison: PullQueue
+    ) -> None:
+        self._pulls, self._leases, self._health, self._queue, self._poison = pulls, leases, health, queue, poison
 
     def settle(self, raw: bytes) -> None:
         """Send a message back to the queue, or record why it was given up; it can be removed then.
@@ -113,7 +117,7 @@ class PoisonMessages:
     def _give_up(self, body: bytes, failure: Failure | None, reason: str) -> None:
         """Set the pull to Failed; keep a message that names no failure, or one whose row tells of another pull."""
         if failure is not None:
-            ended = self._pulls.fail(failure, reason)
+            ended = self._leases.fail(failure, reason)
             if isinstance(ended, HeldElsewhere):
                 self._poison.send_text(_text(body), ended.remaining + _MARGIN)
                 _log.warning("%s: a message of it failed; its pull is held, and looked at again after that", failure)

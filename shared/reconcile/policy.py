@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from shared.progress.cabs import CabRows
     from shared.progress.circuit import Circuit
     from shared.progress.health import HealthRows
+    from shared.progress.pull_leases import PullLeases
     from shared.progress.pulls import PullRows
     from shared.progress.queue import PullQueue
     from shared.progress.requests import PullRequests
@@ -97,6 +98,7 @@ class ReconcileTools(Immutable, frozen=True):
     settings: Settings
     walk: FailureWalk
     pulls: PullRows
+    leases: PullLeases
     cabs: CabRows
     container: CabContainer
     queue: PullQueue
@@ -291,7 +293,7 @@ class _Run:
         if row is None:
             # Nobody pulls it. Should somebody begin to, right now, both write the same.
             return None, self._read_back(failure, found)
-        lease = self._tools.pulls.hold(failure)
+        lease = self._tools.leases.hold(failure)
         if lease is None or isinstance(lease, HeldElsewhere):
             return None
         with lease:

@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
         places, age = cab_places(), retention()
         clients = StorageClients(places.storage, _CONNECTIONS)
         container = CabContainer(clients.blobs.get_container_client(places.container), clients.blob_service)
-        pulls, cabs = PullRows(clients.table("pulls"), age), CabRows(clients.table("cabs"))
+        pulls, cabs = PullRows(clients.table("pulls")), CabRows(clients.table("cabs"))
         print(rebuild_catalog(CatalogFiles(container), FailureWalk(pulls, cabs, container).rows(), age))
     except CabferryError as error:
         print(f"catalog: {error}", file=sys.stderr)

@@ -24,6 +24,7 @@ from shared.progress.circuit import Circuit
 from shared.progress.day_bytes import DayBytes
 from shared.progress.health import HealthRows
 from shared.progress.messages import PullMessage, unwrapped
+from shared.progress.pull_leases import PullLeases
 from shared.progress.pulls import PullRows
 from shared.progress.reports import ReportRows
 from shared.progress.requests import PullRequests
@@ -133,13 +134,14 @@ class Host(Process):
             direct_bytes=world.container.copied_at_once,
             block_bytes=world.container.copied_at_once // 2,
         )
-        self.pulls = PullRows(table("pulls"), settings.pull_lease)
+        self.pulls = PullRows(table("pulls"))
         catalog, day = MemoryCatalog(world.catalog, line), DayBytes(table("health"))
         self.pull_tools = PullTools(
             settings=settings,
             sources=partial(CabBatch, devcenter),
             queue=MemoryQueue(world.queue, line),
             pulls=self.pulls,
+            leases=PullLeases(table("pulls"), settings.pull_lease),
             cabs=CabRows(table("cabs")),
             container=container,
             copies=copies,
@@ -151,7 +153,9 @@ class Host(Process):
         self.requests = PullRequests(self.pulls, self.pull_tools.queue, self.pull_tools.pool.lane())
         self.health = HealthRows(table("health"))
         poison = MemoryQueue(world.poison, line)
-        self.poison_messages = PoisonMessages(self.pulls, self.health, self.pull_tools.queue, poison)
+        self.poison_messages = PoisonMessages(
+            self.pulls, self.pull_tools.leases, self.health, self.pull_tools.queue, poison
+        )
         self.report_tools = ReportTools(
             settings=settings,
             devcenter=devcenter,
@@ -168,6 +172,7 @@ class Host(Process):
             settings=settings,
             walk=FailureWalk(self.pulls, self.pull_tools.cabs, container),
             pulls=self.pulls,
+            leases=self.pull_tools.leases,
             cabs=self.pull_tools.cabs,
             container=container,
             queue=self.pull_tools.queue,

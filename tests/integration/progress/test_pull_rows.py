@@ -7,6 +7,7 @@ import pytest
 from shared.core import clock
 from shared.core.failure import Failure, Window
 from shared.progress.messages import PullMessage
+from shared.progress.pull_leases import PullLeases
 from shared.progress.pull_row import PullRow, PullState
 from shared.progress.pulls import PullRows
 from shared.storage.lease import HeldElsewhere, RowLease
@@ -29,7 +30,7 @@ class InAnHour(clock.Clock):
 
 @pytest.fixture
 def pulls(storage: StorageAccount) -> PullRows:
-    return PullRows(table_of(storage, "pulls"), LEASE)
+    return PullRows(table_of(storage, "pulls"))
 
 
 def failures(count: int, application_id: str = "1") -> list[Failure]:
@@ -42,10 +43,21 @@ def asked_for(
     return PullMessage(failure, window, "a test", row_version, resumes)
 
 
-def taken(pulls: PullRows, failure: Failure, window: Window = WINDOW, *, window_is_asked: bool = True) -> RowLease:
-    lease = pulls.take(asked_for(failure, window if window_is_asked else None), window)
-    assert isinstance(lease, RowLease)
-    return lease
+def leases_on(pulls: PullRows, lease: timedelta = LEASE) -> PullLeases:
+    return PullLeases(pulls._table, lease)
+
+
+def taken(
+    pulls: PullRows,
+    failure: Failure,
+    window: Window = WINDOW,
+    *,
+    window_is_asked: bool = True,
+    lease: timedelta = LEASE,
+) -> RowLease:
+    made = leases_on(pulls, lease).take(asked_for(failure, window if window_is_asked else None), window)
+    assert isinstance(made, RowLease)
+    return made
 
 
 def state_of(pulls: PullRows, failure: Failure) -> PullState:
@@ -101,7 +113,7 @@ def test_a_running_pull_that_is_asked_for_again_and_again_is_owed_one_message(pu
     assert before.queued_at is not None
     assert before.asked_at > before.queued_at
     # The further run is the same pull, paged once more: what it brought before is still its own.
-    lease = pulls.take(asked_for(asked[1]), WINDOW)
+    lease = leases_on(pulls).take(asked_for(asked[1]), WINDOW)
     assert isinstance(lease, RowLease)
     row = pulls.get(asked[1])
     assert row is not None
@@ -118,13 +130,13 @@ def test_a_message_that_goes_on_makes_the_run_that_is_owed(pulls: PullRows) -> N
     pulls.queue([failure], WINDOW, "again")
     lease.release({"state": "Queued"})
     version = lease.row.etag
-    other = pulls.take(asked_for(failure), WINDOW)
+    other = leases_on(pulls).take(asked_for(failure), WINDOW)
     assert isinstance(other, RowLease)
     other.release({"state": "Completed"})
-    late = pulls.take(asked_for(failure, row_version=version, resumes=True), WINDOW)
+    late = leases_on(pulls).take(asked_for(failure, row_version=version, resumes=True), WINDOW)
     assert isinstance(late, RowLease)
     late.release({"state": "Completed"})
-    assert pulls.take(asked_for(failure, row_version=version, resumes=True), WINDOW) is None
+    assert leases_on(pulls).take(asked_for(failure, row_version=version, resumes=True), WINDOW) is None
 
 
 def test_a_note_whose_message_could_not_be_sent_is_taken_back(pulls: PullRows) -> None:
@@ -164,7 +176,7 @@ def test_new_and_known_failures_are_queued_together(pulls: PullRows) -> None:
 def test_what_was_queued_can_be_taken_by_its_version(pulls: PullRows) -> None:
     (failure,) = failures(1)
     versions = pulls.queue([failure], WINDOW, "a test")
-    lease = pulls.take(asked_for(failure, row_version=versions[failure]), WINDOW)
+    lease = leases_on(pulls).take(asked_for(failure, row_version=versions[failure]), WINDOW)
     assert isinstance(lease, RowLease)
     row = pulls.get(failure)
     assert row is not None
@@ -175,20 +187,20 @@ def test_what_was_queued_can_be_taken_by_its_version(pulls: PullRows) -> None:
 def test_a_pull_has_one_owner(pulls: PullRows) -> None:
     (failure,) = failures(1)
     taken(pulls, failure)
-    assert isinstance(pulls.take(asked_for(failure), WINDOW), HeldElsewhere)
+    assert isinstance(leases_on(pulls).take(asked_for(failure), WINDOW), HeldElsewhere)
 
 
 def test_a_pull_that_is_to_run_is_not_held_by_others(pulls: PullRows) -> None:
     """Whose host stands still for longer than its lease, and lives, goes on: whoever holds the row would end it."""
     (failure,) = failures(1)
     pulls.queue([failure], WINDOW, "a test")
-    assert pulls.hold(failure) is None
+    assert leases_on(pulls).hold(failure) is None
     lease = taken(pulls, failure)
     lease.write({"skip": 100})
     with clock.using(InAnHour()):
-        assert pulls.hold(failure) is None
+        assert leases_on(pulls).hold(failure) is None
         lease.release({"state": "Completed"})
-        assert isinstance(pulls.hold(failure), RowLease)
+        assert isinstance(leases_on(pulls).hold(failure), RowLease)
 
 
 def test_an_interrupted_pull_goes_on_from_its_checkpoint(pulls: PullRows) -> None:
@@ -199,14 +211,13 @@ def test_an_interrupted_pull_goes_on_from_its_checkpoint(pulls: PullRows) -> Non
     assert (lease.row.number("skip"), lease.row.number("copied")) == (100, 99)
 
 
-def test_a_try_whose_host_died_counts_unless_it_had_moved_on(storage: StorageAccount) -> None:
+def test_a_try_whose_host_died_counts_unless_it_had_moved_on(pulls: PullRows) -> None:
     """Hosts that die over nine hundred cabs, each after a hundred more, once made the pull Failed."""
-    pulls = PullRows(table_of(storage, "pulls"), timedelta(seconds=0))  # a dead host's hold is over at once
     (failure,) = failures(1)
     pulls.queue([failure], WINDOW, "a test")
     seen: list[tuple[int, int]] = []
     for moves_on in (True, True, True, True, True, False, False):
-        lease = taken(pulls, failure)
+        lease = taken(pulls, failure, lease=timedelta())  # a dead host's hold is over at once
         seen.append((lease.row.number("attempts"), lease.row.number("stalled")))
         if moves_on:
             lease.write({"skip": 100, "stalled": 0})
@@ -255,7 +266,7 @@ def test_a_message_that_failed_too_often_ends_its_pull_with_the_last_error(pulls
     pulls.queue([known], WINDOW, "a test")
     taken(pulls, known).release({"state": "Queued", "lastError": "the table is full"})
     for failure in (known, unknown):
-        pulls.fail(failure, "its message failed too often")
+        leases_on(pulls).fail(failure, "its message failed too often")
     rows = [pulls.get(failure) for failure in (known, unknown)]
     assert [row and row.state for row in rows] == [PullState.FAILED, PullState.FAILED]
     assert [row and row.last_error for row in rows] == ["the table is full", "its message failed too often"]
@@ -266,7 +277,7 @@ def test_a_message_that_failed_too_often_ends_its_pull_with_the_last_error(pulls
 def test_a_pull_that_has_ended_is_not_ended_again(pulls: PullRows, state: str) -> None:
     (failure,) = failures(1)
     taken(pulls, failure).release({"state": state, "lastError": "as it was"})
-    pulls.fail(failure, "too often")
+    leases_on(pulls).fail(failure, "too often")
     row = pulls.get(failure)
     assert row is not None
     assert (row.state.value, row.last_error) == (state, "as it was")
@@ -275,7 +286,7 @@ def test_a_pull_that_has_ended_is_not_ended_again(pulls: PullRows, state: str) -
 def test_a_pull_that_another_message_works_on_is_not_ended(pulls: PullRows) -> None:
     (failure,) = failures(1)
     lease = taken(pulls, failure)
-    held = pulls.fail(failure, "too often")
+    held = leases_on(pulls).fail(failure, "too often")
     assert isinstance(held, HeldElsewhere)
     assert timedelta() < held.remaining <= LEASE
     assert state_of(pulls, failure) is PullState.RUNNING
@@ -307,13 +318,13 @@ def test_a_failed_pull_is_queued_again_with_its_own_days(pulls: PullRows) -> Non
     assert (row.state, row.window, row.requested_by) == (PullState.QUEUED, WINDOW, "a retry")
     # From the start: its checkpoint is past the cabs that it failed to copy.
     assert (row.skip, row.counts.copied, row.last_error, row.completed_at) == (0, 0, "", None)
-    lease = pulls.take(asked_for(failure, row_version=queued.etag), WINDOW)
+    lease = leases_on(pulls).take(asked_for(failure, row_version=queued.etag), WINDOW)
     assert isinstance(lease, RowLease)
 
 
 def test_a_failed_pull_that_never_had_days_gets_those_of_a_new_one(pulls: PullRows) -> None:
     (failure,) = failures(1)
-    pulls.fail(failure, "its message failed too often")
+    leases_on(pulls).fail(failure, "its message failed too often")
     pulls.retry(failure, OTHER, "a retry")
     row = pulls.get(failure)
     assert row is not None
@@ -354,7 +365,7 @@ def test_a_pull_that_starts_while_it_is_retried_is_not_disturbed(
         return merge(row, columns)
 
     monkeypatch.setattr(table, "merge", late)
-    before, queued = PullRows(table, LEASE).retry(failure, OTHER, "a retry")
+    before, queued = PullRows(table).retry(failure, OTHER, "a retry")
     assert before is not None
     assert (before.state, queued) == (PullState.RUNNING, None)
     assert state_of(pulls, failure) is PullState.RUNNING
@@ -382,5 +393,5 @@ def test_pulls_in_trouble_are_found_and_no_others(storage: StorageAccount) -> No
         "of-old": {"state": "Completed"},
     }
     table.write_all("1", [Write(key, columns, "upsert") for key, columns in rows.items()])
-    found = {each.failure.failure_hash for each in PullRows(table, timedelta(minutes=1)).troubled()}
+    found = {each.failure.failure_hash for each in PullRows(table).troubled()}
     assert found == {"given-up", "fails-on", "dies-on", "waits-long", "left-some"}

@@ -17,8 +17,8 @@ from shared.core.errors import AgainLater
 from shared.core.failure import Window
 from shared.progress.cabs import CabRows
 from shared.progress.messages import PullMessage
+from shared.progress.pull_leases import PullLeases
 from shared.progress.pull_row import PullState
-from shared.progress.pulls import PullRows
 from shared.pull import run as pull
 from shared.storage.lease import RowLease
 from tests.integration.app import App, failure_of
@@ -35,7 +35,7 @@ def copied(app: App) -> Counter[str]:
 
 def take(app: App, failure: Failure, window: Window | None = None) -> RowLease:
     message = PullMessage(failure_of(failure), window or app.window, "the test")
-    lease = app.services.pulls.take(message, window or app.window)
+    lease = app.services.pull_tools.leases.take(message, window or app.window)
     assert isinstance(lease, RowLease)
     return lease
 
@@ -114,7 +114,7 @@ class TestMessagesThatComeTwice:
     def test_one_whose_like_works_is_done(self, app: App, failure: Failure) -> None:
         app.request(failure)
         message = next_message(app)
-        lease = app.services.pulls.take(message, app.window)
+        lease = app.services.pull_tools.leases.take(message, app.window)
         assert isinstance(lease, RowLease)
         asked = app.asked(lambda: app.handle(message))
         assert [each.method for each in asked] == ["PATCH", "GET"]
@@ -146,7 +146,7 @@ class TestMessagesThatComeTwice:
         """Its host died: nobody else has a message for what is left."""
         app = make_app(PULL_LEASE_SECONDS="1")
         app.request(failure)
-        assert isinstance(app.services.pulls.take(next_message(app), app.window), RowLease)
+        assert isinstance(app.services.pull_tools.leases.take(next_message(app), app.window), RowLease)
         again = next_message(app, deliveries=2)
         app.queue.clear_messages()
         app.handle(again)
@@ -159,7 +159,7 @@ class TestMessagesThatComeTwice:
     ) -> None:
         app = make_app(PULL_LEASE_SECONDS="1")
         app.request(failure)
-        message, take = next_message(app), app.services.pulls.take
+        message, take = next_message(app), app.services.pull_tools.leases.take
         app.queue.clear_messages()
 
         def taken_unseen(message: PullMessage, window: Window) -> RowLease:
@@ -167,7 +167,7 @@ class TestMessagesThatComeTwice:
             raise AgainLater("the answer was lost")
 
         with monkeypatch.context() as patch:
-            patch.setattr(PullRows, "take", lambda _, *arguments, **__: taken_unseen(*arguments))
+            patch.setattr(PullLeases, "take", lambda _, *arguments, **__: taken_unseen(*arguments))
             patch.setattr(pull, "growing_wait", lambda _: timedelta())
             app.handle(message)
         app.work_off()
@@ -199,7 +199,7 @@ class TestMessagesThatComeTwice:
     def test_one_that_meets_the_reconcile_waits_until_it_has_looked(self, app: App, failure: Failure) -> None:
         app.request(failure)
         app.work_off()
-        held = app.services.pulls.hold(failure_of(failure))
+        held = app.services.pull_tools.leases.hold(failure_of(failure))
         assert isinstance(held, RowLease)
         app.request(failure)
         message = next_message(app)

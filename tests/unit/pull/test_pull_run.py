@@ -62,7 +62,7 @@ def sent(app: MemoryApp) -> list[tuple[PullMessage, float]]:
 def begin(app: MemoryApp) -> RowLease:
     """Take the row, as another host that pulls it."""
     message = PullMessage(FAILURE, app.window, "another")
-    lease = app.do(lambda: app.host.pulls.take(message, app.window))
+    lease = app.do(lambda: app.host.pull_tools.leases.take(message, app.window))
     assert isinstance(lease, RowLease)
     return lease
 
@@ -89,7 +89,7 @@ def test_a_row_that_cannot_be_read_has_the_message_sent_again_later_and_spends_n
         def busy(*_: object, **__: object) -> None:
             raise AgainLater("busy", timedelta(seconds=int(retry_after)))
 
-        monkeypatch.setattr(app.host.pulls, "take", busy)
+        monkeypatch.setattr(app.host.pull_tools.leases, "take", busy)
     handle(app, row_version="" if retry_after is None else "W/1", pull_id="p1")
     ((message, waits),) = sent(app)
     assert (message.failure, message.row_version, message.pull_id) == (FAILURE, "", "p1")

@@ -67,7 +67,7 @@ def listed(app: MemoryApp, failure: Failure) -> None:
 def begin(app: MemoryApp, failure: Failure, whose: str = "another") -> RowLease:
     """Take the row of a pull, as a host that pulls it."""
     message = PullMessage(failure, app.window, whose)
-    lease = app.do(lambda: app.host.pulls.take(message, app.window))
+    lease = app.do(lambda: app.host.pull_tools.leases.take(message, app.window))
     assert isinstance(lease, RowLease)
     return lease
 
