@@ -48,7 +48,7 @@ def reconcile(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigger b
 
     Fails where a failure could not be looked after, so that the monitoring of the platform sees it.
     """
-    from shared.reconcile.policy import raise_if_broken, reconcile
+    from shared.reconcile.run import raise_if_broken, reconcile
     from shared.services import services
 
     raise_if_broken(reconcile(services().reconcile_tools))

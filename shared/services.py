@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from shared.failures.check import FailureTools
     from shared.progress.overview import Overview
     from shared.reconcile.poison import PoisonMessages
-    from shared.reconcile.policy import ReconcileTools
+    from shared.reconcile.run import ReconcileTools
     from shared.reports.asked_check import AskedChecks
     from shared.reports.check import ReportTools
 
@@ -167,7 +167,7 @@ class Services:
     @cached_property
     def reconcile_tools(self) -> ReconcileTools:
         """Return what a reconcile works with, likewise."""
-        from shared.reconcile.policy import ReconcileTools
+        from shared.reconcile.run import ReconcileTools
         from shared.reconcile.walk import FailureWalk
 
         return ReconcileTools(

@@ -26,7 +26,7 @@ from shared.progress.pull_row import PullRow
 from shared.pull.keep_file import KEEP_FILE
 from shared.pull.one_cab import copy_cab
 from shared.pull.run import pull_failure
-from shared.reconcile.policy import raise_if_broken, reconcile
+from shared.reconcile.run import raise_if_broken, reconcile
 from shared.reports.check import RunOutcome, check_reports
 from shared.services import Services
 from tests.support.azurite import StorageAccount

@@ -19,7 +19,7 @@ from shared.progress.cabs import CabState
 from shared.progress.queue import PullQueue
 from shared.pull import ledger
 from shared.pull.state import PageAtWork
-from shared.reconcile import policy as reconcile
+from shared.reconcile import policy
 
 from .game import play, shortest
 from .world import Host
@@ -100,7 +100,7 @@ def the_container_is_not_read_back(patch: pytest.MonkeyPatch) -> None:
 
 
 def the_reconcile_sends_no_message(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(reconcile._Run, "_has_no_message", lambda *_: False)
+    patch.setattr(policy, "_has_no_message", lambda *_: False)
 
 
 @pytest.mark.parametrize(

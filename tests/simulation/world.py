@@ -33,7 +33,7 @@ from shared.pull.one_cab import copy_cab
 from shared.pull.pool import FairPool
 from shared.pull.run import PullTools, pull_failure
 from shared.reconcile.poison import PoisonMessages
-from shared.reconcile.policy import ReconcileTools, raise_if_broken, reconcile
+from shared.reconcile.run import ReconcileTools, raise_if_broken, reconcile
 from shared.reconcile.walk import FailureWalk
 from shared.reports.check import ReportTools, check_reports
 from shared.reports.file import ReportFiles

@@ -18,7 +18,7 @@ from shared.progress.health import Reconciled
 from shared.progress.messages import PullMessage
 from shared.progress.pull_row import PullState
 from shared.progress.tally import COLUMNS
-from shared.reconcile.policy import reconcile
+from shared.reconcile.run import reconcile
 from shared.reconcile.walk import FailureSeen, FailureWalk
 from shared.storage.lease import RowLease
 from shared.storage.table_writes import NO_MOMENT
