@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from shared.progress.failures import ApplicationCheck
     from shared.progress.reports import ReportRow
     from shared.reports.asked_check import AskedCheck
-    from shared.reports.check import RunOutcome
+    from shared.reports.outcome import RunOutcome
 
 
 class RunBody(Struct, frozen=True, rename="camel"):

@@ -20,7 +20,8 @@ from shared.core.json_text import JsonError, decoded
 from shared.core.schedule import next_after, next_try
 from shared.core.values import Immutable
 from shared.progress.messages import unwrapped
-from shared.reports.check import RunOutcome, check_reports, unforeseen, with_next_check
+from shared.reports.check import check_reports, with_next_check
+from shared.reports.outcome import RunOutcome, unforeseen
 from shared.storage.table_writes import NO_MOMENT
 
 if TYPE_CHECKING:

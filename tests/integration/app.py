@@ -27,7 +27,8 @@ from shared.pull.keep_file import KEEP_FILE
 from shared.pull.one_cab import copy_cab
 from shared.pull.run import pull_failure
 from shared.reconcile.run import raise_if_broken, reconcile
-from shared.reports.check import RunOutcome, check_reports
+from shared.reports.check import check_reports
+from shared.reports.outcome import RunOutcome
 from shared.services import Services
 from tests.support.azurite import StorageAccount
 

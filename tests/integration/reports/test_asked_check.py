@@ -12,7 +12,7 @@ from shared.core.errors import AgainLater
 from shared.progress.queue import PullQueue
 from shared.reports import asked_check
 from shared.reports.asked_check import AskedCheck, AskedChecks
-from shared.reports.check import RunOutcome
+from shared.reports.outcome import RunOutcome
 from tests.integration.app import App
 
 

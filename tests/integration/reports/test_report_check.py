@@ -34,8 +34,9 @@ from shared.progress.messages import PullMessage
 from shared.progress.pull_row import PullState
 from shared.progress.queue import PullQueue
 from shared.progress.reports import ReportRow
-from shared.reports.check import RunOutcome, check_reports
+from shared.reports.check import check_reports
 from shared.reports.file import OpenedFile, ReportFiles
+from shared.reports.outcome import RunOutcome
 from shared.storage.lease import RowLease
 from tests.integration.app import App, Blob
 from tests.integration.conftest import MakeApp

@@ -16,7 +16,7 @@ from shared.progress.overview import FailureSeen
 from shared.progress.pull_row import CabCounts, PullRow, counted
 from shared.progress.reports import ReportRow
 from shared.progress.tally import CabTally
-from shared.reports.check import RunOutcome
+from shared.reports.outcome import RunOutcome
 from shared.storage.table_rows import Row
 from shared.storage.table_writes import Columns
 

@@ -8,7 +8,7 @@ from shared.core.facts import NO_FACTS, CabFacts
 from shared.core.failure import Failure
 from shared.progress.cabs import CabRow, CabState
 from shared.reports.named import ListedCabs, Named
-from shared.reports.news import due
+from shared.reports.policy import due
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 SOON, LATER, PAST = NOW + timedelta(days=1), NOW + timedelta(days=20), NOW - timedelta(days=1)
