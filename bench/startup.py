@@ -16,7 +16,7 @@ _SDKS = (
     "msgspec, pycurl"
 )
 _INDEX = "import function_app; function_app.app.get_functions()"
-_PULL = f"{_INDEX}; import shared.services, shared.pull.run, shared.progress.messages"
+_PULL = f"{_INDEX}; import shared.services, shared.pull.one_failure, shared.progress.messages"
 _STARTS = {
     "Python alone": "pass",
     "import azure.functions, which indexing needs": "import azure.functions",

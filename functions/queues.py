@@ -20,7 +20,7 @@ def pull_failure(message: func.QueueMessage) -> None:
     from shared.core.errors import BadInput
     from shared.progress.messages import PullMessage, unwrapped
     from shared.pull.one_cab import copy_cab
-    from shared.pull.run import pull_failure
+    from shared.pull.one_failure import pull_failure
 
     if (parts := parts_or_keep(message)) is None:
         return

@@ -14,7 +14,7 @@ from bench.programs.job import Measured, measured, read_job, tell
 from shared.core.facts import NO_FACTS
 from shared.core.failure import Failure, default_window
 from shared.progress.messages import PullMessage
-from shared.pull.run import pull_failure
+from shared.pull.one_failure import pull_failure
 from shared.services import services
 
 _SECONDS = 60

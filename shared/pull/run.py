@@ -1,26 +1,21 @@
-"""The pull of one failure: one loop that takes events from an inbox, and does what the policy decides.
+"""A run of a pull: one loop that takes events from an inbox, and does what the policy decides.
 
-1. Take the lease on the pull's row. Where another owner works, send the message again for later, unless that owner
-   makes the very pull that the message asks for: a message may come twice.
-2. Read the failure's cab rows, while the first page is on its way: which cabs are held, and what the report told of the
+1. Read the failure's cab rows, while the first page is on its way: which cabs are held, and what the report told of the
    others.
-3. Ask for pages and copy cabs in the threads of the pool, which post what came of it to the inbox and do nothing else;
+2. Ask for pages and copy cabs in the threads of the pool, which post what came of it to the inbox and do nothing else;
    `shared/pull/policy.py` decides what that means. Every few seconds, write the rows of what was copied, then the
    checkpoint, which renews the lease.
-4. At the end, read back what the container really holds.
-5. Record how the run ends, send a message for what is left, and tell the catalog what came.
+3. At the end, read back what the container really holds.
+4. Record how the run ends, send a message for what is left, and tell the catalog what came.
 """
 
 from __future__ import annotations
 
 import logging
-from copy import replace
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared.cabs.naming import name_blobs
-from shared.core import clock, metrics, stopping, telemetry
-from shared.core.backoff import growing_wait, spread
+from shared.core import clock, metrics, stopping
 from shared.core.errors import AgainLater, CabferryError, CabUnavailable, LeaseLost, OutOfTime
 from shared.core.events import PULL_FAILED
 from shared.core.failure import default_window
@@ -34,10 +29,10 @@ from shared.pull.keeping import Keeping, subject_of
 from shared.pull.ledger import CabLedger
 from shared.pull.one_cab import copied
 from shared.pull.state import AskPage, CabEnded, Checkpoint, PageCame, PageCameAgain, PageFailed
-from shared.storage.lease import HeldElsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from datetime import timedelta
 
     from shared.cabs.container import CabContainer, StoredCab
     from shared.cabs.copy import CabCopy
@@ -61,10 +56,6 @@ if TYPE_CHECKING:
     from shared.storage.table_writes import Columns
 
 _log = logging.getLogger(__name__)
-# A message that finds another owner looks again after this, or when that owner's lease can have ended, if it is sooner.
-_LOOK_AGAIN = timedelta(seconds=15)
-# Without the table no try can be counted; this grows to about two minutes and stays there.
-_TRIES_WITHOUT_TABLE = 4
 # Rows that cannot be read are counted, and so many of a run told in the log: there may be any number.
 _UNREADABLE_LOGGED = 5
 
@@ -101,60 +92,15 @@ class PullTools(Immutable, frozen=True):
     day: DayBytes
 
 
-def pull_failure(tools: PullTools, message: PullMessage) -> None:
-    """Pull one failure as far as it goes now, and record how that ended.
-
-    Returns whenever the row or a new message holds what happens next; the queue message is then done.
+class Run:
+    """One run of a pull, under its lease.
 
     Args:
         tools: What to work with.
-        message: Whose cabs, and of which days.
-
-    Raises:
-        Exception: Something that nobody foresaw, or storage that cannot even record an ending. The host tries the
-            message again and at last moves it to the poison queue, where `abandon_pull` finds it.
+        lease: On the pull's row.
+        rules: What is worth keeping.
+        caused_by: The traceparent of what asked for it.
     """
-    window = message.window or default_window(tools.settings.cab_lookback)
-    failure = message.failure
-    family = failure.family or tools.settings.family_of(failure.application_id)
-    message = replace(message, failure=replace(failure, family=family))
-    rules = tools.keep.current()
-    try:
-        message = _as_stored(tools.pulls, message)
-        lease = tools.leases.take(message, window, reads=rules.ask_names)
-    except CabferryError as error:
-        # Nothing can be recorded without the table, so the message itself must live on, and spend no dequeue. The row
-        # may say Running by now, where only the answer was lost.
-        _log.error("%s: %s; its message is sent again", message.failure, error)
-        asked = error.wait if isinstance(error, AgainLater) and error.wait else growing_wait(1)
-        tools.queue.send(message.unversioned(), max(spread(asked), growing_wait(_TRIES_WITHOUT_TABLE)))
-        return
-    if lease is None:
-        _log.info("%s is pulled, or was, by a message that came sooner than this one", message.failure)
-        return
-    if isinstance(lease, HeldElsewhere):
-        _log.info("%s is being pulled by another owner; pull %s waits", message.failure, message.pull_id)
-        tools.queue.send(message, min(lease.remaining, _LOOK_AGAIN))
-        return
-    try:
-        named = {**message.failure.ids, "pull": message.pull_id}
-        with stopping.at_work(), tools.catalog.pulling(), lease, telemetry.span("pull", named, message.traceparent):
-            _Run(tools, lease, rules, message.traceparent).make()
-    except LeaseLost as lost:
-        _log.warning("%s: %s; it is that owner's pull now", message.failure, lost)
-
-
-def _as_stored(pulls: PullRows, message: PullMessage) -> PullMessage:
-    """Return a message with its failure as it is stored; one that the app made for a row of its own names it so."""
-    if message.row_version and message.failure.is_normal:
-        return message
-    stored = pulls.as_stored(message.failure)
-    # What it says of a row's version is of that row alone.
-    return message if stored == message.failure else replace(message.unversioned(), failure=stored)
-
-
-class _Run:
-    """One run of a pull, under its lease."""
 
     def __init__(self, tools: PullTools, lease: RowLease, rules: Rules, caused_by: str) -> None:
         self._tools, self._lease, self._caused_by = tools, lease, caused_by

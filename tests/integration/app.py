@@ -25,7 +25,7 @@ from shared.progress.messages import PullMessage
 from shared.progress.pull_row import PullRow
 from shared.pull.keep_file import KEEP_FILE
 from shared.pull.one_cab import copy_cab
-from shared.pull.run import pull_failure
+from shared.pull.one_failure import pull_failure
 from shared.reconcile.run import raise_if_broken, reconcile
 from shared.reports.check import check_reports
 from shared.reports.outcome import RunOutcome

@@ -30,8 +30,9 @@ from shared.progress.reports import ReportRows
 from shared.progress.requests import PullRequests
 from shared.pull.keep_file import KEEP_FILE, KeepFile
 from shared.pull.one_cab import copy_cab
+from shared.pull.one_failure import pull_failure
 from shared.pull.pool import FairPool
-from shared.pull.run import PullTools, pull_failure
+from shared.pull.run import PullTools
 from shared.reconcile.poison import PoisonMessages
 from shared.reconcile.run import ReconcileTools, raise_if_broken, reconcile
 from shared.reconcile.walk import FailureWalk

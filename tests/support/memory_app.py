@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from shared.core.errors import CabferryError
 from shared.core.failure import Failure, Window, default_window
 from shared.progress.messages import PullMessage
-from shared.pull.run import pull_failure
+from shared.pull.one_failure import pull_failure
 from shared.reconcile.run import raise_if_broken, reconcile
 from shared.storage.table_writes import Write
 from tests.simulation.center import Cab

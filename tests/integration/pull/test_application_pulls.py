@@ -14,7 +14,7 @@ from shared.cabs.creation import Copied
 from shared.progress.cabs import CabState
 from shared.progress.messages import PullMessage
 from shared.progress.pull_row import CabCounts, ErrorKind, PullState
-from shared.pull.run import pull_failure
+from shared.pull.one_failure import pull_failure
 from tests.integration.app import App, failure_of
 from tests.integration.conftest import MakeApp
 

@@ -19,7 +19,7 @@ from shared.progress.cabs import CabRows
 from shared.progress.messages import PullMessage
 from shared.progress.pull_leases import PullLeases
 from shared.progress.pull_row import PullState
-from shared.pull import run as pull
+from shared.pull import one_failure
 from shared.storage.lease import RowLease
 from tests.integration.app import App, failure_of
 from tests.integration.conftest import MakeApp
@@ -168,7 +168,7 @@ class TestMessagesThatComeTwice:
 
         with monkeypatch.context() as patch:
             patch.setattr(PullLeases, "take", lambda _, *arguments, **__: taken_unseen(*arguments))
-            patch.setattr(pull, "growing_wait", lambda _: timedelta())
+            patch.setattr(one_failure, "growing_wait", lambda _: timedelta())
             app.handle(message)
         app.work_off()
         assert app.row(failure).state is PullState.COMPLETED

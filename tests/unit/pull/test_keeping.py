@@ -14,7 +14,7 @@ from shared.core.failure import Failure
 from shared.progress.cabs import CabState
 from shared.progress.messages import PullMessage
 from shared.pull.keep_file import KEEP_FILE
-from shared.pull.run import pull_failure
+from shared.pull.one_failure import pull_failure
 from shared.reports.check import check_reports
 from tests.simulation.center import Run
 from tests.simulation.world import Expected

@@ -14,7 +14,7 @@ from shared.core.failure import Failure
 from shared.progress.cabs import CabState
 from shared.progress.messages import PullMessage
 from shared.progress.pull_row import PullState
-from shared.pull.run import pull_failure
+from shared.pull.one_failure import pull_failure
 from shared.storage.lease import RowLease
 from tests.simulation.center import Form
 from tests.simulation.tasks import BEGINNING
