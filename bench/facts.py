@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from local.azurite.install import install
-from local.paths import AZURITE
+from local.azurite.server import azurite_command
 
 _PACKAGES = (
     "azure-functions-runtime",
@@ -23,9 +22,9 @@ _PACKAGES = (
 
 def facts() -> tuple[str, ...]:
     """Return one sentence for each fact."""
-    command = install(AZURITE, print)
-    node = subprocess.run([str(command.node), "--version"], capture_output=True, text=True, check=False).stdout.strip()
-    azurite = (command.script.parents[2] / "package.json").read_text(encoding="utf-8")
+    command, script = azurite_command()
+    node = subprocess.run([command, "--version"], capture_output=True, text=True, check=False).stdout.strip()
+    azurite = (Path(script).parents[2] / "package.json").read_text(encoding="utf-8")
     return (
         f"measured on {datetime.now(UTC):%Y-%m-%d}",
         f"{os.process_cpu_count()} cores ({_processor()}), {_memory()}, {platform.system()} {platform.machine()}",

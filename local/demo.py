@@ -16,10 +16,10 @@ from azure.storage.blob import BlobServiceClient
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from local.azurite.install import InstallError
 from local.azurite.server import AzuriteError
 from local.embedded import CAB_ACCOUNT, Embedded
 from local.host_process import HostError, HostProcess
+from local.install import InstallError
 from local.paths import LOCAL
 from local.simulator.catalogue import Family
 

@@ -7,9 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from local.azurite.install import install
-from local.azurite.server import Azurite, account_key
-from local.paths import AZURITE
+from local.azurite.server import Azurite, account_key, azurite_command
 from local.simulator.builder import CAB_ACCOUNTS, REPORT_ACCOUNT
 from local.simulator.catalogue import Family
 from local.simulator.scenario import Scenario, WorldPlan
@@ -41,7 +39,7 @@ class Embedded:
         self.settings: Mapping[str, str] = {}
 
     def __enter__(self) -> Self:
-        command = install(AZURITE, self._say)
+        command = azurite_command(self._say)
         with ExitStack() as opening:
             accounts = {name: account_key() for name in (CAB_ACCOUNT, *CAB_ACCOUNTS, REPORT_ACCOUNT)}
             self._say("starting Azurite")

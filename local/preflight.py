@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from local.azurite.install import InstallError
 from local.azurite.server import AzuriteError
 from local.host_process import HostError, HostProcess
+from local.install import InstallError
 from local.paths import LOCAL
 from local.running import running_app
 from local.surroundings import SettingsFileError, surroundings

@@ -4,11 +4,11 @@ import os
 import shutil
 import sys
 
-from local.azurite.install import InstallError
 from local.azurite.server import AzuriteError
 from local.host.errors import StartError
 from local.host.host import raise_if_taken
 from local.host.run import run_host
+from local.install import InstallError
 from local.paths import LOCAL, ROOT
 from local.running import forget, note, running_app
 from local.surroundings import SettingsFileError, surroundings

@@ -9,10 +9,10 @@ from zlib import crc32
 import hypothesis
 import pytest
 
-from local.azurite.server import Azurite
+from local.azurite.server import Azurite, azurite_command
 from local.simulator.thread import LoopThread, SimulatorThread
 from local.simulator.token_endpoint import TokenEndpoint
-from tests.support.azurite import DESTINATIONS, SOURCES, StorageAccount, azurite_command, new_accounts
+from tests.support.azurite import DESTINATIONS, SOURCES, StorageAccount, new_accounts
 
 # How fast a machine is says nothing about the code; and one commit must not pass and fail by chance.
 hypothesis.settings.register_profile(

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from local.azurite.access_log import StorageRequest
-from local.azurite.install import AzuriteCommand
+from local.install import node_command
 from local.simulator.certificates import Certificates
 
 START_TIMEOUT = 60.0
@@ -32,6 +32,11 @@ if sys.platform == "win32":
 
 class AzuriteError(Exception):
     """Azurite did not start, or ended by itself; the text holds what it printed."""
+
+
+def azurite_command(say: Callable[[str], None] = print) -> tuple[str, str]:
+    """Return what starts Azurite, Node and its entry point; installs it where it is not yet (`local.install`)."""
+    return node_command(Path(__file__).parent, "node_modules/azurite/dist/src/azurite.js", say)
 
 
 def account_key() -> str:
@@ -62,7 +67,7 @@ class Azurite:
 
     def __init__(
         self,
-        command: AzuriteCommand,
+        command: tuple[str, str],
         accounts: Mapping[str, str],
         folder: Path | None = None,
         recorded: bool = False,
@@ -71,14 +76,14 @@ class Azurite:
         """Describe it; nothing runs yet.
 
         Args:
-            command: What `local.azurite.install.install` returned.
+            command: What `azurite_command` returned.
             accounts: Account names and their base64 keys. It takes no other account while it runs.
             folder: Where it keeps its data; None keeps all in memory, gone when it stops.
             recorded: Whether `requests` can tell what it was asked; kept in memory, so not for long runs.
             certificates: Speaks HTTPS with them, and takes the tokens of identities: it looks at their issuer, audience
                 and times, and at no signature or role. None speaks HTTP, with keys and SAS alone.
         """
-        self._command = command
+        self._node, self._script = command
         self._accounts = dict(accounts)
         self._folder = folder
         self._recorded = recorded
@@ -259,10 +264,10 @@ class Azurite:
         ports = (part for service in _SERVICES for part in (f"--{service.lower()}Port", "0"))
         place = ("--inMemoryPersistence",) if self._folder is None else ("--location", str(self._folder))
         return [
-            str(self._command.node),
+            self._node,
             "--require",
             str(watch),
-            str(self._command.script),
+            self._script,
             *ports,
             *place,
             *self._tls(),

@@ -1,13 +1,10 @@
 """The Azurite that a test process shares, and the accounts it hands out."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from local.azurite.install import AzuriteCommand, install
 from local.azurite.server import account_key
 from local.simulator.builder import CAB_ACCOUNTS, REPORT_ACCOUNT
 
-AZURITE_FOLDER = Path(__file__).parents[2] / ".local" / "azurite"
 # Accounts are fixed when Azurite starts, and cost nothing: 350 of them start as fast as 3, in the same memory.
 DESTINATIONS = tuple(f"cabferry{number:03}" for number in range(350))
 SOURCES = (*CAB_ACCOUNTS, REPORT_ACCOUNT)
@@ -26,11 +23,6 @@ class StorageAccount:
     name: str
     key: str = field(repr=False)
     connection_string: str = field(repr=False)
-
-
-def azurite_command() -> AzuriteCommand:
-    """Return what starts Azurite; installs it where `dev.py` has not."""
-    return install(AZURITE_FOLDER, print)
 
 
 def new_accounts() -> dict[str, str]:

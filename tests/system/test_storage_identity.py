@@ -15,14 +15,14 @@ import pytest
 import requests
 from azure.storage.blob import ContainerClient
 
-from local.azurite.server import Azurite, account_key
+from local.azurite.server import Azurite, account_key, azurite_command
 from local.simulator.certificates import Certificates, make_certificates
 from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.scenario import BatchForm, BlobHost, Location, ReportForm
 from local.simulator.thread import LoopThread, SimulatorThread
 from local.simulator.token_endpoint import TokenEndpoint
 from local.simulator.tokens import DEV_CENTER, STORAGE
-from tests.support.azurite import SOURCES, StorageAccount, azurite_command
+from tests.support.azurite import SOURCES, StorageAccount
 from tests.support.catalog import upload_catalog
 from tests.system.answers import Preflight, decoded, problem
 from tests.system.app import HTTP_SECONDS

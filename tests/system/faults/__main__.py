@@ -4,8 +4,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from local.azurite.server import Azurite
-from tests.support.azurite import DESTINATIONS, StorageAccount, azurite_command, new_accounts
+from local.azurite.server import Azurite, azurite_command
+from tests.support.azurite import DESTINATIONS, StorageAccount, new_accounts
 from tests.system.faults import matrix
 from tests.system.faults.cells import Cell, expected
 from tests.system.faults.observing import GROUPS

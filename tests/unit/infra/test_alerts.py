@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from functions.exception_guard import telling_no_secret
-from infra.npm import command
 from infra.queries import KQL, queries
+from local.install import node_command
 from shared.core.errors import CabferryError
 from shared.core.events import EVENTS, REPORT_RUN_FAILED, SCHEDULE_ENDED, WORK_STOPPED
 from shared.core.failure import Failure
@@ -88,7 +88,7 @@ def firing(workspaces: dict[str, Tables]) -> dict[str, set[str]]:
         for window in windows
     ]
     told = json.dumps({"queries": [rule.query for rule in ALERTS.values()], "workspaces": recent})
-    done = subprocess.run(command(KQL, "count.cjs"), input=told, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(node_command(KQL, "count.cjs"), input=told, stdout=subprocess.PIPE, text=True, check=True)
     counted = dict(zip(product(workspaces, windows), json.loads(done.stdout), strict=True))
     return {
         workspace: {
