@@ -37,9 +37,6 @@ def main() -> int:
         default="CABFERRY_FUNCTION_KEY",
         help="which variable holds the function key of a deployed app (default: CABFERRY_FUNCTION_KEY)",
     )
-    _add_wishes(
-        commands.add_parser("report", parents=[app], help="make, watch, pause and resume the reports of drivers")
-    )
     redrive = commands.add_parser("redrive", parents=[app], help="send every Failed pull of an app back to its queue")
     plan = commands.add_parser(
         "plan", parents=[app], help="tell what the next run would take, and what the rules leave out"
@@ -54,25 +51,6 @@ def main() -> int:
         return 130
 
 
-def _add_wishes(parser: _Parser) -> None:
-    """Add what `report` can do."""
-    wishes = parser.add_subparsers(dest="wish", required=True, metavar="WHAT")
-    wishes.add_parser("templates", help="list the templates of the account, and what each lacks")
-    wishes.add_parser("schedules", help="list the schedules, and where each stands")
-    create = wishes.add_parser(
-        "create",
-        help="have a report made again and again",
-        epilog="CABFERRY_CALLBACK_URL holds the URL that the Dev Center calls when a run is ready, where it shall.",
-    )
-    create.add_argument("--every", type=int, metavar="HOURS", help="from run to run, 12 or more (default: 24)")
-    create.add_argument("--runs", type=int, metavar="N", help="how many there shall be (default: 365)")
-    create.add_argument("--start", metavar="TIME", help="of the first, as 2026-12-01T03:00:00Z (default: soon)")
-    create.add_argument("--template", metavar="ID", help="of what (default: all columns that the app shows)")
-    for verb, what in (("pause", "let one make no runs"), ("resume", "let a paused one go on")):
-        wishes.add_parser(verb, help=what).add_argument("report", metavar="REPORT-ID")
-    wishes.add_parser("status", help="tell the runs that were seen, and what is wrong")
-
-
 def _run(options: argparse.Namespace) -> int:
     if options.command == "demo":
         from local.demo import demo
@@ -82,10 +60,6 @@ def _run(options: argparse.Namespace) -> int:
         from local.preflight import preflight as ask
 
         return ask(options.url)
-    if options.command == "report":
-        from local.report import report as do
-
-        return do(options)
     if options.command == "redrive":
         from local.redrive import redrive as send_back
 

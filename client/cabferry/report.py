@@ -15,20 +15,29 @@ if TYPE_CHECKING:
 
 # What the Dev Center calls holds a key, which belongs into no command line.
 CALLBACK = "CABFERRY_CALLBACK_URL"
-_SCHEDULE = ("reportId", "state", "templateId", "recurrenceInterval", "runsLeft", "nextRunAt", "lastRunAt")
-_TEMPLATE = ("templateId", "view", "reportPeriod", "missingColumns")
+_COLUMNS = {
+    "schedules": ("reportId", "state", "templateId", "recurrenceInterval", "runsLeft", "nextRunAt", "lastRunAt"),
+    "templates": ("templateId", "view", "reportPeriod", "columns", "missingColumns"),
+    "runs": ("reportId", "reportDatetime", "status", "failures", "cabs", "ingestedAt", "error"),
+}
 
 
 def run(arguments: argparse.Namespace) -> Exit:
-    """Do what is wished for, and print what came of it."""
+    """Do what is wished for, and print what came of it; for `status`, the exit code tells whether all is well."""
     api = Api(arguments.url)
     if arguments.wish in {"schedules", "templates"}:
-        _list(api, arguments.wish, as_json=arguments.json)
+        told = api.get(f"reports/{arguments.wish}")
+        _list(told, arguments.wish, told["odd"], as_json=arguments.json)
         return Exit.DONE
+    if arguments.wish == "status":
+        told = {"runs": api.get("reports", limit=1_000)["runs"], "problems": api.get("health")["problems"]}
+        _list(told, "runs", told["problems"], as_json=arguments.json)
+        return Exit.NOT_WELL if told["problems"] else Exit.DONE
     if arguments.wish == "create":
         wished = {
             "recurrenceInterval": arguments.every,
             "recurrence": arguments.runs,
+            "startTime": arguments.start,
             "templateId": arguments.template,
             "callbackUrl": os.environ.get(CALLBACK) or None,
         }
@@ -36,7 +45,7 @@ def run(arguments: argparse.Namespace) -> Exit:
         text = f"report {made['reportId']} is scheduled, of template {made['templateId']}"
     else:
         if not arguments.report:
-            raise ProblemError(Exit.WRONG_USE, f"name the report: cabferry report {arguments.wish} REPORT-ID")
+            raise ProblemError(Exit.WRONG_USE, f"name the report: report {arguments.wish} REPORT-ID")
         made = api.post(f"reports/schedules/{quote(arguments.report, safe='')}/{arguments.wish}", {})
         text = f"report {made['reportId']} is {'active' if made['isActive'] else 'paused'}"
     if arguments.json:
@@ -46,18 +55,21 @@ def run(arguments: argparse.Namespace) -> Exit:
     return Exit.DONE
 
 
-def _list(api: Api, wish: str, *, as_json: bool) -> None:
-    told = api.get(f"reports/{wish}")
+def _list(told: dict[str, Any], kind: str, problems: list[str], *, as_json: bool) -> None:
+    """Print what was told as JSON, or its rows and what is wrong for people."""
     if as_json:
         answer_json(told)
         return
-    columns = _SCHEDULE if wish == "schedules" else _TEMPLATE
-    answer_table(columns, [[_shown(each[name]) for name in columns] for each in told[wish]], (), columns[-1])
-    for each in told["odd"]:
+    columns = _COLUMNS[kind]
+    if rows := [[_shown(name, each[name]) for name in columns] for each in told[kind]]:
+        answer_table(columns, rows, (), columns[-1])
+    else:
+        answer("none")
+    for each in problems:
         answer(f"! {each}")
 
 
-def _shown(value: Any) -> str:
+def _shown(column: str, value: Any) -> str:
     if isinstance(value, list):
-        value = ", ".join(value)
+        value = len(value) if column == "columns" else ", ".join(value)
     return "-" if value in (None, "") else str(value)

@@ -57,12 +57,12 @@ def test_a_report_is_made_watched_paused_and_resumed_by_the_app_alone(playground
 
     assert app.post(f"/api/reports/schedules/{report_id}/pause").json() == {"reportId": report_id, "isActive": False}
     assert _schedule(app, report_id)["state"] == "paused"
-    assert _typed(app, "resume", report_id) == f"report: report {report_id} is active\n"
+    assert _typed(app, "resume", report_id) == f"report {report_id} is active\n"
     assert _schedule(app, report_id)["state"] == "active"
-    assert f"{report_id}   active" in _typed(app, "schedules")
+    assert _typed(app, "schedules").splitlines()[1].split()[:2] == [report_id, "active"]
     assert template_id in _typed(app, "templates")
     assert "Completed" in _typed(app, "status")
-    assert "makes this report already" in _typed(app, "create", "--every", "24", code=1)
+    assert "makes this report already" in _typed(app, "create", "--every", "24", code=2)
 
     again = app.post("/api/reports/schedules", {})
     assert (again.status_code, "makes this report already" in again.json()["detail"]) == (400, True)

@@ -15,6 +15,8 @@ from .conftest import Cabferry, Cabs
 
 ROOT = Path(__file__).parents[3]
 KEY = "made-up-function-key"
+FIRST = "2026-12-01T03:00:00Z"
+RUN = ("reportId", "reportDatetime", "status", "failures", "cabs", "ingestedAt", "error")
 FAILURE = "1fd83f6d-9fe0-96ec-2c47-ef08b65ccbed"
 SUMMARY = {
     "state": "ok",
@@ -138,22 +140,43 @@ def test_reports_are_listed_made_and_paused(cabferry: Cabferry, monkeypatch: pyt
         told(listed),
         told({"reportId": "43007", "templateId": "9"}, 201),
         told({"reportId": "43007", "isActive": False}),
+        told({"runs": [{**dict.fromkeys(RUN), "reportId": "43007", "status": "Failed"}], "continuation": None}),
+        told({"problems": ["Report 43007: its newest run failed"]}),
+        told({"templates": [], "odd": []}),
     )
     with LoopbackServer(in_turn(*answers)) as server:
         said = cabferry("report", "schedules", "--url", server.url)
         assert said.out.splitlines()[1].split() == ["43000", "ended", "-", "24", "0", "-", "2026-11-27T03:00:00Z"]
         assert "! one is odd" in said.out
-        said = cabferry("report", "create", "--every", 12, "--url", server.url)
+        said = cabferry("report", "create", "--every", 12, "--start", FIRST, "--url", server.url)
         assert said.out == "report 43007 is scheduled, of template 9\n"
         assert cabferry("report", "pause", "43007", "--url", server.url).out == "report 43007 is paused\n"
         assert cabferry("report", "resume", "--url", server.url).code == 2
+        said = cabferry("report", "status", "--url", server.url)
+        assert (said.code, said.out.splitlines()[1].split()[:3]) == (7, ["43007", "-", "Failed"])
+        assert "! Report 43007: its newest run failed" in said.out
+        assert cabferry("report", "templates", "--url", server.url).out == "none\n"
     assert [(each.method, each.path) for each in server.seen] == [
         ("GET", "/api/reports/schedules"),
         ("POST", "/api/reports/schedules"),
         ("POST", "/api/reports/schedules/43007/pause"),
+        ("GET", "/api/reports"),
+        ("GET", "/api/health"),
+        ("GET", "/api/reports/templates"),
     ]
-    wished = {"recurrenceInterval": 12, "callbackUrl": "https://app/api/reports/callback?code=QZXJ"}
+    wished = {"recurrenceInterval": 12, "startTime": FIRST, "callbackUrl": "https://app/api/reports/callback?code=QZXJ"}
     assert json.loads(server.seen[1].body) == wished
+
+
+def test_in_the_folder_of_the_app_the_key_may_have_another_name() -> None:
+    """As `python3 dev.py report` has it: that of a deployed app stands beside the one that runs here."""
+    environment = {**os.environ, "KEY_OF_PRODUCTION": "another-made-up-key"}
+    with LoopbackServer(lambda _: told({"reportId": "43007", "isActive": True})) as server:
+        typed = ("--url", server.url, "--key-from-environment", "KEY_OF_PRODUCTION", "resume", "43007")
+        command = [sys.executable, "-m", "local.report", *typed]
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "report 43007 is active\n", "")
+    assert server.seen[0].headers["x-functions-key"] == "another-made-up-key"
 
 
 def test_watch_tells_of_what_is_new(cabferry: Cabferry, monkeypatch: pytest.MonkeyPatch) -> None:
