@@ -12,4 +12,6 @@ def asked_by(call: str) -> str:
     Args:
         call: The call of the API.
     """
-    return f"{CALLER.get()} ({call})" if CALLER.get() else call
+    from shared.core.askers import person
+
+    return person(CALLER.get(), call)

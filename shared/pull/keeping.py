@@ -9,6 +9,7 @@ from copy import replace
 from typing import TYPE_CHECKING
 
 from shared.core import clock
+from shared.core.askers import is_person
 from shared.core.keep import Candidate, Subject
 from shared.core.values import Immutable
 from shared.progress.cabs import CabState
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from shared.progress.cabs import CabRow
     from shared.progress.pull_row import PullRow
 
-_MACHINES = ("report ", "check of ", "reconcile")
 _OPEN = TRIED_AGAIN | {CabState.SKIPPED}
 
 
@@ -88,11 +88,6 @@ class Keeping(Immutable, frozen=True):
 def subject_of(pull: PullRow) -> Subject:
     """Return what rules look at of a pull's failure."""
     return Subject(pull.failure.application_id, pull.failure_name, pull.driver_name, pull.hits)
-
-
-def is_person(requested_by: str) -> bool:
-    """Tell whether somebody asked for a pull, and no report, check or reconcile."""
-    return not requested_by.startswith(_MACHINES)
 
 
 def is_open(row: CabRow) -> bool:

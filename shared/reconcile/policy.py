@@ -24,6 +24,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from shared.core import clock
+from shared.core.askers import RECONCILE, is_person
 from shared.core.facts import NO_FACTS
 from shared.core.failure import Window, default_window
 from shared.core.keep import Subject
@@ -31,7 +32,7 @@ from shared.core.values import Immutable
 from shared.progress.cabs import CabRow, CabState, cab_of
 from shared.progress.pull_row import ErrorKind, PullRow, PullState
 from shared.progress.tally import REPORTS_LOOK_BACK, TRIED_AGAIN, could_be_had, deadline
-from shared.pull.keeping import Keeping, is_person, subject_of
+from shared.pull.keeping import Keeping, subject_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -126,7 +127,7 @@ def keeping_of(
     told = next((row.facts for row in cabs.values() if row.facts.failure_name), NO_FACTS)
     subject = replace(subject, name=subject.name or told.failure_name, driver=subject.driver or told.driver_name)
     is_owed = pull is not None and pull.state in {*_UNFINISHED, PullState.FAILED}
-    whom = pull.requested_by if pull and is_owed else "reconcile"
+    whom = pull.requested_by if pull and is_owed else RECONCILE
     return Keeping.of(surroundings.rules, subject, surroundings.settings, for_whom=whom)
 
 
@@ -184,7 +185,7 @@ def next_step(
     since = failed.queued_at if failed else None
     if failed and failed.window and is_person(failed.requested_by):
         return AskAgain(failed.window, failed.requested_by, since, why)
-    return AskAgain(_window(pull, wanted, surroundings.settings), "reconcile", since, why)
+    return AskAgain(_window(pull, wanted, surroundings.settings), RECONCILE, since, why)
 
 
 def _has_no_message(pull: PullRow, queue: QueueSeen) -> bool:

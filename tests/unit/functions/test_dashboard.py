@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 import azure.functions as func
@@ -9,7 +10,10 @@ import pytest
 
 from functions import http_dashboard
 from functions.callers import CALLER, asked_by
+from shared.core.askers import RECONCILE, is_person
 from shared.core.errors import SettingsError
+from shared.core.failure import Window
+from shared.progress.pull_row import queued
 from tests.unit.api.test_principal import header
 
 ENTRA = {"DASHBOARD_SIGN_IN": "entra", "WEBSITE_AUTH_ENABLED": "True"}
@@ -107,3 +111,18 @@ def test_a_pull_tells_who_asked_for_it() -> None:
     token = CALLER.set("ada@contoso.com")
     assert asked_by("POST /api/pulls") == "ada@contoso.com (POST /api/pulls)"
     CALLER.reset(token)
+
+
+@pytest.mark.parametrize("name", ["", "reconcile@contoso.com", "reconcile", "report 7 2026-11-28", "check of x", '"'])
+def test_no_person_is_taken_for_a_machine_whatever_the_name_is(name: str) -> None:
+    """A rule leaves out what a report asks for, and nothing that somebody does."""
+    token = CALLER.set(name)
+    asks = str(queued(Window(date(2026, 11, 1), date(2026, 11, 28)), asked_by("POST /api/pulls"))["requestedBy"])
+    CALLER.reset(token)
+    assert is_person(asks)
+    assert not asks.startswith("report "), "the catalog tells which report asked"
+
+
+@pytest.mark.parametrize("asks", [RECONCILE, "report 43007 2026-11-28T03:00:00", "check of application 7"])
+def test_no_machine_is_taken_for_a_person(asks: str) -> None:
+    assert not is_person(asks)
