@@ -150,7 +150,7 @@ class RunBytes:
             next_day = datetime.combine(clock.now().date() + timedelta(days=1), time(), UTC)
             raise DayIsFull(
                 f"the {self.limit} bytes that the settings file allows a day are used: it goes on after "
-                f"{next_day:%Y-%m-%d %H:%M} UTC, or when more is allowed and somebody asks for it again",
+                f"{next_day:%Y-%m-%d %H:%M} UTC, or with the next reconcile where more is allowed by then",
                 next_day - clock.now(),
             )
 

@@ -101,6 +101,7 @@ class PullRow(Immutable, frozen=True):
         tally: How all cabs of the failure stand; None where nobody counted them yet.
         hits: How often the failure happened, as the report that named it last counts; None where none has told.
         skipped_by: The rule that skips the failure as a whole, so that nobody asked the Dev Center; empty elsewhere.
+        day_bytes: How many bytes a day were allowed when it came to wait for the next day; 0 where it waits for none.
     """
 
     failure: Failure
@@ -131,6 +132,7 @@ class PullRow(Immutable, frozen=True):
     tally: CabTally | None = None
     hits: int | None = None
     skipped_by: str = ""
+    day_bytes: int = 0
 
     @classmethod
     def of(cls, row: Row) -> PullRow:
@@ -168,6 +170,7 @@ class PullRow(Immutable, frozen=True):
             tally=CabTally.of(row),
             hits=row.number("hits") or None,
             skipped_by=row.text("skippedBy"),
+            day_bytes=row.number("dayBytes"),
         )
 
     def __str__(self) -> str:

@@ -21,7 +21,7 @@ from shared.progress.pull_row import (
     window_list,
     windows_in,
 )
-from shared.storage.table_writes import NO_MOMENT, TRANSACTION_ROWS, Columns, Write
+from shared.storage.table_writes import NO_MOMENT, TRANSACTION_ROWS, Columns, Long, Write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -280,6 +280,19 @@ class PullRows:
         """
         asked = {"queuedAt": queued_at} if queued_at else {}
         return self._table.merge(row, {**queued(window, requested_by), **asked_columns(requested_by), **asked})
+
+    def wake(self, row: Row, wait: timedelta) -> Row | None:
+        """Write into the version of a row that was read that its pull need not wait for the next day.
+
+        Args:
+            row: The pull, which is Queued.
+            wait: When its message is received, which is about to be sent.
+
+        Returns:
+            The row as it is then; None where somebody changed it since.
+        """
+        now = clock.now()
+        return self._table.merge(row, {"dayBytes": Long(0), "nextTryAt": now + wait, "updatedAt": now})
 
     def note_tally(self, row: Row, columns: Columns) -> None:
         """Write how a failure's cabs stand into the version of a row that was read, unless it changed since."""

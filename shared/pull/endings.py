@@ -24,7 +24,7 @@ from shared.core.redaction import redact
 from shared.core.values import Immutable
 from shared.progress.pull_row import ErrorKind, PullState, counted, ended_columns
 from shared.progress.tally import is_soon, missing
-from shared.storage.table_writes import NO_MOMENT
+from shared.storage.table_writes import NO_MOMENT, Long
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -125,7 +125,12 @@ def _asked_wait(pull: Pull, error: CircuitOpen | DayIsFull) -> timedelta:
         return spread(error.wait or _LOOK_AGAIN)
     cabs = pull.ledger.cabs.values()
     is_urgent = any(is_soon(limit) for _, limit in missing(cabs, pull.keeping.settings))
-    return (error.wait or timedelta()) + spread(_FIRST_OF_DAY if is_urgent else _OTHERS_OF_DAY)
+    return (error.wait or timedelta()) + turn(is_urgent=is_urgent)
+
+
+def turn(*, is_urgent: bool) -> timedelta:
+    """Return when a pull goes on that waits for bytes of a day, from when there are some: first what expires soon."""
+    return spread(_FIRST_OF_DAY if is_urgent else _OTHERS_OF_DAY)
 
 
 def _counts(pull: Pull) -> CabCounts:
@@ -199,9 +204,11 @@ def _tried_again(pull: Pull, error: AgainLater, most_tries: int, moment: datetim
 
 
 def _again(pull: Pull, error: AgainLater, wait: timedelta, tries: Columns, moment: datetime) -> Ending:
+    limit = pull.keeping.rules.bytes_a_day if isinstance(error, DayIsFull) else 0
     columns: Columns = {
         **progress(pull),
         **tries,
+        "dayBytes": Long(limit),
         "state": PullState.QUEUED.value,
         "lastError": str(error),
         "lastErrorKind": ErrorKind.LATER.value,

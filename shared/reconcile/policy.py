@@ -9,7 +9,7 @@
 4. What was lost is recorded: a cab that Microsoft has deleted since, and that no pull has met or could copy.
 5. A message is sent for a pull that waits or died, or was asked for again while it ran, and has none. A queue cannot be
    searched, so the rule errs on the side of one too many: a second message copies nothing twice, a missing one loses
-   cabs.
+   cabs. One for a pull that waits for the next day, where more bytes a day are allowed by now.
 6. A pull is asked for again where cabs could still be had and nobody copied them, for the days that they lie in; where
    it failed for a reason that can pass; and where its row is gone and the rows of its cabs are not.
 7. Rows that nobody needs any more are removed.
@@ -85,6 +85,10 @@ class SendMessage(Immutable, frozen=True):
     state: PullState
 
 
+class GoOn(Immutable, frozen=True):
+    """Let a pull that waits for the next day go on now; the message that it waits with finds it done by then."""
+
+
 class AskAgain(Immutable, frozen=True):
     """Ask for a pull again.
 
@@ -105,7 +109,7 @@ class TidyUp(Immutable, frozen=True):
     """Remove rows that nobody needs, and keep the numbers of the others true."""
 
 
-type Step = SendMessage | AskAgain | TidyUp
+type Step = SendMessage | GoOn | AskAgain | TidyUp
 
 
 def is_unfinished(row: Row | None) -> bool:
@@ -172,6 +176,8 @@ def next_step(
         surroundings: What the run knows beside it.
     """
     if pull and (pull.state in _UNFINISHED or pull.asked_again):
+        if _may_go_on(pull, surroundings.rules):
+            return GoOn()
         if not _has_no_message(pull, surroundings.queue):
             return None
         window = pull.window if pull.state in _UNFINISHED else pull.asked_again[0]
@@ -186,6 +192,13 @@ def next_step(
     if failed and failed.window and is_person(failed.requested_by):
         return AskAgain(failed.window, failed.requested_by, since, why)
     return AskAgain(_window(pull, wanted, surroundings.settings), RECONCILE, since, why)
+
+
+def _may_go_on(pull: PullRow, rules: Rules) -> bool:
+    """Tell whether a pull waits for the next day, and the settings file allows more bytes a day by now."""
+    limit, due = rules.bytes_a_day, pull.next_try_at
+    is_allowed = pull.day_bytes > 0 and not rules.problem and (not limit or limit > pull.day_bytes)
+    return is_allowed and pull.state is PullState.QUEUED and due is not None and not _has_passed(due - _QUIET)
 
 
 def _has_no_message(pull: PullRow, queue: QueueSeen) -> bool:

@@ -28,6 +28,7 @@ from shared.progress.health import Reconciled
 from shared.progress.messages import PullMessage
 from shared.progress.pull_row import CabCounts, PullRow, PullState
 from shared.progress.tally import CabTally, is_soon, missing
+from shared.pull.endings import turn
 from shared.pull.keeping import candidates
 from shared.pull.ledger import CabLedger
 from shared.reconcile import policy
@@ -213,6 +214,8 @@ class _Run:
                 tools.queue.send(PullMessage(failure, window, requested_by))
                 found.messages_sent = 1
                 _log.warning("%s: %s without a message; one was sent", failure, state)
+            case policy.GoOn() if row and pull:
+                found.messages_sent = self._wake(failure, row, pull, is_urgent=found.expiring_within_48_hours > 0)
             case policy.AskAgain() as wish:
                 names = CabFacts(keeping.subject.name, keeping.subject.driver)
                 found.queued_again = int(self._ask_again(failure, row, wish, names))
@@ -283,6 +286,18 @@ class _Run:
         if lost:
             events.CABS_LOST.tell(**failure.ids, cabs=lost)
         return lost
+
+    def _wake(self, failure: Failure, row: Row, pull: PullRow, *, is_urgent: bool) -> int:
+        """Let a pull that waits for the next day go on at its turn; return how many messages that took."""
+        wait = turn(is_urgent=is_urgent)
+        woken = self._tools.pulls.wake(row, wait)
+        if woken is None:
+            return 0
+        asks, version = pull.requested_by, woken.etag
+        self._tools.queue.send(
+            PullMessage(failure, pull.window, asks, version, resumes=True, pull_id=pull.pull_id), wait
+        )
+        return 1
 
     def _ask_again(self, failure: Failure, row: Row | None, wish: policy.AskAgain, names: CabFacts) -> bool:
         """Queue a failure; tell whether that was done, which somebody else may have made needless."""

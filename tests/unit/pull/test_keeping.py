@@ -221,6 +221,24 @@ class TestTheBytesOfADay:
         assert second
         assert first < second
 
+    @pytest.mark.parametrize(("then", "goes_on"), [("", 1), ("bytes-a-day = 900\n", 1), ("bytes-a-day = 1\n", 0)])
+    def test_what_waits_goes_on_the_same_day_where_more_is_allowed(
+        self, app: MemoryApp, then: str, goes_on: int
+    ) -> None:
+        """Who raises the limit for cabs that expire must not find out at midnight."""
+        rule(app, "bytes-a-day = 2\n")
+        app.do(lambda: app.host.pull_tools.day.add(2, 1, 2))
+        assert pull(app).state.value == "Queued"
+        rule(app, then)
+        assert [app.reconcile().messages_sent for _ in range(2)] == [goes_on, 0]
+        before = app.world.tasks.now()
+        app.work_off()
+        done = app.row(FAILURE).completed_at
+        assert done
+        assert (done - before < timedelta(hours=1)) == bool(goes_on)
+        assert (told(app), app.row(FAILURE).attempts) == ({"held": 4}, 0)
+        assert app.reconcile().messages_sent == 0
+
     def test_those_of_the_last_good_file_hold_while_it_is_wrong(self, app: MemoryApp) -> None:
         rule(app, "bytes-a-day = 1\n")
         app.do(lambda: app.host.pull_tools.day.add(1, 1, 1))

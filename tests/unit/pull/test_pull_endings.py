@@ -71,7 +71,7 @@ def pull(*, skip: int = 100, new: bool = False, **columns: object) -> Pull:
 SAFE = {"skip": 100, "total": 300, "withoutCab": 2, "unreadable": 0, "expired": 0, "unavailable": 0, "failed": 0}
 HELD = {**SAFE, "seen": 4, "copied": 3, "alreadyHeld": 1, "bytes": Long(15)}
 MOVED = {**SAFE, "seen": 5, "copied": 4, "alreadyHeld": 1, "bytes": Long(35), "stalled": 0, "waitingSince": NO_MOMENT}
-LATER = {"state": "Queued", "lastErrorKind": "later", "updatedAt": NOW}
+LATER = {"dayBytes": Long(0), "state": "Queued", "lastErrorKind": "later", "updatedAt": NOW}
 
 
 def ended(state: str, error: str = "", kind: str = "") -> dict[str, object]:
