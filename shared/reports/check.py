@@ -6,6 +6,7 @@ What it decides is in shared/reports/policy.py, and what becomes of a finished r
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from shared.core import clock
@@ -122,8 +123,8 @@ def _checked(tools: ReportTools, watch: Watch) -> Iterator[RunOutcome]:
         yield from _odd(tools, "", schedules.odd, tools.reports.of(_SCHEDULES) if schedules.odd else None)
         ids = policy.reports_with_runs(listed.values(), window)
         silent = [each for name, each in listed.items() if name not in ids]
-        if silent:
-            watch.look_at_silent(silent)
+        for each in silent:
+            yield from _watched(each.report_id, partial(watch.look_at_silent, each))
         if not ids:
             _log.warning("the Dev Center lists no active report schedule: nothing can be pulled")
             watch.problems.append(NO_SCHEDULE)
@@ -164,7 +165,7 @@ def _check_report(
     yield from _odd(tools, report_id, runs.odd, known)
     if finished := [run.made_at for run in runs.items if run.is_finished and run.made_at]:
         REPORT_AGE.record((clock.now() - max(finished)).total_seconds(), report=report_id)
-    watch.look(report_id, schedule, runs.items)
+    yield from _watched(report_id, partial(watch.look, report_id, schedule, runs.items))
     for run in dict.fromkeys(runs.items):
         try:
             key = known.key_of(run, runs.items)
@@ -174,6 +175,15 @@ def _check_report(
         except Exception as error:  # noqa: BLE001 - it is logged whole, and told; the next check tries again
             _log.exception("%s failed in a way that nobody foresaw", run)
             yield RunOutcome.failed(run, unforeseen(error))
+
+
+def _watched(report_id: str, look: Callable[[], None]) -> Iterator[RunOutcome]:
+    """Look at a schedule; where that fails, its runs and its siblings are checked all the same."""
+    try:
+        look()
+    except Exception as error:  # noqa: BLE001 - it is logged whole, and told; the next check tries again
+        _log.exception("how report %s stands could not be told, for a reason that nobody foresaw", report_id)
+        yield RunOutcome.failed(ReportRun(report_id, "", "", ""), unforeseen(error))
 
 
 def _odd(tools: ReportTools, report_id: str, odd: list[str], known: KnownRuns | None) -> Iterator[RunOutcome]:

@@ -16,7 +16,7 @@ from shared.core.events import REPORT_RUN_LATE, SCHEDULE_ENDED
 from shared.core.values import Immutable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime, timedelta
 
     from shared.core.settings import Settings
@@ -124,15 +124,14 @@ class Watch:
         last = max((at for at in (seen, *(run.made_at for run in runs)) if at), default=None)
         self._note(report_id, schedule, runs, last, known)
 
-    def look_at_silent(self, silent: Iterable[Schedule]) -> None:
-        """Look at schedules that are not asked for runs: one that was before has come to an end.
+    def look_at_silent(self, paused: Schedule) -> None:
+        """Look at a schedule that is not asked for runs: one that was before has come to an end.
 
         Args:
-            silent: Those that are paused.
+            paused: As the Dev Center lists it.
         """
-        for each in silent:
-            if row := (self._known or {}).get(each.report_id):
-                self._note(each.report_id, each, (), row.set_moment("lastRunAt"), row)
+        if row := (self._known or {}).get(paused.report_id):
+            self._note(paused.report_id, paused, (), row.set_moment("lastRunAt"), row)
 
     def _note(
         self,

@@ -6,8 +6,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.core import clock
+from shared.core.failure import Failure
 from shared.devcenter.reports import ReportRun, Schedule
+from shared.reports.check import check_reports
 from shared.reports.watch import standing_of
+from tests.simulation.center import Run
+from tests.support.memory_app import memory_app
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -75,3 +79,15 @@ def test_what_is_wrong_with_a_schedule_is_told(
     assert standing.kind == kind
     assert words in standing.problem
     assert bool(standing.problem) == bool(kind)
+
+
+def test_an_odd_schedule_keeps_no_run_from_being_read() -> None:
+    """Somebody wrote into its row by hand, or its times are such as nobody thought of."""
+    with memory_app() as app:
+        app.change("health", "schedules", "1", mark="", lastRunAt="yesterday")
+        app.world.center.runs.append(
+            Run(app.world.tasks.now(), tuple(app.serve(Failure("1", "failure"), 2)), is_finished=True)
+        )
+        odd, read = app.do(lambda: check_reports(app.host.report_tools))
+    assert (odd.report_id, odd.outcome, "TypeError" in odd.error) == ("1", "failed", True)
+    assert (read.outcome, read.failures) == ("ingested", 1)
