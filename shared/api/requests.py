@@ -45,10 +45,13 @@ def asked_in[T](body: bytes, wanted: type[T]) -> T:
     Raises:
         BadInput: It is not what it should be.
     """
+    text = body if body.strip() else b"{}"
     try:
-        return decoded(body if body.strip() else b"{}", wanted)
+        asked = decoded(text, wanted)
+        json.loads(as_utf8(text), object_pairs_hook=_once)
     except JsonError as error:
         raise BadInput(f"the body is not what this call takes: {excerpt(str(error))}") from None
+    return asked
 
 
 class PullRequest(Immutable, frozen=True):
@@ -74,11 +77,7 @@ class PullRequest(Immutable, frozen=True):
                 "the body is missing: send JSON with applicationId and failureHash, or failureHashes for several; "
                 "family, startDate and endDate may be left out"
             )
-        try:
-            asked = decoded(body, PullAsked)
-            json.loads(as_utf8(body), object_pairs_hook=_once)
-        except JsonError as error:
-            raise BadInput(f"the body is not a pull request: {excerpt(str(error))}") from None
+        asked = asked_in(body, PullAsked)
         if (asked.failure_hash is None) == (asked.failure_hashes is None):
             raise BadInput("the body must have failureHash or failureHashes, and not both")
         hashes = [asked.failure_hash] if asked.failure_hash is not None else asked.failure_hashes or []
@@ -291,7 +290,8 @@ def _after(text: str) -> dict[str, str] | None:
 
 def _once(pairs: list[tuple[str, object]]) -> None:
     """Refuse a name that comes twice, of which parsers take the first, the last or neither (RFC 8259, section 4)."""
-    names = [name for name, _ in pairs]
-    for name in names:
-        if names.count(name) > 1:
+    names = set[str]()
+    for name, _ in pairs:
+        if name in names:
             raise JsonError(f"{name} comes twice")
+        names.add(name)
