@@ -8,7 +8,7 @@ and stands below as one.
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "operate.md"
@@ -148,25 +148,43 @@ def written(page: str) -> str:
     return f"{before}{BEGIN}{table()}{END}{rest.split(END)[1]}"
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Print a month that is asked for, or write the table of the docs."""
     parser = argparse.ArgumentParser(prog="python3 -m infra.costs", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--cabs", type=int, help="print a month with so many new cabs")
-    parser.add_argument("--megabytes", type=float, default=1.0, help="of a cab (default: 1)")
+    parser.add_argument("--cabs", type=_whole, help="print a month with so many new cabs")
+    parser.add_argument("--megabytes", type=_number, default=1.0, help="of a cab (default: 1)")
     parser.add_argument(
-        "--price", action="append", default=[], metavar="NAME=DOLLARS", help="of the names in the table"
+        "--price", action="append", type=_price_given, default=[], metavar="NAME=DOLLARS", help="of those in the table"
     )
-    given = parser.parse_args()
-    prices = dict(PRICES)
-    for text in given.price:
-        name, _, dollars = text.partition("=")
-        if name not in prices:
-            parser.error(f"no price is called {name}; there are {', '.join(prices)}")
-        prices[name] = Price(float(dollars), prices[name].per, prices[name].what, "given")
+    given = parser.parse_args(arguments)
+    prices = PRICES | dict(given.price)
     if given.cabs or given.price:
         print(table((given.cabs,) if given.cabs else MONTHS, given.megabytes, prices))
     else:
         PAGE.write_text(written(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def _price_given(text: str) -> tuple[str, Price]:
+    name, _, dollars = text.partition("=")
+    if name not in PRICES:
+        raise argparse.ArgumentTypeError(f"no price is called {name!r}; there are {', '.join(PRICES)}")
+    return name, replace(PRICES[name], dollars=_number(dollars), source="given")
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 on, such as 0.023")
+    return number
+
+
+def _whole(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    return int(text)
 
 
 def _count(number: float) -> str:

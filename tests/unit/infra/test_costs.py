@@ -6,7 +6,19 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from infra.costs import ALERTS, ENDPOINTS, PAGE, PRICES, RETENTION_DAYS, TIMED_RUNS, ZONES, month, requests, written
+from infra.costs import (
+    ALERTS,
+    ENDPOINTS,
+    PAGE,
+    PRICES,
+    RETENTION_DAYS,
+    TIMED_RUNS,
+    ZONES,
+    main,
+    month,
+    requests,
+    written,
+)
 from shared.core.schedule import next_after
 from shared.core.settings_table import default_of
 from tests.unit.infra.predicted import ROOT, resources
@@ -37,6 +49,33 @@ def test_a_dearer_gigabyte_costs_more_of_storing_and_of_nothing_else() -> None:
     assert changed == {"storing", "**together**"}
     # 200 GB a month, kept for 28 days of 30.
     assert (cheap["GB stored"], cheap["storing"], dear["storing"]) == ("187", "$3.88", "$7.77")
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("--price=table=dear", "'dear' is not a number from 0 on"),
+        ("--price=table=-1", "'-1' is not a number from 0 on"),
+        ("--price=table=nan", "'nan' is not a number from 0 on"),
+        ("--price=table", "'' is not a number from 0 on"),
+        ("--price=x", "no price is called 'x'; there are gb_second, "),
+        ("--megabytes=-3", "'-3' is not a number from 0 on"),
+        ("--cabs=0", "'0' is not a whole number from 1 on"),
+        ("--cabs=many", "'many' is not a whole number from 1 on"),
+    ],
+)
+def test_what_is_no_price_is_told_in_one_line(typed: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([typed])
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_month_of_other_prices_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--cabs=250000", "--megabytes=3", "--price=stored_gb=0.03", "--price=table=0"])
+    said = capsys.readouterr().out
+    assert "250,000 cabs" in said
+    assert "| `stored_gb` | 0.03 | 1 GB stored, a month (LRS) | given |" in said
 
 
 def test_the_assumptions_that_the_deployment_can_tell_are_true() -> None:
