@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.api.models import CabAsked
+from shared.api.cabs import CabAsked
 from shared.api.plan import PlanAsked
 from shared.api.requests import (
     CAB_STATE,
