@@ -97,7 +97,8 @@ def is_ours(module: str) -> bool:
         ("shared", ("azure.functions", "function_app", "tests")),
         ("functions", ("function_app", "local", "tests", "infra", "bench")),
         ("local", ("functions", "function_app", "tests", "infra", "bench")),
-        ("infra", ("local", "tests", "bench")),
+        # It installs its tools as the local parts do.
+        ("infra", ("local.azurite", "local.host", "local.simulator", "tests", "bench")),
         ("client", ("shared", "functions", "function_app", "local", "tests", "infra", "bench")),
         ("tests/system", ("shared", "functions", "function_app")),
     ],
