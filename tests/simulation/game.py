@@ -148,6 +148,9 @@ class Game:
         world.run(DAY / 2)
         world.ask(*world.center.batches)
         world.run(DAY / 2 + 60)  # What is due at the stroke of the hour comes to its end as well.
+        if world.promise.is_anything_unfinished():
+            # What had waited for the bytes of a day began only then, and may have ten tries before it.
+            world.run(DAY / 2)
         world.promise.check_end()
 
     def arrive(self, failure: Failure, count: int, *, first: bool = False) -> None:

@@ -152,6 +152,10 @@ class Promise:
                 if is_due and told.get(cab, {}).get("state") != row.state:
                     self.break_with(f"cab {cab} is {row.state}, and the catalog tells {told.get(cab)}")
 
+    def is_anything_unfinished(self) -> bool:
+        """Tell whether a pull is still to come to its end."""
+        return any(columns.get("state") in _UNFINISHED for columns, _ in self.world.tables["pulls"].rows.values())
+
     def check_end(self) -> None:
         """Check what must be so when nothing has happened for days, and all was asked for once more.
 
