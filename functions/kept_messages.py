@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from base64 import b64encode
 from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING
@@ -109,10 +108,12 @@ def _parts() -> Services:
 
 def _send_again(message: func.QueueMessage, suffix: str, delay: timedelta) -> None:
     from shared.core.storage_settings import queue_place
+    from shared.progress.messages import returned
 
     place = queue_place()
     queue = _clients(place.storage).queues.get_queue_client(place.queue + suffix)
-    queue.send_message(_text(message), visibility_timeout=round(delay.total_seconds()), time_to_live=-1)
+    text = returned(message.get_body(), message.dequeue_count or 1)
+    queue.send_message(text, visibility_timeout=round(delay.total_seconds()), time_to_live=-1)
 
 
 @cache
@@ -120,17 +121,3 @@ def _clients(storage: CabStorage) -> StorageClients:
     from shared.storage.clients import StorageClients
 
     return StorageClients(storage, connections=8, retries=1)
-
-
-def _text(message: func.QueueMessage) -> str:
-    """Return the text for the queue; one that was delivered before may have changed its row, and names no version."""
-    from shared.core.errors import BadInput
-    from shared.progress.messages import PullMessage, unwrapped
-
-    raw: bytes = message.get_body()
-    if (message.dequeue_count or 1) == 1:
-        return raw.decode()
-    try:
-        return b64encode(PullMessage.decode(unwrapped(raw)).unversioned().encode().encode()).decode()
-    except BadInput:
-        return raw.decode()

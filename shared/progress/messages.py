@@ -3,7 +3,7 @@
 import binascii
 import re
 import secrets
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from copy import replace
 from datetime import date
 
@@ -127,6 +127,21 @@ def unwrapped(raw: bytes) -> bytes:
         return b64decode(b"".join(raw.split()), validate=True)
     except binascii.Error:
         raise BadInput(f"this is no pull message: its text is not base64; its shape: {shape_of(raw)}") from None
+
+
+def returned(raw: bytes, deliveries: int) -> str:
+    """Return the text with which a message is sent anew that could not be worked on, whatever it says.
+
+    Args:
+        raw: As the host delivered it.
+        deliveries: How often. One that was delivered before may have changed its row, and names no version.
+    """
+    if deliveries == 1:
+        return raw.decode()
+    try:
+        return b64encode(PullMessage.decode(unwrapped(raw), deliveries).encode().encode()).decode()
+    except BadInput:
+        return raw.decode()
 
 
 def failure_named_in(text: bytes) -> Failure | None:

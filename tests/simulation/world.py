@@ -23,7 +23,7 @@ from shared.progress.cabs import CabRows
 from shared.progress.circuit import Circuit
 from shared.progress.day_bytes import DayBytes
 from shared.progress.health import HealthRows
-from shared.progress.messages import PullMessage, unwrapped
+from shared.progress.messages import PullMessage, returned, unwrapped
 from shared.progress.pull_leases import PullLeases
 from shared.progress.pulls import PullRows
 from shared.progress.reports import ReportRows
@@ -265,7 +265,8 @@ class Host(Process):
     def _returned(self, message: Message) -> bool:
         """Send a message again where this process ends, as `functions/kept_messages.py` does."""
         if self.is_stopping:
-            self.running[message][0].send(message.text, _AFTER_STOP)
+            text = unwrapped(returned(message.text.encode(), message.taken).encode()).decode()
+            self.running[message][0].send(text, _AFTER_STOP)
         return self.is_stopping
 
 
