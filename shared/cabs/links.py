@@ -9,7 +9,6 @@ from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobSasPermissions, generate_blob_sas
 
 from shared.core import clock
-from shared.core.redaction import never_show
 from shared.core.refusals import Meaning
 from shared.storage.refusals import refusal_of, storage_errors
 
@@ -63,5 +62,4 @@ class CabLinks:
             protocol="https",
             content_disposition=f'attachment; filename="{blob_name.rpartition("/")[2]}"',
         )
-        never_show(sas.rpartition("sig=")[2])
         return f"{blob.url}?{sas}", expiry

@@ -73,8 +73,8 @@ _LOOKED_AT, _NOT_SHOWN = 16_384, 4_096
 _RUN = re.compile(b"\1+")
 # What goes on in the spelling of the original where a secret was found in another one.
 _REST = re.compile(r"(?:[^\s\"'<>]|[ \t]*[\r\n]+[ \t]*)*")
-# A shorter value would take harmless words with it, and as many are kept as a process sees in days.
-_SHORTEST_KNOWN, _MOST_KNOWN = 8, 64
+# A shorter value would take harmless words with it. Passing ones are kept for longer than they are good.
+_SHORTEST_KNOWN, _MOST_PASSING = 8, 64
 _BLANKS = re.compile(r"\s+")
 # As much of the beginning of a known secret gives it away, where somebody has cut it off.
 _BEGINNING = 16
@@ -85,20 +85,24 @@ class _KnownSecrets:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._newest: dict[str, set[str]] = {}
+        self._lasting: dict[str, set[str]] = {}
+        self._passing: dict[str, set[str]] = {}
         self.beginnings: tuple[tuple[str, str], ...] = ()
 
-    def add(self, secret: str) -> None:
+    def add(self, secret: str, *, is_passing: bool) -> None:
         with self._lock:
-            if secret in self._newest:
+            if secret in self._lasting:
                 return
-            self._newest[secret] = {"".join(spelling.split()) for spelling in respelled(secret)}
-            while len(self._newest) > _MOST_KNOWN:
-                del self._newest[next(iter(self._newest))]
+            kept = self._passing if is_passing else self._lasting
+            # One that is still given out is among the newest again.
+            spelled = self._passing.pop(secret, None)
+            kept[secret] = spelled or {"".join(spelling.split()) for spelling in respelled(secret)}
+            while len(self._passing) > _MOST_PASSING:
+                del self._passing[next(iter(self._passing))]
             # A connection string begins with what is no secret.
             self.beginnings = tuple(
                 (value if ";" in value else value[:_BEGINNING], value)
-                for value in set[str]().union(*self._newest.values())
+                for value in set[str]().union(*self._lasting.values(), *self._passing.values())
                 if len(value) >= _SHORTEST_KNOWN
             )
 
@@ -119,15 +123,19 @@ class _KnownSecrets:
 _known = _KnownSecrets()
 
 
-def never_show(*secrets: str) -> None:
+def never_show(*secrets: str, is_passing: bool = False) -> None:
     """Replace these values too from now on, whatever surrounds them: an answer may quote a token or a key bare.
+
+    A link that is good for minutes needs none of this: its signature is known by its form, and goes to whoever asks.
 
     Args:
         secrets: Keys, tokens and connection strings that this process holds. Very short ones are passed over.
+        is_passing: Whether they end, and others come in their place: the newest of these are known. The others are,
+            as long as the process runs.
     """
     for secret in secrets:
         if len(secret) >= _SHORTEST_KNOWN:
-            _known.add(secret)
+            _known.add(secret, is_passing=is_passing)
 
 
 def redact(text: str) -> str:

@@ -150,7 +150,7 @@ class AccessTokens:
             # MSAL remembers a refusal for a minute, and a person may mend it sooner.
             self._credential = None
             raise self._sorted(_refusal_in(error)) from None
-        never_show(token.token)
+        never_show(token.token, is_passing=True)
         return token
 
     def _sorted(self, refusal: Refusal) -> CabferryError:

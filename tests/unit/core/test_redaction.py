@@ -205,10 +205,20 @@ def test_a_secret_within_another_hides_no_rest_of_it(form: str) -> None:
 @pytest.mark.usefixtures("known")
 def test_harmless_words_stay_readable_and_few_secrets_are_kept() -> None:
     """A token of a test setup may be a word; and a worker that renews tokens for weeks must not grow."""
-    never_show("", "token", *(f"a-token-of-an-hour-{hour}" for hour in range(1_000)))
+    never_show("", "token", *(f"a-token-of-an-hour-{hour}" for hour in range(1_000)), is_passing=True)
     assert redact("no token for the application") == "no token for the application"
     assert redact("a-token-of-an-hour-999") == "[redacted]"
     assert len(redaction._known.beginnings) < 100
+
+
+@pytest.mark.usefixtures("known")
+def test_what_comes_and_goes_pushes_out_no_secret_that_stays() -> None:
+    """The client secret and the account's key are told once; hundreds of tokens come after them."""
+    never_show(SECRET)
+    for hour in range(500):
+        never_show(f"a-token-of-an-hour-{hour}", "a-token-that-lives-for-weeks", is_passing=True)
+    for secret in (SECRET, "a-token-that-lives-for-weeks"):
+        assert redact(f"the answer quotes {secret}") == "the answer quotes [redacted]"
 
 
 @pytest.mark.parametrize("character", ["\x00", "\x1b", "\x7f", "\x9b", "\u202e", "\ud800", "\ufeff"])
