@@ -13,7 +13,7 @@ from shared.api.scalars import Moment, moment_text
 from shared.core.errors import BadInput
 from shared.core.failure import Failure, checked_cab_id
 from shared.core.redaction import excerpt
-from shared.core.values import Immutable
+from shared.core.values import Immutable, hiding
 from shared.progress.cabs import CabState
 from shared.storage.refusals import storage_errors
 
@@ -33,6 +33,8 @@ class CabLink(Struct, frozen=True, rename="camel"):
 
     url: Annotated[str, Meta(description="Keep it as secret as the cab; whoever has it can read that.")]
     expires_at: Annotated[Moment | None, Meta(description="When it ends, some minutes from now.")]
+
+    __repr__ = hiding("url")
 
     @classmethod
     def of(cls, url: str, expires_at: datetime) -> CabLink:

@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from shared.api.scalars import Count, Moment, moment_text
 from shared.core import clock
+from shared.core.values import hiding
 from shared.reports.scheduling import (
     CALLBACK_URL,
     LEAST_HOURS,
@@ -126,6 +127,8 @@ class ScheduleAsked(Struct, frozen=True, rename="camel", forbid_unknown_fields=T
             extra_json_schema={"pattern": f"^(?:{CALLBACK_URL.pattern})$(?!\\n)"},
         ),
     ] = None
+
+    __repr__ = hiding("callback_url")
 
     @property
     def schedule(self) -> NewSchedule:

@@ -16,7 +16,7 @@ from shared.core.failure import Failure, checked_cab_id, normal_id
 from shared.core.json_text import JsonError
 from shared.core.redaction import excerpt
 from shared.core.shape import shape_of
-from shared.core.values import Immutable
+from shared.core.values import Immutable, hiding
 from shared.devcenter.fields import Fields, envelope_in
 from shared.devcenter.pages import BatchCab, BatchPage
 
@@ -75,6 +75,8 @@ class HitsPage(Immutable, frozen=True):
     link: str
     has_link_key: bool
     total: int
+
+    __repr__ = hiding("link")
 
 
 class ApplicationFamily(Immutable, frozen=True):

@@ -9,7 +9,7 @@ import logging
 import threading
 from contextlib import AbstractContextManager, nullcontext
 from http import HTTPStatus
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from shared.core import clock
@@ -17,6 +17,7 @@ from shared.core.errors import AgainLater, AgainNow, BadAnswer, BadInput, Never
 from shared.core.metrics import API_CALLS, API_DURATION
 from shared.core.redaction import excerpt
 from shared.core.refusals import Meaning, Refusal, Where
+from shared.core.values import Immutable, hiding
 from shared.devcenter.reports import (
     LOOK_FIRST,
     Listed,
@@ -44,9 +45,11 @@ _REDIRECTS = {HTTPStatus.FOUND, HTTPStatus.SEE_OTHER, HTTPStatus.TEMPORARY_REDIR
 _GOOD = {True: {HTTPStatus.OK}, False: {HTTPStatus.OK, HTTPStatus.CREATED}}
 
 
-class _Answer(NamedTuple):
+class _Answer(Immutable, frozen=True):
     body: bytes
     location: str
+
+    __repr__ = hiding("body", "location")
 
 
 class DevCenter:

@@ -28,6 +28,8 @@ class PageRequest(Immutable, frozen=True):
     skip: int
     link: str = ""
 
+    __repr__ = hiding("link")
+
     def __str__(self) -> str:
         return f"the page after {self.skip} rows"
 

@@ -1,15 +1,21 @@
 """What is printed of an object, in a log or a failed assertion, must not hold the secret that it carries."""
 
+import pkgutil
+import re
+from collections.abc import Iterator
+from dataclasses import is_dataclass
+from importlib import import_module
+
 import pytest
 from azure.core.credentials import AccessToken
 
+import shared
 from shared.cabs.creation import CopyJob
 from shared.cabs.labels import CabLabels
 from shared.core.settings import Settings
-from shared.devcenter.pages import BatchCab
-from shared.devcenter.reports import ReportRun
 from shared.identity import access_tokens
 from shared.identity.access_tokens import AccessTokens, FixedToken
+from shared.reports.scheduling import NewSchedule
 from shared.storage.clients import StorageClients
 from shared.storage.service import AccountSas, StorageRequest
 
@@ -21,6 +27,42 @@ SETTINGS = {
     "DEVCENTER_CLIENT_ID": "client",
     "DEVCENTER_CLIENT_SECRET": SECRET,
 }
+CARRIES = re.compile(r"(?:^|_)(?:url|link|location|token|secret|connection_string)$")
+# A host that the operator names, paths of our API, a pattern, a yes or no, and what checks its fields (see below).
+PLAIN = {
+    "DevCenterAccess.base_url",
+    "PullLocation.location",
+    "CabAccepted.location",
+    "CheckAccepted.location",
+    "_Kind.secret",
+    "Setting.secret",
+    "NewSchedule.callback_url",
+}
+
+
+def carriers() -> Iterator[tuple[type, str]]:
+    """Yield every value class of the app with each field whose name says that it may hold a secret."""
+    for found in pkgutil.walk_packages(shared.__path__, "shared."):
+        module = import_module(found.name)
+        for made in vars(module).values():
+            if not isinstance(made, type) or made.__module__ != found.name:
+                continue
+            fields = [
+                *getattr(made, "__struct_fields__", ()),
+                *getattr(made, "_fields", ()),
+                *(made.__dataclass_fields__ if is_dataclass(made) else ()),
+            ]
+            yield from ((made, name) for name in fields if CARRIES.search(name))
+
+
+@pytest.mark.parametrize(
+    ("made", "name"),
+    [pair for pair in carriers() if f"{pair[0].__name__}.{pair[1]}" not in PLAIN],
+    ids=lambda part: part if isinstance(part, str) else part.__name__,
+)
+def test_no_field_that_may_hold_a_secret_is_shown(made: type, name: str) -> None:
+    names = getattr(made, "__struct_fields__", ()) or made.__annotations__
+    assert SECRET not in repr(made(**{each: SECRET if each == name else "" for each in names}))
 
 
 @pytest.mark.parametrize(
@@ -31,12 +73,11 @@ SETTINGS = {
         StorageClients(Settings.from_environment(SETTINGS).storage, 1),
         AccountSas("cabs", SECRET, "b", "co", "wlct"),
         StorageRequest("PUT", "/c/b", {}, {"x-ms-copy-source": URL}, SECRET.encode()),
-        BatchCab("cab", URL, "", "", "", downloadable=True),
-        ReportRun("43000", "2026-11-20T05:35:32", "Completed", URL),
         CopyJob(URL, "cabs09", "b.zip", CabLabels({}, {})),
         access_tokens._Kept(AccessToken(SECRET, 1), 1.0),
         AccessTokens(lambda: FixedToken(SECRET), "scope", "the tests"),
         FixedToken(SECRET),
+        NewSchedule(callback_url=f"https://app.azurewebsites.net/api/reports/ready?code={SECRET}"),
     ],
     ids=lambda carrier: type(carrier).__name__,
 )
