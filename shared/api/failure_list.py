@@ -14,7 +14,7 @@ import msgspec
 from shared.core.errors import AgainLater, BadInput
 from shared.core.failure import Failure
 from shared.core.json_text import JsonError, decoded
-from shared.core.threads import Pool
+from shared.core.threads import OneLook, Pool
 from shared.preflight.health import SECONDS
 from shared.progress.overview import FailureSeen
 from shared.progress.tally import CabTally
@@ -22,6 +22,7 @@ from shared.services import services
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from concurrent.futures import Future
 
     from shared.api.requests import PullOrder, Sort, Wanted
     from shared.progress.overview import Seen
@@ -65,10 +66,28 @@ def failures_seen() -> Seen:
     Raises:
         CabferryError: Storage does not answer, and nothing is known from before.
     """
+    return seen_in(begin_look(), SECONDS)
+
+
+def seen_in(look: Future[Seen], seconds: float) -> Seen:
+    """Return what a look finds within some seconds.
+
+    Args:
+        look: From `begin_look`.
+        seconds: How long it is waited for.
+
+    Raises:
+        CabferryError: As `failures_seen`.
+    """
     try:
-        return _lookers().submit(_look).result(SECONDS)
+        return look.result(seconds)
     except TimeoutError:
         raise AgainLater(f"the cab storage has not answered within {SECONDS:.0f} seconds") from None
+
+
+def begin_look() -> Future[Seen]:
+    """Begin to look at all failures, or join the look that is under way."""
+    return _looks.start()
 
 
 def _look() -> Seen:
@@ -78,11 +97,6 @@ def _look() -> Seen:
 @cache
 def _readers() -> Pool:
     return Pool(_READ_AT_ONCE, thread_name_prefix="pulls")
-
-
-@cache
-def _lookers() -> Pool:
-    return Pool(4, thread_name_prefix="failures")
 
 
 def failure_of(parts: Services, failure: Failure) -> FailureSeen | None:
@@ -163,3 +177,6 @@ def _after(text: str) -> _Key | None:
         return decoded(raw, tuple[int, str, str])
     except (binascii.Error, JsonError):
         raise BadInput("continuation is not one that an earlier page returned") from None
+
+
+_looks = OneLook(_look, "failures")

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from functools import cache
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from shared.api.failure_list import failures_seen
+from shared.api.failure_list import begin_look, seen_in
 from shared.api.scalars import Bytes, Count, Moment, moment_text
 from shared.core import clock
 from shared.core.errors import CabferryError
 from shared.core.schedule import next_after
 from shared.core.settings import Settings
-from shared.core.threads import Pool
-from shared.preflight.health import look
+from shared.preflight.health import SECONDS, look
 from shared.progress.pull_row import PullState
 from shared.services import services
 
@@ -114,12 +112,12 @@ def summary_now() -> SummaryBody:
         SettingsError: Names every setting that is missing or malformed.
     """
     settings, unknown, seen = Settings.from_environment(), list[str](), None
-    looking = _looker().submit(failures_seen)
+    looking, until = begin_look(), clock.monotonic() + SECONDS
     health = look()
     if health.storage:
         unknown.append(f"the checks, the reconcile, the circuit and the kept messages: {health.storage}")
     try:
-        seen = looking.result()
+        seen = seen_in(looking, max(0.0, until - clock.monotonic()))
         uncounted = sum(each.tally is None for each in seen.failures.values())
         if uncounted:
             what = "1 failure" if uncounted == 1 else f"{uncounted} failures"
@@ -180,8 +178,3 @@ def _circuit(health: Health) -> CircuitState:
             "throttled", "the Dev Center asked to be left alone", moment_text(health.circuit.throttled_until)
         )
     return CircuitState("closed", None, None)
-
-
-@cache
-def _looker() -> Pool:
-    return Pool(4, thread_name_prefix="summary")

@@ -37,6 +37,26 @@ class Pool(ThreadPoolExecutor):
         return super().submit(carrying(fn), *args, **kwargs)
 
 
+class OneLook[T]:
+    """Look at something in one thread, once for all who ask meanwhile: a look that hangs takes up no other.
+
+    Args:
+        look: What is looked at.
+        name: What the log says of the thread.
+    """
+
+    def __init__(self, look: Callable[[], T], name: str) -> None:
+        self._look, self._pool, self._lock = look, Pool(1, thread_name_prefix=name), threading.Lock()
+        self._under_way: Future[T] | None = None
+
+    def start(self) -> Future[T]:
+        """Return the look that is under way, or one that begins now."""
+        with self._lock:
+            if self._under_way is None or self._under_way.done():
+                self._under_way = self._pool.submit(self._look)
+            return self._under_way
+
+
 def thread(call: Callable[[], object], name: str, *, daemon: bool = False) -> threading.Thread:
     """Return a thread, not yet started, that runs a call in the context of whoever asks for it here.
 

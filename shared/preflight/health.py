@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from copy import replace
-from functools import cache
 from typing import TYPE_CHECKING
 
 from shared.core import clock
-from shared.core.errors import CabferryError
+from shared.core.errors import AgainLater, CabferryError
+from shared.core.failure import Failure
 from shared.core.schedule import is_overdue
 from shared.core.settings import Settings
-from shared.core.threads import Pool
+from shared.core.threads import OneLook
 from shared.core.values import Immutable
 from shared.progress.pull_row import ErrorKind, PullState
 from shared.services import services
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from shared.progress.circuit import Known, Outage
     from shared.progress.failures import ApplicationCheck
     from shared.progress.health import CheckedReports, Reconciled
-    from shared.progress.pull_row import PullRow
+    from shared.progress.overview import FailureSeen
     from shared.services import Services
 
 SECONDS = 5.0
@@ -106,7 +106,7 @@ def look() -> Health:
     """
     Settings.from_environment()
     try:
-        return _looker().submit(_read).result(SECONDS)
+        return _looks.start().result(SECONDS)
     except TimeoutError:
         return Health(None, None, storage=f"the cab storage has not answered within {SECONDS:.0f} seconds")
     except CabferryError as error:
@@ -122,24 +122,34 @@ def _read() -> Health:
         reconciled=parts.health.reconciled(),
         checked=parts.health.checked(),
         checks=tuple(each for each in checks if (each.family, each.application_id) in applications),
-        pulls=tuple(trouble_of(parts.pulls.troubled(), parts.settings.retention)),
+        pulls=tuple(_troubles(parts)),
         poison=sum(1 for _ in parts.health.poison()),
         rules=parts.pull_tools.keep.current().problem,
     )
     return replace(seen, overdue=tuple(_overdue(parts, seen)))
 
 
-def trouble_of(pulls: Iterable[PullRow], retention: timedelta) -> Iterator[str]:
+def _troubles(parts: Services) -> Iterator[str]:
+    try:
+        seen = parts.overview.look()
+    except AgainLater as error:
+        # Storage answers: of very many pulls the first look takes longer than anybody waits here.
+        yield f"How the pulls stand is not known yet: {error}"
+        return
+    yield from trouble_of(seen.failures.values(), parts.settings.retention)
+
+
+def trouble_of(failures: Iterable[FailureSeen], retention: timedelta) -> Iterator[str]:
     """Yield what a person should know of pulls in trouble, a sentence each.
 
     Args:
-        pulls: As `PullRows.troubled` yields them.
+        failures: All of them.
         retention: For how long the reconcile brings back a pull whose reason can pass.
     """
-    again: list[PullRow] = []
-    behind: list[PullRow] = []
+    again: list[FailureSeen] = []
+    behind: list[FailureSeen] = []
     for_good = 0
-    for each in pulls:
+    for each in (failure for failure in failures if failure.is_troubled):
         match each.state:
             case PullState.FAILED:
                 for_good += _is_for_good(each, retention)
@@ -152,7 +162,7 @@ def trouble_of(pulls: Iterable[PullRow], retention: timedelta) -> Iterator[str]:
         yield f"{for_good} {what} Failed until a person acts: GET /api/pulls?state=Failed tells why"
     if again:
         what = "pull fails" if len(again) == 1 else "pulls fail"
-        why = again[0].last_error or f"a host ended each time it worked on {again[0].failure}"
+        why = again[0].last_error or f"a host ended each time it worked on {Failure(*again[0].key)}"
         yield f"{len(again)} {what} again and again, and will be tried on; the first: {why}"
     if behind:
         cabs = sum(each.tally.failed for each in behind if each.tally)
@@ -161,10 +171,10 @@ def trouble_of(pulls: Iterable[PullRow], retention: timedelta) -> Iterator[str]:
         yield f"{cabs} {what} not copied, and will be tried again once a day: {why}"
 
 
-def _is_for_good(pull: PullRow, retention: timedelta) -> bool:
-    since = pull.queued_at or pull.updated_at
+def _is_for_good(failed: FailureSeen, retention: timedelta) -> bool:
+    since = failed.queued_at or failed.updated_at
     is_old = since is not None and since + retention < clock.now()
-    return pull.last_error_kind in _FOR_GOOD or is_old
+    return failed.last_error_kind in _FOR_GOOD or is_old
 
 
 def _overdue(parts: Services, seen: Health) -> Iterator[str]:
@@ -182,7 +192,4 @@ def _overdue(parts: Services, seen: Health) -> Iterator[str]:
             yield f"The {what} is overdue: it last ran at {at:%Y-%m-%d %H:%M} UTC, and its schedule is {schedule}"
 
 
-@cache
-def _looker() -> Pool:
-    # One thread: looks that hang wait behind each other instead of taking up threads.
-    return Pool(1, thread_name_prefix="health")
+_looks = OneLook(_read, "health")

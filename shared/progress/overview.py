@@ -9,20 +9,18 @@ from __future__ import annotations
 from copy import replace
 from datetime import UTC, datetime, timedelta
 from sys import intern
-from threading import Lock
 from typing import TYPE_CHECKING
 
 from shared.core import clock
 from shared.core.errors import AgainLater, CabferryError
 from shared.core.failure import DRIVER
-from shared.core.threads import Pool
+from shared.core.threads import OneLook
 from shared.core.values import Immutable
-from shared.progress.pull_row import PullState
+from shared.progress.pull_row import ErrorKind, PullState
 from shared.progress.tally import COLUMNS, CabTally
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from concurrent.futures import Future
 
     from shared.storage.table_rows import Row, TableRows
 
@@ -33,7 +31,13 @@ _MOMENT_SECONDS, _PATIENCE_SECONDS = 0.5, 4.5
 _OVERLAP = timedelta(minutes=2)
 # Rows that were removed are not told by what was written since: all are read anew after this.
 _ANEW = timedelta(minutes=15)
-_SELECT = ("state", "family", "queuedAt", "updatedAt", "completedAt", "hits", *COLUMNS)
+_SELECT = (
+    *("state", "family", "queuedAt", "updatedAt", "completedAt", "hits"),
+    *("stalled", "waitingSince", "lastError", "lastErrorKind"),
+    *COLUMNS,
+)
+# A try that failed is none to speak of: so many in a row took about a minute, and so long a wait is no moment either.
+_TRIES_TOLD, _LONG_WAIT = 3, timedelta(hours=1)
 
 
 class FailureSeen(Immutable, frozen=True):
@@ -51,6 +55,10 @@ class FailureSeen(Immutable, frozen=True):
         tally: How its cabs stand; None where nobody counted them yet.
         ended_at: When its pull ended, Completed or Failed; None where it has not.
         hits: How often it happened, as the report that named it last counts; None where none has told.
+        stalled: How many tries of its pull came in a row without a new cab in between.
+        waiting_since: Since when its pull waits as long as it is asked to, likewise; None if it does not.
+        last_error: What went wrong last, and what to do; empty where nothing did.
+        last_error_kind: What would help against it.
     """
 
     application_id: str
@@ -64,11 +72,32 @@ class FailureSeen(Immutable, frozen=True):
     tally: CabTally | None
     ended_at: datetime | None = None
     hits: int | None = None
+    stalled: int = 0
+    waiting_since: datetime | None = None
+    last_error: str = ""
+    last_error_kind: ErrorKind = ErrorKind.NONE
 
     @property
     def key(self) -> tuple[str, str]:
         """Return what it is found by: applicationId and failureHash."""
         return self.application_id, self.failure_hash
+
+    @property
+    def is_troubled(self) -> bool:
+        """Tell whether its pull is Failed, goes on failing, or left cabs behind.
+
+        One that goes on has failed some times in a row without a new cab, or waited for an hour as it was asked to.
+        """
+        match self.state:
+            case PullState.FAILED:
+                return True
+            case PullState.COMPLETED:
+                return self.tally is not None and self.tally.failed > 0
+            case PullState.QUEUED | PullState.RUNNING:
+                waits = self.waiting_since is not None and self.waiting_since < clock.now() - _LONG_WAIT
+                return waits or self.stalled >= _TRIES_TOLD
+            case None:
+                return False
 
     @classmethod
     def of(cls, row: Row) -> FailureSeen:
@@ -89,6 +118,10 @@ class FailureSeen(Immutable, frozen=True):
             tally=tally,
             ended_at=row.set_moment("completedAt"),
             hits=row.number("hits") or None,
+            stalled=row.number("stalled"),
+            waiting_since=row.set_moment("waitingSince"),
+            last_error=row.text("lastError"),
+            last_error_kind=ErrorKind(kind) if (kind := row.text("lastErrorKind")) in ErrorKind else ErrorKind.NONE,
         )
 
 
@@ -115,11 +148,9 @@ class Overview:
 
     def __init__(self, table: TableRows) -> None:
         self._table = table
-        # One thread: a look that hangs is the one that all wait for.
-        self._crew, self._lock = Pool(1, thread_name_prefix="overview"), Lock()
+        self._looks = OneLook(self._read, "overview")
         self._seen: Seen | None = None
         self._read_at = datetime.min.replace(tzinfo=UTC)
-        self._looking: Future[Seen] | None = None
 
     def look(self) -> Seen:
         """Return all failures, at most seconds old; where storage is slow or away, as they were up to minutes ago.
@@ -131,12 +162,8 @@ class Overview:
         if known and now - known.at < _FRESH:
             return known
         usable = known if known and now - known.at < _USABLE else None
-        with self._lock:
-            if self._looking is None or self._looking.done():
-                self._looking = self._crew.submit(self._read)
-            looking = self._looking
         try:
-            return looking.result(_MOMENT_SECONDS if usable else _PATIENCE_SECONDS)
+            return self._looks.start().result(_MOMENT_SECONDS if usable else _PATIENCE_SECONDS)
         except TimeoutError:
             if usable:
                 return usable

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from itertools import batched, groupby
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -21,17 +20,16 @@ from shared.progress.pull_row import (
     window_list,
     windows_in,
 )
-from shared.storage.table_writes import NO_MOMENT, TRANSACTION_ROWS, Columns, Long, Write
+from shared.storage.table_writes import TRANSACTION_ROWS, Columns, Long, Write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime, timedelta
 
     from shared.core.facts import CabFacts
     from shared.storage.table_rows import Row, TableRows
 
 _TRIES = 5
-# A try that failed is none to speak of: so many in a row took about a minute, and so long a wait is no moment either.
-_TRIES_TOLD, _LONG_WAIT = 3, timedelta(hours=1)
 
 
 class PullRows:
@@ -118,18 +116,6 @@ class PullRows:
         values = {**told, **{name: name for name in others}}
         rows, following = self._table.page(where, values, limit, after)
         return [PullRow.of(row) for row in rows], following
-
-    def troubled(self) -> Iterator[PullRow]:
-        """Yield the pulls that are Failed, that go on failing, or that left cabs behind: one request for 1,000.
-
-        Those that go on have failed some times in a row without a new cab, or waited for an hour as they were asked to.
-        """
-        long_ago = f"datetime'{clock.now() - _LONG_WAIT:%Y-%m-%dT%H:%M:%SZ}'"
-        waits = f"waitingSince gt datetime'{NO_MOMENT:%Y-%m-%dT%H:%M:%SZ}' and waitingSince lt {long_ago}"
-        goes_on = f"state ne @completed and ( stalled ge {_TRIES_TOLD} or ( {waits} ) )"
-        where = f"state eq @failed or ( {goes_on} ) or ( state eq @completed and failedCabs gt 0 )"
-        values = {"failed": PullState.FAILED.value, "completed": PullState.COMPLETED.value}
-        yield from map(PullRow.of, self._table.query(where, values))
 
     def queue(
         self,

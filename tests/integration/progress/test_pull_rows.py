@@ -12,7 +12,7 @@ from shared.progress.pull_row import PullRow, PullState
 from shared.progress.pulls import PullRows
 from shared.storage.lease import HeldElsewhere, RowLease
 from shared.storage.table_rows import Row
-from shared.storage.table_writes import NO_MOMENT, Columns, Write
+from shared.storage.table_writes import Columns
 from tests.integration.tables import table_of
 from tests.support.azurite import StorageAccount
 
@@ -375,23 +375,3 @@ def test_nobody_asked_for_what_has_no_row(pulls: PullRows) -> None:
     (failure,) = failures(1)
     assert pulls.retry(failure, OTHER, "a retry") == (None, None)
     assert pulls.get(failure) is None
-
-
-def test_pulls_in_trouble_are_found_and_no_others(storage: StorageAccount) -> None:
-    """Who looks every few seconds must get no more rows than these."""
-    table, now = table_of(storage, "pulls"), clock.now()
-    hour_ago = now - timedelta(minutes=61)
-    rows: dict[str, Columns] = {
-        "given-up": {"state": "Failed"},
-        "fails-on": {"state": "Queued", "stalled": 3},
-        "dies-on": {"state": "Running", "stalled": 7},
-        "waits-long": {"state": "Queued", "stalled": 0, "waitingSince": hour_ago},
-        "left-some": {"state": "Completed", "failedCabs": 1, "stalled": 0},
-        "failed-once": {"state": "Queued", "stalled": 1, "failedCabs": 4, "waitingSince": NO_MOMENT},
-        "waits": {"state": "Queued", "stalled": 0, "waitingSince": now},
-        "is-well": {"state": "Completed", "stalled": 4, "failedCabs": 0, "waitingSince": hour_ago},
-        "of-old": {"state": "Completed"},
-    }
-    table.write_all("1", [Write(key, columns, "upsert") for key, columns in rows.items()])
-    found = {each.failure.failure_hash for each in PullRows(table).troubled()}
-    assert found == {"given-up", "fails-on", "dies-on", "waits-long", "left-some"}

@@ -1,18 +1,39 @@
 """The summary says what it does not know, and gives no reason for what is not so."""
 
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from threading import Event
 from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from shared.api import summary
+from shared.api import failure_list, summary
 from shared.api.summary import SummaryBody, summary_now
 from shared.core import clock
+from shared.core.errors import AgainLater
+from shared.core.settings import Settings
+from shared.preflight import health
 from shared.preflight.health import Health
 from shared.progress.circuit import Known, Outage
-from shared.progress.overview import FailureSeen, Seen
+from shared.progress.overview import FailureSeen, Overview, Seen
 from shared.progress.pull_row import PullState
+from shared.progress.pulls import PullRows
 
+if TYPE_CHECKING:
+    from shared.storage.table_rows import Row, TableRows
+
+SETTINGS = {
+    "CAB_STORAGE": "UseDevelopmentStorage=true",
+    "DEVCENTER_TENANT_ID": "tenant",
+    "DEVCENTER_CLIENT_ID": "client",
+    "DEVCENTER_CLIENT_SECRET": "a-secret-of-the-tests",
+    "REPORT_IDS": "43000",
+}
 AT = datetime(2026, 11, 27, 12, tzinfo=UTC)
 FORBIDDEN = Outage("403", 1, "the Dev Center answered 403")
 
@@ -23,7 +44,8 @@ def told(monkeypatch: pytest.MonkeyPatch, circuit: Known, uncounted: int = 0) ->
     ]
     settings = SimpleNamespace(checks_reports=False, applications=(), reconcile_schedule="0 0 * * * *")
     monkeypatch.setattr("shared.core.settings.Settings.from_environment", lambda: settings)
-    monkeypatch.setattr(summary, "failures_seen", lambda: Seen(AT, {each.key: each for each in failures}))
+    monkeypatch.setattr(summary, "begin_look", Future)
+    monkeypatch.setattr(summary, "seen_in", lambda *_: Seen(AT, {each.key: each for each in failures}))
     monkeypatch.setattr(summary, "look", lambda: Health(circuit, None))
     container = SimpleNamespace(url="https://127.0.0.1/failure-cabs")
     monkeypatch.setattr(summary, "services", lambda: SimpleNamespace(pull_tools=SimpleNamespace(container=container)))
@@ -50,3 +72,74 @@ def test_cabs_that_nobody_counted_are_named_with_who_will(
         f"the cabs of {what}, which a pull or the next reconcile counts"
     ]
     assert told(monkeypatch, Known()).unknown == []
+
+
+class PullsTable:
+    """The table `pulls`, empty, which counts how often it is looked through."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def query(self, *_: object) -> list[Row]:
+        self.times += 1
+        return []
+
+    changed_since = page = query
+
+
+@pytest.fixture
+def pulls(monkeypatch: pytest.MonkeyPatch) -> PullsTable:
+    """The table of an app that does all else in memory."""
+    for name, value in SETTINGS.items():
+        monkeypatch.setenv(name, value)
+    table = PullsTable()
+    rows = SimpleNamespace(reconciled=lambda: None, checked=lambda: None, poison=lambda: iter(()))
+    parts = SimpleNamespace(
+        settings=Settings.from_environment(),
+        circuit=SimpleNamespace(known=Known),
+        health=rows,
+        overview=Overview(cast("TableRows", table)),
+        pulls=PullRows(cast("TableRows", table)),
+        pull_tools=SimpleNamespace(
+            container=SimpleNamespace(url="https://127.0.0.1/failure-cabs"),
+            keep=SimpleNamespace(current=lambda: SimpleNamespace(problem="")),
+        ),
+    )
+    for module in (summary, failure_list, health):
+        monkeypatch.setattr(module, "services", lambda: parts)
+    return table
+
+
+def test_dashboards_that_look_again_and_again_cost_no_look_through_the_pulls_each(pulls: PullsTable) -> None:
+    """Each open dashboard asks every five seconds, and a look through a large table is many requests."""
+    answers = [summary_now() for _ in range(10)]
+    assert {each.state for each in answers} == {"ok"}
+    # One, and one more where two seconds have gone by.
+    assert 1 <= pulls.times <= 2
+
+
+@pytest.mark.usefixtures("pulls")
+def test_whoever_asks_is_answered_in_time_while_storage_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The twentieth as well as the first: each would otherwise wait for those before."""
+    answers_again = Event()
+
+    def hanging() -> object:
+        answers_again.wait(30)
+        raise AgainLater("it is over")
+
+    for module in (failure_list, health):
+        monkeypatch.setattr(module, "services", hanging)
+    for module in (summary, health):
+        monkeypatch.setattr(module, "SECONDS", 0.5)
+    before, began = threading.active_count(), time.monotonic()
+    try:
+        with ThreadPoolExecutor(20) as people:
+            answers = list(people.map(lambda _: summary_now(), range(20)))
+            taken, more = time.monotonic() - began, threading.active_count() - before
+    finally:
+        answers_again.set()
+    assert {each.state for each in answers} == {"down"}
+    assert all("the pulls and the cabs: the cab storage has not answered" in each.unknown[1] for each in answers)
+    # As long as one waits, on a machine with much else to do.
+    assert taken < 3
+    assert more <= 20 + 2
