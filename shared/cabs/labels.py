@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
+from shared.core.clock import spelled
 from shared.core.facts import CabFacts
 from shared.core.redaction import redact
 from shared.core.values import Immutable
@@ -15,15 +16,16 @@ if TYPE_CHECKING:
 
     from shared.core.failure import Failure
     from shared.devcenter.pages import BatchCab
+    from shared.progress.cabs import CabRow
 
 # Printable ASCII but the percent sign, which is the escape (RFC 9110 allows these in a header's value).
 _HEADER_SAFE = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 # https://learn.microsoft.com/rest/api/storageservices/set-blob-tags: values hold up to 256 of these characters.
 _NO_TAG = re.compile(r"[^0-9A-Za-z +\-./:=_]")
 _TAG_LENGTH = 256
-# All metadata of a blob together may have 8 KiB; ten values of ours stay far below.
+# All metadata of a blob together may have 8 KiB: fifteen values of ours and their names stay below.
 _METADATA_LENGTH = 512
-_TOLD_BY_REPORTS = {"failurename", "drivername", "driverversion", "osversion", "architecture"}
+_TOLD = {"failurename", "drivername", "driverversion", "osversion", "architecture", "cabdate"}
 
 
 class CabLabels(Immutable, frozen=True):
@@ -68,29 +70,30 @@ def labels(failure: Failure, cab: BatchCab, facts: CabFacts, source: str) -> Cab
     )
 
 
-def completed(failure: Failure, metadata: Mapping[str, str], facts: CabFacts) -> CabLabels | None:
+def completed(failure: Failure, metadata: Mapping[str, str], row: CabRow) -> CabLabels | None:
     """Return what a blob should carry, where somebody told more of its cab since it was made; None where nobody did.
 
     Args:
         failure: The cab's failure.
         metadata: What it carries, as it is stored.
-        facts: What is known of the cab now.
+        row: What is known of the cab now.
     """
     has = {name.lower(): value for name, value in metadata.items()}
-    more = {name: _header_safe(redact(value)) for name, value in _named(facts).items() if value and not has.get(name)}
+    told = {"cabdate": spelled(row.date), "cabexpires": spelled(row.expires), **_named(row.facts)}
+    more = {name: _header_safe(redact(value)) for name, value in told.items() if value and not has.get(name)}
     if not more:
         return None
-    version = unquote(has.get("driverversion", "")) or redact(facts.driver_version)
-    tags = _tags(failure, unquote(has.get("cabdate", "")), CabFacts(driver_version=version))
+    version = unquote(has.get("driverversion", "")) or redact(row.facts.driver_version)
+    tags = _tags(failure, unquote(has.get("cabdate", "")) or told["cabdate"], CabFacts(driver_version=version))
     return CabLabels(
         metadata={**metadata, **more}, tags={name: _tag_safe(value) for name, value in tags.items() if value.strip()}
     )
 
 
 def lacks_a_name(metadata: Mapping[str, str]) -> bool:
-    """Tell whether metadata that the app wrote lacks what every report tells of a cab."""
+    """Tell whether metadata that the app wrote lacks what every report tells of a cab, or every batch."""
     names = {name.lower() for name in metadata}
-    return "cabidhash" in names and not names >= _TOLD_BY_REPORTS
+    return "cabidhash" in names and not names >= _TOLD
 
 
 def _named(facts: CabFacts) -> dict[str, str]:

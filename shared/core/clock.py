@@ -130,6 +130,11 @@ def moment_of(text: str) -> datetime | None:
     return moment if moment >= FIRST_MOMENT else None
 
 
+def spelled(moment: datetime | None) -> str:
+    """Return a time as the API spells it; nothing where there is none."""
+    return f"{moment:%Y-%m-%d %H:%M:%S}" if moment else ""
+
+
 def _american(text: str) -> datetime | None:
     parts = _AMERICAN.fullmatch(text.strip())
     if not parts:

@@ -91,6 +91,13 @@ class CabRow(Mutable):
         """Tell whether the cab was copied once, though the retention rule may have removed it since."""
         return self.state in {CabState.COPIED, CabState.RETIRED}
 
+    def learn(self, facts: CabFacts, date: datetime | None, expires: datetime | None) -> bool:
+        """Take what the batch tells of the cab and nobody told when it was copied; tell whether that was anything."""
+        before = self.facts, self.date, self.expires
+        self.facts, self.date, self.expires = self.facts.completed(facts), self.date or date, self.expires or expires
+        self.tells_facts = self.tells_facts or self.facts != before[0]
+        return (self.facts, self.date, self.expires) != before
+
     def became(self, state: CabState, error: str = "") -> CabRow:
         """Return the row in another state."""
         return replace(self, state=state, error=error)

@@ -119,8 +119,7 @@ class CabLedger:
     def learn(self, cab: BatchCab) -> None:
         """Take what its own row tells of a cab that is held, and nobody told when it was copied."""
         known = self._cabs.get(cab.cab_id_hash)
-        if known and known.is_held and (told := known.facts.completed(cab.facts)) != known.facts:
-            known.facts, known.tells_facts = told, True
+        if known and known.is_held and known.learn(cab.facts, moment_of(cab.date), moment_of(cab.expires)):
             self._unwritten.add(cab.cab_id_hash)
 
     def skip(self, keeping: Keeping, named: Mapping[str, Candidate] = MappingProxyType({})) -> dict[str, str]:
@@ -217,7 +216,7 @@ class CabLedger:
             elif not blob.why_no_cab:
                 self._adopt(blob)
             row = self._cabs.get(blob.cab_id_hash)
-            if row and blob.metadata and (labels := completed(self._failure, blob.metadata, row.facts)):
+            if row and blob.metadata and (labels := completed(self._failure, blob.metadata, row)):
                 self.unnamed.append((blob.name, labels))
         for name, cab in expected.items():
             row = self._cabs[cab]

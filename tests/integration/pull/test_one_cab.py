@@ -11,6 +11,7 @@ from local.simulator.catalogue import Family
 from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.thread import SimulatorThread
 from shared.core import clock
+from shared.core.clock import spelled
 from shared.core.errors import AgainLater, CabUnavailable
 from shared.progress.cabs import CabRow, CabRows, CabState
 from shared.progress.messages import PullMessage
@@ -80,6 +81,12 @@ def test_what_a_report_told_of_it_goes_with_it_and_into_the_catalog(app: App, si
     assert blob.metadata["failurename"] == failure.name
     assert blob.metadata["cabexpires"] == f"{simulator.world.cabs(failure.key)[0].expires:%Y-%m-%d %H:%M:%S}"
     assert [each for each in app.requests() if "/_catalog/" in each.path]
+    assert (app.cabs(failure)[cab].date, "cabdate" in blob.metadata) == (None, False)
+    app.pull(failure)
+    date, told = spelled(simulator.world.cabs(failure.key)[0].collected), app.blobs(failure)[cab]
+    assert spelled(app.cabs(failure)[cab].date) == date
+    assert told.metadata == {**blob.metadata, "cabdate": date}
+    assert told.tags["date"] == date
 
 
 @pytest.mark.parametrize("fault", [FaultKind.THROTTLED, FaultKind.SERVER_ERROR, FaultKind.RESET])

@@ -11,6 +11,8 @@ import pytest
 
 from shared.cabs.container import StoredCab
 from shared.cabs.creation import Copied
+from shared.cabs.labels import labels, lacks_a_name
+from shared.core.clock import spelled
 from shared.core.facts import CabFacts
 from shared.progress.cabs import CabRow, CabState
 from shared.progress.pull_row import CabCounts
@@ -91,6 +93,23 @@ def test_a_cab_tells_more_of_itself_than_a_report_did() -> None:
     of_it = ledger(CabRow(CabState.LISTED, facts=report))
     assert of_it.facts(CAB) == report
     assert of_it.facts(replace(CAB, facts=own)) == own
+
+
+def test_a_cab_that_came_by_itself_gets_what_the_next_batch_tells_of_it() -> None:
+    """Only a batch tells its date: without it the catalog cannot sort the cab, nor anybody find it by its tag."""
+    facts = CabFacts("AV_contoso!Read", "contoso.sys", "1.2.3", "10.0", "x64", "kernel")
+    of_it = ledger(CabRow(CabState.COPIED, NAME, 5, facts=facts, settled_at=NOW - 2 * HOUR))
+    of_it.learn(CAB)
+    row = of_it.cabs[CAB.cab_id_hash]
+    assert (spelled(row.date), spelled(row.expires)) == (CAB.date, CAB.expires)
+    assert of_it.has_unwritten
+    made = labels(FAILURE, replace(CAB, date="", expires=""), facts, "cabs09.blob.core.windows.net/k/1.zip").metadata
+    assert lacks_a_name(made)
+    of_it.read_back([replace(blob(HOUR), metadata=made)], MONTH)
+    ((name, told),) = of_it.unnamed
+    assert (name, told.tags["date"]) == (NAME, CAB.date)
+    assert told.metadata == {**made, "cabdate": CAB.date, "cabexpires": CAB.expires}
+    assert not lacks_a_name(told.metadata)
 
 
 def test_a_cab_that_was_missed_is_missed_until_a_page_names_it() -> None:
