@@ -113,7 +113,7 @@ def request_cab(req: func.HttpRequest) -> func.HttpResponse:
     from shared.api.cabs import CabAccepted, CabAsked
     from shared.api.requests import asked_in
     from shared.core.facts import NO_FACTS
-    from shared.core.failure import Failure, checked_application_id, checked_cab_id, default_window
+    from shared.core.failure import Failure, checked_application_id, checked_cab_id
     from shared.progress.cabs import CabState
     from shared.services import services
 
@@ -136,8 +136,7 @@ def request_cab(req: func.HttpRequest) -> func.HttpResponse:
         raise Problem(HTTPStatus.CONFLICT, f"cab {cab} of {failure} {why}")
     if known is None:
         cabs.list_new(failure, {cab: NO_FACTS})
-    window = default_window(parts.settings.cab_lookback)
-    parts.requests.make_one(failure, cab, window, asked_by("POST /api/cabs"))
+    parts.requests.make_one(failure, cab, asked_by("POST /api/cabs"))
     location = f"/api/pulls/{failure.application_id}/{failure.failure_hash}/cabs"
     told = CabAccepted(failure.application_id, failure.failure_hash, cab, location)
     return answer(told, HTTPStatus.ACCEPTED, {"Location": location, "Retry-After": _LOOK_AGAIN_SECONDS})

@@ -135,6 +135,12 @@ class CabRows:
         """Return the row of each cab that is known of a failure, by cabIdHash."""
         return by_cab(self._rows(failure))
 
+    def of_few(self, failure: Failure) -> dict[str, CabRow] | None:
+        """Return the row of each cab of a failure, by cabIdHash; None where it has more than one request brings."""
+        values = {"partition": failure.cabs_partition}
+        rows, more = self._table.page("PartitionKey eq @partition", values, _PAGE_ROWS, None, _SELECT)
+        return None if more else by_cab(rows)
+
     def one(self, failure: Failure, cab_id_hash: str) -> CabRow | None:
         """Return the row of one cab; None where there is none.
 

@@ -102,19 +102,18 @@ class PullRequests:
             list(self._executor.map(send, some))
         return pull_id
 
-    def make_one(self, failure: Failure, cab_id_hash: str, window: Window, requested_by: str) -> None:
+    def make_one(self, failure: Failure, cab_id_hash: str, requested_by: str) -> None:
         """Send the message that copies one cab by itself; the pull of its failure stays as it is.
 
         Args:
             failure: Whose cab, as it is stored.
             cab_id_hash: Which, in its normal form.
-            window: Of the days of its failure's cabs.
             requested_by: What asks.
 
         Raises:
             CabferryError: Sorted by what helps.
         """
-        self._queue.send(PullMessage(failure, window, requested_by, cab=cab_id_hash))
+        self._queue.send(PullMessage(failure, None, requested_by, cab=cab_id_hash))
 
     def retry(self, failure: Failure, otherwise: Window, requested_by: str) -> PullState | None:
         """Queue a Failed pull again, with the days that it had; one in another state stays as it is.

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from shared.cabs.identity import blob_name
 from shared.cabs.labels import labels
-from shared.core import clock, stopping
+from shared.core import clock, stopping, telemetry
 from shared.core.backoff import growing_wait
+from shared.core.clock import spelled
 from shared.core.errors import (
     AgainLater,
     AgainNow,
@@ -22,7 +23,6 @@ from shared.core.errors import (
     CabUnavailable,
     CircuitOpen,
     FreshUrl,
-    LeaseLost,
     OutOfTime,
 )
 from shared.core.failure import default_window
@@ -32,7 +32,7 @@ from shared.progress.tally import CabTally
 from shared.web.source_hosts import checked_source
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+    from datetime import timedelta
 
     from shared.cabs.creation import Copied
     from shared.core.facts import CabFacts
@@ -86,11 +86,10 @@ def copy_cab(tools: PullTools, message: PullMessage) -> None:
         _log.info("%s is held already", name)
         return
     try:
-        with stopping.at_work(), tools.catalog.pulling():
+        told = {**failure.ids, "pull": message.pull_id}
+        with stopping.at_work(), tools.catalog.pulling(), telemetry.span("cab", told, message.traceparent):
             _copy(tools, message, failure, row)
         _log.info("%s was copied by itself (pull %s)", name, message.pull_id)
-    except LeaseLost:
-        raise
     except OutOfTime as error:
         _log.info("%s: %s; it goes on in another message", name, error)
         tools.queue.send(message)
@@ -109,10 +108,11 @@ def copy_cab(tools: PullTools, message: PullMessage) -> None:
 
 
 def _copy(tools: PullTools, message: PullMessage, failure: Failure, row: CabRow) -> None:
-    window = message.window or default_window(tools.settings.cab_lookback)
-    cab = BatchCab(message.cab, None, "", _spelled(row.date), _spelled(row.expires), downloadable=True)
+    cab = BatchCab(message.cab, None, "", spelled(row.date), spelled(row.expires), downloadable=True)
     until = clock.monotonic() + tools.settings.pull_time_budget.total_seconds()
-    name, made = copied(tools, tools.sources(failure, window), failure, cab, row.facts, until)
+    # The call for one cab names no days.
+    source = tools.sources(failure, default_window(tools.settings.cab_lookback))
+    name, made = copied(tools, source, failure, cab, row.facts, until)
     stored = next((blob for blob in tools.container.stored(name) if blob.name == name), None)
     length, md5 = (stored.length, stored.md5) if stored else (made.length, made.md5)
     # The lifecycle rule counts from when a blob that was found was made.
@@ -122,9 +122,9 @@ def _copy(tools: PullTools, message: PullMessage, failure: Failure, row: CabRow)
     tools.catalog.tell(failure, [(message.cab, row)], message.requested_by)
     pull = tools.pulls.row(failure)
     until_then = pull.moment("leaseUntil") if pull else None
-    # A pull that runs counts for itself.
-    if pull and (until_then is None or until_then <= clock.now()):
-        rows = tools.cabs.of(failure)
+    # A pull that runs counts for itself; cabs that one request does not bring are counted by the reconcile.
+    is_free = pull is not None and (until_then is None or until_then <= clock.now())
+    if pull and is_free and (rows := tools.cabs.of_few(failure)) is not None:
         tools.pulls.note_tally(pull, CabTally.taken(rows.values(), tools.settings).columns())
 
 
@@ -153,8 +153,3 @@ def _settle(tools: PullTools, failure: Failure, cab: str, row: CabRow) -> None:
     """Write what became of it, and nothing over what a pull told since the row was read: that has counted its own."""
     if not tools.cabs.settle(failure, cab, row):
         raise AgainLater(f"the row of cab {cab} of {failure} was changed meanwhile")
-
-
-def _spelled(moment: datetime | None) -> str:
-    """Return a time as the API spells it."""
-    return f"{moment:%Y-%m-%d %H:%M:%S}" if moment else ""

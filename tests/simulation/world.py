@@ -396,9 +396,7 @@ class World:
     def ask_one(self, cab: Cab) -> None:
         """Let a person ask for one cab."""
         if host := self.any_host():
-            window = default_window(self.settings.cab_lookback)
-            asks = partial(host.requests.make_one, cab.failure, cab.name, window, "POST /api/cabs")
-            host.do(f"POST {cab.name}", asks)
+            host.do(f"POST {cab.name}", partial(host.requests.make_one, cab.failure, cab.name, "POST /api/cabs"))
 
     def retry(self, failure: Failure) -> None:
         """Let a person retry a pull."""

@@ -23,7 +23,7 @@ from tests.integration.conftest import MakeApp
 
 def ask(app: App, failure: catalogue.Failure, cab: str) -> None:
     """Ask for one cab as the HTTP API does."""
-    app.services.requests.make_one(failure_of(failure), cab, app.window, "a test")
+    app.services.requests.make_one(failure_of(failure), cab, "a test")
 
 
 def first_cab(simulator: SimulatorThread, failure: catalogue.Failure) -> str:
