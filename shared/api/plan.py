@@ -21,6 +21,7 @@ from shared.core.facts import CabFacts
 from shared.core.failure import DRIVER
 from shared.core.keep import MOST_BYTES, Candidate, Rules, Subject
 from shared.core.schedule import next_after
+from shared.devcenter.families import FAMILIES
 from shared.services import services
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from shared.progress.tally import CabTally
 
 # docs/scaling.md, *What a million cabs cost*.
-_STORAGE_A_CAB, _STORAGE_A_FAILURE, _QUEUE_A_FAILURE, _CABS_A_PAGE = 1.02, 5, 3, 100
+_STORAGE_A_CAB, _STORAGE_A_FAILURE, _QUEUE_A_FAILURE = 1.02, 5, 3
 _USUAL_BYTES = 1_000_000
 _MONTH = timedelta(days=30)
 
@@ -176,7 +177,8 @@ def plan_of(
 def _add(
     sums: _Sums, failure: FailureSeen, tally: CabTally, rules: Rules, means: _Means, next_run: datetime | None
 ) -> None:
-    skipped = _skipped(failure, tally, rules)
+    subject = Subject(failure.application_id, failure.failure_name, failure.driver_name, failure.hits)
+    skipped = _skipped(subject, tally, rules)
     could = tally.missing + tally.skipped
     taken = could - skipped.total()
     for reason, cabs in skipped.items():
@@ -187,18 +189,19 @@ def _add(
         return
     length = taken * means.of(failure)
     sums.failures, sums.cabs, sums.bytes = sums.failures + 1, sums.cabs + taken, sums.bytes + length
-    # A page tells of held cabs too, and an application's cabs cost a call each.
-    pages = ceil((tally.held + could) / _CABS_A_PAGE)
-    sums.calls += pages if failure.family == DRIVER else pages + taken
+    # A page tells of held cabs too, a limit is decided by all of them before the first is copied, and an application's
+    # cabs cost a call each.
+    family = FAMILIES.get(failure.family, FAMILIES[DRIVER])
+    pages = ceil((tally.held + could) / family.page_rows) * (2 if rules.may_limit(subject) else 1)
+    sums.calls += pages if family.name == DRIVER else pages + taken
     sums.soon += tally.expiring
     expires = tally.next_expiry or clock.now() + _MONTH
     sums.before += next_run is not None and expires < next_run
     sums.takes.append((expires, length))
 
 
-def _skipped(failure: FailureSeen, tally: CabTally, rules: Rules) -> Counter[str]:
+def _skipped(subject: Subject, tally: CabTally, rules: Rules) -> Counter[str]:
     """Return how many cabs the rules would skip, by reason: as if held and others were of the same versions alike."""
-    subject = Subject(failure.application_id, failure.failure_name, failure.driver_name, failure.hits)
     could = tally.missing + tally.skipped
     if reason := rules.skips_whole(subject):
         return Counter({reason: could} if could else {})

@@ -25,9 +25,9 @@ _NO = {"false", "no", "0"}
 
 
 class DriverFamily:
-    """Failures of drivers. Adding another family is a file beside this one, and a line in families.py."""
+    """Failures of drivers. What another family needs is told by CONTRIBUTING.md, *Where a change belongs*."""
 
-    name = "driver"
+    name, page_rows = "driver", PAGE_ROWS
 
     def source(self, devcenter: DevCenter, failure: Failure, window: Window) -> CabBatch:
         """Return where a failure's cabs come from."""

@@ -47,6 +47,10 @@ class Family(Protocol):
     def name(self) -> str:
         """The name."""
 
+    @property
+    def page_rows(self) -> int:
+        """How many rows of a batch are asked for at once."""
+
     def source(self, devcenter: DevCenter, failure: Failure, window: Window) -> CabSource:
         """Return where a failure's cabs come from."""
 

@@ -98,6 +98,22 @@ def test_it_tells_what_that_costs() -> None:
     assert found.cost.gigabyte_months == pytest.approx(found.bytes / 1e9 * 28 / 30, abs=0.001)
 
 
+@pytest.mark.parametrize(
+    ("family", "cabs", "rules", "calls"),
+    [
+        ("driver", 250, "", 3),
+        ("driver", 250, AT_MOST, 2 * 3),
+        ("app", 250, "", 1 + 250),
+        ("app", 10_001, "", 2 + 10_001),
+        ("desktop", 250, AT_MOST, 2 * 1 + 4),
+    ],
+)
+def test_it_tells_what_the_dev_center_is_asked(family: str, cabs: int, rules: str, calls: int) -> None:
+    """A page of a driver's batch has 100 rows, one of an application's 10,000; a limit reads them twice."""
+    found = plan_of([seen("a", family=family, missing=cabs)], Rules.parse(rules.encode()), SETTINGS, NOW)
+    assert found.cost.dev_center_calls == calls
+
+
 def test_it_tells_what_would_expire() -> None:
     found = plan('bytes-a-day = "60 MB"')
     assert (found.days, found.bytes_a_day) == (3, 60_000_000)
