@@ -176,7 +176,6 @@ class ScheduleBody(Struct, frozen=True, rename="camel"):
         """Return a schedule as the API tells it, with what the checks know of it."""
         now = clock.now()
         left = schedule.runs_left(now)
-        following = schedule.due(schedule.recurrence - left) if left and schedule.is_active else None
         return cls(
             report_id=schedule.report_id,
             template_id=schedule.template_id or None,
@@ -185,7 +184,7 @@ class ScheduleBody(Struct, frozen=True, rename="camel"):
             recurrence_interval=schedule.interval_hours or None,
             recurrence=schedule.recurrence or None,
             runs_left=left,
-            next_run_at=moment_text(following),
+            next_run_at=moment_text(schedule.next_due(now)),
             last_run_at=moment_text(known.set_moment("lastRunAt") if known else None),
         )
 

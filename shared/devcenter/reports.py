@@ -27,6 +27,8 @@ _PAUSED = {"false", "no", "0", "inactive", "paused", "disabled"}
 
 # More than a schedule may tell.
 _MOST_HOURS, _MOST_RUNS = 100_000, 100_000
+# One that begins in a year, or makes a run a year, would let the cabs of months go: each lives for thirty days.
+_SOON = timedelta(days=7)
 
 
 class Schedule(Immutable, frozen=True):
@@ -76,6 +78,15 @@ class Schedule(Immutable, frozen=True):
     def is_live(self, now: datetime) -> bool:
         """Tell whether it makes further runs."""
         return self.is_active and self.runs_left(now) != 0
+
+    def next_due(self, now: datetime) -> datetime | None:
+        """Return when the next run is due; None where none is, or the schedule does not tell."""
+        left = self.runs_left(now) if self.is_active else 0
+        return self.due(self.recurrence - left) if left else None
+
+    def stands_in(self, now: datetime) -> bool:
+        """Tell whether it can take the place of another: it makes a run soon, or does not tell when."""
+        return self.is_live(now) and (self.next_due(now) or now) <= now + _SOON
 
     def last_due(self, moment: datetime) -> datetime | None:
         """Return which run was due last at a moment; None where none was since the schedule was changed."""

@@ -118,7 +118,7 @@ def _checked(tools: ReportTools, watch: Watch) -> Iterator[RunOutcome]:
     ids, window = tools.settings.report_ids, policy.days_of_runs(tools.settings)
     schedules = _schedules(tools, is_needed=not ids)
     listed = {each.report_id: each for each in schedules.items}
-    watch.live = {each.template_id for each in schedules.items if each.template_id and each.is_live(clock.now())}
+    watch.live = {each.template_id for each in schedules.items if each.template_id and each.stands_in(clock.now())}
     if not ids:
         yield from _odd(tools, "", schedules.odd, tools.reports.of(_SCHEDULES) if schedules.odd else None)
         ids = policy.reports_with_runs(listed.values(), window)

@@ -58,6 +58,23 @@ def test_a_schedule_tells_its_runs() -> None:
     assert [schedule.runs_left(NOON + age * hour) for age in ages] == [3, 3, 2, 2, 1, 1, 0, 0]
 
 
+@pytest.mark.parametrize(
+    ("schedule", "can"),
+    [
+        (Schedule("1", True, "5", NOON - timedelta(days=9), 24, 90), True),
+        (Schedule("1", True, "5", NOON + timedelta(minutes=10), 24, 90), True),
+        (Schedule("1", True, "5"), True),
+        (Schedule("1", False, "5", NOON, 24, 90), False),
+        (Schedule("1", True, "5", NOON - timedelta(days=9), 24, 3), False),
+        # Nobody would hear for a year that no report is made any more.
+        (Schedule("1", True, "5", NOON + timedelta(days=360), 24, 90), False),
+        (Schedule("1", True, "5", NOON - timedelta(days=9), 8_784, 2), False),
+    ],
+)
+def test_a_schedule_takes_the_place_of_another_where_it_makes_runs_soon(schedule: Schedule, *, can: bool) -> None:
+    assert schedule.stands_in(NOON) == can
+
+
 @pytest.mark.parametrize("key", ["template", " template", "Template"])
 def test_a_template_is_read_as_documented_and_beside_odd_ones(key: str) -> None:
     rows = [
