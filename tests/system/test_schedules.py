@@ -56,6 +56,7 @@ def test_a_report_is_made_watched_paused_and_resumed_by_the_app_alone(playground
     playground.assert_copied_once(failure)
 
     assert app.post(f"/api/reports/schedules/{report_id}/pause").json() == {"reportId": report_id, "isActive": False}
+    assert f"report {report_id} was paused: POST" in app.log
     assert _schedule(app, report_id)["state"] == "paused"
     assert _typed(app, "resume", report_id) == f"report {report_id} is active\n"
     assert _schedule(app, report_id)["state"] == "active"
