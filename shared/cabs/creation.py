@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 # An identity without the tags/write action is refused so, and may be given it at any time.
-_NO_PERMISSION = "AuthorizationPermissionMismatch"
 _TAGS = "tags"
 
 
@@ -115,7 +114,7 @@ class _TagsRefused(Exception):
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(str(refusal))
-        self.code = refusal.code
+        self.refusal = refusal
 
 
 class BlobCreation:
@@ -151,13 +150,14 @@ class BlobCreation:
                 create(job.labels)
         except _Exists:
             return self._found(job)
-        except _TagsRefused as refusal:
+        except _TagsRefused as error:
+            refusal = error.refusal
             _log.warning("%s is copied without index tags: they are refused (%s)", job.name, refusal)
             copied = self._without_tags(job, create, done, str(refusal))
             # Only now is it known that the tags were the reason.
             if "Supported" in refusal.code:
                 self._no_tags_here = str(refusal)
-            elif refusal.code == _NO_PERMISSION:
+            elif refusal.meaning is Meaning.NO_PERMISSION:
                 self._tags_refused.note(_TAGS, str(refusal))
             return copied
         self._tags_refused.forget(_TAGS)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from datetime import datetime, timedelta
 from email.utils import formatdate
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
@@ -17,13 +16,14 @@ from azure.storage.blob import generate_account_sas
 from shared.core import clock
 from shared.core.errors import AgainLater
 from shared.core.redaction import never_show
-from shared.core.refusals import HELPS, Refusal, Where
+from shared.core.refusals import HELPS, Meaning, Refusal, Where
 from shared.core.values import Immutable, hiding
 from shared.storage.refusals import RefusedError
 from shared.web.connections import Connections
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from http import HTTPStatus
 
     from shared.identity.access_tokens import AccessTokens
     from shared.web.connections import Answer
@@ -139,17 +139,17 @@ class StorageService:
 
     def _sent(self, request: StorageRequest, what: str, success: HTTPStatus) -> Answer:
         token = self._tokens.current() if self._tokens else ""
-        answer = self._asked(request, token, what)
-        if self._tokens and _is_unauthenticated(answer) and (other := self._tokens.renewed(token)) != token:
-            answer = self._asked(request, other, what)
-        if answer.status == success:
+        answer = self._asked(request, token, what, success)
+        is_refused = isinstance(answer, Refusal) and answer.meaning is Meaning.UNKNOWN_CALLER
+        if self._tokens and is_refused and (other := self._tokens.renewed(token)) != token:
+            answer = self._asked(request, other, what, success)
+        if not isinstance(answer, Refusal):
             return answer
-        refusal = Refusal.of(Where.STORAGE, answer.status, answer.header, answer.text)
-        if HELPS.get(refusal.meaning) is AgainLater:
-            raise refusal.as_error(what)
-        raise RefusedError(refusal)
+        if HELPS.get(answer.meaning) is AgainLater:
+            raise answer.as_error(what)
+        raise RefusedError(answer)
 
-    def _asked(self, request: StorageRequest, token: str, what: str) -> Answer:
+    def _asked(self, request: StorageRequest, token: str, what: str, success: HTTPStatus) -> Answer | Refusal:
         """Send a request once."""
         headers = {**request.headers, "x-ms-version": self._api_version, "x-ms-date": formatdate(usegmt=True)}
         if token:
@@ -157,13 +157,9 @@ class StorageService:
         query = "&".join(filter(None, (urlencode(request.query), self._sas())))
         target = f"{request.path}?{query}" if query else request.path
         try:
-            return self._connections.ask(request.method, target, headers, request.body)
+            answer = self._connections.ask(request.method, target, headers, request.body)
         except ConnectionError as error:
             raise AgainLater(f"{what}: storage does not answer ({error})") from None
-
-
-def _is_unauthenticated(answer: Answer) -> bool:
-    """Tell whether a token was not accepted, as one that has ended meanwhile; a missing role is another 403."""
-    return answer.status == HTTPStatus.UNAUTHORIZED or (
-        answer.status == HTTPStatus.FORBIDDEN and answer.header("x-ms-error-code") == "AuthenticationFailed"
-    )
+        if answer.status == success:
+            return answer
+        return Refusal.of(Where.STORAGE, answer.status, answer.header, answer.text)
