@@ -18,15 +18,15 @@ from shared.core.errors import AgainLater
 from shared.core.redaction import never_show
 from shared.core.refusals import HELPS, Meaning, Refusal, Where
 from shared.core.values import Immutable, hiding
+from shared.storage.connections import Connections
 from shared.storage.refusals import RefusedError
-from shared.web.connections import Connections
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from http import HTTPStatus
 
     from shared.identity.access_tokens import AccessTokens
-    from shared.web.connections import Answer
+    from shared.storage.connections import Answer
 
 _TRIES, _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 3, 0.5, 5.0
 _SAS_LIFE = timedelta(days=1)

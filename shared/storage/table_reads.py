@@ -19,7 +19,7 @@ from shared.storage.table_writes import version
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from shared.web.connections import Answer
+    from shared.storage.connections import Answer
 
 KEYS = ("PartitionKey", "RowKey")
 _CONTINUATION = "x-ms-continuation-Next"

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from shared.storage.connections import Answer
     from shared.storage.table_reads import Continuation, Entity
     from shared.storage.table_writes import Columns, Write
-    from shared.web.connections import Answer
 
 _HEADERS = {"Accept": JSON, "DataServiceVersion": "3.0"}
 _OF_JSON = {**_HEADERS, "Content-Type": JSON, "Prefer": "return-no-content"}

@@ -23,7 +23,7 @@ from shared.storage.refusals import RefusedError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from shared.web.connections import Answer
+    from shared.storage.connections import Answer
 
 TRANSACTION_ROWS = 100
 # A merge cannot take a column away, so a time that has not come is one that cannot have been.

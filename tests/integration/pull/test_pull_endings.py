@@ -20,8 +20,8 @@ from shared.core.errors import AgainLater, OutOfTime
 from shared.progress.cabs import CabState
 from shared.progress.messages import PullMessage
 from shared.progress.pull_row import PullState
+from shared.storage.connections import Answer
 from shared.storage.service import StorageRequest, StorageService
-from shared.web.connections import Answer
 from tests.integration.app import DEADLINE_SECONDS, App, failure_of
 from tests.integration.conftest import MakeApp
 

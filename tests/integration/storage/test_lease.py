@@ -11,10 +11,10 @@ import pytest
 from azure.data.tables import TableServiceClient, UpdateMode
 
 from shared.core.errors import AgainLater, LeaseLost
+from shared.storage.connections import Answer, Connections
 from shared.storage.lease import HeldElsewhere, RowLease
 from shared.storage.table_rows import Row, TableRows
 from shared.storage.table_writes import Columns
-from shared.web.connections import Answer, Connections
 from tests.integration.tables import table_of
 from tests.support.azurite import StorageAccount
 

@@ -14,7 +14,7 @@ import pytest
 
 from local.simulator.certificates import make_certificates
 from shared.core.errors import BadInput
-from shared.web.connections import Connections
+from shared.storage.connections import Connections
 from tests.support.loopback import Answer, LoopbackServer, Seen, in_turn
 
 
