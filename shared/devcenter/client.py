@@ -29,7 +29,7 @@ from shared.devcenter.reports import (
     schedules_in,
     templates_in,
 )
-from shared.web.http_source import HttpSource, at_once_again, body_of, refusal_in
+from shared.web.http_source import REDIRECTS, HttpSource, at_once_again, body_of, refusal_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _ANALYTICS = "/v1.0/my/analytics/"
 _REPORTS = "/analytics/driver/"
-_REDIRECTS = {HTTPStatus.FOUND, HTTPStatus.SEE_OTHER, HTTPStatus.TEMPORARY_REDIRECT, HTTPStatus.MOVED_PERMANENTLY}
 # What a list answers is 200; what changes the account is documented as 201.
 _GOOD = {True: {HTTPStatus.OK}, False: {HTTPStatus.OK, HTTPStatus.CREATED}}
 
@@ -306,7 +305,7 @@ class DevCenter:
                 body = body_of(response, what)
                 location = response.headers.get("Location", "")
                 wants_redirect = where is Where.CAB_DOWNLOAD
-                is_redirect = response.status_code in _REDIRECTS and bool(location)
+                is_redirect = response.status_code in REDIRECTS and bool(location)
                 is_good = is_redirect if wants_redirect else response.status_code in _GOOD[content is None]
                 return _Answer(body, location) if is_good else refusal_in(response, body, where)
         finally:

@@ -26,7 +26,7 @@ from shared.devcenter.families import APPLICATIONS
 from shared.devcenter.reports import runs_in, schedules_in
 from shared.identity.access_tokens import devcenter_tokens
 from shared.preflight.probing import ProbeFailed, unreachable
-from shared.web.http_source import HttpSource, body_of, refusal_in
+from shared.web.http_source import REDIRECTS, HttpSource, body_of, refusal_in
 
 if TYPE_CHECKING:
     from shared.core.settings import DevCenterAccess
@@ -68,7 +68,6 @@ _A_PAGE = (
     "stands between. Where neither is the reason, the endpoint is gone (docs/api.md)."
 )
 _UNKNOWN = "This answer is not known: compare it with docs/api.md, and check DEVCENTER_BASE_URL."
-_REDIRECTS = range(300, 400)
 _ADVICE = {
     Meaning.UNKNOWN_CALLER: "Add {application} to the Partner Center account (Account settings, User management, "
     "Microsoft Entra applications), and check that DEVCENTER_TENANT_ID is a tenant of that account.",
@@ -187,7 +186,7 @@ class DevCenterProbes:
         raise ProbeFailed(str(answer), self._advice(answer))
 
     def _advice(self, answer: _Answer) -> str:
-        if answer.is_page or answer.status in _REDIRECTS:
+        if answer.is_page or answer.status in REDIRECTS:
             return _A_PAGE
         if answer.meaning is Meaning.UNKNOWN_CALLER and self._access.access_token:
             return "Set DEVCENTER_ACCESS_TOKEN to a token that has not ended: they live an hour."

@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
 from urllib.parse import unquote
 
@@ -12,9 +13,15 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 from shared.core.errors import AgainLater, AgainNow, BadAnswer, CabferryError
-from shared.core.redaction import excerpt
 from shared.core.refusals import Refusal, Where
 
+REDIRECTS = {
+    HTTPStatus.MOVED_PERMANENTLY,
+    HTTPStatus.FOUND,
+    HTTPStatus.SEE_OTHER,
+    HTTPStatus.TEMPORARY_REDIRECT,
+    HTTPStatus.PERMANENT_REDIRECT,
+}
 CONNECT_SECONDS, READ_SECONDS = 10.0, 60.0
 _BODY_BYTES = 32 * 1024 * 1024
 _BODY_SECONDS = 120.0
@@ -138,16 +145,6 @@ def without_signature(text: str, url: str | None) -> str:
         for spelling in (signature, unquote(signature)):
             text = text.replace(spelling, "[redacted]")
     return text
-
-
-def seen_in(answer: bytes, url: str | None) -> str:
-    """Return the start of an answer for an error message.
-
-    Args:
-        answer: Its body, or a header.
-        url: What was asked.
-    """
-    return excerpt(without_signature(answer.decode("utf-8", "replace"), url))
 
 
 def at_once_again[T](call: Callable[[], T]) -> T:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
 from shared.core.errors import AgainLater, BadAnswer
-from shared.web.http_source import HttpSource
+from shared.web.http_source import REDIRECTS, HttpSource
 from shared.web.public_addresses import NotPublicError, PublicOnlyAdapter
 from shared.web.source_hosts import checked_source, sendable
 
@@ -18,13 +17,6 @@ if TYPE_CHECKING:
 
     import requests
 
-_REDIRECTS = {
-    HTTPStatus.MOVED_PERMANENTLY,
-    HTTPStatus.FOUND,
-    HTTPStatus.SEE_OTHER,
-    HTTPStatus.TEMPORARY_REDIRECT,
-    HTTPStatus.PERMANENT_REDIRECT,
-}
 _MOST_HOPS = 3
 
 
@@ -76,7 +68,7 @@ class UntrustedSource(HttpSource):
         for _ in range(_MOST_HOPS + 1):
             with self._reached(url, headers, what, method) as response:
                 location = response.headers.get("Location", "")
-                if response.status_code not in _REDIRECTS or not location:
+                if response.status_code not in REDIRECTS or not location:
                     yield response
                     return
             try:

@@ -244,6 +244,12 @@ def test_a_cab_is_asked_for_with_the_token_and_its_redirect_is_not_followed(
     assert asked.headers["authorization"] == "Bearer token-1"
 
 
+@pytest.mark.parametrize("status", [301, 303, 307, 308])
+def test_every_redirect_tells_where_a_cab_is(status: int) -> None:
+    url, _ = asked_for(Answer(status=status, headers={"Location": SAS}))
+    assert url == SAS
+
+
 def test_the_token_goes_to_nobody_that_a_redirect_names() -> None:
     with LoopbackServer(lambda _: Answer(b"a cab")) as other:
         url, _ = asked_for(Answer(status=302, headers={"Location": f"{other.url}/x?sig=abcdefgh"}))
