@@ -22,6 +22,7 @@ from shared.core.failure import DRIVER
 from shared.core.keep import MOST_BYTES, Candidate, Rules, Subject
 from shared.core.schedule import next_after
 from shared.devcenter.families import FAMILIES
+from shared.progress.day_bytes import USUAL_BYTES
 from shared.services import services
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 # docs/scaling.md, *What a million cabs cost*.
 _STORAGE_A_CAB, _STORAGE_A_FAILURE, _QUEUE_A_FAILURE = 1.02, 5, 3
-_USUAL_BYTES = 1_000_000
 _MONTH = timedelta(days=30)
 
 
@@ -254,4 +254,4 @@ class _Means:
         for key in (failure.driver_name, ""):
             if self._cabs[key] and self._bytes[key]:
                 return self._bytes[key] // self._cabs[key]
-        return _USUAL_BYTES
+        return USUAL_BYTES

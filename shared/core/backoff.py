@@ -3,7 +3,7 @@
 import random
 import re
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from shared.core import clock
 from shared.core.headers import http_date
@@ -18,15 +18,14 @@ _LONGEST = timedelta(days=1)
 _FIRST, _GROWTH, _CAP = timedelta(seconds=5), 3, timedelta(hours=1)
 
 
-def wait_asked(headers: Mapping[str, str], body: str, now: datetime | None = None) -> timedelta | None:
+def wait_asked(headers: Mapping[str, str], body: str) -> timedelta | None:
     """Return the wait that an answer asks for: its Retry-After, or a sentence of its body; nothing raises.
 
     Args:
         headers: The answer's headers; Retry-After holds seconds or an HTTP date (RFC 9110, section 10.2.3).
         body: The answer's body as text; the gateway of the analytics service asks there (devcenter-api.md).
-        now: The present in UTC, for an HTTP date.
     """
-    asked = _from_header(headers.get("Retry-After", "").strip(), now or clock.now())
+    asked = _from_header(headers.get("Retry-After", "").strip())
     if asked is None and (rate := _RATE.search(body)):
         asked = timedelta(seconds=int(rate[1]))
     if asked is None and (quota := _QUOTA.search(body)):
@@ -54,8 +53,8 @@ def spread(wait: timedelta) -> timedelta:
     return wait * random.uniform(1, 1.5)  # noqa: S311 - not a secret
 
 
-def _from_header(value: str, now: datetime) -> timedelta | None:
+def _from_header(value: str) -> timedelta | None:
     if re.fullmatch(r"\d{1,9}", value):
         return timedelta(seconds=int(value))
     moment = http_date(value)
-    return moment - now if moment else None
+    return moment - clock.now() if moment else None

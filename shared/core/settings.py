@@ -1,7 +1,7 @@
 """The settings of the app, parsed (shared/core/settings_table.py declares each).
 
-Imports nothing but the standard library. A setting that is missing or malformed is an error of the call that needs it,
-and names the setting; it never keeps the app from indexing.
+Imports nothing but the standard library and modules of which the same is true. A setting that is missing or malformed
+is an error of the call that needs it, and names the setting; it never keeps the app from indexing.
 """
 
 import json

@@ -1,8 +1,8 @@
 """What the app's values and records are made of, which costs a tenth of what dataclasses take when it starts.
 
 None of them is decoded from anything: what comes from outside is (shared/api, shared/devcenter/fields.py).
-Dataclasses are left where no package may be needed (what triggers import, tests/unit/test_layout.py: `STANDING_ALONE`)
-and for `Failure`, of which a part is not compared.
+Dataclasses are left where no package may be needed (what triggers import, tests/unit/test_layout.py: `STANDING_ALONE`),
+for `Failure`, of which a part is not compared, and for what one function fills and nobody else sees.
 """
 
 from __future__ import annotations

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from shared.devcenter.client import DevCenter
     from shared.devcenter.cursor import PageRequest
 
-_NO = {"false", "no", "0"}
-
 
 class FailureHit(Immutable, frozen=True):
     """One row of failurehits: a failure happened on a day.
@@ -243,7 +241,7 @@ class ApplicationCabs:
             submission_id="",
             date=told.text("date"),
             expires=told.text("cabexpirationtime"),
-            downloadable=told.text("cabdownloadable").strip().lower() not in _NO,
+            downloadable=not told.says_no("cabdownloadable"),
             facts=CabFacts(
                 failure_name=fact(told.text("failurename")),
                 driver_name=fact(told.text(self._family.file_key)),

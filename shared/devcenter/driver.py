@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 # The most that the API gives (docs/api.md).
 PAGE_ROWS = 100
-_NO = {"false", "no", "0"}
 
 
 class DriverFamily:
@@ -137,5 +136,5 @@ def _cab(row: bytes) -> BatchCab:
         submission_id=told.text("submissionid"),
         date=told.text("date"),
         expires=told.text("cabexpirationtime"),
-        downloadable=told.text("cabdownloadable").strip().lower() not in _NO,
+        downloadable=not told.says_no("cabdownloadable"),
     )

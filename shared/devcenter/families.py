@@ -61,7 +61,7 @@ APPLICATIONS = {family.name: family for family in (DESKTOP, APP)}
 
 
 def checked_family(name: str) -> str:
-    """Return a family's name as somebody outside names it; the driver's, which is empty, where none is named.
+    """Return a family's name as somebody outside names it; empty where none is named.
 
     Raises:
         BadInput: There is no such family.

@@ -13,6 +13,8 @@ from shared.core.values import Immutable, hiding
 # In the order in which they are believed; the first that is not null counts.
 _LINKS = ("@nextlink", "nextlink", "@odata.nextlink", "odata.nextlink")
 
+_NO = {"false", "no", "0"}
+
 
 class Fields:
     """The fields of an object, whose keys may be in any case; null is as if it were not there.
@@ -47,6 +49,10 @@ class Fields:
         """Return a field as a text, whatever it is; empty where it is an object or a list."""
         raw = next(iter(self.values(key)), b"")
         return unquoted(raw) if raw[:1] in {b'"', b"{", b"["} else raw.decode()
+
+    def says_no(self, key: str) -> bool:
+        """Tell whether a field says no, however that is spelled."""
+        return self.text(key).strip().lower() in _NO
 
     def number(self, key: str) -> float:
         """Return a field as a number, which may be a fraction; 0 where it is none."""

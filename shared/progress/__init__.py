@@ -1,4 +1,4 @@
-"""What the app knows of its work: the tables of pulls, cabs, reports and health, the circuit, and the queue.
+"""What the app knows of its work: the tables of pulls, cabs, reports, failures and health, the circuit, and the queue.
 
 Cabs, pulls, reports and what stands above them may ask it.
 """

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _PARTITION, _KEY = "keep", "today"
 _TRIES = 5
 # While no cab's length is known: that of a small dump of the kernel.
-_USUAL_BYTES = 1_000_000
+USUAL_BYTES = 1_000_000
 
 
 class Used(Immutable, frozen=True):
@@ -40,7 +40,7 @@ class Used(Immutable, frozen=True):
 
     bytes: int = 0
     cabs: int = 0
-    mean: int = _USUAL_BYTES
+    mean: int = USUAL_BYTES
 
 
 class DayBytes:
@@ -166,5 +166,5 @@ def _used(row: Row | None) -> Used:
     return told if row.text("day") == _today() else Used(mean=told.mean)
 
 
-def _mean_of(length: int, cabs: int, otherwise: int = _USUAL_BYTES) -> Used:
+def _mean_of(length: int, cabs: int, otherwise: int = USUAL_BYTES) -> Used:
     return Used(length, cabs, length // cabs if cabs else otherwise)

@@ -1,4 +1,4 @@
 """The pull of one failure: when it runs, what it copies, how it ends.
 
-Reports, the reconcile, and services.py, which puts everything together, may ask it.
+Reports, failures, the reconcile and what stands above them may ask it.
 """

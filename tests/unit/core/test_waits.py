@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.core import clock
 from shared.core.backoff import growing_wait, wait_asked
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
@@ -14,8 +15,14 @@ SENTENCE = '{"statusCode":429,"message":"Rate limit is exceeded. Try again in 14
 DAY = timedelta(days=1)
 
 
+class _Fixed(clock.Clock):
+    def now(self) -> datetime:
+        return NOW
+
+
 def asked(header: str | None = None, body: str = "") -> timedelta | None:
-    return wait_asked({} if header is None else {"Retry-After": header}, body, NOW)
+    with clock.using(_Fixed()):
+        return wait_asked({} if header is None else {"Retry-After": header}, body)
 
 
 @pytest.mark.parametrize(
