@@ -295,7 +295,7 @@ class CabRows:
         return named
 
     def write(self, failure: Failure, rows: Iterable[tuple[str, CabRow]]) -> None:
-        """Write up to 100 rows in one request, and leave alone what the report told.
+        """Write rows, 100 in a request, and leave alone what the report told.
 
         Args:
             failure: Whose cabs.

@@ -14,7 +14,7 @@ from shared.core import clock
 from shared.core.errors import AgainLater
 from shared.core.redaction import excerpt, redact
 from shared.core.values import Immutable, Mutable
-from shared.storage.table_writes import NO_MOMENT, Write
+from shared.storage.table_writes import NO_MOMENT, Write, column_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +74,7 @@ class Reconciled(Mutable):
 
     def numbers(self) -> dict[str, int]:
         """Return what the row and the event `reconciled` tell, by their names there."""
-        return {_column(name): value for name, value in asdict(self).items() if isinstance(value, int)}
+        return {column_of(name): value for name, value in asdict(self).items() if isinstance(value, int)}
 
 
 class CheckedReports(Immutable, frozen=True):
@@ -107,7 +107,7 @@ class HealthRows:
 
     def write_reconciled(self, found: Reconciled) -> None:
         """Put what a run found in the place of what the one before it did."""
-        columns = {_column(name): value for name, value in asdict(found).items()}
+        columns = {column_of(name): value for name, value in asdict(found).items()}
         self._table.write_all(_RECONCILE, [Write(_LATEST, columns, "upsert")])
 
     def reconciled(self) -> Reconciled | None:
@@ -116,7 +116,7 @@ class HealthRows:
         at = row.moment("at") if row else None
         if row is None or at is None:
             return None
-        counts = {name: row.number(_column(name)) for name in Reconciled.__struct_fields__ if name not in _TOLD}
+        counts = {name: row.number(column_of(name)) for name in Reconciled.__struct_fields__ if name not in _TOLD}
         return Reconciled(at=at, error=row.text("error"), **counts)
 
     def write_checked(self, checked: CheckedReports) -> None:
@@ -192,8 +192,3 @@ class HealthRows:
 
 
 _TOLD = {"at", "error"}
-
-
-def _column(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(word[:1].upper() + word[1:] for word in rest)

@@ -13,7 +13,7 @@ from shared.core.failure import DRIVER, Failure, Window
 from shared.core.redaction import excerpt
 from shared.core.values import Immutable
 from shared.progress.tally import CabTally
-from shared.storage.table_writes import NO_MOMENT, Columns, Long, Value
+from shared.storage.table_writes import NO_MOMENT, Columns, Long, Value, column_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -147,7 +147,7 @@ class PullRow(Immutable, frozen=True):
             window=Window(date.fromisoformat(start), date.fromisoformat(end)) if start and end else None,
             skip=row.number("skip"),
             total=row.number("total"),
-            counts=CabCounts(**{name: row.number(_column(name)) for name in CabCounts.__struct_fields__}),
+            counts=CabCounts(**{name: row.number(column_of(name)) for name in CabCounts.__struct_fields__}),
             attempts=row.number("attempts"),
             stalled=row.number("stalled"),
             waiting_since=row.set_moment("waitingSince"),
@@ -221,7 +221,7 @@ def family_columns(failure: Failure) -> Columns:
 
 def counted(counts: CabCounts) -> dict[str, Value]:
     """Return the columns of counts."""
-    numbers = {_column(name): getattr(counts, name) for name in CabCounts.__struct_fields__}
+    numbers = {column_of(name): getattr(counts, name) for name in CabCounts.__struct_fields__}
     return {**numbers, "bytes": Long(counts.bytes)}
 
 
@@ -250,8 +250,3 @@ def windows_in(text: str) -> tuple[Window, ...]:
 def window_list(windows: Iterable[Window]) -> str:
     """Return the column of windows; the last ones where there are too many."""
     return " ".join(f"{each.start}/{each.end}" for each in [*windows][-_MOST_WINDOWS:])
-
-
-def _column(field: str) -> str:
-    first, *rest = field.split("_")
-    return first + "".join(word.title() for word in rest)

@@ -57,6 +57,12 @@ class Write(Immutable, frozen=True):
     etag: str = ""
 
 
+def column_of(field: str) -> str:
+    """Return the column of a field: in camel case."""
+    first, *rest = field.split("_")
+    return first + "".join(word.title() for word in rest)
+
+
 def encoded(columns: Columns, partition: str = "", key: str = "") -> bytes:
     """Return columns as JSON.
 
