@@ -50,7 +50,7 @@ class SourceBlocks:
             held: What storage holds for the blob, each with its size.
         """
         sizes: dict[str, int] = {block.id: block.size for block in held}
-        while size := next((size for size in set(sizes.values()) if sizes.get(self._id(size)) == size), 0):
+        while size := next((size for size in set(sizes.values()) if sizes.get(self.next_id(size)) == size), 0):
             self.add(size)
 
     def next_id(self, size: int) -> str:
@@ -59,7 +59,10 @@ class SourceBlocks:
         Args:
             size: Its bytes.
         """
-        return self._id(size)
+        said = hashlib.sha256(f"{self._version}\n{self.length}\n{size}".encode()).digest()
+        check = int.from_bytes(said[:4]) >> (32 - _CHECK_BITS)
+        number = len(self.ids) << _CHECK_BITS | check
+        return base64.urlsafe_b64encode(number.to_bytes((_INDEX_BITS + _CHECK_BITS) // 8)).decode()
 
     def add(self, size: int) -> None:
         """Note that the block that follows is held.
@@ -67,18 +70,12 @@ class SourceBlocks:
         Args:
             size: Its bytes.
         """
-        self.ids.append(BlobBlock(self._id(size)))
+        self.ids.append(BlobBlock(self.next_id(size)))
         self.length += size
 
     def first_id(self) -> str:
         """Return the id of the first block: a single byte that is staged under it ends what others could go on with."""
         return str(self.ids[0].id)
-
-    def _id(self, size: int) -> str:
-        said = hashlib.sha256(f"{self._version}\n{self.length}\n{size}".encode()).digest()
-        check = int.from_bytes(said[:4]) >> (32 - _CHECK_BITS)
-        number = len(self.ids) << _CHECK_BITS | check
-        return base64.urlsafe_b64encode(number.to_bytes((_INDEX_BITS + _CHECK_BITS) // 8)).decode()
 
 
 class BlockCommits:
