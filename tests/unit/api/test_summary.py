@@ -119,6 +119,20 @@ def test_dashboards_that_look_again_and_again_cost_no_look_through_the_pulls_eac
 
 
 @pytest.mark.usefixtures("pulls")
+def test_a_first_look_that_takes_long_makes_the_app_not_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that has just started may not have read a hundred thousand pulls yet, and all is well."""
+
+    def takes_long(_: Overview) -> Seen:
+        raise AgainLater("the table pulls has not answered within 4.5 seconds")
+
+    monkeypatch.setattr(Overview, "look", takes_long)
+    found = summary_now()
+    assert (found.state, found.pulls.Queued) == ("degraded", None)
+    assert [each.partition(":")[0] for each in found.problems] == ["How the pulls stand is not known yet"]
+    assert [each.partition(":")[0] for each in found.unknown] == ["the pulls and the cabs"]
+
+
+@pytest.mark.usefixtures("pulls")
 def test_whoever_asks_is_answered_in_time_while_storage_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     """The twentieth as well as the first: each would otherwise wait for those before."""
     answers_again = Event()
