@@ -289,6 +289,8 @@ class _Reading:
                 self._has_guids and _is_word(failure.failure_hash)
             ):
                 moved = failures.pop(failure)
+                # What stands in its place may be a person's device: neither a row nor a message may be made of it.
+                del part.facts[failure], part.hits[failure]
                 self.misshapen += max(1, len(moved))
                 part.note_unreadable("an ApplicationId or FailureHash is a word, where others are numbers and GUIDs")
             else:

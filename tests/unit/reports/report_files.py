@@ -80,6 +80,8 @@ def read(content: bytes, buffered: int = 10_000, *, is_length_told: bool = True)
         reading.unreadable += part.unreadable
         reading.why = reading.why or part.why_unreadable
         reading.note = reading.note or part.note
+        # A row and a message are made of each failure of which there are facts: of none that is not believed.
+        assert part.facts.keys() == part.hits.keys() == part.cabs.keys()
         for failure, cabs in part.cabs.items():
             reading.cabs.setdefault(failure, {}).update(cabs)
     return reading
