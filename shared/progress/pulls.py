@@ -163,12 +163,17 @@ class PullRows:
     ) -> None:
         """Note of failures that a rule skips them whole: nobody asks for a pull, and the reconcile knows of them.
 
+        A pull that is to run, or failed, is not ended: it only learns what is told of the failure, as rules look at it.
+
         Args:
-            failures: Each with further columns.
+            failures: Each with further columns of a pull that has ended.
             window: The days that a pull would have asked for.
             requested_by: What would have asked.
             facts: What is known of them by now.
             hits: How often they happened.
+
+        Raises:
+            AgainLater: Others keep changing the rows.
         """
         ended = {
             **queued(window, requested_by),
@@ -177,21 +182,34 @@ class PullRows:
         }
         for application_id, of_one in groupby(sorted(failures), key=lambda failure: failure.application_id):
             for some in batched(of_one, TRANSACTION_ROWS, strict=False):
-                rows = {
-                    each.failure_hash: {**family_columns(each), **_told(each, facts, hits), **failures[each]}
-                    for each in some
-                }
-                new = [Write(key, {**ended, **columns}, "insert") for key, columns in rows.items()]
-                if self._table.write_together(application_id, new) is None:
-                    for write in new:
-                        self._note_skipped(application_id, write, rows[write.key])
+                told = {each.failure_hash: {**family_columns(each), **_told(each, facts, hits)} for each in some}
+                skipped = {each.failure_hash: {**told[each.failure_hash], **failures[each]} for each in some}
+                new = {key: Write(key, {**ended, **columns}, "insert") for key, columns in skipped.items()}
+                self._note_skipped(application_id, new, skipped, told)
 
-    def _note_skipped(self, application_id: str, new: Write, columns: Columns) -> None:
-        row = self._table.get(application_id, new.key)
-        if row is None:
-            self._table.insert(application_id, new.key, new.columns)
-        elif row.text("state") == PullState.COMPLETED:  # whatever else it is, its pull or the reconcile sees to it
-            self._table.merge(row, columns)
+    def _note_skipped(
+        self,
+        application_id: str,
+        new: Mapping[str, Write],
+        skipped: Mapping[str, Columns],
+        told: Mapping[str, Columns],
+    ) -> None:
+        """Insert the rows; where one exists, change what it says of the rule, or of the failure alone."""
+        existing: dict[str, Row] = {}
+        for _ in range(_TRIES):
+            writes = []
+            for key, write in new.items():
+                row = existing.get(key)
+                if row is None:
+                    writes.append(write)
+                elif not _is_held(row):  # who works on it knows the rules, and what was told before
+                    # Another pull that is to run decides by what is told now.
+                    columns = skipped[key] if row.text("state") == PullState.COMPLETED else told[key]
+                    writes += [Write(key, columns, "merge", row.etag)] if columns else []
+            if not writes or self._table.write_together(application_id, writes) is not None:
+                return
+            existing = self._existing(application_id, sorted(new))
+        raise AgainLater(f"the pull rows of application {application_id} kept changing")
 
     def take_back_note(self, failure: Failure, window: Window) -> None:
         """Take back the note that a running pull was asked for again, where no message could be sent."""
@@ -297,8 +315,7 @@ class PullRows:
         versions: dict[str, str] = {}
         left = hashes = list(rows)
         for _ in range(_TRIES):
-            now = clock.now()
-            held = [key for key in left if key in existing and (existing[key].moment("leaseUntil") or now) > now]
+            held = [key for key in left if key in existing and _is_held(existing[key])]
             free = [key for key in left if key not in held]
             writes = [
                 Write(key, rows[key], "merge", existing[key].etag)
@@ -321,11 +338,15 @@ class PullRows:
                     Failure(application_id, key, named or families.get(key) or DRIVER): version
                     for key, version in versions.items()
                 }
-            between = "PartitionKey eq @application and RowKey ge @first and RowKey le @last"
-            values = {"application": application_id, "first": hashes[0], "last": hashes[-1]}
-            select = ("leaseUntil", "state", "askedAgain", "family")
-            existing = {row.key: row for row in self._table.query(between, values, select)}
+            existing = self._existing(application_id, hashes)
         raise AgainLater(f"the pull rows of application {application_id} kept changing")
+
+    def _existing(self, application_id: str, hashes: Sequence[str]) -> dict[str, Row]:
+        """Return what is needed of the rows between the first and the last of some failures: one query."""
+        between = "PartitionKey eq @application and RowKey ge @first and RowKey le @last"
+        values = {"application": application_id, "first": hashes[0], "last": hashes[-1]}
+        rows = self._table.query(between, values, ("leaseUntil", "state", "askedAgain", "family"))
+        return {row.key: row for row in rows}
 
     def _note(self, row: Row, window: Window, first: Columns) -> bool | None:
         """Note in a row that is held that it was asked for again, and by whom.
@@ -340,6 +361,11 @@ class PullRows:
             return False
         asked = {name: first[name] for name in ("askedAt", "askedBy")}
         return True if self._table.merge(row, {"askedAgain": window_list((*windows, window)), **asked}) else None
+
+
+def _is_held(row: Row) -> bool:
+    now = clock.now()
+    return (row.moment("leaseUntil") or now) > now
 
 
 def _told(failure: Failure, facts: Mapping[Failure, CabFacts], hits: Mapping[Failure, int]) -> Columns:

@@ -180,13 +180,13 @@ def _list_cabs(tools: ReportTools, named: NamedFailures, window: Window, asks: s
             known = {cab: row for cab, row in by_cab(rows.get(each.failure, ())).items() if cab in cabs.facts}
             if each.failure not in skipped and (limit := policy.due(each, cabs, known, asks)):
                 named.queue(each, limit)
-        new = [each for each in some if each.failure in skipped and not each.pull]
-        if new:
-            counted = {
-                each.failure: policy.skipped_columns(listed[each.failure], skipped[each.failure], tools.settings)
-                for each in new
+        left_out = [each for each in some if each.failure in skipped]
+        if left_out:
+            columns = {
+                each.failure: policy.skipped_columns(each, listed[each.failure], skipped[each.failure], tools.settings)
+                for each in left_out
             }
-            tools.pulls.note_skipped(counted, window, asks, *_told(new))
+            tools.pulls.note_skipped(columns, window, asks, *_told(left_out))
     return completed
 
 

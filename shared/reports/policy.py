@@ -126,8 +126,10 @@ def subject_of(named: Named) -> Subject:
     return Subject(named.failure.application_id, named.facts.failure_name, named.facts.driver_name, named.hits)
 
 
-def skipped_columns(listed: ListedCabs, reason: str, settings: Settings) -> Columns:
-    """Return what a failure's row tells of the rule that skips it whole, and of its cabs."""
+def skipped_columns(named: Named, listed: ListedCabs, reason: str, settings: Settings) -> Columns:
+    """Return what a failure's row tells of the rule that skips it whole, and of its cabs where it had no row before."""
+    if named.pull:
+        return {"skippedBy": reason}
     now = clock.now()
     rows = [
         CabRow(CabState.SKIPPED, error=reason, settled_at=now, facts=facts, expires=listed.expires.get(cab))

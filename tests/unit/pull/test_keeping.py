@@ -287,6 +287,26 @@ class TestAReport:
         assert set(app.states(other).values()) == {CabState.COPIED}
         assert app.reconcile().queued_again == 0
 
+    @pytest.mark.parametrize("state", ["Completed", "Failed"])
+    def test_that_counts_too_few_of_a_failure_that_was_pulled_holds(self, app: MemoryApp, state: str) -> None:
+        """The rows said how often it had happened once: each reconcile brought what each report had left out."""
+        other = Failure("1", "other")
+        pull(app)
+        rule(app, self.RARE)
+        self.check(app, *app.serve(other, 3))
+        app.work_off()
+        app.change_pull(other, state=state)
+        app.world.tasks.seconds += 3_600
+        self.check(app, *app.serve(other, 1))
+        assert app.row(other).hits == 1
+        app.reconcile()
+        app.work_off()
+        assert Counter(app.states(other).values()) == {CabState.COPIED: 3, CabState.SKIPPED: 1}
+        row = app.row(other)
+        assert (row.state.value, row.skipped_by) == ("Completed", "rule 'rare': 1 hits are fewer than 3")
+        assert row.tally
+        assert (row.tally.held, row.tally.skipped) == (3, 1)
+
     def test_that_a_rule_came_after_ends_what_was_listed(self, app: MemoryApp) -> None:
         other = Failure("1", "other")
         self.check(app, *app.serve(other, 2))
