@@ -44,8 +44,9 @@ _FAILURES_TO_OPEN = 5
 # So many applications (and the reports, as one more) are forbidden in a row before the account is taken to be.
 _APPLICATIONS_TO_OPEN = 2
 _FORBIDDEN, _REPORTS = "403", "reports"
-# Of how many applications the row tells; with their errors they stay far below the 64 KiB of a column.
-_APPLICATIONS_KEPT, _ERROR_LENGTH = 30, 700
+# Of how many applications the row tells; with their errors they stay below the 32 Ki characters of a column, though
+# each character of an error took two.
+_APPLICATIONS_KEPT, _ERROR_LENGTH = 20, 700
 # The first probe, growing twofold to the last: a person mends a role within hours, and a name that does not resolve may
 # come back within a minute.
 _FIRST_PROBE, _LAST_PROBE = timedelta(seconds=30), timedelta(minutes=15)

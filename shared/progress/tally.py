@@ -21,7 +21,7 @@ from shared.progress.cabs import CabRow, CabState
 from shared.storage.table_writes import NO_MOMENT, Long
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from shared.core.settings import Settings
     from shared.storage.table_rows import Row
@@ -36,8 +36,9 @@ _SOON = timedelta(hours=48)
 _MISSING = {CabState.LISTED, CabState.FAILED}
 TRIED_AGAIN = {*_MISSING, CabState.UNAVAILABLE}
 _LATEST = datetime(9999, 1, 1, tzinfo=UTC)
-# A text column holds 32 Ki characters; more versions than this are not told.
-_MOST_VERSIONS = 200
+# More versions than this are not told, nor more than a text column holds as JSON: 32 Ki characters, and no text has
+# more of them than bytes.
+_MOST_VERSIONS, _MOST_BYTES = 200, 32 * 1024
 # Of so many days before the newest cab it is told how many cabs there were.
 DAYS = 30
 
@@ -60,7 +61,7 @@ class CabTally(Immutable, frozen=True):
         last_cab: That of the newest.
         copied_on: The day, in UTC, that the next is about; empty before the first copy.
         copied_that_day: How many cabs were copied on it.
-        versions: The driver's versions that cabs told, the lowest first.
+        versions: The driver's versions that cabs told, the lowest first; the highest of them where there are too many.
         of_version: How many cabs told each of them.
         of_day: How many cabs are of the day of the newest, of the day before, and so on.
         failure_name: What the newest cab that tells it calls the failure; empty where none does.
@@ -99,7 +100,7 @@ class CabTally(Immutable, frozen=True):
         copied = [row for row in cabs if row.state is CabState.COPIED]
         dates = [row.date for row in cabs if row.date]
         told = Counter(row.facts.driver_version for row in cabs if row.facts.driver_version)
-        versions = tuple(sorted(told, key=_version_order)[-_MOST_VERSIONS:])
+        versions = _as_many_as_fit(sorted(told, key=_version_order)[-_MOST_VERSIONS:])
         days = Counter(row.settled_at.date().isoformat() for row in copied if row.settled_at)
         day = max(days, default="")
         limits = sorted(limit for _, limit in missing(cabs, settings))
@@ -245,6 +246,13 @@ def _listed[T](text: str, kind: type[T]) -> tuple[T, ...]:
         return decoded(text.encode() or b"[]", tuple[kind, ...])  # type: ignore[valid-type]
     except JsonError:
         return ()  # Somebody wrote it by hand.
+
+
+def _as_many_as_fit(versions: Sequence[str]) -> tuple[str, ...]:
+    """Return the last of some versions: a report may tell anything, and no pull could end that writes too much."""
+    while len(msgspec.json.encode(versions)) > _MOST_BYTES:
+        versions = versions[1:]
+    return tuple(versions)
 
 
 def _date_of(row: CabRow) -> datetime:
