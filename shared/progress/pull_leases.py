@@ -12,9 +12,11 @@ from shared.progress.pull_row import (
     ErrorKind,
     PullRow,
     PullState,
+    by_person,
     days_columns,
     ended_columns,
     family_columns,
+    person_of,
     queued,
     window_list,
 )
@@ -48,7 +50,8 @@ class PullLeases:
 
         A pull that was interrupted or handed on goes on from its checkpoint if it asks for these days too. Otherwise it
         starts anew for the days of both: messages that take turns, each with days of its own, would forget each other's
-        tries and never give up. One that was asked for again while it ran is paged once more, and what it brought
+        tries and never give up. So does one that a machine asked for, where a person asks: rules may have left out what
+        lies before the checkpoint. One that was asked for again while it ran is paged once more, and what it brought
         before still counts as its own.
 
         Args:
@@ -137,18 +140,23 @@ def _running(row: Row | None, message: PullMessage, window: Window, asked: Colum
     if row and _was_sooner(row, PullState.COMPLETED, message):
         raise _SoonerError
     unfinished = pull is not None and pull.state in {PullState.QUEUED, PullState.RUNNING}
-    if pull and unfinished and pull.window and (not message.window or pull.window.including(window) == pull.window):
+    goes_on = pull is not None and unfinished and (by_person(pull.requested_by) or not by_person(message.requested_by))
+    if pull and goes_on and pull.window and (not message.window or pull.window.including(window) == pull.window):
         has_died = pull.state is PullState.RUNNING
         tries: Columns = {"attempts": pull.attempts + has_died, "stalled": pull.stalled + has_died}
         return {**running, **tries, "startedAt": pull.started_at or now}
     days = window.including(pull.window) if pull and unfinished and pull.window else window
     owed = tuple(each for each in pull.asked_again if each.including(days) != days) if pull else ()
     anew = {**asked, **days_columns(days), **running, "startedAt": now, "askedAgain": window_list(owed)}
+    if row and pull:
+        # A person wins over what else asks, or asked before, or while it ran.
+        asks = (pull.requested_by, message.requested_by) if unfinished else (message.requested_by, person_of(row))
+        again = pull.asked_again_by if owed != pull.asked_again else ""
+        by = next(filter(None, map(by_person, (*asks, again))), asks[0])
+        anew = {**anew, "requestedBy": excerpt(by), "askedAgainBy": pull.asked_again_by if owed else ""}
     if pull and pull.state is PullState.COMPLETED and pull.window == window and window in pull.asked_again:
         return {**anew, "queuedAt": pull.queued_at or now, "startedAt": pull.started_at or now}
-    since = pull.queued_at if pull and unfinished and pull.queued_at else now
-    by = pull.requested_by if pull and unfinished else message.requested_by
-    return {**anew, "requestedBy": excerpt(by), "queuedAt": since}
+    return {**anew, "queuedAt": pull.queued_at if pull and unfinished and pull.queued_at else now}
 
 
 class _SoonerError(Exception):

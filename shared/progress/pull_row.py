@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from shared.core import clock
+from shared.core.askers import is_person
 from shared.core.errors import BadInput
 from shared.core.failure import DRIVER, Failure, Window
 from shared.core.redaction import excerpt
@@ -86,6 +87,7 @@ class PullRow(Immutable, frozen=True):
         last_error_kind: What would help against it.
         seen_when_poisoned: How many cabs were settled when its message was last found in the poison queue.
         asked_again: Windows that were asked for while it ran; for each, one message waits for its end.
+        asked_again_by: The person for whom these runs are to be made; empty where only machines asked.
         requested_by: What asked for it.
         queued_at: When it was asked for.
         started_at: When it first ran since then.
@@ -133,6 +135,7 @@ class PullRow(Immutable, frozen=True):
     hits: int | None = None
     skipped_by: str = ""
     day_bytes: int = 0
+    asked_again_by: str = ""
 
     @classmethod
     def of(cls, row: Row) -> PullRow:
@@ -155,6 +158,7 @@ class PullRow(Immutable, frozen=True):
             last_error_kind=ErrorKind(row.text("lastErrorKind")),
             seen_when_poisoned=row.number("seenWhenPoisoned"),
             asked_again=windows_in(row.text("askedAgain")),
+            asked_again_by=asked_again_by(row),
             requested_by=row.text("requestedBy"),
             queued_at=queued_at,
             started_at=row.set_moment("startedAt"),
@@ -194,6 +198,7 @@ def queued(window: Window, requested_by: str) -> Columns:
         "lastErrorKind": "",
         "seenWhenPoisoned": 0,
         "askedAgain": "",
+        "askedAgainBy": "",
         "requestedBy": excerpt(requested_by),
         "queuedAt": now,
         "startedAt": NO_MOMENT,
@@ -235,6 +240,26 @@ def ended_columns(state: PullState, last_error: str, kind: ErrorKind = ErrorKind
         "updatedAt": now,
         "completedAt": now,
     }
+
+
+def by_person(asks: str) -> str:
+    """Return who asks where that is a person; empty where a machine does, or nobody said."""
+    return asks if asks and is_person(asks) else ""
+
+
+def person_of(row: Row) -> str:
+    """Return the person for whom a pull is still to be made, or who asked for one that left cabs; empty elsewhere."""
+    left = row.number("failed") - row.number("unreadable") + row.number("unavailable")
+    is_done = row.text("state") == PullState.COMPLETED and not left
+    return "" if is_done else by_person(row.text("requestedBy"))
+
+
+def asked_again_by(row: Row) -> str:
+    """Return the person for whom the further runs of a pull are to be made; empty where there are none, or no person.
+
+    An earlier version wrote down only who asked last.
+    """
+    return row.text("askedAgainBy") or by_person(row.text("askedBy")) if row.text("askedAgain") else ""
 
 
 def windows_in(text: str) -> tuple[Window, ...]:

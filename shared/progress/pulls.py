@@ -13,9 +13,13 @@ from shared.devcenter.families import FAMILIES
 from shared.progress.pull_row import (
     PullRow,
     PullState,
+    asked_again_by,
     asked_columns,
+    by_person,
+    days_columns,
     ended_columns,
     family_columns,
+    person_of,
     queued,
     window_list,
     windows_in,
@@ -30,6 +34,9 @@ if TYPE_CHECKING:
     from shared.storage.table_rows import Row, TableRows
 
 _TRIES = 5
+# What is looked at of a row that exists before somebody asks for its pull.
+_ASKED = ("leaseUntil", "state", "family", "startDate", "endDate", "requestedBy", "failed", "unreadable", "unavailable")
+_AGAIN = ("askedAgain", "askedAgainBy", "askedBy")
 
 
 class PullRows:
@@ -128,7 +135,8 @@ class PullRows:
         """Write Queued into the rows of failures whose messages are about to be sent.
 
         A pull that is running stays as it is, and only notes that it was asked for again: one message waits until it is
-        done, however often it is asked for meanwhile. The rest starts anew.
+        done, however often it is asked for meanwhile. The rest starts anew, and what a person asked for and has not got
+        is still pulled for that person where a machine asks.
 
         Args:
             failures: Any number; up to 100 of one application are written in one request.
@@ -317,15 +325,17 @@ class PullRows:
         for _ in range(_TRIES):
             held = [key for key in left if key in existing and _is_held(existing[key])]
             free = [key for key in left if key not in held]
+            persons = {key: _of_person(existing[key], rows[key], window) for key in free if key in existing}
             writes = [
-                Write(key, rows[key], "merge", existing[key].etag)
+                Write(key, {**rows[key], **persons[key]}, "merge", existing[key].etag)
                 if key in existing
                 else Write(key, rows[key], "insert")
                 for key in free
             ]
             etags = self._table.write_together(application_id, writes) if writes else []
             if etags is not None:
-                versions |= zip(free, etags, strict=True)
+                # Who takes such a row must read for whom it is.
+                versions |= {key: "" if persons.get(key) else etag for key, etag in zip(free, etags, strict=True)}
                 free = []
             # Each by itself: who works on a row changes it every few seconds, and that must not hold up the others.
             noted = {key: self._note(existing[key], window, rows[key]) for key in held}
@@ -345,22 +355,31 @@ class PullRows:
         """Return what is needed of the rows between the first and the last of some failures: one query."""
         between = "PartitionKey eq @application and RowKey ge @first and RowKey le @last"
         values = {"application": application_id, "first": hashes[0], "last": hashes[-1]}
-        rows = self._table.query(between, values, ("leaseUntil", "state", "askedAgain", "family"))
+        rows = self._table.query(between, values, (*_ASKED, *_AGAIN))
         return {row.key: row for row in rows}
 
     def _note(self, row: Row, window: Window, first: Columns) -> bool | None:
-        """Note in a row that is held that it was asked for again, and by whom.
+        """Note in a row that is held that it was asked for again, and for which person, whoever else asks for it too.
 
         Returns:
             Whether that needs a message, which one that was noted before has already; None where the row has changed.
         """
-        windows = windows_in(row.text("askedAgain"))
         if row.text("state") != PullState.RUNNING:
             return True
-        if window in windows:
+        windows, person = windows_in(row.text("askedAgain")), asked_again_by(row)
+        is_new, asks = window not in windows, by_person(str(first["requestedBy"]))
+        if not is_new and (person or not asks):
             return False
+        again = {"askedAgain": window_list((*windows, window) if is_new else windows), "askedAgainBy": person or asks}
         asked = {name: first[name] for name in ("askedAt", "askedBy")}
-        return True if self._table.merge(row, {"askedAgain": window_list((*windows, window)), **asked}) else None
+        return is_new if self._table.merge(row, {**again, **asked}) else None
+
+
+def _of_person(row: Row, first: Columns, window: Window) -> Columns:
+    """Return what stays as it is of a pull that a person has not got yet, where a machine asks for it."""
+    person = "" if by_person(str(first["requestedBy"])) else person_of(row)
+    days = windows_in(f"{row.text('startDate')}/{row.text('endDate')}")
+    return {"requestedBy": person, **days_columns(window.including(*(days or [window])))} if person else {}
 
 
 def _is_held(row: Row) -> bool:

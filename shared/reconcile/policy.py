@@ -11,7 +11,8 @@
    searched, so the rule errs on the side of one too many: a second message copies nothing twice, a missing one loses
    cabs. One for a pull that waits for the next day, where more bytes a day are allowed by now.
 6. A pull is asked for again where cabs could still be had and nobody copied them, for the days that they lie in; where
-   it failed for a reason that can pass; and where its row is gone and the rows of its cabs are not.
+   it failed for a reason that can pass; and where its row is gone and the rows of its cabs are not. What failed of a
+   person's pull is asked for again for that person, whom no rule leaves out.
 7. Rows that nobody needs any more are removed.
 
 `shared/reconcile/run.py` makes it happen.
@@ -30,7 +31,7 @@ from shared.core.failure import Window, default_window
 from shared.core.keep import Subject
 from shared.core.values import Immutable
 from shared.progress.cabs import CabRow, CabState, cab_of
-from shared.progress.pull_row import ErrorKind, PullRow, PullState
+from shared.progress.pull_row import ErrorKind, PullRow, PullState, by_person
 from shared.progress.tally import REPORTS_LOOK_BACK, TRIED_AGAIN, could_be_had, deadline
 from shared.pull.keeping import Keeping, subject_of
 
@@ -52,6 +53,8 @@ _DAILY = timedelta(days=1)
 # Longer than every retention that the API has shown, so that no cab is copied again which was here once.
 _ROWS_LIVE = timedelta(days=90)
 _UNFINISHED = {PullState.QUEUED, PullState.RUNNING}
+# What a pull has met and could not copy, though it can be tried again.
+_MET = {CabState.FAILED, CabState.UNAVAILABLE}
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -126,13 +129,23 @@ def is_held(row: Row | None) -> bool:
 def keeping_of(
     failure: Failure, pull: PullRow | None, cabs: Mapping[str, CabRow], surroundings: Surroundings
 ) -> Keeping:
-    """Return what is kept of a failure; a pull that failed is asked for again for whoever asked for it."""
+    """Return what is kept of a failure; what failed is asked for again for whoever asked for it."""
     subject = subject_of(pull) if pull else Subject(failure.application_id)
     told = next((row.facts for row in cabs.values() if row.facts.failure_name), NO_FACTS)
     subject = replace(subject, name=subject.name or told.failure_name, driver=subject.driver or told.driver_name)
-    is_owed = pull is not None and pull.state in {*_UNFINISHED, PullState.FAILED}
-    whom = pull.requested_by if pull and is_owed else RECONCILE
+    whom = _for_whom(pull, cabs, surroundings.settings)
     return Keeping.of(surroundings.rules, subject, surroundings.settings, for_whom=whom)
+
+
+def _for_whom(pull: PullRow | None, cabs: Mapping[str, CabRow], settings: Settings) -> str:
+    """Return for whom a failure is kept: a person's pull that has ended is still theirs while cabs that failed are."""
+    if pull is None or pull.state in {*_UNFINISHED, PullState.FAILED}:
+        return pull.requested_by if pull else RECONCILE
+    since, until = pull.started_at, pull.completed_at
+    if not (by_person(pull.requested_by) and since and until):
+        return RECONCILE
+    left = (row.settled_at for row, _ in could_be_had(cabs.values(), _MET, settings))
+    return pull.requested_by if any(at and since <= at <= until for at in left) else RECONCILE
 
 
 def lost(seen: Iterable[Row], cabs: Mapping[str, CabRow], settings: Settings) -> list[tuple[Row, CabRow]]:
@@ -180,8 +193,9 @@ def next_step(
             return GoOn()
         if not _has_no_message(pull, surroundings.queue):
             return None
-        window = pull.window if pull.state in _UNFINISHED else pull.asked_again[0]
-        return SendMessage(window, pull.requested_by, pull.state)
+        if pull.state in _UNFINISHED:
+            return SendMessage(pull.window, pull.requested_by, pull.state)
+        return SendMessage(pull.asked_again[0], pull.asked_again_by or pull.asked_by, pull.state)
     wanted = [row for row, _ in could_be_had(cabs.values(), TRIED_AGAIN, surroundings.settings)]
     if not _should_be_pulled(pull, wanted, cabs, keeping, surroundings):
         return TidyUp()
@@ -189,9 +203,10 @@ def next_step(
     why = f"it failed: {failed.last_error}" if failed else f"{len(wanted)} cabs are not in the container"
     # A pull that fails again is brought back for as long as it was first asked for, not for ever.
     since = failed.queued_at if failed else None
-    if failed and failed.window and is_person(failed.requested_by):
-        return AskAgain(failed.window, failed.requested_by, since, why)
-    return AskAgain(_window(pull, wanted, surroundings.settings), RECONCILE, since, why)
+    whom = _for_whom(pull, cabs, surroundings.settings)
+    asks = whom if is_person(whom) else RECONCILE
+    asked_days = failed.window if failed and asks != RECONCILE else None
+    return AskAgain(asked_days or _window(pull, wanted, surroundings.settings), asks, since, why)
 
 
 def _may_go_on(pull: PullRow, rules: Rules) -> bool:

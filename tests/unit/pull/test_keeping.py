@@ -140,6 +140,37 @@ def test_a_person_gets_what_a_rule_skips_and_no_more_than_is_allowed(app: Memory
     assert app.reconcile().queued_again == 0
 
 
+def test_a_person_gets_what_was_asked_for_while_a_report_ran_though_its_message_is_lost(app: MemoryApp) -> None:
+    rule(app, SKIP_OLD)
+    pull(app)
+    owed = f"{app.window.start}/{app.window.end}"
+    app.change_pull(FAILURE, askedAgain=owed, askedAgainBy="POST /api/pulls", askedBy="report 1")
+    assert app.reconcile().messages_sent == 1
+    app.work_off()
+    assert told(app) == {"held": 4}
+
+
+def test_what_failed_of_a_persons_pull_is_tried_again_for_the_person_until_it_is_here(app: MemoryApp) -> None:
+    """A rule that took it back would leave who asked without the cab, and with no reason but the rule."""
+    rule(app, SKIP_ALL)
+    cab = app.world.center.batches[FAILURE][0]
+    cab.downloadable = False
+    assert pull(app, "POST /api/pulls").counts.copied == 3
+    assert (app.reconcile().queued_again, app.states(FAILURE)[cab.name]) == (0, CabState.UNAVAILABLE)
+    for is_there in (False, True):
+        app.world.tasks.seconds += timedelta(days=1, hours=1).total_seconds()
+        cab.downloadable = is_there
+        assert app.reconcile().queued_again == 1
+        app.work_off()
+        row = app.row(FAILURE)
+        assert (row.requested_by, row.skipped_by) == ("POST /api/pulls", "")
+    assert told(app) == {"held": 4}
+    for other in app.serve(FAILURE, 1):
+        app.do(partial(app.host.pull_tools.cabs.list_new, FAILURE, {other.name: NAMES}))
+    app.reconcile()
+    assert told(app) == {"held": 4, "skipped": 1}, "what comes later is no longer asked for"
+
+
 @pytest.mark.parametrize("text", ["[[[", f"{SKIP_ALL}colour = 1"])
 def test_a_file_that_is_wrong_loses_no_cab(app: MemoryApp, text: str) -> None:
     rule(app, text)
