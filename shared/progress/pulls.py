@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from shared.core import clock
 from shared.core.errors import AgainLater
 from shared.core.failure import DRIVER, Failure, Window, normal_id
+from shared.core.redaction import excerpt
 from shared.devcenter.families import FAMILIES
 from shared.progress.pull_row import (
     PullRow,
@@ -219,12 +220,28 @@ class PullRows:
             existing = self._existing(application_id, sorted(new))
         raise AgainLater(f"the pull rows of application {application_id} kept changing")
 
-    def take_back_note(self, failure: Failure, window: Window) -> None:
-        """Take back the note that a running pull was asked for again, where no message could be sent."""
-        row = self.row(failure)
-        windows = windows_in(row.text("askedAgain")) if row else ()
-        if row and window in windows:
-            self._table.merge(row, {"askedAgain": window_list(each for each in windows if each != window)})
+    def take_back_note(self, failure: Failure, window: Window, requested_by: str) -> None:
+        """Take back the note that a running pull was asked for again, where no message could be sent.
+
+        It stays where somebody else has asked since, who was answered and counts on that message: the reconcile sends
+        it then.
+
+        Args:
+            failure: Whose pull.
+            window: The days that were asked for.
+            requested_by: What asked.
+
+        Raises:
+            AgainLater: Others keep changing the row.
+        """
+        for _ in range(_TRIES):  # who works on it changes it every few seconds
+            row = self.row(failure)
+            windows = windows_in(row.text("askedAgain")) if row else ()
+            if row is None or window not in windows or row.text("askedBy") != excerpt(requested_by):
+                return
+            if self._table.merge(row, {"askedAgain": window_list(each for each in windows if each != window)}):
+                return
+        raise AgainLater(f"the row of {failure} kept changing")
 
     def note_poison(self, row: Row, seen: int) -> None:
         """Note how far a pull had come when its message was found in the poison queue, unless its row changed since."""

@@ -95,7 +95,7 @@ class PullRequests:
                 self._queue.send(PullMessage(failure, window, requested_by, versions[failure], pull_id=pull_id))
             except CabferryError:
                 # Who asks again must get a message then.
-                self._pulls.take_back_note(failure, window)
+                self._pulls.take_back_note(failure, window, requested_by)
                 raise
 
         for some in batched((families[each] for each in ordered if each in families), _AT_ONCE, strict=False):

@@ -139,14 +139,6 @@ def test_a_message_that_goes_on_makes_the_run_that_is_owed(pulls: PullRows) -> N
     assert leases_on(pulls).take(asked_for(failure, row_version=version, resumes=True), WINDOW) is None
 
 
-def test_a_note_whose_message_could_not_be_sent_is_taken_back(pulls: PullRows) -> None:
-    (failure,) = failures(1)
-    taken(pulls, failure)
-    pulls.queue([failure], WINDOW, "again")
-    pulls.take_back_note(failure, WINDOW)
-    assert pulls.queue([failure], WINDOW, "again") == {failure: ""}
-
-
 @pytest.mark.parametrize("text", ["x", "2026-01-01", "2026-02-01/2026-01-01", "2026-01-01/soon /"])
 def test_a_note_that_somebody_wrote_by_hand_is_passed_over(pulls: PullRows, text: str) -> None:
     (failure,) = failures(1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import date, timedelta
+from functools import partial
 
 import pytest
 
@@ -25,10 +26,13 @@ class Asked:
         self.table = MemoryTable(Table("pulls"), self)  # type: ignore[arg-type]
         self.pulls, self.leases = PullRows(self.table), PullLeases(self.table, timedelta(seconds=60))
         self.messages: list[PullMessage] = []
+        self.before_write: list[Callable[[], object]] = []
 
-    def call[T](self, _how: str, _what: str, do: Callable[..., T], *args: object, **named: object) -> T:
-        """Let the table answer at once."""
-        return do(*args, **named)
+    def call[T](self, how: str, _what: str, do: Callable[[], T]) -> T:
+        """Let the table answer, though somebody may write right before."""
+        if how == "write" and self.before_write:
+            self.before_write.pop()()
+        return do()
 
     def ask(self, asks: str, window: Window = DAYS) -> None:
         """Let somebody ask for the pull, and send what message that needs."""
@@ -146,3 +150,23 @@ def test_wider_days_of_a_report_are_pulled_for_the_person_who_asked_before(asked
     asked.ask(PERSON)
     asked.ask(REPORT, MORE)
     assert asked.runs()[0] == PERSON
+
+
+def test_a_note_whose_message_could_not_be_sent_is_taken_back_though_its_row_just_changes(asked: Asked) -> None:
+    """Whoever asked meanwhile would be told that a message is on its way."""
+    asked.ask(REPORT)
+    lease = asked.take()
+    asked.ask(PERSON)
+    asked.before_write = [partial(lease.write, {"skip": 100})]
+    asked.pulls.take_back_note(FAILURE, DAYS, PERSON)
+    assert (asked.row.asked_again, asked.row.skip) == ((), 100)
+    assert asked.pulls.queue([FAILURE], DAYS, PERSON) == {FAILURE: ""}
+
+
+def test_a_note_on_which_somebody_else_counts_by_now_is_not_taken_back(asked: Asked) -> None:
+    asked.ask(REPORT)
+    asked.take()
+    asked.ask(REPORT)
+    asked.ask(PERSON)
+    asked.pulls.take_back_note(FAILURE, DAYS, REPORT)
+    assert (asked.row.asked_again, asked.row.asked_again_by) == ((DAYS,), PERSON)
