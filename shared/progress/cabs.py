@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import astuple
 
 from shared.core import clock
+from shared.core.errors import AgainLater
 from shared.core.facts import NO_FACTS, CabFacts
 from shared.core.failure import Failure, normal_id
 from shared.core.values import Mutable
@@ -268,6 +269,9 @@ class CabRows:
 
         Returns:
             How many cabs were known before, and lacked something that the report tells.
+
+        Raises:
+            AgainLater: Others keep changing the rows.
         """
         named = 0
         if rows is None:
@@ -279,12 +283,13 @@ class CabRows:
         unknown = ((cab, facts) for cab, facts in cabs.items() if cab not in known)
         for some in batched(unknown, TRANSACTION_ROWS, strict=False):
             # The first try needs no reading, and fits a failure that is new. A second report lists known cabs again.
-            while writes := [
-                write
-                for key, facts in some
-                if (write := _naming(found.get(key), key, _listed(facts, expires.get(key)), skipped))
-            ]:
-                if self._table.write_together(failure.cabs_partition, writes) is not None:
+            for _ in range(_TRIES):
+                writes = [
+                    write
+                    for key, facts in some
+                    if (write := _naming(found.get(key), key, _listed(facts, expires.get(key)), skipped))
+                ]
+                if not writes or self._table.write_together(failure.cabs_partition, writes) is not None:
                     named += sum(write.how == "merge" for write in writes)
                     break
                 keys = [key for key, _ in some]
@@ -292,6 +297,8 @@ class CabRows:
                 values = {"partition": failure.cabs_partition, "first": min(keys), "last": max(keys)}
                 there = {row.key: row for row in self._table.query(where, values, ("expiry", *_FACT_COLUMNS))}
                 found = {key: row for key, row in found.items() if key not in keys} | there
+            else:
+                raise AgainLater(f"the rows of the cabs of {failure} kept changing")
         return named
 
     def write(self, failure: Failure, rows: Iterable[tuple[str, CabRow]]) -> None:
@@ -314,6 +321,7 @@ class CabRows:
 
 
 _PAGE_ROWS = 1_000
+_TRIES = 5
 _FACT_COLUMNS = ("failureName", "driverName", "driverVersion", "osVersion", "architecture", "cabType", "market")
 _SELECT = ("state", "blobName", "length", "md5", "settledAt", "error", "date", "expiry", *_FACT_COLUMNS)
 
