@@ -82,7 +82,10 @@ class ListedCabs(Immutable, frozen=True):
 
 
 class NamedFailures:
-    """What a report names, in a file without a name that goes when this is closed."""
+    """What a report names, in a file without a name that goes when this is closed.
+
+    Every call raises AgainLater where the disk has no room: to sort takes some as well.
+    """
 
     def __init__(self) -> None:
         with _told():
@@ -105,14 +108,11 @@ class NamedFailures:
 
     def begin(self) -> None:
         """Count anew how often each happened: the report is read from its beginning, maybe once more."""
-        self._database.execute("update failures set hits = 0")
+        with _told():
+            self._database.execute("update failures set hits = 0")
 
     def add(self, part: ReportPart) -> None:
-        """Add what a stretch of the report names, of which any may be there already.
-
-        Raises:
-            AgainLater: The disk has no room.
-        """
+        """Add what a stretch of the report names, of which any may be there already."""
         with _told():
             self._run(
                 "insert into failures (application, hash, name, driver, hits) values (?, ?, ?, ?, ?) "
@@ -144,10 +144,12 @@ class NamedFailures:
 
     def applications(self) -> list[str]:
         """Return the applications whose failures are named, in the spelling that they have once more elsewhere too."""
-        found = self._database.execute("select application, min(hash) from failures group by application")
+        with _told():
+            found = self._database.execute("select application, min(hash) from failures group by application")
+            ids = found.fetchall()
         spellings = (
             (application, *(each.application_id for each in Failure(application, key).other_spellings()))
-            for application, key in found.fetchall()
+            for application, key in ids
         )
         return list(dict.fromkeys(each for some in spellings for each in some))
 
@@ -167,22 +169,19 @@ class NamedFailures:
     def batches(self, size: int) -> Iterator[list[Named]]:
         """Yield the failures in the order of their cabs' PartitionKeys, so many at a time."""
         order = "order by coalesce(stored, application) || '_' || coalesce(stored_hash, hash)"
-        found = self._database.execute(f"{_SELECT} {order}")
-        while some := [_named(columns) for columns in found.fetchmany(size)]:
-            yield some
+        yield from self._named(f"{_SELECT} {order}", size)
 
     def cabs_of(self, named: Named) -> ListedCabs:
         """Return the cabs of a failure."""
-        found = self._database.execute(
-            "select cab, told, expires from cabs join facts on facts.place = facts where failure = ?", (named.place,)
-        )
+        cabs = "select cab, told, expires from cabs join facts on facts.place = facts where failure = ?"
         listed, known = ListedCabs({}, {}), dict[bytes, CabFacts]()
-        for cab, told, expires in found:
-            if told not in known:
-                known[told] = CabFacts(*msgspec.json.decode(told))
-            listed.facts[cab] = known[told]
-            if expires and (moment := moment_of(expires)):
-                listed.expires[cab] = moment
+        with _told():
+            for cab, told, expires in self._database.execute(cabs, (named.place,)):
+                if told not in known:
+                    known[told] = CabFacts(*msgspec.json.decode(told))
+                listed.facts[cab] = known[told]
+                if expires and (moment := moment_of(expires)):
+                    listed.expires[cab] = moment
         return listed
 
     def queue(self, named: Named, due: str) -> None:
@@ -202,9 +201,13 @@ class NamedFailures:
 
     def to_queue(self, size: int) -> Iterator[list[Named]]:
         """Yield the failures that are to be queued in their order, so many at a time."""
-        found = self._database.execute(f"{_SELECT} join queue on queue.failure = place order by due, failure")
-        while some := [_named(columns) for columns in found.fetchmany(size)]:
-            yield some
+        yield from self._named(f"{_SELECT} join queue on queue.failure = place order by due, failure", size)
+
+    def _named(self, statement: str, size: int) -> Iterator[list[Named]]:
+        with _told():
+            found = self._database.execute(statement)
+            while some := [_named(columns) for columns in found.fetchmany(size)]:
+                yield some
 
     def _run(self, statement: str, rows: Iterable[tuple[object, ...]]) -> None:
         self._database.executemany(statement, rows)

@@ -1,6 +1,7 @@
 """A report may name any number of failures and cabs; each is listed and pulled once, and none stays in memory."""
 
 import tracemalloc
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from shared.core.errors import AgainLater
 from shared.core.facts import CabFacts
 from shared.core.failure import Failure
-from shared.reports.named import NamedFailures
+from shared.reports.named import Named, NamedFailures
 from shared.reports.reader import ReportPart
 from shared.storage.table_rows import Row
 
@@ -91,8 +92,26 @@ def test_memory_stays_flat_however_many_there_are() -> None:
     assert peak < 3 * 1024 * 1024
 
 
-def test_what_the_disk_refuses_is_told_and_tried_again_later() -> None:
+A = Named(1, Failure("1", "a"), NAMED, 1, "", "", None)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda named: named.begin(),
+        lambda named: named.add(part(A.failure)),
+        lambda named: named.applications(),
+        lambda named: named.note_pulls([]),
+        lambda named: list(named.batches(1)),
+        lambda named: named.cabs_of(A),
+        lambda named: named.queue(A, "~1"),
+        lambda named: list(named.to_queue(1)),
+        len,
+    ],
+)
+def test_what_the_disk_refuses_is_told_and_tried_again_later(call: Callable[[NamedFailures], object]) -> None:
+    """To sort takes room as well as to write."""
     with NamedFailures() as named:
         pass
     with pytest.raises(AgainLater, match="temporary files"):
-        named.add(part(Failure("1", "a")))
+        call(named)
