@@ -93,12 +93,12 @@ def report_ready(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - 
 def _set(req: func.HttpRequest, *, is_active: bool) -> func.HttpResponse:
     from shared.api.schedules import ScheduleSet
     from shared.core.errors import BadInput
+    from shared.core.ids import REPORT_ID
     from shared.core.redaction import excerpt
-    from shared.devcenter.reports import is_id
     from shared.services import services
 
     report_id = req.route_params["reportId"]
-    if not is_id(report_id):
+    if not REPORT_ID.fullmatch(report_id):
         raise BadInput(f"reportId is {excerpt(report_id, 40)!r}, which is not one")
     services().report_tools.devcenter.set_active(report_id, is_active=is_active)
     call = f"POST /api/reports/schedules/.../{'resume' if is_active else 'pause'}"

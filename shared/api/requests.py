@@ -15,7 +15,8 @@ from msgspec import Meta
 from shared.api.pulls import PullAsked
 from shared.api.scalars import NAMED_HASH
 from shared.core.errors import BadInput
-from shared.core.failure import APPLICATION_ID, APPLICATION_RULE, HASH_RULE, Failure, Window
+from shared.core.failure import HASH_RULE, Failure, Window
+from shared.core.ids import APPLICATION_ID, APPLICATION_RULE
 from shared.core.json_text import JsonError, as_utf8, decoded
 from shared.core.redaction import excerpt
 from shared.core.values import Immutable

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta
 
-from shared.core.failure import APPLICATION_ID, GUID, HASH
+from shared.core.failure import GUID, HASH
+from shared.core.ids import APPLICATION_ID
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from shared.api.scalars import Count, Moment, moment_text
 from shared.core import clock
+from shared.core.ids import REPORT_ID
 from shared.core.values import hiding
 from shared.reports.scheduling import (
     CALLBACK_URL,
@@ -31,7 +32,7 @@ type ReportId = Annotated[
     Meta(
         description="Names the schedule, as the Dev Center does.",
         # Held by the call, whose error a person can read.
-        extra_json_schema={"pattern": "^[0-9A-Za-z][0-9A-Za-z._-]{0,63}$(?!\\n)"},
+        extra_json_schema={"pattern": f"^(?:{REPORT_ID.pattern})$(?!\\n)"},
         examples=["43000"],
     ),
 ]

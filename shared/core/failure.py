@@ -13,17 +13,14 @@ from typing import Self
 
 from shared.core import clock
 from shared.core.errors import BadInput
+from shared.core.ids import APPLICATION_ID, APPLICATION_RULE
 from shared.core.redaction import excerpt
 from shared.core.values import Immutable
 
 # The family of a failure whose message or row names none: there was no other at first.
 DRIVER = "driver"
-# applicationId is a decimal of 17 digits above 2^53 in every sample, and hashes are GUIDs (devcenter-api.md); the API
-# promises neither. What is refused here could break a blob name, a table key or a URL: the underscore of an
-# applicationId would make the partition keys of the cabs table ambiguous.
-APPLICATION_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
+# A GUID in every sample (devcenter-api.md), which the API does not promise.
 HASH = re.compile(r"[0-9A-Za-z](?:[0-9A-Za-z._-]{0,126}[0-9A-Za-z])?")
-APPLICATION_RULE = "1 to 64 letters, digits or dashes"
 HASH_RULE = (
     "1 to 128 letters, digits, dots, dashes or underscores, of which the first and the last are letters or digits"
 )

@@ -13,6 +13,7 @@ from datetime import timedelta
 from functools import cache
 from typing import Self
 
+from shared.core.ids import APPLICATION_ID, APPLICATION_RULE, REPORT_ID
 from shared.core.settings_reader import SettingsReader, parsed
 from shared.core.storage_settings import CabPlaces, CabStorage
 
@@ -194,7 +195,7 @@ def _report_ids(read: SettingsReader) -> tuple[str, ...]:
     for report_id in ids:
         read.check(
             "REPORT_IDS",
-            re.fullmatch(r"[A-Za-z0-9-]{1,64}", report_id) is not None,
+            REPORT_ID.fullmatch(report_id) is not None,
             f"REPORT_IDS holds {report_id!r}, which is not a report id",
         )
     return ids
@@ -207,8 +208,8 @@ def _applications(read: SettingsReader) -> tuple[tuple[str, str], ...]:
     for family, each in found:
         read.check(
             names[family],
-            re.fullmatch(r"[0-9A-Za-z-]{1,64}", each) is not None,
-            f"{names[family]} holds {each!r}, which is not an application id",
+            APPLICATION_ID.fullmatch(each) is not None,
+            f"{names[family]} holds {each!r}, which is not an application id: {APPLICATION_RULE}",
         )
         read.check(
             "STORE_APPLICATION_IDS",

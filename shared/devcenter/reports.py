@@ -4,21 +4,19 @@ Every fact about it stands in docs/api.md with its source. The service was last 
 tolerant, each item is read alone, and what cannot be read is told by its shape.
 """
 
-import re
 from datetime import datetime, timedelta
 
 import msgspec
 
 from shared.core import clock
 from shared.core.errors import BadAnswer
+from shared.core.ids import REPORT_ID
 from shared.core.json_text import JsonError, decoded
 from shared.core.redaction import excerpt
 from shared.core.shape import said_in, shape_of
 from shared.core.values import Immutable, hiding
 from shared.devcenter.fields import Fields
 
-# A number in every sample. It becomes a table's key and a part of a URL, and stands in every line of the log.
-_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
 LOOK_FIRST = "the lists tell whether it came about all the same: look there before you ask again"
 _FINISHED = {"completed", "complete", "success", "succeeded"}
 _ACTIVE = {"", "true", "yes", "1", "active", "enabled"}
@@ -256,15 +254,10 @@ def made_in(body: bytes, key: str, what: str) -> str:
     return found
 
 
-def is_id(text: str) -> bool:
-    """Tell whether a text can be the id of a report or of a template."""
-    return _ID.fullmatch(text) is not None
-
-
 def _id(told: Fields, key: str) -> str:
     """Return an id; empty where there is none."""
     named = told.text(key).strip().removesuffix(".0")
-    return named if is_id(named) else ""
+    return named if REPORT_ID.fullmatch(named) else ""
 
 
 def _recurring(told: Fields) -> tuple[datetime | None, int, int]:

@@ -13,9 +13,9 @@ import msgspec
 
 from shared.core import clock
 from shared.core.errors import BadInput
+from shared.core.ids import REPORT_ID
 from shared.core.redaction import excerpt
 from shared.core.values import Immutable, hiding
-from shared.devcenter.reports import is_id
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -127,7 +127,7 @@ def make_schedule(devcenter: DevCenter, new: NewSchedule, template_id: str = "")
         CabferryError: Sorted by what helps.
     """
     if template_id:
-        if not is_id(template_id):
+        if not REPORT_ID.fullmatch(template_id):
             raise BadInput(f"templateId is {excerpt(template_id, 40)!r}, which is not one")
         _check_columns(devcenter.template(template_id))
     else:

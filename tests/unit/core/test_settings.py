@@ -53,7 +53,7 @@ def test_values_are_taken_as_they_are_set() -> None:
     settings = Settings.from_environment(
         {
             **LEAST,
-            "REPORT_IDS": "43000, 43007,",
+            "REPORT_IDS": "43000, 43007.a_b,",
             "CAB_SOURCE_HOSTS": ".Blob.Core.Windows.Net , 127.0.0.1",
             "CAB_CONTAINER": " cabs-2 ",
             "CAB_QUEUE": "pulls",
@@ -68,7 +68,7 @@ def test_values_are_taken_as_they_are_set() -> None:
             "CAB_LOOKBACK_DAYS": "60",
         }
     )
-    assert settings.report_ids == ("43000", "43007")
+    assert settings.report_ids == ("43000", "43007.a_b")
     assert settings.source_hosts == (".blob.core.windows.net", "127.0.0.1")
     assert (settings.container, settings.queue) == ("cabs-2", "pulls")
     assert (settings.pull_concurrency, settings.pull_max_attempts, settings.max_cabs_per_failure) == (8, 3, 100)
