@@ -35,8 +35,8 @@ class ReportRow(Immutable, frozen=True):
         report_id: The schedule's id.
         report_datetime: When the run was made, as the API spells it.
         status: As the API last named it.
-        failures: How many distinct failures it names; 0 until it is ingested.
-        cabs: How many cabs it lists, counted once a part; 0 until it is ingested.
+        failures: How many distinct failures it names; 0 until its file was read, to its end or as far as it can be.
+        cabs: How many distinct cabs it lists; likewise.
         ingested_at: When its last message was sent; None until then.
         error: Why it could not be ingested, or what of it could not be read; empty where all is well.
         file: What its file is known by; empty until it has one.
@@ -112,16 +112,12 @@ class ReportRows:
             run: The run.
             key: Its RowKey.
         """
-        before = list[str]()
-
-        def seen(row: Row | None) -> Columns:
-            before[:] = [row.text("status") if row else ""]
-            return _seen(run)
-
-        lease = RowLease.take(self._table, run.report_id, key, _READING, seen)
-        if isinstance(lease, RowLease):
-            lease.release(_seen(run))
-        return isinstance(lease, RowLease) and before != [run.status]
+        row = self._table.get(run.report_id, key)
+        if row is None:
+            return self._table.insert(run.report_id, key, _seen(run)) is not None
+        # Who reads it meanwhile knows it better.
+        is_read = (row.moment("leaseUntil") or clock.FIRST_MOMENT) > clock.now()
+        return not is_read and row.text("status") != run.status and self._table.merge(row, _seen(run)) is not None
 
     def take(self, run: ReportRun, key: str) -> RowLease | HeldElsewhere:
         """Take the lease on a run, so that a timer and a call of the API do not both read it.

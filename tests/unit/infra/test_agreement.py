@@ -6,7 +6,7 @@ import re
 import pytest
 
 from shared.catalog.files import FOLDER
-from shared.core.failure import APPLICATION_ID
+from shared.core.ids import APPLICATION_ID
 from shared.core.settings_table import SETTINGS
 from shared.progress import TABLES
 from shared.pull.keep_file import KEEP_FILE

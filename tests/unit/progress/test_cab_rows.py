@@ -23,7 +23,7 @@ class ChangesBefore:
         if how == "write" and self.times:
             self.times -= 1
             row = CabRow(CabState.FAILED, error=f"{self.times} more")
-            CabRows(MemoryTable(self.table, ChangesBefore(0))).write(FAILURE, [("cab", row)])  # type: ignore[arg-type]
+            CabRows(MemoryTable(self.table, ChangesBefore(0))).write(FAILURE, [("cab", row)])
         return do()
 
 
@@ -31,7 +31,7 @@ class ChangesBefore:
 def test_a_row_that_keeps_changing_is_left_for_later(times: int, is_told: bool) -> None:
     """Else a check of the reports would hold its run for as long as somebody writes."""
     other = ChangesBefore(times)
-    rows = CabRows(MemoryTable(other.table, other))  # type: ignore[arg-type]
+    rows = CabRows(MemoryTable(other.table, other))
     if is_told:
         rows.list_new(FAILURE, {"cab": CabFacts("BUGCHECK")})
         assert rows.of(FAILURE)["cab"].facts.failure_name == "BUGCHECK"

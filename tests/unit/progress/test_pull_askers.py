@@ -23,7 +23,7 @@ class Asked:
     """A table of pulls, and the messages that are on their way."""
 
     def __init__(self) -> None:
-        self.table = MemoryTable(Table("pulls"), self)  # type: ignore[arg-type]
+        self.table = MemoryTable(Table("pulls"), self)
         self.pulls, self.leases = PullRows(self.table), PullLeases(self.table, timedelta(seconds=60))
         self.messages: list[PullMessage] = []
         self.before_write: list[Callable[[], object]] = []

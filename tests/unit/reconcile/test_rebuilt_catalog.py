@@ -46,9 +46,9 @@ def test_a_container_that_keeps_cabs_for_years_is_no_matter_of_open_files() -> N
     seen = [FailureSeen("1", "a", cabs=cabs[start : start + 1_000]) for start in range(0, len(cabs), 1_000)]
     files: dict[str, bytes] = {}
     with few_handles():
-        told = rebuild_catalog(MemoryCatalog(files, AtOnce()), seen, RETENTION)  # type: ignore[arg-type]
+        told = rebuild_catalog(MemoryCatalog(files, AtOnce()), seen, RETENTION)
     assert (len(files), len(catalogued(files))) == (DAYS, len(cabs))
     assert told == f"catalog: cabs={len(cabs)} days={DAYS} written={DAYS} removed=0"
     before = dict(files)
-    again = rebuild_catalog(MemoryCatalog(files, AtOnce()), seen, RETENTION)  # type: ignore[arg-type]
+    again = rebuild_catalog(MemoryCatalog(files, AtOnce()), seen, RETENTION)
     assert (files, again) == (before, f"catalog: cabs={len(cabs)} days={DAYS} written=0 removed=0")
