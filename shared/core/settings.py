@@ -118,16 +118,16 @@ def devcenter_access(environment: Mapping[str, str] = os.environ) -> DevCenterAc
     return parsed(environment, _devcenter)
 
 
-def retention(environment: Mapping[str, str] = os.environ) -> timedelta:
+def retention() -> timedelta:
     """Parse RETENTION_DAYS alone.
 
     Raises:
         SettingsError: It is malformed.
     """
-    return parsed(environment, _retention)
+    return parsed(os.environ, _retention)
 
 
-def people_sign_in(environment: Mapping[str, str] = os.environ) -> bool:
+def people_sign_in() -> bool:
     """Tell whether App Service signs in whoever opens the dashboard; else a function key does.
 
     The platform sets WEBSITE_AUTH_ENABLED where it authenticates. Elsewhere anyone can send the header of a person:
@@ -136,7 +136,7 @@ def people_sign_in(environment: Mapping[str, str] = os.environ) -> bool:
     Raises:
         SettingsError: The setting is malformed, or names a sign-in that is not there.
     """
-    return parsed(environment, _people_sign_in)
+    return parsed(os.environ, _people_sign_in)
 
 
 def _devcenter(read: SettingsReader) -> DevCenterAccess:

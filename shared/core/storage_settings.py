@@ -59,12 +59,13 @@ def cab_places(environment: Mapping[str, str] = os.environ) -> CabPlaces:
     return parsed(environment, CabPlaces.read)
 
 
-def queue_place(environment: Mapping[str, str] = os.environ) -> CabPlaces:
+def queue_place() -> CabPlaces:
     """Parse what reaches the queue, which the host has reached by the same settings, though all others are wrong.
 
     Raises:
         SettingsError: Names those that are missing or malformed.
     """
+    environment = {**os.environ}
     uri = environment.get("CAB_STORAGE__queueServiceUri", "")
     others = {"CAB_STORAGE__blobServiceUri": uri, "CAB_STORAGE__tableServiceUri": uri, "CAB_CONTAINER": ""}
     return cab_places({**environment, **others})

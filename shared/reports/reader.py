@@ -81,9 +81,9 @@ class ReportPart(Mutable):
     why_unreadable: str = ""
     note: str = ""
 
-    def note_unreadable(self, why: str, times: int = 1) -> None:
+    def note_unreadable(self, why: str) -> None:
         """Count something that could not be used."""
-        self.unreadable += times
+        self.unreadable += 1
         self.why_unreadable = self.why_unreadable or why
 
     def note_expiry(self, cab: str, expires: str) -> None:
