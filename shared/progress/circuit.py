@@ -338,8 +338,10 @@ class Circuit:
                         CIRCUIT_CLOSED.tell(service=self._name)
                     self._known = after
                     return True
-        except CabferryError as trouble:
-            _log.warning("the circuit of %s cannot %s: %s", self._name, what, trouble)
+            trouble: object = "others keep changing its row"
+        except CabferryError as refused:
+            trouble = refused
+        _log.warning("the circuit of %s cannot %s: %s", self._name, what, trouble)
         return False
 
 

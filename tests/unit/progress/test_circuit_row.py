@@ -1,0 +1,42 @@
+"""What all processes must keep to stands in one row, and a process that could not write it says so."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from shared.core.errors import AgainLater
+from shared.progress.circuit import Circuit
+from tests.simulation.tables import MemoryTable, Table
+
+
+class WritesBefore:
+    """Another process, which writes the row right before some writes of this one."""
+
+    def __init__(self, times: int) -> None:
+        self.times, self.table = times, Table("health")
+
+    def call[T](self, how: str, _what: str, do: Callable[[], T]) -> T:
+        if how == "write" and self.times:
+            self.times -= 1
+            other = MemoryTable(self.table, WritesBefore(0))
+            row = other.get("circuit", "dev-center")
+            moved = other.merge(row, {"failures": self.times}) if row else other.insert("circuit", "dev-center", {})
+            assert moved
+        return do()
+
+
+GIVEN_UP = "the circuit of dev-center cannot keep a wait: others keep changing its row"
+
+
+@pytest.mark.parametrize(("times", "told"), [(4, []), (5, [GIVEN_UP])])
+def test_a_wait_that_only_this_process_keeps_is_told(
+    caplog: pytest.LogCaptureFixture, times: int, told: list[str]
+) -> None:
+    """The others go on to ask who has asked to be left alone."""
+    other = WritesBefore(times)
+    circuit = Circuit(MemoryTable(other.table, other), "dev-center")
+    with pytest.raises(AgainLater), circuit.guard():
+        raise AgainLater("busy", timedelta(seconds=30))
+    assert [record.message for record in caplog.records] == told
+    assert (circuit.known().throttled_until.year > 2000) == (not told)
