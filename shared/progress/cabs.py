@@ -1,4 +1,9 @@
-"""The table `cabs`: one row a cab, with the one state it ended in and what the report told of it."""
+"""The table `cabs`: one row a cab, with the one state it ended in and what the report told of it.
+
+Who holds the lease on a failure's pull writes over whatever is there (`write`): a run, and the reconcile while it reads
+the container back. All others write what they have read, and where somebody changed that since, nothing: a check of a
+report (`list_new`), the reconcile (`change`, `remove`), and the copy of one cab by itself (`list_new`, `settle`).
+"""
 
 from __future__ import annotations
 
