@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date
-from itertools import batched
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,7 +11,7 @@ from shared.core.clock import moment_of
 from shared.core.failure import Failure
 from shared.core.json_text import JsonError, decoded
 from shared.core.values import Immutable, Mutable
-from shared.storage.table_writes import NO_MOMENT, TRANSACTION_ROWS, Write
+from shared.storage.table_writes import NO_MOMENT, Write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -162,9 +161,9 @@ class FailureRows:
 
     def write(self, application_id: str, seen: Iterable[SeenFailure]) -> None:
         """Write rows of an application, 100 a request."""
-        for some in batched(seen, TRANSACTION_ROWS, strict=False):
-            writes = [Write(each.failure.failure_hash, each.columns(), "upsert") for each in some]
-            self._table.write_all(application_id, writes)
+        self._table.write_all(
+            application_id, (Write(each.failure.failure_hash, each.columns(), "upsert") for each in seen)
+        )
 
     def check_of(self, family: str, application_id: str) -> ApplicationCheck:
         """Return how far an application was checked."""
