@@ -14,7 +14,6 @@
 from __future__ import annotations
 
 import logging
-from copy import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -134,12 +133,8 @@ def turn(*, is_urgent: bool) -> timedelta:
 
 
 def _counts(pull: Pull) -> CabCounts:
-    if pull.ledger.has_unwritten:
-        return pull.row.counts  # As the checkpoint: what the table does not have is found again by a later try.
-    # Held cabs beyond the checkpoint are seen again by a later try, and counted then.
-    now = pull.ledger.counts()
-    again = now.already_held - pull.safe.already_held
-    return replace(now, seen=now.seen - again, already_held=now.already_held - again)
+    # What the table does not have is found again by a later try.
+    return pull.ledger.counts(pull.safe) if pull.ledger.is_written else pull.row.counts
 
 
 def _has_moved_on(pull: Pull, now: CabCounts) -> bool:
@@ -155,7 +150,7 @@ def _has_moved_on(pull: Pull, now: CabCounts) -> bool:
 
 def _completed(pull: Pull) -> Ending:
     """Every cab of the batch ended in a state; say what a person should know of those that failed."""
-    counts = pull.ledger.counts()
+    counts = pull.ledger.counts(pull.reached)
     first = pull.ledger.first_error() or pull.unreadable
     error = f"{counts.failed} cabs failed; the first: {first}"[:2000] if counts.failed else ""
     level = logging.WARNING if error else logging.INFO

@@ -9,7 +9,7 @@ from collections import Counter
 from copy import replace
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import batched
+from itertools import batched, islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from shared.devcenter.pages import BatchCab
     from shared.progress.cabs import CabRows
     from shared.pull.keeping import Keeping
+    from shared.pull.state import Checkpoint
     from shared.storage.table_writes import Columns
 
 # Storage tells a blob's age by a clock of its own.
@@ -45,6 +46,8 @@ _CLOCKS_APART = timedelta(minutes=5)
 
 # A blob says otherwise: a pull that died had copied it, and had no time to say so.
 _NOT_THERE = {CabState.LISTED, CabState.EXPIRED, CabState.UNAVAILABLE, CabState.SKIPPED}
+# No work of a pull, though it may have retired a cab itself, before it had to begin again for another one.
+_FOUND = {CabState.RETIRED, CabState.SKIPPED}
 
 
 class CabLedger:
@@ -54,31 +57,18 @@ class CabLedger:
         rows: The table.
         failure: Whose cabs.
         started_at: When this pull first ran. What was settled since then is its work, though a crash came between.
-        before: The counts at the checkpoint that it goes on from.
         writers: Runs transactions side by side.
     """
 
-    def __init__(
-        self,
-        rows: CabRows,
-        failure: Failure,
-        started_at: datetime,
-        before: CabCounts,
-        writers: Executor,
-    ) -> None:
-        self._rows, self._failure, self._started_at = rows, failure, started_at
-        self._before, self._writers = before, writers
+    def __init__(self, rows: CabRows, failure: Failure, started_at: datetime, writers: Executor) -> None:
+        self._rows, self._failure, self._started_at, self._writers = rows, failure, started_at, writers
         self._cabs: dict[str, CabRow] = {}
+        self._is_loaded = False
         self._unwritten: set[str] = set()
-        self._seen: set[str] = set()
-        self._seen_over: set[str] = set()
-        self._tally: Counter[CabState] = Counter()
-        self._bytes = 0
+        # What no row tells: the cabs that the batch has named, in its order, and those that this run found or brought.
+        self._named: dict[str, None] = {}
         self._copied: set[str] = set()
-        self._already_held, self._held_before = before.already_held, 0
-        self._passed_over, self._left_out = before.seen - _settled(before), 0
-        self._unreadable = before.unreadable
-        self._loaded = False
+        self._unreadable = 0
         # Blobs of which more is known than they tell, as the last read-back found.
         self.unnamed: list[Unnamed] = []
 
@@ -94,30 +84,16 @@ class CabLedger:
             rows: cabIdHash and row, where somebody has read them; None reads them: one query.
         """
         self._cabs = dict(self._rows.of(self._failure) if rows is None else rows)
-        mine = [row for row in self._cabs.values() if self._is_mine(row)]
-        self._tally = Counter(row.state for row in mine)
-        self._bytes = sum(row.length or 0 for row in mine if row.state is CabState.COPIED)
-        self._held_before = sum(self._was_held(row) for row in self._cabs.values())
-        self._left_out = sum(row.state is CabState.SKIPPED for row in self._cabs.values())
-        self._loaded = True
+        self._is_loaded = True
 
-    def see(self, cab_id_hash: str, *, is_wanted: bool) -> None:
-        """Note that the batch names a cab; rows may repeat between pages.
+    @property
+    def named(self) -> int:
+        """Return how many cabs the batch has named."""
+        return len(self._named)
 
-        Args:
-            cab_id_hash: The cab.
-            is_wanted: Whether it will be copied; if not, what is known of it already counts as found.
-        """
-        if cab_id_hash in self._seen:
-            return
-        self._seen.add(cab_id_hash)
-        known = self._cabs.get(cab_id_hash)
-        if known and not is_wanted:
-            self._already_held += self._was_held(known)
-            self._tally[CabState.EXPIRED] += known.state is CabState.EXPIRED and not self._is_mine(known)
-
-    def learn(self, cab: BatchCab) -> None:
-        """Take what its own row tells of a cab that is held, and nobody told when it was copied."""
+    def see(self, cab: BatchCab) -> None:
+        """Note that the batch names a cab, and take what it tells of one that is held and was copied without that."""
+        self._named[cab.cab_id_hash] = None
         known = self._cabs.get(cab.cab_id_hash)
         if known and known.is_held and known.learn(cab.facts, moment_of(cab.date), moment_of(cab.expires)):
             self._unwritten.add(cab.cab_id_hash)
@@ -136,16 +112,10 @@ class CabLedger:
 
     def pass_over(self, cab: BatchCab, reason: str) -> None:
         """Record that a cab which the batch names is left uncopied on purpose, and why."""
-        if cab.cab_id_hash not in self._seen_over:
-            self._seen_over.add(cab.cab_id_hash)
-            self._passed_over += 1
-            known = self._cabs.get(cab.cab_id_hash)
-            if known is None or (known.state, known.error, known.date) != (
-                CabState.SKIPPED,
-                reason,
-                moment_of(cab.date),
-            ):
-                self.record_missed(cab, CabState.SKIPPED, reason)
+        known = self._cabs.get(cab.cab_id_hash)
+        told = (CabState.SKIPPED, reason, moment_of(cab.date))
+        if known is None or (known.state, known.error, known.date) != told:
+            self.record_missed(cab, CabState.SKIPPED, reason)
 
     def see_unreadable(self, rows: int) -> None:
         """Note rows of the batch that could not be read: each may be a cab that nobody copied."""
@@ -153,11 +123,8 @@ class CabLedger:
 
     def facts(self, cab: BatchCab) -> CabFacts:
         """Return what its own row, or a report, told of a cab."""
-        return self._facts(cab.cab_id_hash) if cab.facts == NO_FACTS else cab.facts
-
-    def _facts(self, cab_id_hash: str) -> CabFacts:
-        known = self._cabs.get(cab_id_hash)
-        return known.facts if known else NO_FACTS
+        known = self._cabs.get(cab.cab_id_hash)
+        return known.facts if known and cab.facts == NO_FACTS else cab.facts
 
     def record_copied(self, cab: BatchCab, blob_name: str, copied: Copied) -> None:
         """Record that a cab is in the container."""
@@ -169,14 +136,14 @@ class CabLedger:
         self._settle(cab.cab_id_hash, _dated(CabRow(state, error=error), cab))
 
     @property
-    def has_unwritten(self) -> bool:
-        """Tell whether something was recorded that the table does not have yet."""
-        return bool(self._unwritten)
-
-    @property
     def unwritten(self) -> int:
         """Return how many rows the table does not have as they are here."""
         return len(self._unwritten)
+
+    @property
+    def is_written(self) -> bool:
+        """Tell whether the rows were read, and the table has them as they are here."""
+        return self._is_loaded and not self._unwritten
 
     def write(self) -> None:
         """Write what was recorded since the last time: one transaction for each 100 cabs."""
@@ -237,7 +204,7 @@ class CabLedger:
         missed = {
             cab: row.blob_name
             for cab, row in self._cabs.items()
-            if row.state is CabState.LISTED and row.blob_name and cab not in self._seen
+            if row.state is CabState.LISTED and row.blob_name and cab not in self._named
         }
         if was_read_whole:
             for cab in missed:
@@ -246,66 +213,57 @@ class CabLedger:
             return []
         return [f"{name} was copied, and is still to be copied again" for name in missed.values()]
 
-    def counts(self) -> CabCounts:
-        """Return what this pull found and did, from the rows where they tell, so that a crash cannot make it wrong."""
-        if not self._loaded:
-            return self._before
+    def counts(self, at: Checkpoint) -> CabCounts:
+        """Return what this pull found and did, from the rows, so that no crash can make it wrong.
+
+        Args:
+            at: Up to where in the batch what was found there counts. What comes behind is found again by a later try.
+        """
+        mine = {cab: row for cab, row in self._cabs.items() if self._is_mine(row)}
+        brought = Counter([row.state for row in mine.values()])
+        there = Counter([row.state for cab, row in self._cabs.items() if cab not in mine])
+        found = (cab for cab in islice(self._named, at.named) if cab in self._cabs and cab not in mine)
+        named = Counter([self._cabs[cab].state for cab in found])
+        # Rows can come again after a checkpoint, which knows how many were there before it, and not which.
+        passed_over = min(at.before.seen - _settled(at.before) + named[CabState.SKIPPED], there[CabState.SKIPPED])
+        unreadable = at.before.unreadable + self._unreadable
         counts = CabCounts(
-            copied=self._tally[CabState.COPIED],
-            # Rows can come again after a checkpoint, which knows how many were held before it, and not which.
-            already_held=min(self._already_held, self._held_before),
-            expired=self._tally[CabState.EXPIRED],
-            unavailable=self._tally[CabState.UNAVAILABLE],
-            failed=self._tally[CabState.FAILED] + self._unreadable,
-            bytes=self._bytes,
-            unreadable=self._unreadable,
+            copied=brought[CabState.COPIED],
+            already_held=min(at.before.already_held + _held(named), _held(there)),
+            expired=brought[CabState.EXPIRED] + named[CabState.EXPIRED],
+            unavailable=brought[CabState.UNAVAILABLE],
+            failed=brought[CabState.FAILED] + unreadable,
+            bytes=sum([row.length or 0 for row in mine.values() if row.state is CabState.COPIED]),
+            unreadable=unreadable,
         )
-        # As those that were held: one that a run before has left out may come again.
-        return replace(counts, seen=_settled(counts) + min(self._passed_over, self._left_out))
+        return replace(counts, seen=_settled(counts) + passed_over)
 
     def tally(self, settings: Settings) -> Columns:
         """Return how all cabs of the failure stand, as columns of the pull's row; none where the table knows less."""
-        is_known = self._loaded and not self._unwritten
-        return CabTally.taken(self._cabs.values(), settings).columns() if is_known else {}
+        return CabTally.taken(self._cabs.values(), settings).columns() if self.is_written else {}
 
     def first_error(self) -> str:
         """Return why a cab of this pull failed, empty where none did."""
         failed = (row for row in self._cabs.values() if row.state is CabState.FAILED and self._is_mine(row))
         return next((row.error for row in failed), "")
 
-    def _was_held(self, row: CabRow) -> bool:
-        # This pull may have retired it itself, before it had to begin again for another cab.
-        return row.is_held and (row.state is CabState.RETIRED or not self._is_mine(row))
-
     def _is_mine(self, row: CabRow) -> bool:
-        return row.settled_at is not None and row.settled_at >= self._started_at
+        """Tell whether a row is this pull's work."""
+        return row.settled_at is not None and row.settled_at >= self._started_at and row.state not in _FOUND
 
     def _settle(self, cab_id_hash: str, row: CabRow, settled_at: datetime | None = None) -> None:
-        """Put a row in the place of what was known, and keep the tally of this pull's own work right."""
-        before = self._cabs.get(cab_id_hash)
-        if before and self._is_mine(before):
-            self._tally[before.state] -= 1
-            self._bytes -= (before.length or 0) if before.state is CabState.COPIED else 0
+        """Put a row in the place of what was known."""
         row.settled_at = settled_at or clock.now()
-        if not row.tells_facts:
-            row.facts = self._facts(cab_id_hash)
-        row.row_key = before.row_key if before else ""
-        was_left_out = before is not None and before.state is CabState.SKIPPED
-        self._left_out += (row.state is CabState.SKIPPED) - was_left_out
+        if before := self._cabs.get(cab_id_hash):
+            row.row_key, row.facts = before.row_key, row.facts if row.tells_facts else before.facts
         self._cabs[cab_id_hash] = row
         self._unwritten.add(cab_id_hash)
         if row.state is CabState.COPIED:
             self._copied.add(cab_id_hash)
-        if self._is_mine(row):
-            self._tally[row.state] += 1
-            self._bytes += (row.length or 0) if row.state is CabState.COPIED else 0
-        elif cab_id_hash in self._seen:
-            self._already_held, self._held_before = self._already_held + 1, self._held_before + 1
 
     def _compare(self, cab: str, row: CabRow, blob: StoredCab) -> None:
         if row.length is None:
             row.length, row.md5 = blob.length, row.md5 or blob.md5
-            self._bytes += blob.length if self._is_mine(row) else 0
             self._unwritten.add(cab)
         elif row.length != blob.length or (row.md5 and blob.md5 and row.md5 != blob.md5):
             error = (
@@ -342,6 +300,10 @@ def _is_its_copy(known: CabRow, blob: StoredCab) -> bool:
 
 def _settled(counts: CabCounts) -> int:
     return counts.copied + counts.already_held + counts.expired + counts.unavailable + counts.failed
+
+
+def _held(states: Counter[CabState]) -> int:
+    return states[CabState.COPIED] + states[CabState.RETIRED]
 
 
 def _dated(row: CabRow, cab: BatchCab) -> CabRow:

@@ -73,8 +73,8 @@ def begun(row: PullRow, ledger: CabLedger, keeping: Keeping, page_rows: int, now
         cursor=cursor,
         page_rows=page_rows,
         is_last_try=row.stalled + 1 >= keeping.settings.pull_max_attempts,
-        safe=Checkpoint(row.skip, row.counts.already_held, row.without_cab),
-        without_cab=row.without_cab,
+        safe=Checkpoint.of(row),
+        reached=Checkpoint.of(row),
         total=row.total,
         checkpoint_at=now + CHECKPOINT_SECONDS,
         to_ask=cursor.first(),
@@ -94,9 +94,8 @@ def apply_rules(pull: Pull) -> bool:
     if not (pull.row.skip and any(pull.ledger.cabs[cab].state is CabState.LISTED for cab in left_out)):
         return False
     pull.row = replace(pull.row, skip=0, total=0, without_cab=0)
-    pull.safe, pull.total, pull.without_cab = Checkpoint(0, 0), 0, 0
-    pull.cursor = BatchCursor(pull.page_rows)
-    pull.to_ask = pull.cursor.first()
+    pull.safe, pull.total = Checkpoint(), 0
+    _read_anew(pull)
     return True
 
 
@@ -123,14 +122,14 @@ def is_over(pull: Pull) -> bool:
 
 def wait_seconds(pull: Pull, now: float) -> float:
     """Return how long to wait for an event before the clock is looked at."""
-    due = pull.checkpoint_at if pull.ledger.has_unwritten else now + _LOOK_SECONDS
+    due = pull.checkpoint_at if pull.ledger.unwritten else now + _LOOK_SECONDS
     ends = now + _LOOK_SECONDS if pull.until is None or pull.is_cut_short else pull.until
     return max(0.0, min(due - now, ends - now, _LOOK_SECONDS))
 
 
 def must_write(pull: Pull, now: float) -> bool:
     """Tell whether it is time to write down what was done. The end writes the rest, with the lengths."""
-    return pull.ledger.has_unwritten and now >= pull.checkpoint_at
+    return pull.ledger.unwritten > 0 and now >= pull.checkpoint_at
 
 
 def look_at_clock(pull: Pull, now: float, *, is_stopping: bool) -> None:
@@ -186,9 +185,9 @@ def _turn(pull: Pull) -> None:
         return
     cursor = pull.cursor
     if cursor.may_have_moved and pull.passes < (_MOST_PASSES if cursor.has_total else 2):
-        pull.passes, pull.cursor = pull.passes + 1, BatchCursor(pull.page_rows)
+        pull.passes += 1
         if cursor.has_total:
-            pull.safe, pull.total, pull.without_cab = Checkpoint(0, 0), 0, 0
+            pull.safe, pull.total = Checkpoint(), 0
         else:
             # All was read, and this is to be sure: who is interrupted in it need not begin it again.
             pull.stays = True
@@ -197,10 +196,14 @@ def _turn(pull: Pull) -> None:
         pull.skipped = pull.ledger.skip(pull.keeping, pull.all_named)
         # From its beginning: of what an earlier run has left out there, some may be kept by now.
         pull.all_named, pull.passes, pull.stays = None, 1, False
-        pull.safe, pull.total, pull.without_cab = Checkpoint(0, 0), 0, 0
-        pull.cursor = BatchCursor(pull.page_rows)
+        pull.safe, pull.total = Checkpoint(), 0
     else:
         return
+    _read_anew(pull)
+
+
+def _read_anew(pull: Pull) -> None:
+    pull.cursor, pull.reached = BatchCursor(pull.page_rows), Checkpoint()
     pull.to_ask = pull.cursor.first()
 
 
@@ -213,9 +216,13 @@ def _begin(pull: Pull, came: PageCame, moment: datetime) -> Iterator[Order]:
         skipped = pull.keeping.skipped(_candidates(pull, came.page.cabs, moment))
     wanted = {cab.cab_id_hash: cab for cab in came.page.cabs if _sees_and_wants(pull, cab, skipped, moment)}
     pull.tried |= wanted.keys()
-    pull.without_cab += came.page.without_cab
-    safe = Checkpoint(page_end(came.request, came.page), pull.ledger.counts().already_held, pull.without_cab)
-    page = PageAtWork(came.request, safe, len(wanted))
+    pull.reached = replace(
+        pull.reached,
+        skip=page_end(came.request, came.page),
+        named=pull.ledger.named,
+        without_cab=pull.reached.without_cab + came.page.without_cab,
+    )
+    page = PageAtWork(came.request, pull.reached, len(wanted))
     pull.pages.append(page)
     pull.copying += len(wanted)
     yield from (CopyCab(page, cab) for cab in wanted.values())
@@ -237,8 +244,7 @@ def _candidates(pull: Pull, cabs: Iterable[BatchCab], moment: datetime) -> dict[
 def _sees_and_wants(pull: Pull, cab: BatchCab, skipped: Mapping[str, str], moment: datetime) -> bool:
     name, known = cab.cab_id_hash, pull.ledger.cabs.get(cab.cab_id_hash)
     wanted = name not in skipped and name not in pull.tried and wants(known, cab, moment)
-    pull.ledger.see(name, is_wanted=wanted)
-    pull.ledger.learn(cab)
+    pull.ledger.see(cab)
     if name in skipped:
         pull.ledger.pass_over(cab, skipped[name])
     return wanted
@@ -268,4 +274,4 @@ def _move_on(pull: Pull) -> None:
         if not pull.stays:
             pull.safe = page.safe
         elif page.holds and page.request.skip < pull.safe.skip:
-            pull.safe = Checkpoint(0, 0)  # It was found by the second look, behind which nobody comes back to it.
+            pull.safe = Checkpoint()  # It was found by the second look, behind which nobody comes back to it.

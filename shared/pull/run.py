@@ -108,7 +108,7 @@ class Run:
         self._failure = row.failure
         self._window = row.window or default_window(tools.settings.cab_lookback)
         self._copies, self._pages = tools.pool.lane(), tools.pool.lane()
-        ledger = CabLedger(tools.cabs, self._failure, row.started_at or clock.now(), row.counts, tools.pool.lane())
+        ledger = CabLedger(tools.cabs, self._failure, row.started_at or clock.now(), tools.pool.lane())
         self._source = tools.sources(self._failure, self._window)
         keeping = Keeping.of(rules, subject_of(row), tools.settings, for_whom=row.requested_by)
         self._pull = policy.begun(row, ledger, keeping, self._source.page_rows, clock.monotonic())
@@ -250,7 +250,7 @@ class Run:
         ledger = self._pull.ledger
         ledger.load()
         ledger.read_back(self._stored(), self._tools.settings.retention)
-        if ledger.counts().copied <= self._pull.row.counts.copied:
+        if ledger.counts(self._pull.safe).copied <= self._pull.row.counts.copied:
             return False
         self._write_down()
         return True
@@ -264,7 +264,7 @@ class Run:
         name_blobs(self._tools.container, pull.ledger.unnamed, self._copies)
         # A host that died over it may have written down what it missed, and not that the batch is to be read anew.
         if missing := missing or pull.ledger.missed_before(was_read_whole=not pull.row.skip):
-            pull.safe = Checkpoint(0, 0)
+            pull.safe = Checkpoint()
             raise AgainLater(f"{len(missing)} cabs must be copied again; the first: {missing[0]}")
         if pull.again:
             raise pull.again
@@ -278,9 +278,8 @@ class Run:
         try:
             self._pull.ledger.write()
         except CabferryError as trouble:
-            row = self._pull.row
-            _log.error("%s: the checkpoint stays where this run began: %s", row, trouble)
-            self._pull.safe = Checkpoint(row.skip, row.counts.already_held, row.without_cab)
+            _log.error("%s: the checkpoint stays where this run began: %s", self._pull.row, trouble)
+            self._pull.safe = Checkpoint.of(self._pull.row)
             return trouble if error is None or isinstance(error, OutOfTime) else error
         return error
 

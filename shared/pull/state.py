@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from shared.core.values import Immutable, Mutable, hiding
+from shared.progress.pull_row import CabCounts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,11 +24,24 @@ if TYPE_CHECKING:
 
 
 class Checkpoint(Immutable, frozen=True):
-    """Where a later try goes on, and how many held cabs, and crashes without a cab, were seen up to there."""
+    """Where a later try goes on, and what was found up to there, where no cab's row tells it.
 
-    skip: int
-    already_held: int
+    Args:
+        skip: How many rows of the batch come before it.
+        before: What was found before this run began, in rows of the batch that it does not read.
+        named: How many cabs this run found up to there.
+        without_cab: How many rows told of a crash without a cab.
+    """
+
+    skip: int = 0
+    before: CabCounts = CabCounts()
+    named: int = 0
     without_cab: int = 0
+
+    @classmethod
+    def of(cls, row: PullRow) -> Checkpoint:
+        """Return where a run goes on; who begins with the first row has found nothing before."""
+        return cls(row.skip, row.counts, without_cab=row.without_cab) if row.skip else cls()
 
 
 class PageAtWork(Mutable, eq=False):
@@ -71,7 +85,7 @@ class Pull(Mutable):
         page_rows: How many rows are asked for at once.
         is_last_try: Whether the pull is given up where this run brings nothing new and must be tried again.
         safe: The checkpoint.
-        without_cab: How many rows told of a crash without a cab, up to the last page that was begun.
+        reached: The end of the last page that was begun.
         total: The most rows that the batch was said to have.
         to_ask: The page to ask for next.
         ahead: A page that came, and whose copies have not begun.
@@ -101,8 +115,8 @@ class Pull(Mutable):
     page_rows: int
     is_last_try: bool
     safe: Checkpoint
+    reached: Checkpoint
     total: int
-    without_cab: int
     checkpoint_at: float
     to_ask: PageRequest | None
     ahead: PageCame | None = None

@@ -26,7 +26,7 @@ from shared.core.values import Immutable
 from shared.progress.cabs import by_cab, cab_of
 from shared.progress.health import Reconciled
 from shared.progress.messages import PullMessage
-from shared.progress.pull_row import CabCounts, PullRow, PullState
+from shared.progress.pull_row import PullRow, PullState
 from shared.progress.tally import CabTally, is_soon, missing
 from shared.pull.endings import turn
 from shared.pull.keeping import candidates
@@ -237,7 +237,7 @@ class _Run:
         ledger = self._ledger(failure)
         ledger.load((cab, replace(row)) for cab, row in cabs.items())
         ledger.read_back(blobs, self._tools.settings.retention)
-        return not (ledger.has_unwritten or ledger.unnamed)
+        return not (ledger.unwritten or ledger.unnamed)
 
     def _mended(
         self, failure: Failure, row: Row | None, found: Reconciled
@@ -273,7 +273,7 @@ class _Run:
         return ledger.cabs
 
     def _ledger(self, failure: Failure) -> CabLedger:
-        return CabLedger(self._tools.cabs, failure, clock.now(), CabCounts(), self._tools.writers)
+        return CabLedger(self._tools.cabs, failure, clock.now(), self._tools.writers)
 
     def _record(
         self, failure: Failure, seen: FailureSeen, cabs: Mapping[str, CabRow], ruled: Mapping[str, CabRow]

@@ -23,7 +23,7 @@ def checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def is_page_done(pull: Pull, _now: float) -> bool:
         before, written[id(pull)] = written.get(id(pull), pull.row.skip), pull.safe.skip
-        return pull.ledger.has_unwritten and pull.safe.skip > before and not policy.is_over(pull)
+        return pull.ledger.unwritten > 0 and pull.safe.skip > before and not policy.is_over(pull)
 
     monkeypatch.setattr(policy, "must_write", is_page_done)
 

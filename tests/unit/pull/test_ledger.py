@@ -17,6 +17,7 @@ from shared.core.facts import CabFacts
 from shared.progress.cabs import CabRow, CabState
 from shared.progress.pull_row import CabCounts
 from shared.pull.ledger import CabLedger
+from shared.pull.state import Checkpoint
 from tests.unit.devcenter.devcenter_client import FAILURE
 
 from .pull_game import NOW, cab
@@ -37,7 +38,7 @@ pytestmark = pytest.mark.usefixtures("at_a_time")
 
 def ledger(*rows: CabRow) -> CabLedger:
     """Return the ledger of a pull that began an hour ago, with the rows of cabs 0, 1, 2."""
-    made = CabLedger(cast("CabRows", None), FAILURE, NOW - HOUR, CabCounts(), cast("Executor", None))
+    made = CabLedger(cast("CabRows", None), FAILURE, NOW - HOUR, cast("Executor", None))
     made.load((cab(number).cab_id_hash, row) for number, row in enumerate(rows))
     return made
 
@@ -82,10 +83,10 @@ def test_what_somebody_replaced_stays_failed() -> None:
 )
 def test_a_cab_that_is_found_is_as_old_as_its_blob(age: timedelta, since: timedelta, counts: CabCounts) -> None:
     of_it = ledger()
-    of_it.see(CAB.cab_id_hash, is_wanted=True)
+    of_it.see(CAB)
     of_it.record_copied(CAB, NAME, Copied(5, since=NOW - age))
     assert of_it.cabs[CAB.cab_id_hash].settled_at == NOW - since
-    assert of_it.counts() == counts
+    assert of_it.counts(Checkpoint(named=1)) == counts
 
 
 def test_a_cab_tells_more_of_itself_than_a_report_did() -> None:
@@ -116,7 +117,7 @@ def test_a_cab_that_was_missed_is_missed_until_a_page_names_it() -> None:
     missed = CabRow(CabState.LISTED, NAME)
     of_it = ledger(missed, CabRow(CabState.LISTED), CabRow(CabState.COPIED, "x"))
     assert of_it.missed_before(was_read_whole=False) == [f"{NAME} was copied, and is still to be copied again"]
-    of_it.see(CAB.cab_id_hash, is_wanted=True)
+    of_it.see(CAB)
     assert of_it.missed_before(was_read_whole=False) == []
 
 
@@ -124,5 +125,23 @@ def test_nobody_goes_back_for_a_cab_that_a_whole_batch_did_not_name() -> None:
     """A pull that had to wait for another cab once read its batch from the first row every few seconds, without end."""
     of_it = ledger(CabRow(CabState.LISTED, NAME))
     assert of_it.missed_before(was_read_whole=True) == []
-    assert of_it.has_unwritten
+    assert of_it.unwritten
     assert of_it.missed_before(was_read_whole=False) == []
+
+
+def test_a_cab_counts_once_whatever_it_was_taken_for_before() -> None:
+    """One that was called expired, and was in the container all the same, was once counted as both."""
+    of_it = ledger(CabRow(CabState.EXPIRED, settled_at=NOW - DAY))
+    of_it.see(CAB)
+    assert of_it.counts(Checkpoint(named=1)) == CabCounts(seen=1, expired=1)
+    of_it.read_back([blob(3 * DAY)], MONTH)
+    assert of_it.counts(Checkpoint(named=1)) == CabCounts(seen=1, already_held=1)
+
+
+def test_what_was_found_behind_the_checkpoint_counts_when_it_is_found_again() -> None:
+    of_it = ledger(*(CabRow(CabState.COPIED, "x", 5, settled_at=NOW - DAY) for _ in range(3)))
+    for number in range(3):
+        of_it.see(cab(number))
+    assert [of_it.counts(Checkpoint(named=named)).already_held for named in (0, 2, 3)] == [0, 2, 3]
+    before = CabCounts(seen=2, already_held=2)
+    assert of_it.counts(Checkpoint(100, before, named=3)) == CabCounts(seen=3, already_held=3), "two came again"

@@ -18,7 +18,6 @@ from shared.pull import policy
 from shared.pull.endings import ProcessEnds, ending_of, given_up
 from shared.pull.keeping import Keeping, subject_of
 from shared.pull.ledger import CabLedger
-from shared.pull.state import Checkpoint
 from shared.storage.table_rows import Row
 from shared.storage.table_writes import NO_MOMENT, Long
 from tests.unit.devcenter.devcenter_client import FAILURE, WINDOW
@@ -58,13 +57,14 @@ def pull(*, skip: int = 100, new: bool = False, **columns: object) -> Pull:
     """Return a run that went on at row 100 after three cabs and a held one, all rows written, and maybe one more."""
     stored: dict[str, Any] = {**queued(WINDOW, "a test"), **BEFORE, "startedAt": NOW, **columns}
     row = PullRow.of(Row.written(FAILURE.application_id, FAILURE.failure_hash, stored, "etag"))
-    ledger = CabLedger(cast("CabRows", _Rows()), FAILURE, NOW, row.counts, cast("Executor", _Inline()))
+    ledger = CabLedger(cast("CabRows", _Rows()), FAILURE, NOW, cast("Executor", _Inline()))
     ledger.load()
     if new:
         ledger.record_copied(cab(7), "x/7", Copied(20, "aa"))
         ledger.write()
     made = policy.begun(row, ledger, Keeping.of(Rules(), subject_of(row), SETTINGS, for_whom=""), 100, 0.0)
-    made.safe, made.total = Checkpoint(skip, 1, 2), 300
+    made.safe = made.reached = replace(made.safe, skip=skip, without_cab=2)
+    made.total = 300
     return made
 
 
