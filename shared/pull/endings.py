@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from shared.core.backoff import growing_wait, spread
@@ -28,8 +29,8 @@ from shared.storage.table_writes import NO_MOMENT, Long
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from shared.progress.pull_row import CabCounts, PullRow
-    from shared.pull.state import Pull
+    from shared.progress.pull_row import CabCounts
+    from shared.pull.state import Checkpoint, Pull
     from shared.storage.table_writes import Columns
 
 # When the circuit does not say when it is open for a probe.
@@ -87,35 +88,36 @@ def ending_of(pull: Pull, error: Exception | None, most_tries: int, moment: date
             return _tried_again(pull, error, most_tries, moment)
         case NeedsPerson() | Never():
             kind = ErrorKind.NEVER if isinstance(error, Never) else ErrorKind.PERSON
-            return failed(progress(pull), str(error), kind)
+            return _failed(pull, str(error), kind)
         case _:
             return _unforeseen(pull, error, most_tries)
 
 
-def given_up(row: PullRow, most_tries: int) -> Ending | None:
+def given_up(pull: Pull, most_tries: int) -> Ending | None:
     """Return the ending of a pull whose hosts died over it too often, without a new cab in between; None to go on."""
+    row = pull.row
     if row.stalled < most_tries:
         return None
     told = f"the last: {row.last_error}" if row.last_error else "each time its host ended in the middle of it"
-    return failed({}, f"given up after {row.stalled} tries in a row without a new cab; {told}", ErrorKind.UNFORESEEN)
-
-
-def failed(columns: Columns, reason: str, kind: ErrorKind) -> Ending:
-    """Return the one ending that no message follows, though not all is well."""
-    return Ending({**columns, **ended_columns(PullState.FAILED, reason, kind)}, f"Failed: {reason}", logging.ERROR)
+    reason = f"given up after {row.stalled} tries in a row without a new cab; {told}"
+    return _failed(pull, reason, ErrorKind.UNFORESEEN)
 
 
 def progress(pull: Pull) -> Columns:
     """Return the checkpoint's columns: what is settled by now, and where a later try goes on."""
-    counts = _counts(pull)
-    tries: Columns = {"stalled": 0, "waitingSince": NO_MOMENT} if _has_moved_on(pull, counts) else {}
+    tries: Columns = {"stalled": 0, "waitingSince": NO_MOMENT} if _has_moved_on(pull) else {}
     return {
         "skip": pull.safe.skip,
         "total": pull.total,
         "withoutCab": pull.safe.without_cab,
-        **counted(counts),
+        **counted(_counts(pull, pull.safe)),
         **tries,
     }
+
+
+def _whole(pull: Pull) -> Columns:
+    """Return the columns of a pull that has ended: nobody comes back for what was found behind the checkpoint."""
+    return {**progress(pull), **counted(_counts(pull, pull.reached))}
 
 
 def _asked_wait(pull: Pull, error: CircuitOpen | DayIsFull) -> timedelta:
@@ -132,14 +134,14 @@ def turn(*, is_urgent: bool) -> timedelta:
     return spread(_FIRST_OF_DAY if is_urgent else _OTHERS_OF_DAY)
 
 
-def _counts(pull: Pull) -> CabCounts:
+def _counts(pull: Pull, at: Checkpoint) -> CabCounts:
     # What the table does not have is found again by a later try.
-    return pull.ledger.counts(pull.safe) if pull.ledger.is_written else pull.row.counts
+    return pull.ledger.counts(at) if pull.ledger.is_written else pull.row.counts
 
 
-def _has_moved_on(pull: Pull, now: CabCounts) -> bool:
+def _has_moved_on(pull: Pull) -> bool:
     """Tell whether a cab that is new was settled. Rows that come again are no progress."""
-    before = pull.row.counts
+    before, now = pull.row.counts, _counts(pull, pull.safe)
     return (
         now.copied > before.copied
         or now.already_held > before.already_held
@@ -150,12 +152,18 @@ def _has_moved_on(pull: Pull, now: CabCounts) -> bool:
 
 def _completed(pull: Pull) -> Ending:
     """Every cab of the batch ended in a state; say what a person should know of those that failed."""
-    counts = pull.ledger.counts(pull.reached)
+    counts = _counts(pull, pull.reached)
     first = pull.ledger.first_error() or pull.unreadable
     error = f"{counts.failed} cabs failed; the first: {first}"[:2000] if counts.failed else ""
     level = logging.WARNING if error else logging.INFO
-    columns = {**progress(pull), **counted(counts), **ended_columns(PullState.COMPLETED, error)}
+    columns = {**_whole(pull), **ended_columns(PullState.COMPLETED, error)}
     return Ending(columns, f"Completed: {counts} {error}", level)
+
+
+def _failed(pull: Pull, reason: str, kind: ErrorKind, tries: Columns = MappingProxyType({})) -> Ending:
+    """Return the one ending that no message follows, though not all is well."""
+    columns = {**_whole(pull), **tries, **ended_columns(PullState.FAILED, reason, kind)}
+    return Ending(columns, f"Failed: {reason}", logging.ERROR)
 
 
 def skipped_whole(pull: Pull, reason: str) -> Ending:
@@ -167,12 +175,12 @@ def skipped_whole(pull: Pull, reason: str) -> Ending:
 def _handed_on(pull: Pull, why: OutOfTime, most_tries: int, moment: datetime) -> Ending:
     """Let a new message do the rest. Where a whole time budget brought nothing, that is a try that failed."""
     columns = progress(pull)
-    if not (isinstance(why, ProcessEnds) or pull.safe.skip > pull.row.skip or _has_moved_on(pull, _counts(pull))):
+    if not (isinstance(why, ProcessEnds) or pull.safe.skip > pull.row.skip or _has_moved_on(pull)):
         stalled = pull.row.stalled + 1
         columns = {**columns, "stalled": stalled}
         if stalled >= most_tries:
             reason = f"PULL_TIME_BUDGET was used {stalled} times in a row without a new cab: raise it ({why})"
-            return failed(columns, reason, ErrorKind.LATER)
+            return _failed(pull, reason, ErrorKind.LATER, {"stalled": stalled})
     queued: Columns = {**columns, "state": PullState.QUEUED.value, "updatedAt": moment}
     return Ending(queued, f"handed on, since {why}, at row {pull.safe.skip}", logging.INFO, timedelta())
 
@@ -182,7 +190,7 @@ def _tried_again(pull: Pull, error: AgainLater, most_tries: int, moment: datetim
 
     A wait that was asked for is the least, grows as long as it does not help, and is no such try for some hours.
     """
-    row, moved_on = pull.row, _has_moved_on(pull, _counts(pull))
+    row, moved_on = pull.row, _has_moved_on(pull)
     stalled, since = (0, None) if moved_on else (row.stalled, row.waiting_since)
     if error.wait is None:
         stalled += 1
@@ -194,7 +202,7 @@ def _tried_again(pull: Pull, error: AgainLater, most_tries: int, moment: datetim
     tries: Columns = {"attempts": row.attempts + 1, "stalled": stalled, "waitingSince": since or NO_MOMENT}
     if stalled >= most_tries:
         reason = f"{error} (given up after {stalled} tries in a row)"
-        return failed({**progress(pull), **tries}, reason, ErrorKind.LATER)
+        return _failed(pull, reason, ErrorKind.LATER, tries)
     return _again(pull, error, wait, tries, moment)
 
 
@@ -217,7 +225,7 @@ def _unforeseen(pull: Pull, error: Exception, most_tries: int) -> Ending:
     """Keep what was seen. The host tries the message again, and the row counts how often."""
     tries: Columns = {"attempts": pull.row.attempts + 1, "stalled": pull.row.stalled + 1}
     if pull.row.stalled + 1 >= most_tries:
-        return failed(tries, shown(error), ErrorKind.UNFORESEEN)
+        return _failed(pull, shown(error), ErrorKind.UNFORESEEN, tries)
     queued = {"state": PullState.QUEUED.value, "lastErrorKind": ErrorKind.UNFORESEEN.value}
     return Ending({**tries, **queued, "lastError": shown(error)}, shown(error), logging.ERROR, error=error)
 

@@ -68,7 +68,6 @@ class CabLedger:
         # What no row tells: the cabs that the batch has named, in its order, and those that this run found or brought.
         self._named: dict[str, None] = {}
         self._copied: set[str] = set()
-        self._unreadable = 0
         # Blobs of which more is known than they tell, as the last read-back found.
         self.unnamed: list[Unnamed] = []
 
@@ -116,10 +115,6 @@ class CabLedger:
         told = (CabState.SKIPPED, reason, moment_of(cab.date))
         if known is None or (known.state, known.error, known.date) != told:
             self.record_missed(cab, CabState.SKIPPED, reason)
-
-    def see_unreadable(self, rows: int) -> None:
-        """Note rows of the batch that could not be read: each may be a cab that nobody copied."""
-        self._unreadable += rows
 
     def facts(self, cab: BatchCab) -> CabFacts:
         """Return what its own row, or a report, told of a cab."""
@@ -226,15 +221,14 @@ class CabLedger:
         named = Counter([self._cabs[cab].state for cab in found])
         # Rows can come again after a checkpoint, which knows how many were there before it, and not which.
         passed_over = min(at.before.seen - _settled(at.before) + named[CabState.SKIPPED], there[CabState.SKIPPED])
-        unreadable = at.before.unreadable + self._unreadable
         counts = CabCounts(
             copied=brought[CabState.COPIED],
             already_held=min(at.before.already_held + _held(named), _held(there)),
             expired=brought[CabState.EXPIRED] + named[CabState.EXPIRED],
             unavailable=brought[CabState.UNAVAILABLE],
-            failed=brought[CabState.FAILED] + unreadable,
+            failed=brought[CabState.FAILED] + at.unreadable,
             bytes=sum([row.length or 0 for row in mine.values() if row.state is CabState.COPIED]),
-            unreadable=unreadable,
+            unreadable=at.unreadable,
         )
         return replace(counts, seen=_settled(counts) + passed_over)
 

@@ -210,7 +210,6 @@ def _read_anew(pull: Pull) -> None:
 def _begin(pull: Pull, came: PageCame, moment: datetime) -> Iterator[Order]:
     """Drop what is held or was tried, and yield a copy for each of the rest."""
     pull.unreadable = pull.unreadable or next(iter(came.page.unreadable), "")
-    pull.ledger.see_unreadable(len(came.page.unreadable))
     skipped = pull.skipped
     if skipped is None:
         skipped = pull.keeping.skipped(_candidates(pull, came.page.cabs, moment))
@@ -221,6 +220,7 @@ def _begin(pull: Pull, came: PageCame, moment: datetime) -> Iterator[Order]:
         skip=page_end(came.request, came.page),
         named=pull.ledger.named,
         without_cab=pull.reached.without_cab + came.page.without_cab,
+        unreadable=pull.reached.unreadable + len(came.page.unreadable),
     )
     page = PageAtWork(came.request, pull.reached, len(wanted))
     pull.pages.append(page)

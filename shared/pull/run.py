@@ -121,7 +121,7 @@ class Run:
         most_tries = self._tools.settings.pull_max_attempts
         error: Exception | None = None
         try:
-            ending = endings.given_up(self._pull.row, most_tries)
+            ending = endings.given_up(self._pull, most_tries)
             if ending and not self._finds_new_cabs():
                 self._record(ending)
                 return

@@ -31,17 +31,20 @@ class Checkpoint(Immutable, frozen=True):
         before: What was found before this run began, in rows of the batch that it does not read.
         named: How many cabs this run found up to there.
         without_cab: How many rows told of a crash without a cab.
+        unreadable: How many rows could not be read: each may be a cab that nobody copied.
     """
 
     skip: int = 0
     before: CabCounts = CabCounts()
     named: int = 0
     without_cab: int = 0
+    unreadable: int = 0
 
     @classmethod
     def of(cls, row: PullRow) -> Checkpoint:
         """Return where a run goes on; who begins with the first row has found nothing before."""
-        return cls(row.skip, row.counts, without_cab=row.without_cab) if row.skip else cls()
+        counts = row.counts
+        return cls(row.skip, counts, 0, row.without_cab, counts.unreadable) if row.skip else cls()
 
 
 class PageAtWork(Mutable, eq=False):

@@ -26,7 +26,6 @@ from shared.core.errors import (
 )
 from shared.progress.cabs import CabRow, CabState
 from shared.progress.pull_row import queued
-from shared.pull import endings
 from tests.unit.devcenter.devcenter_client import WINDOW
 
 from .pull_game import LINK, NOW, SETTINGS, Game, batch, cab, page
@@ -170,6 +169,31 @@ class TestTheBatch:
         game.run()
         assert len(game.asked) == 4
         assert len(tried) == 150
+
+    @pytest.mark.parametrize("told", [True, False], ids=["read once", "read twice, to be sure"])
+    @pytest.mark.parametrize(("tries", "state"), [(0, "Completed"), (3, "Completed"), (20, "Failed")])
+    def test_a_row_that_cannot_be_read_counts_once_however_often_it_is_read(
+        self, tries: int, state: str, told: bool
+    ) -> None:
+        """A batch without a total was read twice, and each try began before the row: all were summed, and stored."""
+        good, left = batch([cab(number) for number in range(250)], told=told), [tries]
+
+        def answer(request: PageRequest) -> BatchPage:
+            came = good(request)
+            return replace(came, rows=came.rows + 1, unreadable=("no id",)) if request.skip == 100 else came
+
+        def copy(order: CopyCab) -> Copied:
+            if order.cab.cab_id_hash == cab(170).cab_id_hash and left[0]:
+                left[0] -= 1
+                raise AgainLater("busy")
+            return Copied(1)
+
+        game = Game(answer, copy)
+        while game.run().columns["state"] == "Queued":
+            assert game.row.counts.unreadable == 0, "it is behind the checkpoint, and read again"
+        counts = game.row.counts
+        assert (game.row.state, counts.unreadable, counts.failed) == (state, 1, 1 + (state == "Failed"))
+        assert counts.seen == 251
 
     @pytest.mark.parametrize("link", [LINK.format(0), LINK.format(100), "driver/cabdownloadbatch?token=x"])
     def test_a_page_that_links_to_itself_ends_as_failed_with_the_reason(self, link: str) -> None:
@@ -540,13 +564,6 @@ class TestEndings:
         assert endings[-1].is_failure
         assert endings[-1].error is None
         assert "ZeroDivisionError" in game.row.last_error
-
-    def test_a_pull_whose_hosts_died_too_often_without_a_new_cab_is_given_up(self) -> None:
-        game = Game(batch([cab(0)]))
-        assert endings.given_up(replace(game.row, stalled=9), 10) is None
-        ending = endings.given_up(replace(game.row, stalled=10), 10)
-        assert ending is not None
-        assert ending.is_failure
 
     def test_cabs_that_failed_are_told_where_all_else_is_well(self) -> None:
         game = Game(batch([cab(number) for number in range(10)]), failing(Never("no such host"), 3, 4))
