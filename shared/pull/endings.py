@@ -90,7 +90,7 @@ def ending_of(pull: Pull, error: Exception | None, most_tries: int, moment: date
             kind = ErrorKind.NEVER if isinstance(error, Never) else ErrorKind.PERSON
             return _failed(pull, str(error), kind)
         case _:
-            return _unforeseen(pull, error, most_tries)
+            return _unforeseen(pull, error, most_tries, moment)
 
 
 def given_up(pull: Pull, most_tries: int) -> Ending | None:
@@ -221,13 +221,21 @@ def _again(pull: Pull, error: AgainLater, wait: timedelta, tries: Columns, momen
     return Ending(columns, f"goes on in {wait}: {error}", logging.WARNING, wait)
 
 
-def _unforeseen(pull: Pull, error: Exception, most_tries: int) -> Ending:
-    """Keep what was seen. The host tries the message again, and the row counts how often."""
-    tries: Columns = {"attempts": pull.row.attempts + 1, "stalled": pull.row.stalled + 1}
-    if pull.row.stalled + 1 >= most_tries:
+def _unforeseen(pull: Pull, error: Exception, most_tries: int, moment: datetime) -> Ending:
+    """Keep what was done. The host tries the message again; the row counts how often it did so without a new cab."""
+    stalled = (0 if _has_moved_on(pull) else pull.row.stalled) + 1
+    tries: Columns = {"attempts": pull.row.attempts + 1, "stalled": stalled}
+    if stalled >= most_tries:
         return _failed(pull, shown(error), ErrorKind.UNFORESEEN, tries)
-    queued = {"state": PullState.QUEUED.value, "lastErrorKind": ErrorKind.UNFORESEEN.value}
-    return Ending({**tries, **queued, "lastError": shown(error)}, shown(error), logging.ERROR, error=error)
+    columns: Columns = {
+        **progress(pull),
+        **tries,
+        "state": PullState.QUEUED.value,
+        "lastError": shown(error),
+        "lastErrorKind": ErrorKind.UNFORESEEN.value,
+        "updatedAt": moment,
+    }
+    return Ending(columns, shown(error), logging.ERROR, error=error)
 
 
 def shown(error: Exception) -> str:

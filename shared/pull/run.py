@@ -137,8 +137,7 @@ class Run:
             raise
         except Exception as ended:  # noqa: BLE001 - `endings` decides by its kind
             error = ended
-        if error is None or isinstance(error, CabferryError):
-            error = self._save_rows(error)
+        error = self._save_rows(error)
         try:
             self._record(endings.ending_of(self._pull, error, most_tries, clock.now()))
         except LeaseLost:
@@ -272,12 +271,12 @@ class Run:
     def _stored(self) -> Iterator[StoredCab]:
         return self._tools.container.stored(self._failure.prefix)
 
-    def _save_rows(self, error: CabferryError | None) -> CabferryError | None:
+    def _save_rows(self, error: Exception | None) -> Exception | None:
         """Write the cab rows. Where that fails too, the pull goes on from where this run began, and says so."""
         self._lease.ensure()
         try:
             self._pull.ledger.write()
-        except CabferryError as trouble:
+        except Exception as trouble:  # noqa: BLE001 - likewise
             _log.error("%s: the checkpoint stays where this run began: %s", self._pull.row, trouble)
             self._pull.safe = Checkpoint.of(self._pull.row)
             return trouble if error is None or isinstance(error, OutOfTime) else error

@@ -149,7 +149,8 @@ def test_what_nobody_foresaw_is_told_with_its_kind_and_no_secret() -> None:
     error = ValueError("https://x/y?sig=abcdefghijkl")
     ending = of(pull(), error)
     shown = "ValueError: https://x/y?[redacted]"
-    expected = {"attempts": 3, "stalled": 5, "state": "Queued", "lastErrorKind": "unforeseen", "lastError": shown}
+    tries = {"attempts": 3, "stalled": 5, "state": "Queued", "lastErrorKind": "unforeseen", "lastError": shown}
+    expected = {**HELD, **tries, "updatedAt": NOW}
     assert (ending.columns, ending.told, ending.level) == (expected, shown, logging.ERROR)
     assert (ending.error, ending.again_in) == (error, None), "the host tries its message again"
     last = of(pull(), error, 5)
@@ -157,10 +158,15 @@ def test_what_nobody_foresaw_is_told_with_its_kind_and_no_secret() -> None:
     assert (last.told, last.error) == (f"Failed: {shown}", None)
 
 
-@pytest.mark.parametrize("error", [None, OutOfTime("t"), CircuitOpen("c"), NeedsPerson("n"), AgainLater("l")], ids=repr)
+@pytest.mark.parametrize(
+    "error",
+    [None, OutOfTime("t"), CircuitOpen("c"), NeedsPerson("n"), AgainLater("l"), ValueError("u")],
+    ids=repr,
+)
 def test_a_new_cab_begins_the_tries_anew_however_the_run_ends(error: Exception | None) -> None:
-    columns = of(pull(new=True), error).columns
-    tries = {"stalled": 1} if isinstance(error, AgainLater) and type(error) is AgainLater else {}
+    """A pull that brought thousands each time was once given up after ten unforeseen ends without a new cab."""
+    columns = of(pull(new=True, stalled=9), error).columns
+    tries = {"stalled": 1} if type(error) in {AgainLater, ValueError} else {}
     assert {name: columns[name] for name in MOVED} == {**MOVED, **tries}
 
 

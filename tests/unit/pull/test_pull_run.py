@@ -196,6 +196,26 @@ def test_rows_that_cannot_be_written_leave_the_checkpoint_where_the_run_began(
     assert (app.row(FAILURE).state, app.row(FAILURE).counts.copied) == (PullState.COMPLETED, 3)
 
 
+@pytest.mark.parametrize(("are_rows_written", "copied"), [(True, 3), (False, 0)])
+def test_what_nobody_foresaw_keeps_what_was_done_where_that_can_be_written(
+    app: MemoryApp, monkeypatch: pytest.MonkeyPatch, are_rows_written: bool, copied: int
+) -> None:
+    def odd(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("shared.pull.run.name_blobs", odd)
+    if not are_rows_written:
+        expect(app, "write", "writes cabs", "busy")
+    app.request(FAILURE)
+    app.change_pull(FAILURE, stalled=7)
+    with pytest.raises(ZeroDivisionError):
+        handle(app)
+    row = app.row(FAILURE)
+    assert (row.state, row.last_error_kind, row.last_error) == (PullState.QUEUED, "unforeseen", "ZeroDivisionError: ")
+    assert (row.skip, row.counts.copied, row.stalled) == (copied, copied, 1 if copied else 8)
+    assert list(app.states(FAILURE).values()) == [CabState.COPIED] * copied
+
+
 def test_a_row_that_cannot_be_told_that_all_is_well_is_told_so_later(app: MemoryApp) -> None:
     expect(app, "write", "(Completed", "busy")
     handle(app)
