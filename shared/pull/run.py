@@ -144,6 +144,7 @@ class Run:
             raise
         except CabferryError as trouble:
             if error is not None:
+                _log.error("%s: %s; its row does not say so", self._pull.row, endings.shown(error))
                 raise
             # The row could not be told that all is well.
             self._record(endings.ending_of(self._pull, trouble, most_tries, clock.now()))
@@ -284,18 +285,19 @@ class Run:
 
     def _record(self, ending: Ending) -> None:
         """Write how the run ends into its row, and send the message that goes on with it."""
-        self._lease.release({**ending.columns, **self._tally()})
-        self._measure(PullRow.of(self._lease.row))
-        self._tell_bytes()
         row = self._pull.row
-        self._tools.catalog.tell(self._failure, self._pull.ledger.copied(), row.requested_by)
+        self._lease.release({**ending.columns, **self._tally()})
+        # At once: the host may be killed over what comes behind, and another one finds nothing to do in the row.
         if ending.again_in is not None:
             self._send(ending.again_in)
         if ending.is_failure:
             kind, reason = (str(ending.columns[name]) for name in ("lastErrorKind", "lastError"))
             PULL_FAILED.tell(**self._failure.ids, pull=row.pull_id, kind=kind, reason=reason)
         else:
-            _log.log(ending.level, "%s: %s", self._pull.row, ending.told)
+            _log.log(ending.level, "%s: %s", row, ending.told)
+        self._measure(PullRow.of(self._lease.row))
+        self._tell_bytes()
+        self._tools.catalog.tell(self._failure, self._pull.ledger.copied(), row.requested_by)
         if ending.error is not None:
             raise ending.error
 

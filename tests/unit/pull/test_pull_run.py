@@ -183,6 +183,24 @@ def test_a_batch_that_cannot_be_had_is_told_and_goes_on_where_that_may_help(
         assert any(line.startswith(told) for line in caplog.messages)
 
 
+@pytest.mark.parametrize("mishap", ["throttled", "unauthorized"])
+def test_a_host_that_dies_over_the_catalog_has_said_how_the_run_ended(
+    app: MemoryApp, mishap: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its message once came by the old one, ten minutes later, and a pull that had failed was never told."""
+
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    caplog.set_level(logging.INFO, "shared")
+    monkeypatch.setattr("shared.catalog.news.CatalogNews.tell", dies)
+    app.world.storms.append(Storm(frozenset({"devcenter"}), mishap, 60.0, 60.0))
+    with pytest.raises(KeyboardInterrupt):
+        handle(app)
+    assert len(sent(app)) == (mishap == "throttled")
+    assert any(line.startswith("pull-failed:") for line in caplog.messages) == (mishap == "unauthorized")
+
+
 def test_rows_that_cannot_be_written_leave_the_checkpoint_where_the_run_began(
     app: MemoryApp, caplog: pytest.LogCaptureFixture
 ) -> None:
