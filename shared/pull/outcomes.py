@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from shared.devcenter.pages import BatchCab
+    from shared.devcenter.pages import BatchCab, BatchPage
     from shared.pull.state import CabEnded, Order, PageAtWork, PageCameAgain, Pull
 
 # After so many cabs that must be tried again, and none in between that was settled, no more are tried.
@@ -49,13 +49,13 @@ def ended(pull: Pull, event: CabEnded, moment: datetime) -> Iterator[Order]:
     """Decide what became of a cab, and record it; or ask for its page once more, where that may help."""
     page, cab, error = event.page, event.cab, event.outcome
     if not isinstance(error, BaseException):
-        _settle(pull, page)
+        pull.again_in_a_row = 0
         pull.ledger.record_copied(cab, *error)
         return
     may_be_had = isinstance(error, FreshUrl) or (isinstance(error, CabUnavailable) and cab.has_expired(moment))
     # A URL that is asked for by itself, right before the copy, is fresh: only its SAS may have ended meanwhile.
     is_fresh = event.is_fresh or (cab.url is None and not isinstance(error, FreshUrl))
-    if page.is_asked_again and event.is_fresh and cab.url is None and isinstance(error, FreshUrl | Never):
+    if page.fresh is not None and event.is_fresh and cab.url is None and isinstance(error, FreshUrl | Never):
         # The batch has no URL for it that works, and asked for by itself it is not to be had either. In the end that is
         # its own failure, and no reason to give up the pull of the others.
         is_its_own = pull.is_last_try and isinstance(error, Never)
@@ -64,42 +64,41 @@ def ended(pull: Pull, event: CabEnded, moment: datetime) -> Iterator[Order]:
         _record(pull, page, cab, error)
     elif is_fresh:
         yield from _by_itself(pull, page, cab, _stays_refused(error), error, moment)
-    elif cab.url is None and not pull.is_cut_short:
-        # Of its family a cab's URL is had by a call of its own, right before each copy.
-        pull.copying += 1
-        yield CopyCab(page, cab, is_fresh=True)
-    elif page.fresh is not None:
-        yield from _once_more(pull, page, cab, error, moment)
     elif pull.is_cut_short:
-        page.hold(1)
+        page.hold()
+    elif cab.url is None:
+        # Of its family a cab's URL is had by a call of its own, right before each copy.
+        yield _copy(page, cab)
+    elif page.fresh is None:
+        page.fresh = [(cab, error)]
+        yield AskPage(page.request, again=page)
+    elif isinstance(page.fresh, list):
+        page.fresh.append((cab, error))
     else:
-        page.refused.append((cab, error))
-        if not page.is_asked_again:
-            page.is_asked_again = True
-            yield AskPage(page.request, again=page)
+        yield from _once_more(pull, page, cab, error, page.fresh, moment)
 
 
 def came_again(pull: Pull, event: PageCameAgain, moment: datetime) -> Iterator[Order]:
     """Copy the cabs that waited for a page's fresh URLs."""
     page = event.page
-    page.fresh = event.answer
-    refused, page.refused = page.refused, []
-    for cab, error in refused:
-        yield from _once_more(pull, page, cab, error, moment)
+    waiting, page.fresh = page.waiting, event.answer
+    for cab, error in waiting:
+        yield from _once_more(pull, page, cab, error, event.answer, moment)
 
 
 def _once_more(
-    pull: Pull, page: PageAtWork, cab: BatchCab, refusal: BaseException, moment: datetime
+    pull: Pull,
+    page: PageAtWork,
+    cab: BatchCab,
+    refusal: BaseException,
+    answer: BatchPage | BaseException,
+    moment: datetime,
 ) -> Iterator[CopyCab]:
     """Copy a cab from its fresh URL, or record why there is none."""
-    if isinstance(page.fresh, BaseException):
-        _record(pull, page, cab, page.fresh)
-        return
-    cabs = page.fresh.cabs if page.fresh else ()
-    fresh = next((each for each in cabs if each.cab_id_hash == cab.cab_id_hash), None)
-    if fresh is not None:
-        pull.copying += 1
-        yield CopyCab(page, fresh, is_fresh=True)
+    if isinstance(answer, BaseException):
+        _record(pull, page, cab, answer)
+    elif fresh := next((each for each in answer.cabs if each.cab_id_hash == cab.cab_id_hash), None):
+        yield _copy(page, fresh)
     else:
         missing = f"cab {cab.cab_id_hash}: its SAS is refused, and its page of the batch has no fresh URL for it"
         yield from _by_itself(pull, page, cab, AgainLater(missing), refusal, moment)
@@ -114,8 +113,12 @@ def _by_itself(
     elif cab.url is None or pull.is_cut_short:
         _record(pull, page, cab, otherwise)
     else:
-        pull.copying += 1
-        yield CopyCab(page, replace(cab, url=None), is_fresh=True)
+        yield _copy(page, replace(cab, url=None))
+
+
+def _copy(page: PageAtWork, cab: BatchCab) -> CopyCab:
+    page.copying += 1
+    return CopyCab(page, cab, is_fresh=True)
 
 
 def _stays_refused(error: BaseException) -> AgainLater:
@@ -130,25 +133,20 @@ def _record(pull: Pull, page: PageAtWork, cab: BatchCab, error: BaseException) -
     """Record why a cab was not copied; where that is not its own failure, nothing more is begun."""
     match error:
         case OutOfTime() | DayIsFull() | NeedsPerson() | LeaseLost():
-            page.hold(1)  # The cab stays as it was.
+            page.hold()  # The cab stays as it was.
             pull.cut_short(error)
         case AgainLater() | AgainNow():
             again = error if isinstance(error, AgainLater) else AgainLater(str(error))
             pull.ledger.record_missed(cab, CabState.FAILED, str(error))
-            page.hold(1)
+            page.hold()
             pull.tried.discard(cab.cab_id_hash)
             pull.again, pull.again_in_a_row = pull.again or again, pull.again_in_a_row + 1
             if pull.again_in_a_row >= _NOTHING_WORKS:
                 pull.cut_short(again)
         case Exception():  # What nobody foresaw about one cab is its failure alone, too.
-            _settle(pull, page)
+            pull.again_in_a_row = 0
             told = str(error) if isinstance(error, CabferryError) else f"unforeseen: {shown(error)}"
             pull.ledger.record_missed(cab, _STATES.get(type(error), CabState.FAILED), told)
         case _:  # The process ends.
-            page.hold(1)
+            page.hold()
             pull.cut_short(error)
-
-
-def _settle(pull: Pull, page: PageAtWork) -> None:
-    page.left -= 1
-    pull.again_in_a_row = 0

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from shared.core.clock import moment_of
 from shared.core.errors import CabferryError, OutOfTime
 from shared.core.keep import Candidate
-from shared.devcenter.cursor import BatchCursor, page_end
+from shared.devcenter.cursor import BatchCursor, PageRequest, page_end
 from shared.progress.cabs import CabState
 from shared.pull import outcomes
 from shared.pull.endings import ProcessEnds
@@ -30,6 +30,9 @@ from shared.pull.state import (
     CabEnded,
     Checkpoint,
     CopyCab,
+    Decided,
+    End,
+    Naming,
     PageAtWork,
     PageCame,
     PageCameAgain,
@@ -63,12 +66,13 @@ _MOST_PASSES = 3
 
 def begun(row: PullRow, ledger: CabLedger, keeping: Keeping, page_rows: int, now: float) -> Pull:
     """Return what a run knows as it begins: where there is a limit, all that the batch names is read first."""
-    is_limited = keeping.may_limit
-    cursor = BatchCursor(page_rows) if is_limited else BatchCursor(page_rows, row.skip, row.total)
+    choice = Naming({}) if keeping.may_limit else None
+    cursor = BatchCursor(page_rows) if choice else BatchCursor(page_rows, row.skip, row.total)
     return Pull(
         row=row,
         ledger=ledger,
         keeping=keeping,
+        choice=choice,
         budget=keeping.settings.pull_time_budget.total_seconds(),
         cursor=cursor,
         page_rows=page_rows,
@@ -77,8 +81,7 @@ def begun(row: PullRow, ledger: CabLedger, keeping: Keeping, page_rows: int, now
         reached=Checkpoint.of(row),
         total=row.total,
         checkpoint_at=now + CHECKPOINT_SECONDS,
-        to_ask=cursor.first(),
-        all_named={} if is_limited else None,
+        coming=cursor.first(),
     )
 
 
@@ -89,6 +92,8 @@ def apply_rules(pull: Pull) -> bool:
         Whether the batch is to be read from its beginning, though an earlier run has read some of it: there are cabs
         which that run left out, and which no rule skips any more.
     """
+    if pull.choice:
+        return False
     left_out = [cab for cab, row in pull.ledger.cabs.items() if row.state is CabState.SKIPPED]
     pull.ledger.skip(pull.keeping)
     if not (pull.row.skip and any(pull.ledger.cabs[cab].state is CabState.LISTED for cab in left_out)):
@@ -101,23 +106,18 @@ def apply_rules(pull: Pull) -> bool:
 
 def orders(pull: Pull, moment: datetime) -> Iterator[Order]:
     """Yield what to begin now: a page is asked for ahead, and copied as soon as there is room."""
-    has_room = len(pull.pages) < _PAGES_COPYING and pull.copying < _CABS_COPYING
-    if pull.ahead and not pull.is_cut_short and has_room:
-        came, pull.ahead = pull.ahead, None
-        yield from _begin(pull, came, moment)
+    if isinstance(pull.coming, PageCame) and len(pull.pages) < _PAGES_COPYING and pull.copying < _CABS_COPYING:
+        yield from _read(pull, pull.coming, moment)
         _move_on(pull)
         _turn(pull)
-    if pull.to_ask and not (pull.end or pull.is_asking or pull.ahead):
-        request, pull.to_ask, pull.is_asking = pull.to_ask, None, True
-        yield AskPage(request)
+    if isinstance(pull.coming, PageRequest):
+        pull.coming = AskPage(pull.coming)
+        yield pull.coming
 
 
 def is_over(pull: Pull) -> bool:
     """Tell whether nothing is left to do and no copy on its way; a page that nobody needs is not waited for."""
-    waits = pull.copying or any(page.refused for page in pull.pages)
-    if pull.end:
-        return not waits and (pull.is_cut_short or not pull.ahead)
-    return not (waits or pull.is_asking or pull.ahead or pull.to_ask or pull.pages)
+    return pull.coming is None and all(page.is_done for page in pull.pages)
 
 
 def wait_seconds(pull: Pull, now: float) -> float:
@@ -151,37 +151,35 @@ def take_in(pull: Pull, event: Event, now: float, moment: datetime) -> Iterator[
     """
     match event:
         case PageCame():
-            pull.is_asking = False
             pull.until = pull.until or now + pull.budget
-            if not pull.end:
-                _read(pull, event, moment)
+            pull.coming = None if pull.end else event
         case PageFailed(error):
-            pull.is_asking, pull.end = False, pull.end or error
+            pull.end, pull.coming = pull.end or End(error), None
         case PageCameAgain():
             yield from outcomes.came_again(pull, event, moment)
         case CabEnded():
-            pull.copying -= 1
+            event.page.copying -= 1
             yield from outcomes.ended(pull, event, moment)
     _move_on(pull)
     _turn(pull)
 
 
-def _read(pull: Pull, came: PageCame, moment: datetime) -> None:
+def _read(pull: Pull, came: PageCame, moment: datetime) -> Iterator[Order]:
     """Follow the batch."""
     try:
-        pull.to_ask = pull.cursor.answered(came.request, came.page)
+        pull.coming = pull.cursor.answered(came.request, came.page)
     except CabferryError as error:
-        pull.end = error
+        pull.coming, pull.end = None, End(error)
     pull.total = max(pull.total, pull.cursor.total)
-    if pull.all_named is None:
-        pull.ahead = came
+    if isinstance(pull.choice, Naming):
+        pull.choice.cabs.update(_candidates(pull, came.page.cabs, moment))
     else:
-        pull.all_named |= _candidates(pull, came.page.cabs, moment)
+        yield from _begin(pull, came, moment)
 
 
 def _turn(pull: Pull) -> None:
     """Read the batch once more: rows may have moved onto pages that were read, or all are known now."""
-    if pull.end or pull.is_asking or pull.to_ask or pull.ahead or pull.pages:
+    if pull.end or pull.coming or pull.pages:
         return
     cursor = pull.cursor
     if cursor.may_have_moved and pull.passes < (_MOST_PASSES if cursor.has_total else 2):
@@ -191,11 +189,11 @@ def _turn(pull: Pull) -> None:
         else:
             # All was read, and this is to be sure: who is interrupted in it need not begin it again.
             pull.stays = True
-    elif pull.all_named is not None:
+    elif isinstance(pull.choice, Naming):
         # The order of the batch is undocumented, so it is read once before anything is copied.
-        pull.skipped = pull.ledger.skip(pull.keeping, pull.all_named)
+        pull.choice = Decided(pull.ledger.skip(pull.keeping, pull.choice.cabs))
         # From its beginning: of what an earlier run has left out there, some may be kept by now.
-        pull.all_named, pull.passes, pull.stays = None, 1, False
+        pull.passes, pull.stays = 1, False
         pull.safe, pull.total = Checkpoint(), 0
     else:
         return
@@ -204,14 +202,15 @@ def _turn(pull: Pull) -> None:
 
 def _read_anew(pull: Pull) -> None:
     pull.cursor, pull.reached = BatchCursor(pull.page_rows), Checkpoint()
-    pull.to_ask = pull.cursor.first()
+    pull.coming = pull.cursor.first()
 
 
 def _begin(pull: Pull, came: PageCame, moment: datetime) -> Iterator[Order]:
     """Drop what is held or was tried, and yield a copy for each of the rest."""
     pull.unreadable = pull.unreadable or next(iter(came.page.unreadable), "")
-    skipped = pull.skipped
-    if skipped is None:
+    if isinstance(pull.choice, Decided):
+        skipped = pull.choice.skipped
+    else:
         skipped = pull.keeping.skipped(_candidates(pull, came.page.cabs, moment))
     wanted = {cab.cab_id_hash: cab for cab in came.page.cabs if _sees_and_wants(pull, cab, skipped, moment)}
     pull.tried |= wanted.keys()
@@ -222,9 +221,8 @@ def _begin(pull: Pull, came: PageCame, moment: datetime) -> Iterator[Order]:
         without_cab=pull.reached.without_cab + came.page.without_cab,
         unreadable=pull.reached.unreadable + len(came.page.unreadable),
     )
-    page = PageAtWork(came.request, pull.reached, len(wanted))
+    page = PageAtWork(came.request, pull.reached, copying=len(wanted))
     pull.pages.append(page)
-    pull.copying += len(wanted)
     yield from (CopyCab(page, cab) for cab in wanted.values())
 
 
@@ -268,7 +266,7 @@ def wants(known: CabRow | None, cab: BatchCab, moment: datetime) -> bool:
 
 def _move_on(pull: Pull) -> None:
     """Move the checkpoint past the pages that are done, but not past one of which a cab must be tried again."""
-    while pull.pages and not pull.pages[0].left:
+    while pull.pages and pull.pages[0].is_done:
         page = pull.pages.popleft()
         pull.stays |= page.holds
         if not pull.stays:

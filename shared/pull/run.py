@@ -171,7 +171,7 @@ class Run:
         except BaseException as error:
             # No copy may go on under a lease that is over.
             pull.cut_short(error)
-            while pull.copying:
+            while not policy.is_over(pull):
                 if (event := self._inbox.get(None)) is not None:
                     self._begin(policy.take_in(pull, event, clock.monotonic(), clock.true_now()))
             raise
@@ -187,7 +187,7 @@ class Run:
         pull.ledger.load()
         if self._bytes.limit:
             self._bytes.begin()
-        if not pull.keeping.may_limit and policy.apply_rules(pull):
+        if policy.apply_rules(pull):
             # Before the rows: a host that dies in between leaves them as they were, and the next one sees it again.
             self._lease.write(endings.progress(pull))
         self._begin(policy.orders(pull, clock.true_now()))
@@ -259,7 +259,7 @@ class Run:
         """Compare with what the container holds, where the batch was read to its end."""
         pull = self._pull
         if pull.end:
-            raise pull.end
+            raise pull.end.why
         missing = pull.ledger.read_back(self._stored(), self._tools.settings.retention)
         name_blobs(self._tools.container, pull.ledger.unnamed, self._copies)
         # A host that died over it may have written down what it missed, and not that the batch is to be read anew.

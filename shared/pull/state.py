@@ -53,27 +53,56 @@ class PageAtWork(Mutable, eq=False):
     Args:
         request: How it was asked for.
         safe: The checkpoint behind it.
-        left: How many of its cabs have not ended.
-        holds: Whether one of them must be tried again: the checkpoint stays before the page.
-        is_asked_again: Whether it was asked for again, for fresh URLs.
-        fresh: What came of that.
-        refused: Cabs that wait for it, and why.
+        copying: How many copies of its cabs were begun and have not ended.
+        holds: Whether a cab of it must be tried again: the checkpoint stays before the page.
+        fresh: The page with fresh URLs, or why it could not be had. While it is on its way, the cabs that wait for it,
+            each with why; None where none had to.
     """
 
     request: PageRequest
     safe: Checkpoint
-    left: int
+    copying: int = 0
     holds: bool = False
-    is_asked_again: bool = False
-    fresh: BatchPage | BaseException | None = None
-    refused: list[tuple[BatchCab, BaseException]] = msgspec.field(default_factory=list)
+    fresh: list[tuple[BatchCab, BaseException]] | BatchPage | BaseException | None = None
 
-    __repr__ = hiding("fresh", "refused")
+    __repr__ = hiding("fresh")
 
-    def hold(self, cabs: int) -> None:
-        """Note that cabs of the page have not come to their end in this run."""
-        self.left -= cabs
-        self.holds |= cabs > 0
+    @property
+    def waiting(self) -> list[tuple[BatchCab, BaseException]]:
+        """Return the cabs that wait for fresh URLs."""
+        return self.fresh if isinstance(self.fresh, list) else []
+
+    @property
+    def is_done(self) -> bool:
+        """Tell whether all of its cabs have ended, for this run."""
+        return not (self.copying or self.waiting)
+
+    def hold(self) -> None:
+        """Note that a cab of the page has not come to its end in this run."""
+        self.holds = True
+
+
+class End(Immutable, frozen=True):
+    """Why nothing more is read, and whether nothing more is copied either."""
+
+    why: BaseException
+    is_cut_short: bool = False
+
+
+class Naming(Immutable, frozen=True):
+    """All cabs must be known before it is decided which are kept: those that the batch has named so far."""
+
+    cabs: dict[str, Candidate]
+
+    __repr__ = hiding("cabs")
+
+
+class Decided(Immutable, frozen=True):
+    """Which cabs are not kept, now that all are known, each with the reason."""
+
+    skipped: Mapping[str, str]
+
+    __repr__ = hiding("skipped")
 
 
 class Pull(Mutable):
@@ -83,6 +112,7 @@ class Pull(Mutable):
         row: The pull, as the run began.
         ledger: What is known of each cab.
         keeping: What is kept of the failure.
+        choice: How far it is decided which cabs are kept; None where each page decides by itself.
         budget: PULL_TIME_BUDGET in seconds.
         cursor: Where the reading of the batch stands.
         page_rows: How many rows are asked for at once.
@@ -90,14 +120,10 @@ class Pull(Mutable):
         safe: The checkpoint.
         reached: The end of the last page that was begun.
         total: The most rows that the batch was said to have.
-        to_ask: The page to ask for next.
-        ahead: A page that came, and whose copies have not begun.
-        is_asking: Whether a page is on its way.
+        coming: The page to read next: what is to be asked for, or is on its way, or what came and waits for room. None
+            behind the last.
         pages: Those being copied, in their order.
-        copying: How many copies were begun and have not ended.
         tried: The cabs that this run has tried and will not try again.
-        all_named: While all cabs must be known before it is decided which are kept: those that the batch has named.
-        skipped: Those that are not kept, each with the reason; None where each page decides by itself.
         passes: How often the batch was begun to be read.
         until: When the time budget is used, by the monotonic clock; it runs from the first page on, since a slow API
             must not keep a pull from ever copying a cab.
@@ -105,14 +131,14 @@ class Pull(Mutable):
         stays: Whether the checkpoint stays where it is, whatever else is done.
         again: Why a cab must be tried again.
         again_in_a_row: How many cabs had to, since the last that was settled.
-        end: Why nothing more is read.
-        is_cut_short: Whether nothing more is copied either.
+        end: Why the run ends before the batch does.
         unreadable: The first row of the batch that could not be read.
     """
 
     row: PullRow
     ledger: CabLedger
     keeping: Keeping
+    choice: Naming | Decided | None
     budget: float
     cursor: BatchCursor
     page_rows: int
@@ -121,31 +147,36 @@ class Pull(Mutable):
     reached: Checkpoint
     total: int
     checkpoint_at: float
-    to_ask: PageRequest | None
-    ahead: PageCame | None = None
-    is_asking: bool = False
+    coming: PageRequest | AskPage | PageCame | None
     pages: deque[PageAtWork] = msgspec.field(default_factory=deque)
-    copying: int = 0
     tried: set[str] = msgspec.field(default_factory=set)
-    all_named: dict[str, Candidate] | None = None
-    skipped: Mapping[str, str] | None = None
     passes: int = 1
     until: float | None = None
     stays: bool = False
     again: AgainLater | None = None
     again_in_a_row: int = 0
-    end: BaseException | None = None
-    is_cut_short: bool = False
+    end: End | None = None
     unreadable: str = ""
 
-    __repr__ = hiding("ledger", "tried", "all_named", "skipped")
+    __repr__ = hiding("ledger", "tried")
+
+    @property
+    def copying(self) -> int:
+        """Return how many copies were begun and have not ended."""
+        return sum(page.copying for page in self.pages)
+
+    @property
+    def is_cut_short(self) -> bool:
+        """Tell whether nothing more is begun."""
+        return self.end is not None and self.end.is_cut_short
 
     def cut_short(self, error: BaseException) -> None:
         """Begin nothing more. Copies on their way end by themselves."""
-        self.end, self.is_cut_short = self.end or error, True
+        self.end, self.coming = End(self.end.why if self.end else error, is_cut_short=True), None
         for page in self.pages:
-            page.hold(len(page.refused))
-            page.refused.clear()
+            if page.waiting:
+                page.hold()
+                page.waiting.clear()
 
 
 # What comes in.

@@ -140,11 +140,10 @@ class Game:
         ledger.load()
         rules = self.rules.and_at_most(self.settings.max_cabs_per_failure, "MAX_CABS_PER_FAILURE")
         keeping = Keeping.of(rules, subject_of(row), self.settings, for_whom=self.asked_by)
-        if not keeping.may_limit:
-            ledger.skip(keeping)
         pull = policy.begun(row, ledger, keeping, self.page_rows, self.seconds)
+        policy.apply_rules(pull)
         self._play(pull)
-        error = pull.end or pull.again
+        error = pull.end.why if pull.end else pull.again
         assert error is None or isinstance(error, Exception)
         ledger.write()
         ending = endings.ending_of(pull, error, self.settings.pull_max_attempts, self.moment)
