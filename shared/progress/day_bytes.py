@@ -104,8 +104,9 @@ class RunBytes:
         Raises:
             DayIsFull: Nothing is.
         """
-        self._used = self._day.used()
-        self._raise_if_full()
+        if self.limit:
+            self._used = self._day.used()
+            self._raise_if_full()
 
     def one_more(self) -> None:
         """Note that a copy is about to begin; runs in many threads.

@@ -19,7 +19,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from shared.core.backoff import growing_wait, spread
-from shared.core.errors import AgainLater, CircuitOpen, DayIsFull, NeedsPerson, Never, OutOfTime
+from shared.core.errors import AgainLater, CabferryError, CircuitOpen, DayIsFull, NeedsPerson, Never, OutOfTime
 from shared.core.redaction import redact
 from shared.core.values import Immutable
 from shared.progress.pull_row import ErrorKind, PullState, counted, ended_columns
@@ -46,6 +46,10 @@ class ProcessEnds(OutOfTime):
     """The process was asked to end."""
 
 
+class GivenUp(CabferryError):
+    """Hosts died over a pull too often, without a new cab in between."""
+
+
 class Ending(Immutable, frozen=True):
     """How a run ends.
 
@@ -68,44 +72,33 @@ class Ending(Immutable, frozen=True):
         return self.columns["state"] == PullState.FAILED.value
 
 
-def ending_of(pull: Pull, error: Exception | None, most_tries: int, moment: datetime) -> Ending:
+def ending_of(pull: Pull, error: Exception | None, moment: datetime) -> Ending:
     """Decide how a run ends.
 
     Args:
         pull: What is known.
         error: What ended it; None where it came to its end.
-        most_tries: PULL_MAX_ATTEMPTS.
         moment: The present.
     """
     match error:
         case None:
             return _completed(pull)
         case OutOfTime():
-            return _handed_on(pull, error, most_tries, moment)
+            return _handed_on(pull, error, moment)
         case CircuitOpen() | DayIsFull():
             return _again(pull, error, _asked_wait(pull, error), {}, moment)
         case AgainLater():
-            return _tried_again(pull, error, most_tries, moment)
-        case NeedsPerson() | Never():
+            return _tried_again(pull, error, moment)
+        case NeedsPerson() | Never() | GivenUp():
             kind = ErrorKind.NEVER if isinstance(error, Never) else ErrorKind.PERSON
-            return _failed(pull, str(error), kind)
+            return _failed(pull, str(error), ErrorKind.UNFORESEEN if isinstance(error, GivenUp) else kind)
         case _:
-            return _unforeseen(pull, error, most_tries, moment)
-
-
-def given_up(pull: Pull, most_tries: int) -> Ending | None:
-    """Return the ending of a pull whose hosts died over it too often, without a new cab in between; None to go on."""
-    row = pull.row
-    if row.stalled < most_tries:
-        return None
-    told = f"the last: {row.last_error}" if row.last_error else "each time its host ended in the middle of it"
-    reason = f"given up after {row.stalled} tries in a row without a new cab; {told}"
-    return _failed(pull, reason, ErrorKind.UNFORESEEN)
+            return _unforeseen(pull, error, moment)
 
 
 def progress(pull: Pull) -> Columns:
     """Return the checkpoint's columns: what is settled by now, and where a later try goes on."""
-    tries: Columns = {"stalled": 0, "waitingSince": NO_MOMENT} if _has_moved_on(pull) else {}
+    tries: Columns = {"stalled": 0, "waitingSince": NO_MOMENT} if has_moved_on(pull) else {}
     return {
         "skip": pull.safe.skip,
         "total": pull.total,
@@ -139,7 +132,7 @@ def _counts(pull: Pull, at: Checkpoint) -> CabCounts:
     return pull.ledger.counts(at) if pull.ledger.is_written else pull.row.counts
 
 
-def _has_moved_on(pull: Pull) -> bool:
+def has_moved_on(pull: Pull) -> bool:
     """Tell whether a cab that is new was settled. Rows that come again are no progress."""
     before, now = pull.row.counts, _counts(pull, pull.safe)
     return (
@@ -152,6 +145,9 @@ def _has_moved_on(pull: Pull) -> bool:
 
 def _completed(pull: Pull) -> Ending:
     """Every cab of the batch ended in a state; say what a person should know of those that failed."""
+    if reason := pull.keeping.skips_whole:
+        nobody_asked = {**progress(pull), **ended_columns(PullState.COMPLETED, ""), "skippedBy": reason}
+        return Ending(nobody_asked, f"Completed: nothing of it is kept, by {reason}", logging.INFO)
     counts = _counts(pull, pull.reached)
     first = pull.ledger.first_error() or pull.unreadable
     error = f"{counts.failed} cabs failed; the first: {first}"[:2000] if counts.failed else ""
@@ -166,31 +162,25 @@ def _failed(pull: Pull, reason: str, kind: ErrorKind, tries: Columns = MappingPr
     return Ending(columns, f"Failed: {reason}", logging.ERROR)
 
 
-def skipped_whole(pull: Pull, reason: str) -> Ending:
-    """Return the ending of a pull of which a rule keeps nothing: nobody asked the Dev Center."""
-    columns: Columns = {**progress(pull), **ended_columns(PullState.COMPLETED, ""), "skippedBy": reason}
-    return Ending(columns, f"Completed: nothing of it is kept, by {reason}", logging.INFO)
-
-
-def _handed_on(pull: Pull, why: OutOfTime, most_tries: int, moment: datetime) -> Ending:
+def _handed_on(pull: Pull, why: OutOfTime, moment: datetime) -> Ending:
     """Let a new message do the rest. Where a whole time budget brought nothing, that is a try that failed."""
     columns = progress(pull)
-    if not (isinstance(why, ProcessEnds) or pull.safe.skip > pull.row.skip or _has_moved_on(pull)):
+    if not (isinstance(why, ProcessEnds) or pull.safe.skip > pull.row.skip or has_moved_on(pull)):
         stalled = pull.row.stalled + 1
         columns = {**columns, "stalled": stalled}
-        if stalled >= most_tries:
+        if stalled >= pull.most_tries:
             reason = f"PULL_TIME_BUDGET was used {stalled} times in a row without a new cab: raise it ({why})"
             return _failed(pull, reason, ErrorKind.LATER, {"stalled": stalled})
     queued: Columns = {**columns, "state": PullState.QUEUED.value, "updatedAt": moment}
     return Ending(queued, f"handed on, since {why}, at row {pull.safe.skip}", logging.INFO, timedelta())
 
 
-def _tried_again(pull: Pull, error: AgainLater, most_tries: int, moment: datetime) -> Ending:
+def _tried_again(pull: Pull, error: AgainLater, moment: datetime) -> Ending:
     """Try again after a while, or give up after too many tries in a row without a new cab.
 
     A wait that was asked for is the least, grows as long as it does not help, and is no such try for some hours.
     """
-    row, moved_on = pull.row, _has_moved_on(pull)
+    row, moved_on = pull.row, has_moved_on(pull)
     stalled, since = (0, None) if moved_on else (row.stalled, row.waiting_since)
     if error.wait is None:
         stalled += 1
@@ -200,7 +190,7 @@ def _tried_again(pull: Pull, error: AgainLater, most_tries: int, moment: datetim
         stalled += moment - since >= _PATIENCE
         wait = spread(max(error.wait, min(moment - since, _LONGEST_WAIT)))
     tries: Columns = {"attempts": row.attempts + 1, "stalled": stalled, "waitingSince": since or NO_MOMENT}
-    if stalled >= most_tries:
+    if stalled >= pull.most_tries:
         reason = f"{error} (given up after {stalled} tries in a row)"
         return _failed(pull, reason, ErrorKind.LATER, tries)
     return _again(pull, error, wait, tries, moment)
@@ -221,11 +211,11 @@ def _again(pull: Pull, error: AgainLater, wait: timedelta, tries: Columns, momen
     return Ending(columns, f"goes on in {wait}: {error}", logging.WARNING, wait)
 
 
-def _unforeseen(pull: Pull, error: Exception, most_tries: int, moment: datetime) -> Ending:
+def _unforeseen(pull: Pull, error: Exception, moment: datetime) -> Ending:
     """Keep what was done. The host tries the message again; the row counts how often it did so without a new cab."""
-    stalled = (0 if _has_moved_on(pull) else pull.row.stalled) + 1
+    stalled = (0 if has_moved_on(pull) else pull.row.stalled) + 1
     tries: Columns = {"attempts": pull.row.attempts + 1, "stalled": stalled}
-    if stalled >= most_tries:
+    if stalled >= pull.most_tries:
         return _failed(pull, shown(error), ErrorKind.UNFORESEEN, tries)
     columns: Columns = {
         **progress(pull),

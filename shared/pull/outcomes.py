@@ -31,34 +31,45 @@ from shared.core.errors import (
 )
 from shared.progress.cabs import CabState
 from shared.pull.endings import shown
-from shared.pull.state import AskPage, CopyCab
+from shared.pull.state import AskPage, CabEnded, CopyCab
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
     from shared.devcenter.pages import BatchCab, BatchPage
-    from shared.pull.state import CabEnded, Order, PageAtWork, PageCameAgain, Pull
+    from shared.pull.state import Order, PageAtWork, PageCameAgain, Pull
 
 # After so many cabs that must be tried again, and none in between that was settled, no more are tried.
 _NOTHING_WORKS = 20
 _STATES: dict[type[Exception], CabState] = {CabExpired: CabState.EXPIRED, CabUnavailable: CabState.UNAVAILABLE}
 
 
+def copy(pull: Pull, page: PageAtWork, cab: BatchCab, moment: datetime, *, is_fresh: bool = False) -> Iterator[Order]:
+    """Begin to copy a cab, where that is allowed."""
+    order = CopyCab(page, cab, pull.ledger.facts(cab), pull.until, is_fresh)
+    if cab.downloadable:
+        page.copying += 1
+        yield order
+    else:
+        why = f"cab {cab.cab_id_hash}: Microsoft lists it, but does not let it be downloaded"
+        yield from ended(pull, CabEnded(order, CabUnavailable(why)), moment)
+
+
 def ended(pull: Pull, event: CabEnded, moment: datetime) -> Iterator[Order]:
     """Decide what became of a cab, and record it; or ask for its page once more, where that may help."""
-    page, cab, error = event.page, event.cab, event.outcome
+    page, cab, error = event.copy.page, event.copy.cab, event.outcome
     if not isinstance(error, BaseException):
         pull.again_in_a_row = 0
         pull.ledger.record_copied(cab, *error)
         return
     may_be_had = isinstance(error, FreshUrl) or (isinstance(error, CabUnavailable) and cab.has_expired(moment))
     # A URL that is asked for by itself, right before the copy, is fresh: only its SAS may have ended meanwhile.
-    is_fresh = event.is_fresh or (cab.url is None and not isinstance(error, FreshUrl))
-    if page.fresh is not None and event.is_fresh and cab.url is None and isinstance(error, FreshUrl | Never):
+    is_fresh = event.copy.is_fresh or (cab.url is None and not isinstance(error, FreshUrl))
+    if page.fresh is not None and event.copy.is_fresh and cab.url is None and isinstance(error, FreshUrl | Never):
         # The batch has no URL for it that works, and asked for by itself it is not to be had either. In the end that is
         # its own failure, and no reason to give up the pull of the others.
-        is_its_own = pull.is_last_try and isinstance(error, Never)
+        is_its_own = pull.row.stalled + 1 >= pull.most_tries and isinstance(error, Never)
         _record(pull, page, cab, error if is_its_own else _stays_refused(error))
     elif not may_be_had:
         _record(pull, page, cab, error)
@@ -68,7 +79,7 @@ def ended(pull: Pull, event: CabEnded, moment: datetime) -> Iterator[Order]:
         page.hold()
     elif cab.url is None:
         # Of its family a cab's URL is had by a call of its own, right before each copy.
-        yield _copy(page, cab)
+        yield from copy(pull, page, cab, moment, is_fresh=True)
     elif page.fresh is None:
         page.fresh = [(cab, error)]
         yield AskPage(page.request, again=page)
@@ -93,12 +104,12 @@ def _once_more(
     refusal: BaseException,
     answer: BatchPage | BaseException,
     moment: datetime,
-) -> Iterator[CopyCab]:
+) -> Iterator[Order]:
     """Copy a cab from its fresh URL, or record why there is none."""
     if isinstance(answer, BaseException):
         _record(pull, page, cab, answer)
     elif fresh := next((each for each in answer.cabs if each.cab_id_hash == cab.cab_id_hash), None):
-        yield _copy(page, fresh)
+        yield from copy(pull, page, fresh, moment, is_fresh=True)
     else:
         missing = f"cab {cab.cab_id_hash}: its SAS is refused, and its page of the batch has no fresh URL for it"
         yield from _by_itself(pull, page, cab, AgainLater(missing), refusal, moment)
@@ -106,19 +117,14 @@ def _once_more(
 
 def _by_itself(
     pull: Pull, page: PageAtWork, cab: BatchCab, otherwise: AgainLater, refusal: BaseException, moment: datetime
-) -> Iterator[CopyCab]:
+) -> Iterator[Order]:
     """Ask for a cab by itself, once, where its batch has no URL for it that works and it has not expired."""
     if cab.has_expired(moment):
         _record(pull, page, cab, _expired(cab, refusal))
     elif cab.url is None or pull.is_cut_short:
         _record(pull, page, cab, otherwise)
     else:
-        yield _copy(page, replace(cab, url=None))
-
-
-def _copy(page: PageAtWork, cab: BatchCab) -> CopyCab:
-    page.copying += 1
-    return CopyCab(page, cab, is_fresh=True)
+        yield from copy(pull, page, replace(cab, url=None), moment, is_fresh=True)
 
 
 def _stays_refused(error: BaseException) -> AgainLater:

@@ -24,12 +24,11 @@ from shared.core.keep import Candidate
 from shared.devcenter.cursor import BatchCursor, PageRequest, page_end
 from shared.progress.cabs import CabState
 from shared.pull import outcomes
-from shared.pull.endings import ProcessEnds
+from shared.pull.endings import GivenUp, ProcessEnds, has_moved_on
 from shared.pull.state import (
     AskPage,
     CabEnded,
     Checkpoint,
-    CopyCab,
     Decided,
     End,
     Naming,
@@ -73,16 +72,47 @@ def begun(row: PullRow, ledger: CabLedger, keeping: Keeping, page_rows: int, now
         ledger=ledger,
         keeping=keeping,
         choice=choice,
-        budget=keeping.settings.pull_time_budget.total_seconds(),
         cursor=cursor,
-        page_rows=page_rows,
-        is_last_try=row.stalled + 1 >= keeping.settings.pull_max_attempts,
         safe=Checkpoint.of(row),
         reached=Checkpoint.of(row),
         total=row.total,
         checkpoint_at=now + CHECKPOINT_SECONDS,
         coming=cursor.first(),
     )
+
+
+def asks_ahead(pull: Pull) -> bool:
+    """Tell whether the first page is asked for while the rows are read: it is known that one is needed, and which."""
+    return not (pull.row.skip or pull.keeping.rules.bytes_a_day or pull.keeping.skips_whole or _may_give_up(pull))
+
+
+def looks_back_first(pull: Pull, *, calls_for_urls: bool) -> bool:
+    """Tell whether the container is read back before anything is copied.
+
+    A host that died may have copied what no row tells of: then its tries moved on, and a URL that costs a call is not
+    asked for once more.
+    """
+    return _may_give_up(pull) or (calls_for_urls and pull.row.stalled > 0)
+
+
+def begins(pull: Pull) -> bool:
+    """Tell whether anything may be kept of the failure; where a rule skips it as a whole, its rows say so.
+
+    Raises:
+        GivenUp: Hosts died over it too often, without a new cab in between.
+    """
+    row = pull.row
+    if _may_give_up(pull) and not has_moved_on(pull):
+        told = f"the last: {row.last_error}" if row.last_error else "each time its host ended in the middle of it"
+        raise GivenUp(f"given up after {row.stalled} tries in a row without a new cab; {told}")
+    if pull.keeping.skips_whole:
+        pull.ledger.skip(pull.keeping)
+        return False
+    return True
+
+
+def _may_give_up(pull: Pull) -> bool:
+    return pull.row.stalled >= pull.most_tries
 
 
 def apply_rules(pull: Pull) -> bool:
@@ -151,14 +181,14 @@ def take_in(pull: Pull, event: Event, now: float, moment: datetime) -> Iterator[
     """
     match event:
         case PageCame():
-            pull.until = pull.until or now + pull.budget
+            pull.until = pull.until or now + pull.keeping.settings.pull_time_budget.total_seconds()
             pull.coming = None if pull.end else event
         case PageFailed(error):
             pull.end, pull.coming = pull.end or End(error), None
         case PageCameAgain():
             yield from outcomes.came_again(pull, event, moment)
         case CabEnded():
-            event.page.copying -= 1
+            event.copy.page.copying -= 1
             yield from outcomes.ended(pull, event, moment)
     _move_on(pull)
     _turn(pull)
@@ -201,7 +231,7 @@ def _turn(pull: Pull) -> None:
 
 
 def _read_anew(pull: Pull) -> None:
-    pull.cursor, pull.reached = BatchCursor(pull.page_rows), Checkpoint()
+    pull.cursor, pull.reached = BatchCursor(pull.cursor.page_rows), Checkpoint()
     pull.coming = pull.cursor.first()
 
 
@@ -221,9 +251,10 @@ def _begin(pull: Pull, came: PageCame, moment: datetime) -> Iterator[Order]:
         without_cab=pull.reached.without_cab + came.page.without_cab,
         unreadable=pull.reached.unreadable + len(came.page.unreadable),
     )
-    page = PageAtWork(came.request, pull.reached, copying=len(wanted))
+    page = PageAtWork(came.request, pull.reached)
     pull.pages.append(page)
-    yield from (CopyCab(page, cab) for cab in wanted.values())
+    for cab in wanted.values():
+        yield from outcomes.copy(pull, page, cab, moment)
 
 
 def _candidates(pull: Pull, cabs: Iterable[BatchCab], moment: datetime) -> dict[str, Candidate]:

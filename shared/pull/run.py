@@ -12,11 +12,12 @@
 from __future__ import annotations
 
 import logging
+import threading
 from typing import TYPE_CHECKING
 
 from shared.cabs.naming import name_blobs
 from shared.core import clock, metrics, stopping
-from shared.core.errors import AgainLater, CabferryError, CabUnavailable, LeaseLost, OutOfTime
+from shared.core.errors import AgainLater, CabferryError, LeaseLost, OutOfTime
 from shared.core.events import PULL_FAILED
 from shared.core.failure import default_window
 from shared.core.values import Immutable
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from shared.core.keep import Rules
     from shared.core.settings import Settings
     from shared.devcenter.families import CabSource
-    from shared.devcenter.pages import BatchCab
     from shared.progress.cabs import CabRow, CabRows
     from shared.progress.day_bytes import DayBytes
     from shared.progress.pull_leases import PullLeases
@@ -113,33 +113,24 @@ class Run:
         keeping = Keeping.of(rules, subject_of(row), tools.settings, for_whom=row.requested_by)
         self._pull = policy.begun(row, ledger, keeping, self._source.page_rows, clock.monotonic())
         self._bytes = RunBytes(tools.day, rules.bytes_a_day)
-        self._inbox = tools.pool.inbox()
+        self._inbox, self._is_cut_short = tools.pool.inbox(), threading.Event()
         self._unreadable, self._began, self._began_at = 0, clock.monotonic(), clock.now()
 
     def make(self) -> None:
         """Pull as far as it goes, and record how that ended."""
-        most_tries = self._tools.settings.pull_max_attempts
         error: Exception | None = None
         try:
-            ending = endings.given_up(self._pull, most_tries)
-            if ending and not self._finds_new_cabs():
-                self._record(ending)
-                return
-            if reason := self._pull.keeping.skips_whole:
-                self._pull.ledger.load()
-                self._pull.ledger.skip(self._pull.keeping)
-                self._pull.ledger.write()
-                self._record(endings.skipped_whole(self._pull, reason))
-                return
-            self._work()
-            self._read_back()
+            self._load()
+            if policy.begins(self._pull):
+                self._work()
+                self._read_back()
         except LeaseLost:
             raise
         except Exception as ended:  # noqa: BLE001 - `endings` decides by its kind
             error = ended
         error = self._save_rows(error)
         try:
-            self._record(endings.ending_of(self._pull, error, most_tries, clock.now()))
+            self._record(endings.ending_of(self._pull, error, clock.now()))
         except LeaseLost:
             raise
         except CabferryError as trouble:
@@ -147,16 +138,27 @@ class Run:
                 _log.error("%s: %s; its row does not say so", self._pull.row, endings.shown(error))
                 raise
             # The row could not be told that all is well.
-            self._record(endings.ending_of(self._pull, trouble, most_tries, clock.now()))
+            self._record(endings.ending_of(self._pull, trouble, clock.now()))
+
+    def _load(self) -> None:
+        """Read the rows, while the first page is on its way."""
+        pull = self._pull
+        if policy.asks_ahead(pull):
+            self._begin(policy.orders(pull, clock.true_now()))
+        pull.ledger.load()
+        if policy.looks_back_first(pull, calls_for_urls=self._source.calls_for_urls):
+            pull.ledger.read_back(self._stored(), self._tools.settings.retention)
+            self._write_down()
 
     def _work(self) -> None:
         """Page, copy and checkpoint until nothing is left to do, or nothing more may be begun."""
         pull = self._pull
         try:
-            self._load()
-            if self._source.calls_for_urls and pull.row.stalled:
-                # A host that died may have copied what no row tells of, and each URL would cost a call.
-                pull.ledger.read_back(self._stored(), self._tools.settings.retention)
+            self._bytes.begin()
+            if policy.apply_rules(pull):
+                # Before the rows: a host that dies in between leaves them as they were, and the next one sees it again.
+                self._lease.write(endings.progress(pull))
+            self._begin(policy.orders(pull, clock.true_now()))
             while not policy.is_over(pull):
                 event = self._inbox.get(policy.wait_seconds(pull, clock.monotonic()))
                 now, moment = clock.monotonic(), clock.true_now()
@@ -171,26 +173,11 @@ class Run:
         except BaseException as error:
             # No copy may go on under a lease that is over.
             pull.cut_short(error)
+            self._is_cut_short.set()
             while not policy.is_over(pull):
                 if (event := self._inbox.get(None)) is not None:
                     self._begin(policy.take_in(pull, event, clock.monotonic(), clock.true_now()))
             raise
-
-    def _load(self) -> None:
-        """Read the rows, while the first page is on its way.
-
-        Nothing is asked where the bytes of the day are used, nor before it is known from where on the batch is read.
-        """
-        pull = self._pull
-        if not (self._bytes.limit or pull.row.skip):
-            self._begin(policy.orders(pull, clock.true_now()))
-        pull.ledger.load()
-        if self._bytes.limit:
-            self._bytes.begin()
-        if policy.apply_rules(pull):
-            # Before the rows: a host that dies in between leaves them as they were, and the next one sees it again.
-            self._lease.write(endings.progress(pull))
-        self._begin(policy.orders(pull, clock.true_now()))
 
     def _begin(self, orders: Iterable[Order]) -> None:
         """Let the pool do what was ordered, and post what comes of it."""
@@ -199,6 +186,8 @@ class Run:
                 self._pages.submit(self._ask, order)
             else:
                 self._copies.submit(self._copy, order)
+        if self._pull.is_cut_short:
+            self._is_cut_short.set()
 
     def _ask(self, order: AskPage) -> None:
         """Ask for a page; runs in a thread of the pool."""
@@ -214,22 +203,20 @@ class Run:
         """Copy a cab; runs beside others in a thread of the pool."""
         outcome: tuple[str, Copied] | BaseException
         try:
-            outcome = self._copied(order.cab)
+            outcome = self._copied(order)
         except BaseException as error:  # noqa: BLE001 - likewise
             outcome = error
-        self._inbox.post(CabEnded(order.page, order.cab, order.is_fresh, outcome))
+        self._inbox.post(CabEnded(order, outcome))
 
-    def _copied(self, cab: BatchCab) -> tuple[str, Copied]:
+    def _copied(self, order: CopyCab) -> tuple[str, Copied]:
         self._lease.ensure()
-        until = self._pull.until
-        if self._pull.is_cut_short or stopping.is_stopping() or (until and clock.monotonic() >= until):
+        cab, until = order.cab, order.until
+        if self._is_cut_short.is_set() or stopping.is_stopping() or (until and clock.monotonic() >= until):
             raise OutOfTime(f"cab {cab.cab_id_hash}: its copy was not begun")
-        if not cab.downloadable:
-            raise CabUnavailable(f"cab {cab.cab_id_hash}: Microsoft lists it, but does not let it be downloaded")
         self._bytes.one_more()
         is_new = False
         try:
-            name, made = copied(self._tools, self._source, self._failure, cab, self._pull.ledger.facts(cab), until)
+            name, made = copied(self._tools, self._source, self._failure, cab, order.facts, until)
             is_new = made.since is None
         finally:
             if not is_new:
@@ -244,16 +231,6 @@ class Run:
         self._tell_bytes()
         self._pull.checkpoint_at = clock.monotonic() + policy.CHECKPOINT_SECONDS
         self._tools.catalog.write_when_due()
-
-    def _finds_new_cabs(self) -> bool:
-        """Tell whether hosts that died have copied cabs and could not say so, and say it: their tries moved on."""
-        ledger = self._pull.ledger
-        ledger.load()
-        ledger.read_back(self._stored(), self._tools.settings.retention)
-        if ledger.counts(self._pull.safe).copied <= self._pull.row.counts.copied:
-            return False
-        self._write_down()
-        return True
 
     def _read_back(self) -> None:
         """Compare with what the container holds, where the batch was read to its end."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from shared.cabs.creation import Copied
     from shared.core.errors import AgainLater
+    from shared.core.facts import CabFacts
     from shared.core.keep import Candidate
     from shared.devcenter.cursor import BatchCursor, PageRequest
     from shared.devcenter.pages import BatchCab, BatchPage
@@ -113,10 +114,7 @@ class Pull(Mutable):
         ledger: What is known of each cab.
         keeping: What is kept of the failure.
         choice: How far it is decided which cabs are kept; None where each page decides by itself.
-        budget: PULL_TIME_BUDGET in seconds.
         cursor: Where the reading of the batch stands.
-        page_rows: How many rows are asked for at once.
-        is_last_try: Whether the pull is given up where this run brings nothing new and must be tried again.
         safe: The checkpoint.
         reached: The end of the last page that was begun.
         total: The most rows that the batch was said to have.
@@ -139,10 +137,7 @@ class Pull(Mutable):
     ledger: CabLedger
     keeping: Keeping
     choice: Naming | Decided | None
-    budget: float
     cursor: BatchCursor
-    page_rows: int
-    is_last_try: bool
     safe: Checkpoint
     reached: Checkpoint
     total: int
@@ -159,6 +154,11 @@ class Pull(Mutable):
     unreadable: str = ""
 
     __repr__ = hiding("ledger", "tried")
+
+    @property
+    def most_tries(self) -> int:
+        """Return PULL_MAX_ATTEMPTS."""
+        return self.keeping.settings.pull_max_attempts
 
     @property
     def copying(self) -> int:
@@ -207,11 +207,9 @@ class PageCameAgain(Immutable, frozen=True):
 
 
 class CabEnded(Immutable, frozen=True):
-    """A copy ended, with a blob's name and what is in it, or an error. `is_fresh`: its page was asked for again."""
+    """A copy ended, with a blob's name and what is in it, or an error."""
 
-    page: PageAtWork
-    cab: BatchCab
-    is_fresh: bool
+    copy: CopyCab
     outcome: tuple[str, Copied] | BaseException
 
 
@@ -229,10 +227,20 @@ class AskPage(Immutable, frozen=True):
 
 
 class CopyCab(Immutable, frozen=True):
-    """Begin to copy a cab."""
+    """Begin to copy a cab.
+
+    Args:
+        page: The page that names it.
+        cab: Which.
+        facts: What is known of it.
+        until: When to stop, by the monotonic clock; None for never.
+        is_fresh: Whether its URL was asked for again.
+    """
 
     page: PageAtWork
     cab: BatchCab
+    facts: CabFacts
+    until: float | None
     is_fresh: bool = False
 
 

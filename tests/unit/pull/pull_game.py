@@ -146,7 +146,7 @@ class Game:
         error = pull.end.why if pull.end else pull.again
         assert error is None or isinstance(error, Exception)
         ledger.write()
-        ending = endings.ending_of(pull, error, self.settings.pull_max_attempts, self.moment)
+        ending = endings.ending_of(pull, error, self.moment)
         self.columns |= ending.columns
         return ending
 
@@ -176,4 +176,4 @@ class Game:
             self.copied.append(order.cab.cab_id_hash)
         except Exception as error:  # noqa: BLE001 - likewise
             outcome = error
-        return CabEnded(order.page, order.cab, order.is_fresh, outcome)
+        return CabEnded(order, outcome)

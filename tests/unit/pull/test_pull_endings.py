@@ -15,7 +15,7 @@ from shared.core.keep import Rules
 from shared.progress.cabs import CabRow, CabState
 from shared.progress.pull_row import PullRow, queued
 from shared.pull import policy
-from shared.pull.endings import ProcessEnds, ending_of, given_up
+from shared.pull.endings import GivenUp, ProcessEnds, ending_of
 from shared.pull.keeping import Keeping, subject_of
 from shared.pull.ledger import CabLedger
 from shared.storage.table_rows import Row
@@ -78,8 +78,8 @@ def ended(state: str, error: str = "", kind: str = "") -> dict[str, object]:
     return {"state": state, "lastError": error, "lastErrorKind": kind, "updatedAt": NOW, "completedAt": NOW}
 
 
-def of(made: Pull, error: Exception | None, most_tries: int = 10) -> Ending:
-    return ending_of(made, error, most_tries, NOW)
+def of(made: Pull, error: Exception | None) -> Ending:
+    return ending_of(made, error, NOW)
 
 
 @pytest.mark.parametrize(
@@ -153,8 +153,8 @@ def test_what_nobody_foresaw_is_told_with_its_kind_and_no_secret() -> None:
     expected = {**HELD, **tries, "updatedAt": NOW}
     assert (ending.columns, ending.told, ending.level) == (expected, shown, logging.ERROR)
     assert (ending.error, ending.again_in) == (error, None), "the host tries its message again"
-    last = of(pull(), error, 5)
-    assert last.columns == {**HELD, "attempts": 3, "stalled": 5, **ended("Failed", shown, "unforeseen")}
+    last = of(pull(stalled=9), error)
+    assert last.columns == {**HELD, "attempts": 3, "stalled": 10, **ended("Failed", shown, "unforeseen")}
     assert (last.told, last.error) == (f"Failed: {shown}", None)
 
 
@@ -207,9 +207,11 @@ def test_too_many_tries_in_a_row_are_failed_and_told() -> None:
     [("no disk", "the last: no disk"), ("", "each time its host ended in the middle of it")],
 )
 def test_a_pull_that_hosts_die_over_is_given_up_and_says_so(last: str, why: str) -> None:
-    assert given_up(pull(stalled=9, lastError=last), 10) is None
-    ending = given_up(pull(stalled=10, lastError=last), 10)
-    assert ending is not None
+    assert policy.begins(pull(stalled=9, lastError=last))
+    assert policy.begins(pull(stalled=10, lastError=last, new=True)), "they have copied cabs"
+    with pytest.raises(GivenUp) as error:
+        policy.begins(made := pull(stalled=10, lastError=last))
+    ending = of(made, error.value)
     reason = f"given up after 10 tries in a row without a new cab; {why}"
     assert ending.columns == {**HELD, **ended("Failed", reason, "unforeseen")}
     assert ending.told == f"Failed: {reason}"
