@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from shared.devcenter.pages import BatchCab, BatchPage
+    from shared.devcenter.pages import BatchCab
     from shared.pull.state import Order, PageAtWork, PageCameAgain, Pull
 
 # After so many cabs that must be tried again, and none in between that was settled, no more are tried.
@@ -70,73 +70,62 @@ def ended(pull: Pull, event: CabEnded, moment: datetime) -> Iterator[Order]:
         # The batch has no URL for it that works, and asked for by itself it is not to be had either. In the end that is
         # its own failure, and no reason to give up the pull of the others.
         is_its_own = pull.row.stalled + 1 >= pull.most_tries and isinstance(error, Never)
-        _record(pull, page, cab, error if is_its_own else _stays_refused(error))
+        _record(pull, event, error if is_its_own else _stays_refused(error))
     elif not may_be_had:
-        _record(pull, page, cab, error)
+        _record(pull, event, error)
     elif is_fresh:
-        yield from _by_itself(pull, page, cab, _stays_refused(error), error, moment)
+        yield from _by_itself(pull, event, _stays_refused(error), moment)
     elif pull.is_cut_short:
         page.hold()
     elif cab.url is None:
         # Of its family a cab's URL is had by a call of its own, right before each copy.
         yield from copy(pull, page, cab, moment, is_fresh=True)
-    elif page.fresh is None:
-        page.fresh = [(cab, error)]
+    else:
+        yield from _from_its_page(pull, event, moment)
+
+
+def _from_its_page(pull: Pull, event: CabEnded, moment: datetime) -> Iterator[Order]:
+    """Ask for a cab's page again, once for all of its cabs, and copy it from the fresh URL."""
+    page, cab = event.copy.page, event.copy.cab
+    if page.fresh is None:
+        page.fresh = [event]
         yield AskPage(page.request, again=page)
     elif isinstance(page.fresh, list):
-        page.fresh.append((cab, error))
-    else:
-        yield from _once_more(pull, page, cab, error, page.fresh, moment)
-
-
-def came_again(pull: Pull, event: PageCameAgain, moment: datetime) -> Iterator[Order]:
-    """Copy the cabs that waited for a page's fresh URLs."""
-    page = event.page
-    waiting, page.fresh = page.waiting, event.answer
-    for cab, error in waiting:
-        yield from _once_more(pull, page, cab, error, event.answer, moment)
-
-
-def _once_more(
-    pull: Pull,
-    page: PageAtWork,
-    cab: BatchCab,
-    refusal: BaseException,
-    answer: BatchPage | BaseException,
-    moment: datetime,
-) -> Iterator[Order]:
-    """Copy a cab from its fresh URL, or record why there is none."""
-    if isinstance(answer, BaseException):
-        _record(pull, page, cab, answer)
-    elif fresh := next((each for each in answer.cabs if each.cab_id_hash == cab.cab_id_hash), None):
+        page.fresh.append(event)
+    elif isinstance(page.fresh, BaseException):
+        _record(pull, event, page.fresh)
+    elif fresh := next((each for each in page.fresh.cabs if each.cab_id_hash == cab.cab_id_hash), None):
         yield from copy(pull, page, fresh, moment, is_fresh=True)
     else:
         missing = f"cab {cab.cab_id_hash}: its SAS is refused, and its page of the batch has no fresh URL for it"
-        yield from _by_itself(pull, page, cab, AgainLater(missing), refusal, moment)
+        yield from _by_itself(pull, event, AgainLater(missing), moment)
 
 
-def _by_itself(
-    pull: Pull, page: PageAtWork, cab: BatchCab, otherwise: AgainLater, refusal: BaseException, moment: datetime
-) -> Iterator[Order]:
+def came_again(pull: Pull, event: PageCameAgain, moment: datetime) -> Iterator[Order]:
+    """Decide anew about the cabs that waited for a page's fresh URLs."""
+    waiting, event.page.fresh = event.page.waiting, event.answer
+    for each in waiting:
+        yield from ended(pull, each, moment)
+
+
+def _by_itself(pull: Pull, event: CabEnded, otherwise: AgainLater, moment: datetime) -> Iterator[Order]:
     """Ask for a cab by itself, once, where its batch has no URL for it that works and it has not expired."""
+    cab = event.copy.cab
     if cab.has_expired(moment):
-        _record(pull, page, cab, _expired(cab, refusal))
+        _record(pull, event, CabExpired(f"{event.outcome}, and the cab expired at {cab.expires} UTC"))
     elif cab.url is None or pull.is_cut_short:
-        _record(pull, page, cab, otherwise)
+        _record(pull, event, otherwise)
     else:
-        yield from copy(pull, page, replace(cab, url=None), moment, is_fresh=True)
+        yield from copy(pull, event.copy.page, replace(cab, url=None), moment, is_fresh=True)
 
 
 def _stays_refused(error: BaseException) -> AgainLater:
     return AgainLater(f"{error}, although its URL is fresh" if isinstance(error, FreshUrl) else str(error))
 
 
-def _expired(cab: BatchCab, refusal: BaseException) -> CabExpired:
-    return CabExpired(f"{refusal}, and the cab expired at {cab.expires} UTC")
-
-
-def _record(pull: Pull, page: PageAtWork, cab: BatchCab, error: BaseException) -> None:
+def _record(pull: Pull, event: CabEnded, error: BaseException) -> None:
     """Record why a cab was not copied; where that is not its own failure, nothing more is begun."""
+    page, cab = event.copy.page, event.copy.cab
     match error:
         case OutOfTime() | DayIsFull() | NeedsPerson() | LeaseLost():
             page.hold()  # The cab stays as it was.

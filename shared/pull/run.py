@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from shared.core.keep import Rules
     from shared.core.settings import Settings
     from shared.devcenter.families import CabSource
-    from shared.progress.cabs import CabRow, CabRows
+    from shared.progress.cabs import CabRows
     from shared.progress.day_bytes import DayBytes
     from shared.progress.pull_leases import PullLeases
     from shared.progress.pulls import PullRows
@@ -294,12 +294,13 @@ class Run:
 
     def _tell_bytes(self) -> None:
         try:
-            self._bytes.tell(row for row in self._pull.ledger.cabs.values() if self._came_now(row))
+            self._bytes.tell(
+                row
+                for row in self._pull.ledger.cabs.values()
+                if row.state is CabState.COPIED and row.settled_at and row.settled_at >= self._began_at
+            )
         except CabferryError as refused:  # what was copied is written down; only the day's sum lacks it
             _log.warning("%s: its bytes could not be added to those of today: %s", self._pull.row, refused)
-
-    def _came_now(self, row: CabRow) -> bool:
-        return row.state is CabState.COPIED and row.settled_at is not None and row.settled_at >= self._began_at
 
     def _send(self, delay: timedelta) -> None:
         row = self._pull.row

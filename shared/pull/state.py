@@ -56,21 +56,21 @@ class PageAtWork(Mutable, eq=False):
         safe: The checkpoint behind it.
         copying: How many copies of its cabs were begun and have not ended.
         holds: Whether a cab of it must be tried again: the checkpoint stays before the page.
-        fresh: The page with fresh URLs, or why it could not be had. While it is on its way, the cabs that wait for it,
-            each with why; None where none had to.
+        fresh: The page with fresh URLs, or why it could not be had; while it is on its way, what waits for it; None
+            where it was not asked for again.
     """
 
     request: PageRequest
     safe: Checkpoint
     copying: int = 0
     holds: bool = False
-    fresh: list[tuple[BatchCab, BaseException]] | BatchPage | BaseException | None = None
+    fresh: list[CabEnded] | BatchPage | BaseException | None = None
 
     __repr__ = hiding("fresh")
 
     @property
-    def waiting(self) -> list[tuple[BatchCab, BaseException]]:
-        """Return the cabs that wait for fresh URLs."""
+    def waiting(self) -> list[CabEnded]:
+        """Return the copies that ended and wait for fresh URLs."""
         return self.fresh if isinstance(self.fresh, list) else []
 
     @property
