@@ -3,12 +3,18 @@
 | error | ends |
 |---|---|
 | none | Completed; what failed of single cabs is told |
+| none, and a rule skips the failure as a whole | Completed, by that rule; nobody was asked |
 | `OutOfTime` | Queued, and a message at once: the rest is handed on |
 | `CircuitOpen` | Queued, and a message for when the Dev Center is asked again; nobody was asked, so this is no try |
 | `DayIsFull` | Queued, and a message for the next day, those first of which cabs expire soon; this is no try either |
 | `AgainLater` | Queued, and a message for later; Failed after PULL_MAX_ATTEMPTS tries in a row without a new cab |
 | `NeedsPerson`, `Never` | Failed, with what to do |
+| `GivenUp` | Failed before it began: its hosts died over it as often |
 | any other | Queued, and raised for the host, which tries the message again; Failed after as many |
+
+Without a run, a pull becomes Failed by `PullLeases.fail` (its message came into the poison queue) and by
+`PullRows.take_back` (it was Failed, and no message could be sent for its next try), and Completed by
+`PullRows.note_skipped` (a rule skips the failure that a report names).
 """
 
 from __future__ import annotations

@@ -62,19 +62,14 @@ class CabLedger:
 
     def __init__(self, rows: CabRows, failure: Failure, started_at: datetime, writers: Executor) -> None:
         self._rows, self._failure, self._started_at, self._writers = rows, failure, started_at, writers
-        self._cabs: dict[str, CabRow] = {}
+        self.cabs: dict[str, CabRow] = {}
         self._is_loaded = False
         self._unwritten: set[str] = set()
         # What no row tells: the cabs that the batch has named, in its order, and those that this run found or brought.
-        self._named: dict[str, None] = {}
+        self.named: dict[str, None] = {}
         self._copied: set[str] = set()
         # Blobs of which more is known than they tell, as the last read-back found.
         self.unnamed: list[Unnamed] = []
-
-    @property
-    def cabs(self) -> Mapping[str, CabRow]:
-        """Return what is known of each cab, by cabIdHash."""
-        return self._cabs
 
     def load(self, rows: Iterable[tuple[str, CabRow]] | None = None) -> None:
         """Take the failure's rows in.
@@ -82,18 +77,13 @@ class CabLedger:
         Args:
             rows: cabIdHash and row, where somebody has read them; None reads them: one query.
         """
-        self._cabs = dict(self._rows.of(self._failure) if rows is None else rows)
+        self.cabs = dict(self._rows.of(self._failure) if rows is None else rows)
         self._is_loaded = True
-
-    @property
-    def named(self) -> int:
-        """Return how many cabs the batch has named."""
-        return len(self._named)
 
     def see(self, cab: BatchCab) -> None:
         """Note that the batch names a cab, and take what it tells of one that is held and was copied without that."""
-        self._named[cab.cab_id_hash] = None
-        known = self._cabs.get(cab.cab_id_hash)
+        self.named[cab.cab_id_hash] = None
+        known = self.cabs.get(cab.cab_id_hash)
         if known and known.is_held and known.learn(cab.facts, moment_of(cab.date), moment_of(cab.expires)):
             self._unwritten.add(cab.cab_id_hash)
 
@@ -104,21 +94,21 @@ class CabLedger:
             keeping: What is kept of the failure.
             named: What rules look at of cabs that the batch names, which knows more of them than their rows.
         """
-        skipped = keeping.skipped({**candidates(self._cabs), **named})
-        for cab, row in keeping.changed(self._cabs, skipped).items():
+        skipped = keeping.skipped({**candidates(self.cabs), **named})
+        for cab, row in keeping.changed(self.cabs, skipped).items():
             self._settle(cab, row)
         return skipped
 
     def pass_over(self, cab: BatchCab, reason: str) -> None:
         """Record that a cab which the batch names is left uncopied on purpose, and why."""
-        known = self._cabs.get(cab.cab_id_hash)
+        known = self.cabs.get(cab.cab_id_hash)
         told = (CabState.SKIPPED, reason, moment_of(cab.date))
         if known is None or (known.state, known.error, known.date) != told:
             self.record_missed(cab, CabState.SKIPPED, reason)
 
     def facts(self, cab: BatchCab) -> CabFacts:
         """Return what its own row, or a report, told of a cab."""
-        known = self._cabs.get(cab.cab_id_hash)
+        known = self.cabs.get(cab.cab_id_hash)
         return known.facts if known and cab.facts == NO_FACTS else cab.facts
 
     def record_copied(self, cab: BatchCab, blob_name: str, copied: Copied) -> None:
@@ -142,13 +132,13 @@ class CabLedger:
 
     def write(self) -> None:
         """Write what was recorded since the last time: one transaction for each 100 cabs."""
-        rows = [(cab, self._cabs[cab]) for cab in sorted(self._unwritten)]
+        rows = [(cab, self.cabs[cab]) for cab in sorted(self._unwritten)]
         list(self._writers.map(partial(self._rows.write, self._failure), batched(rows, TRANSACTION_ROWS, strict=False)))
         self._unwritten.clear()
 
     def copied(self) -> Iterator[tuple[str, CabRow]]:
         """Yield the cabs that were found to be in the container, or came there, as the table has them."""
-        for cab, row in self._cabs.items():
+        for cab, row in self.cabs.items():
             if row.state is CabState.COPIED and cab in self._copied and cab not in self._unwritten:
                 yield cab, row
 
@@ -165,23 +155,23 @@ class CabLedger:
         Returns:
             One sentence for each cab that is missing, or has a page or nothing in its place.
         """
-        expected = {row.blob_name: cab for cab, row in self._cabs.items() if row.state is CabState.COPIED}
+        expected = {row.blob_name: cab for cab, row in self.cabs.items() if row.state is CabState.COPIED}
         missing: list[str] = []
         self.unnamed = []
         for blob in stored:
             cab = expected.pop(blob.name, None)
             if cab and blob.why_no_cab:
                 missing.append(f"{blob.name} {blob.why_no_cab}, which is no cab")
-                self._settle(cab, self._cabs[cab].became(CabState.LISTED, missing[-1]))
+                self._settle(cab, self.cabs[cab].became(CabState.LISTED, missing[-1]))
             elif cab:
-                self._compare(cab, self._cabs[cab], blob)
+                self._compare(cab, self.cabs[cab], blob)
             elif not blob.why_no_cab:
                 self._adopt(blob)
-            row = self._cabs.get(blob.cab_id_hash)
+            row = self.cabs.get(blob.cab_id_hash)
             if row and blob.metadata and (labels := completed(self._failure, blob.metadata, row)):
                 self.unnamed.append((blob.name, labels))
         for name, cab in expected.items():
-            row = self._cabs[cab]
+            row = self.cabs[cab]
             retired = (row.settled_at or self._started_at) + retention <= clock.now() + _CLOCKS_APART
             if not retired:
                 missing.append(f"{name} was copied, but is not in the container")
@@ -198,12 +188,12 @@ class CabLedger:
         """
         missed = {
             cab: row.blob_name
-            for cab, row in self._cabs.items()
-            if row.state is CabState.LISTED and row.blob_name and cab not in self._named
+            for cab, row in self.cabs.items()
+            if row.state is CabState.LISTED and row.blob_name and cab not in self.named
         }
         if was_read_whole:
             for cab in missed:
-                self._cabs[cab].blob_name = ""
+                self.cabs[cab].blob_name = ""
             self._unwritten |= missed.keys()
             return []
         return [f"{name} was copied, and is still to be copied again" for name in missed.values()]
@@ -214,11 +204,11 @@ class CabLedger:
         Args:
             at: Up to where in the batch what was found there counts. What comes behind is found again by a later try.
         """
-        mine = {cab: row for cab, row in self._cabs.items() if self._is_mine(row)}
+        mine = {cab: row for cab, row in self.cabs.items() if self._is_mine(row)}
         brought = Counter([row.state for row in mine.values()])
-        there = Counter([row.state for cab, row in self._cabs.items() if cab not in mine])
-        found = (cab for cab in islice(self._named, at.named) if cab in self._cabs and cab not in mine)
-        named = Counter([self._cabs[cab].state for cab in found])
+        there = Counter([row.state for cab, row in self.cabs.items() if cab not in mine])
+        found = (cab for cab in islice(self.named, at.named) if cab in self.cabs and cab not in mine)
+        named = Counter([self.cabs[cab].state for cab in found])
         # Rows can come again after a checkpoint, which knows how many were there before it, and not which.
         passed_over = min(at.before.seen - _settled(at.before) + named[CabState.SKIPPED], there[CabState.SKIPPED])
         counts = CabCounts(
@@ -234,11 +224,11 @@ class CabLedger:
 
     def tally(self, settings: Settings) -> Columns:
         """Return how all cabs of the failure stand, as columns of the pull's row; none where the table knows less."""
-        return CabTally.taken(self._cabs.values(), settings).columns() if self.is_written else {}
+        return CabTally.taken(self.cabs.values(), settings).columns() if self.is_written else {}
 
     def first_error(self) -> str:
         """Return why a cab of this pull failed, empty where none did."""
-        failed = (row for row in self._cabs.values() if row.state is CabState.FAILED and self._is_mine(row))
+        failed = (row for row in self.cabs.values() if row.state is CabState.FAILED and self._is_mine(row))
         return next((row.error for row in failed), "")
 
     def _is_mine(self, row: CabRow) -> bool:
@@ -248,9 +238,9 @@ class CabLedger:
     def _settle(self, cab_id_hash: str, row: CabRow, settled_at: datetime | None = None) -> None:
         """Put a row in the place of what was known."""
         row.settled_at = settled_at or clock.now()
-        if before := self._cabs.get(cab_id_hash):
+        if before := self.cabs.get(cab_id_hash):
             row.row_key, row.facts = before.row_key, row.facts if row.tells_facts else before.facts
-        self._cabs[cab_id_hash] = row
+        self.cabs[cab_id_hash] = row
         self._unwritten.add(cab_id_hash)
         if row.state is CabState.COPIED:
             self._copied.add(cab_id_hash)
@@ -269,7 +259,7 @@ class CabLedger:
     def _adopt(self, blob: StoredCab) -> None:
         if not (cab := blob.cab_id_hash):
             return
-        known = self._cabs.get(cab)
+        known = self.cabs.get(cab)
         if known is None or known.state in _NOT_THERE or _is_its_copy(known, blob):
             row = CabRow(CabState.COPIED, blob.name, blob.length, blob.md5)
             self._settle(cab, row, self._there_since(blob.created_at))

@@ -30,7 +30,6 @@ from shared.pull.state import (
     CabEnded,
     Checkpoint,
     Decided,
-    End,
     Naming,
     PageAtWork,
     PageCame,
@@ -184,7 +183,7 @@ def take_in(pull: Pull, event: Event, now: float, moment: datetime) -> Iterator[
             pull.until = pull.until or now + pull.keeping.settings.pull_time_budget.total_seconds()
             pull.coming = None if pull.end else event
         case PageFailed(error):
-            pull.end, pull.coming = pull.end or End(error), None
+            pull.end, pull.coming = pull.end or error, None
         case PageCameAgain():
             yield from outcomes.came_again(pull, event, moment)
         case CabEnded():
@@ -199,7 +198,7 @@ def _read(pull: Pull, came: PageCame, moment: datetime) -> Iterator[Order]:
     try:
         pull.coming = pull.cursor.answered(came.request, came.page)
     except CabferryError as error:
-        pull.coming, pull.end = None, End(error)
+        pull.coming, pull.end = None, error
     pull.total = max(pull.total, pull.cursor.total)
     if isinstance(pull.choice, Naming):
         pull.choice.cabs.update(_candidates(pull, came.page.cabs, moment))
@@ -247,7 +246,7 @@ def _begin(pull: Pull, came: PageCame, moment: datetime) -> Iterator[Order]:
     pull.reached = replace(
         pull.reached,
         skip=page_end(came.request, came.page),
-        named=pull.ledger.named,
+        named=len(pull.ledger.named),
         without_cab=pull.reached.without_cab + came.page.without_cab,
         unreadable=pull.reached.unreadable + len(came.page.unreadable),
     )
@@ -263,7 +262,7 @@ def _candidates(pull: Pull, cabs: Iterable[BatchCab], moment: datetime) -> dict[
     for cab in cabs:
         known = pull.ledger.cabs.get(cab.cab_id_hash)
         is_held = known is not None and known.state is CabState.COPIED
-        if is_held or wants(known, cab, moment):
+        if is_held or _wants(known, cab, moment):
             is_refused = known is not None and known.state is CabState.UNAVAILABLE
             date = moment_of(cab.date) or moment_of(cab.expires)
             found[cab.cab_id_hash] = Candidate(pull.ledger.facts(cab), date, is_held, is_refused)
@@ -272,22 +271,17 @@ def _candidates(pull: Pull, cabs: Iterable[BatchCab], moment: datetime) -> dict[
 
 def _sees_and_wants(pull: Pull, cab: BatchCab, skipped: Mapping[str, str], moment: datetime) -> bool:
     name, known = cab.cab_id_hash, pull.ledger.cabs.get(cab.cab_id_hash)
-    wanted = name not in skipped and name not in pull.tried and wants(known, cab, moment)
+    wanted = name not in skipped and name not in pull.tried and _wants(known, cab, moment)
     pull.ledger.see(cab)
     if name in skipped:
         pull.ledger.pass_over(cab, skipped[name])
     return wanted
 
 
-def wants(known: CabRow | None, cab: BatchCab, moment: datetime) -> bool:
-    """Tell whether a cab is to be copied: it is not held, nor gone.
+def _wants(known: CabRow | None, cab: BatchCab, moment: datetime) -> bool:
+    """Tell whether a cab that the batch names is to be copied: its row does not say that it is held, nor gone.
 
     One that was called expired is tried again where the batch names a later expiry now, or one that is still to come.
-
-    Args:
-        known: Its row; None where it has none.
-        cab: As the batch names it.
-        moment: The present.
     """
     if known is None or known.state is not CabState.EXPIRED:
         return known is None or not known.is_held

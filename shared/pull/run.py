@@ -236,7 +236,7 @@ class Run:
         """Compare with what the container holds, where the batch was read to its end."""
         pull = self._pull
         if pull.end:
-            raise pull.end.why
+            raise pull.end
         missing = pull.ledger.read_back(self._stored(), self._tools.settings.retention)
         name_blobs(self._tools.container, pull.ledger.unnamed, self._copies)
         # A host that died over it may have written down what it missed, and not that the batch is to be read anew.

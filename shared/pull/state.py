@@ -83,13 +83,6 @@ class PageAtWork(Mutable, eq=False):
         self.holds = True
 
 
-class End(Immutable, frozen=True):
-    """Why nothing more is read, and whether nothing more is copied either."""
-
-    why: BaseException
-    is_cut_short: bool = False
-
-
 class Naming(Immutable, frozen=True):
     """All cabs must be known before it is decided which are kept: those that the batch has named so far."""
 
@@ -129,7 +122,8 @@ class Pull(Mutable):
         stays: Whether the checkpoint stays where it is, whatever else is done.
         again: Why a cab must be tried again.
         again_in_a_row: How many cabs had to, since the last that was settled.
-        end: Why the run ends before the batch does.
+        end: Why no more of the batch is read; what was read before is copied all the same.
+        is_cut_short: Whether nothing more is copied either.
         unreadable: The first row of the batch that could not be read.
     """
 
@@ -150,10 +144,11 @@ class Pull(Mutable):
     stays: bool = False
     again: AgainLater | None = None
     again_in_a_row: int = 0
-    end: End | None = None
+    end: BaseException | None = None
+    is_cut_short: bool = False
     unreadable: str = ""
 
-    __repr__ = hiding("ledger", "tried")
+    __repr__ = hiding("ledger", "keeping", "tried")
 
     @property
     def most_tries(self) -> int:
@@ -165,14 +160,9 @@ class Pull(Mutable):
         """Return how many copies were begun and have not ended."""
         return sum(page.copying for page in self.pages)
 
-    @property
-    def is_cut_short(self) -> bool:
-        """Tell whether nothing more is begun."""
-        return self.end is not None and self.end.is_cut_short
-
     def cut_short(self, error: BaseException) -> None:
         """Begin nothing more. Copies on their way end by themselves."""
-        self.end, self.coming = End(self.end.why if self.end else error, is_cut_short=True), None
+        self.end, self.is_cut_short, self.coming = self.end or error, True, None
         for page in self.pages:
             if page.waiting:
                 page.hold()

@@ -143,7 +143,7 @@ class Game:
         pull = policy.begun(row, ledger, keeping, self.page_rows, self.seconds)
         policy.apply_rules(pull)
         self._play(pull)
-        error = pull.end.why if pull.end else pull.again
+        error = pull.end or pull.again
         assert error is None or isinstance(error, Exception)
         ledger.write()
         ending = endings.ending_of(pull, error, self.moment)
