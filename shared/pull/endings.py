@@ -29,7 +29,7 @@ from shared.core.errors import AgainLater, CabferryError, CircuitOpen, DayIsFull
 from shared.core.redaction import redact
 from shared.core.values import Immutable
 from shared.progress.pull_row import ErrorKind, PullState, counted, ended_columns
-from shared.progress.tally import is_soon, missing
+from shared.progress.tally import CabTally, is_soon, missing
 from shared.storage.table_writes import NO_MOMENT, Long
 
 if TYPE_CHECKING:
@@ -103,13 +103,15 @@ def ending_of(pull: Pull, error: Exception | None, moment: datetime) -> Ending:
 
 
 def progress(pull: Pull) -> Columns:
-    """Return the checkpoint's columns: what is settled by now, and where a later try goes on."""
-    tries: Columns = {"stalled": 0, "waitingSince": NO_MOMENT} if has_moved_on(pull) else {}
+    """Return the checkpoint's columns: what is settled by now, how all cabs stand, and where a later try goes on."""
+    ledger, settings, counts = pull.ledger, pull.keeping.settings, _counts(pull, pull.safe)
+    tries: Columns = {"stalled": 0, "waitingSince": NO_MOMENT} if has_moved_on(pull, counts) else {}
     return {
         "skip": pull.safe.skip,
         "total": pull.total,
         "withoutCab": pull.safe.without_cab,
-        **counted(_counts(pull, pull.safe)),
+        **counted(counts),
+        **(CabTally.taken(ledger.cabs.values(), settings).columns() if ledger.is_written else {}),
         **tries,
     }
 
@@ -138,9 +140,9 @@ def _counts(pull: Pull, at: Checkpoint) -> CabCounts:
     return pull.ledger.counts(at) if pull.ledger.is_written else pull.row.counts
 
 
-def has_moved_on(pull: Pull) -> bool:
+def has_moved_on(pull: Pull, now: CabCounts | None = None) -> bool:
     """Tell whether a cab that is new was settled. Rows that come again are no progress."""
-    before, now = pull.row.counts, _counts(pull, pull.safe)
+    before, now = pull.row.counts, now or _counts(pull, pull.safe)
     return (
         now.copied > before.copied
         or now.already_held > before.already_held

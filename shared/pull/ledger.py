@@ -20,7 +20,6 @@ from shared.core.clock import moment_of
 from shared.core.facts import NO_FACTS
 from shared.progress.cabs import CabRow, CabState
 from shared.progress.pull_row import CabCounts
-from shared.progress.tally import CabTally
 from shared.pull.keeping import candidates
 from shared.storage.table_writes import TRANSACTION_ROWS
 
@@ -34,12 +33,10 @@ if TYPE_CHECKING:
     from shared.core.facts import CabFacts
     from shared.core.failure import Failure
     from shared.core.keep import Candidate
-    from shared.core.settings import Settings
     from shared.devcenter.pages import BatchCab
     from shared.progress.cabs import CabRows
     from shared.pull.keeping import Keeping
     from shared.pull.state import Checkpoint
-    from shared.storage.table_writes import Columns
 
 # Storage tells a blob's age by a clock of its own.
 _CLOCKS_APART = timedelta(minutes=5)
@@ -221,10 +218,6 @@ class CabLedger:
             unreadable=at.unreadable,
         )
         return replace(counts, seen=_settled(counts) + passed_over)
-
-    def tally(self, settings: Settings) -> Columns:
-        """Return how all cabs of the failure stand, as columns of the pull's row; none where the table knows less."""
-        return CabTally.taken(self.cabs.values(), settings).columns() if self.is_written else {}
 
     def first_error(self) -> str:
         """Return why a cab of this pull failed, empty where none did."""

@@ -53,7 +53,6 @@ if TYPE_CHECKING:
     from shared.pull.pool import Threads
     from shared.pull.state import CopyCab, Order
     from shared.storage.lease import RowLease
-    from shared.storage.table_writes import Columns
 
 _log = logging.getLogger(__name__)
 # Rows that cannot be read are counted, and so many of a run told in the log: there may be any number.
@@ -227,7 +226,7 @@ class Run:
         """Write the rows of what was done since the last time, then the checkpoint."""
         self._lease.ensure()
         self._pull.ledger.write()
-        self._lease.write({"updatedAt": clock.now(), **endings.progress(self._pull), **self._tally()})
+        self._lease.write({"updatedAt": clock.now(), **endings.progress(self._pull)})
         self._tell_bytes()
         self._pull.checkpoint_at = clock.monotonic() + policy.CHECKPOINT_SECONDS
         self._tools.catalog.write_when_due()
@@ -263,7 +262,7 @@ class Run:
     def _record(self, ending: Ending) -> None:
         """Write how the run ends into its row, and send the message that goes on with it."""
         row = self._pull.row
-        self._lease.release({**ending.columns, **self._tally()})
+        self._lease.release(ending.columns)
         # At once: the host may be killed over what comes behind, and another one finds nothing to do in the row.
         if ending.again_in is not None:
             self._send(ending.again_in)
@@ -288,9 +287,6 @@ class Run:
         metrics.PULLS_ENDED.record(1, family=family, state=ended.state)
         seconds = clock.monotonic() - self._began
         metrics.PULL_DURATION.record(seconds, family=family, state=ended.state)
-
-    def _tally(self) -> Columns:
-        return self._pull.ledger.tally(self._tools.settings)
 
     def _tell_bytes(self) -> None:
         try:
