@@ -116,11 +116,6 @@ def progress(pull: Pull) -> Columns:
     }
 
 
-def _whole(pull: Pull) -> Columns:
-    """Return the columns of a pull that has ended: nobody comes back for what was found behind the checkpoint."""
-    return {**progress(pull), **counted(_counts(pull, pull.reached))}
-
-
 def _asked_wait(pull: Pull, error: CircuitOpen | DayIsFull) -> timedelta:
     """Return how long to wait, so that pulls do not come together; the bytes of a day go to what expires first."""
     if isinstance(error, CircuitOpen):
@@ -160,13 +155,15 @@ def _completed(pull: Pull) -> Ending:
     first = pull.ledger.first_error() or pull.unreadable
     error = f"{counts.failed} cabs failed; the first: {first}"[:2000] if counts.failed else ""
     level = logging.WARNING if error else logging.INFO
-    columns = {**_whole(pull), **ended_columns(PullState.COMPLETED, error)}
+    columns = {**progress(pull), **counted(counts), **ended_columns(PullState.COMPLETED, error)}
     return Ending(columns, f"Completed: {counts} {error}", level)
 
 
 def _failed(pull: Pull, reason: str, kind: ErrorKind, tries: Columns = MappingProxyType({})) -> Ending:
     """Return the one ending that no message follows, though not all is well."""
-    columns = {**_whole(pull), **tries, **ended_columns(PullState.FAILED, reason, kind)}
+    # Nobody comes back for what was found behind the checkpoint: it counts.
+    counts = counted(_counts(pull, pull.reached))
+    columns = {**progress(pull), **counts, **tries, **ended_columns(PullState.FAILED, reason, kind)}
     return Ending(columns, f"Failed: {reason}", logging.ERROR)
 
 
