@@ -9,8 +9,9 @@
 4. A page that fails ends the reading, and what was read before is still copied. Where time is up, or an error is not
    one cab's own, nothing more is begun.
 
-`shared/pull/run.py` makes it happen: it gives each event to `take_in`, and does what `orders` says. What becomes of a
-cab whose copy ended is decided in `shared/pull/outcomes.py`, and how a run ends in `shared/pull/endings.py`.
+`shared/pull/run.py` makes it happen: it gives each event to `take_in`, and does what `orders` says. How a run begins is
+decided in `shared/pull/beginnings.py`, what becomes of a cab whose copy ended in `shared/pull/outcomes.py`, and how a
+run ends in `shared/pull/endings.py`.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ from typing import TYPE_CHECKING
 from shared.core.clock import moment_of
 from shared.core.errors import CabferryError, OutOfTime
 from shared.core.keep import Candidate
-from shared.devcenter.cursor import BatchCursor, PageRequest, page_end
+from shared.devcenter.cursor import PageRequest, page_end
 from shared.progress.cabs import CabState
 from shared.pull import outcomes
-from shared.pull.endings import GivenUp, ProcessEnds, has_moved_on
+from shared.pull.endings import ProcessEnds
 from shared.pull.state import (
     AskPage,
     CabEnded,
@@ -44,14 +45,11 @@ if TYPE_CHECKING:
 
     from shared.devcenter.pages import BatchCab
     from shared.progress.cabs import CabRow
-    from shared.progress.pull_row import PullRow
-    from shared.pull.keeping import Keeping
-    from shared.pull.ledger import CabLedger
     from shared.pull.state import Event, Order
 
 # How often a pull writes down what it has done, before it ends. A host that dies costs a refused copy and a look for
 # each cab of these seconds; what is written down is written once more at the end, when the lengths are known.
-CHECKPOINT_SECONDS = 5.0
+_CHECKPOINT_SECONDS = 5.0
 # How long nobody looks whether the process should end.
 _LOOK_SECONDS = 1.0
 # As many pages are copied at once: while the slowest cabs of one end, those of the next keep the threads busy.
@@ -60,77 +58,6 @@ _PAGES_COPYING = 8
 _CABS_COPYING = 800
 # How often a batch is read where rows go away meanwhile; what is missed then is found by the next pull.
 _MOST_PASSES = 3
-
-
-def begun(row: PullRow, ledger: CabLedger, keeping: Keeping, page_rows: int, now: float) -> Pull:
-    """Return what a run knows as it begins: where there is a limit, all that the batch names is read first."""
-    choice = Naming({}) if keeping.may_limit else None
-    cursor = BatchCursor(page_rows) if choice else BatchCursor(page_rows, row.skip, row.total)
-    return Pull(
-        row=row,
-        ledger=ledger,
-        keeping=keeping,
-        choice=choice,
-        cursor=cursor,
-        safe=Checkpoint.of(row),
-        reached=Checkpoint.of(row),
-        total=row.total,
-        checkpoint_at=now + CHECKPOINT_SECONDS,
-        coming=cursor.first(),
-    )
-
-
-def asks_ahead(pull: Pull) -> bool:
-    """Tell whether the first page is asked for while the rows are read: it is known that one is needed, and which."""
-    return not (pull.row.skip or pull.keeping.rules.bytes_a_day or pull.keeping.skips_whole or _may_give_up(pull))
-
-
-def looks_back_first(pull: Pull, *, calls_for_urls: bool) -> bool:
-    """Tell whether the container is read back before anything is copied.
-
-    A host that died may have copied what no row tells of: then its tries moved on, and a URL that costs a call is not
-    asked for once more.
-    """
-    return _may_give_up(pull) or (calls_for_urls and pull.row.stalled > 0)
-
-
-def begins(pull: Pull) -> bool:
-    """Tell whether anything may be kept of the failure; where a rule skips it as a whole, its rows say so.
-
-    Raises:
-        GivenUp: Hosts died over it too often, without a new cab in between.
-    """
-    row = pull.row
-    if _may_give_up(pull) and not has_moved_on(pull):
-        told = f"the last: {row.last_error}" if row.last_error else "each time its host ended in the middle of it"
-        raise GivenUp(f"given up after {row.stalled} tries in a row without a new cab; {told}")
-    if pull.keeping.skips_whole:
-        pull.ledger.skip(pull.keeping)
-        return False
-    return True
-
-
-def _may_give_up(pull: Pull) -> bool:
-    return pull.row.stalled >= pull.most_tries
-
-
-def apply_rules(pull: Pull) -> bool:
-    """Let the rows say what the rules skip by now, where no limit asks for all that the batch names first.
-
-    Returns:
-        Whether the batch is to be read from its beginning, though an earlier run has read some of it: there are cabs
-        which that run left out, and which no rule skips any more.
-    """
-    if pull.choice:
-        return False
-    left_out = [cab for cab, row in pull.ledger.cabs.items() if row.state is CabState.SKIPPED]
-    pull.ledger.skip(pull.keeping)
-    if not (pull.row.skip and any(pull.ledger.cabs[cab].state is CabState.LISTED for cab in left_out)):
-        return False
-    pull.row = replace(pull.row, skip=0, total=0, without_cab=0)
-    pull.safe, pull.total = Checkpoint(), 0
-    _read_anew(pull)
-    return True
 
 
 def orders(pull: Pull, moment: datetime) -> Iterator[Order]:
@@ -151,14 +78,14 @@ def is_over(pull: Pull) -> bool:
 
 def wait_seconds(pull: Pull, now: float) -> float:
     """Return how long to wait for an event before the clock is looked at."""
-    due = pull.checkpoint_at if pull.ledger.unwritten else now + _LOOK_SECONDS
+    due = pull.written_at + _CHECKPOINT_SECONDS if pull.ledger.unwritten else now + _LOOK_SECONDS
     ends = now + _LOOK_SECONDS if pull.until is None or pull.is_cut_short else pull.until
     return max(0.0, min(due - now, ends - now, _LOOK_SECONDS))
 
 
 def must_write(pull: Pull, now: float) -> bool:
     """Tell whether it is time to write down what was done. The end writes the rest, with the lengths."""
-    return pull.ledger.unwritten > 0 and now >= pull.checkpoint_at
+    return pull.ledger.unwritten > 0 and now >= pull.written_at + _CHECKPOINT_SECONDS
 
 
 def look_at_clock(pull: Pull, now: float, *, is_stopping: bool) -> None:
@@ -226,12 +153,7 @@ def _turn(pull: Pull) -> None:
         pull.safe, pull.total = Checkpoint(), 0
     else:
         return
-    _read_anew(pull)
-
-
-def _read_anew(pull: Pull) -> None:
-    pull.cursor, pull.reached = BatchCursor(pull.cursor.page_rows), Checkpoint()
-    pull.coming = pull.cursor.first()
+    pull.read_anew()
 
 
 def _begin(pull: Pull, came: PageCame, moment: datetime) -> Iterator[Order]:

@@ -25,17 +25,17 @@ from shared.progress.cabs import CabState
 from shared.progress.day_bytes import RunBytes
 from shared.progress.messages import PullMessage
 from shared.progress.pull_row import PullRow
-from shared.pull import endings, policy
+from shared.pull import beginnings, endings, policy
 from shared.pull.keeping import Keeping, subject_of
 from shared.pull.ledger import CabLedger
 from shared.pull.one_cab import copied
 from shared.pull.state import AskPage, CabEnded, Checkpoint, PageCame, PageCameAgain, PageFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
     from datetime import timedelta
 
-    from shared.cabs.container import CabContainer, StoredCab
+    from shared.cabs.container import CabContainer
     from shared.cabs.copy import CabCopy
     from shared.cabs.creation import Copied
     from shared.catalog.news import CatalogNews
@@ -110,7 +110,7 @@ class Run:
         ledger = CabLedger(tools.cabs, self._failure, row.started_at or clock.now(), tools.pool.lane())
         self._source = tools.sources(self._failure, self._window)
         keeping = Keeping.of(rules, subject_of(row), tools.settings, for_whom=row.requested_by)
-        self._pull = policy.begun(row, ledger, keeping, self._source.page_rows, clock.monotonic())
+        self._pull = beginnings.begun(row, ledger, keeping, self._source.page_rows, clock.monotonic())
         self._bytes = RunBytes(tools.day, rules.bytes_a_day)
         self._inbox, self._is_cut_short = tools.pool.inbox(), threading.Event()
         self._unreadable, self._began, self._began_at = 0, clock.monotonic(), clock.now()
@@ -120,9 +120,9 @@ class Run:
         error: Exception | None = None
         try:
             self._load()
-            if policy.begins(self._pull):
+            if beginnings.begins(self._pull):
                 self._work()
-                self._read_back()
+                self._end()
         except LeaseLost:
             raise
         except Exception as ended:  # noqa: BLE001 - `endings` decides by its kind
@@ -142,11 +142,11 @@ class Run:
     def _load(self) -> None:
         """Read the rows, while the first page is on its way."""
         pull = self._pull
-        if policy.asks_ahead(pull):
+        if beginnings.asks_ahead(pull):
             self._begin(policy.orders(pull, clock.true_now()))
         pull.ledger.load()
-        if policy.looks_back_first(pull, calls_for_urls=self._source.calls_for_urls):
-            pull.ledger.read_back(self._stored(), self._tools.settings.retention)
+        if beginnings.looks_back_first(pull, calls_for_urls=self._source.calls_for_urls):
+            self._read_back()
             self._write_down()
 
     def _work(self) -> None:
@@ -154,7 +154,7 @@ class Run:
         pull = self._pull
         try:
             self._bytes.begin()
-            if policy.apply_rules(pull):
+            if beginnings.apply_rules(pull):
                 # Before the rows: a host that dies in between leaves them as they were, and the next one sees it again.
                 self._lease.write(endings.progress(pull))
             self._begin(policy.orders(pull, clock.true_now()))
@@ -228,15 +228,15 @@ class Run:
         self._pull.ledger.write()
         self._lease.write({"updatedAt": clock.now(), **endings.progress(self._pull)})
         self._tell_bytes()
-        self._pull.checkpoint_at = clock.monotonic() + policy.CHECKPOINT_SECONDS
+        self._pull.written_at = clock.monotonic()
         self._tools.catalog.write_when_due()
 
-    def _read_back(self) -> None:
+    def _end(self) -> None:
         """Compare with what the container holds, where the batch was read to its end."""
         pull = self._pull
         if pull.end:
             raise pull.end
-        missing = pull.ledger.read_back(self._stored(), self._tools.settings.retention)
+        missing = self._read_back()
         name_blobs(self._tools.container, pull.ledger.unnamed, self._copies)
         # A host that died over it may have written down what it missed, and not that the batch is to be read anew.
         if missing := missing or pull.ledger.missed_before(was_read_whole=not pull.row.skip):
@@ -245,8 +245,9 @@ class Run:
         if pull.again:
             raise pull.again
 
-    def _stored(self) -> Iterator[StoredCab]:
-        return self._tools.container.stored(self._failure.prefix)
+    def _read_back(self) -> list[str]:
+        stored = self._tools.container.stored(self._failure.prefix)
+        return self._pull.ledger.read_back(stored, self._tools.settings.retention)
 
     def _save_rows(self, error: Exception | None) -> Exception | None:
         """Write the cab rows. Where that fails too, the pull goes on from where this run began, and says so."""

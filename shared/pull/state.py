@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from shared.core.values import Immutable, Mutable, hiding
+from shared.devcenter.cursor import BatchCursor
 from shared.progress.pull_row import CabCounts
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from shared.core.errors import AgainLater
     from shared.core.facts import CabFacts
     from shared.core.keep import Candidate
-    from shared.devcenter.cursor import BatchCursor, PageRequest
+    from shared.devcenter.cursor import PageRequest
     from shared.devcenter.pages import BatchCab, BatchPage
     from shared.progress.pull_row import PullRow
     from shared.pull.keeping import Keeping
@@ -118,7 +119,7 @@ class Pull(Mutable):
         passes: How often the batch was begun to be read.
         until: When the time budget is used, by the monotonic clock; it runs from the first page on, since a slow API
             must not keep a pull from ever copying a cab.
-        checkpoint_at: When to write down what was done.
+        written_at: When what was done was last written down, by the same clock.
         stays: Whether the checkpoint stays where it is, whatever else is done.
         again: Why a cab must be tried again.
         again_in_a_row: How many cabs had to, since the last that was settled.
@@ -135,7 +136,7 @@ class Pull(Mutable):
     safe: Checkpoint
     reached: Checkpoint
     total: int
-    checkpoint_at: float
+    written_at: float
     coming: PageRequest | AskPage | PageCame | None
     pages: deque[PageAtWork] = msgspec.field(default_factory=deque)
     tried: set[str] = msgspec.field(default_factory=set)
@@ -159,6 +160,11 @@ class Pull(Mutable):
     def copying(self) -> int:
         """Return how many copies were begun and have not ended."""
         return sum(page.copying for page in self.pages)
+
+    def read_anew(self) -> None:
+        """Begin with the first row of the batch."""
+        self.cursor, self.reached = BatchCursor(self.cursor.page_rows), Checkpoint()
+        self.coming = self.cursor.first()
 
     def cut_short(self, error: BaseException) -> None:
         """Begin nothing more. Copies on their way end by themselves."""

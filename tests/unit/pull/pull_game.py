@@ -14,7 +14,7 @@ from shared.core.keep import Rules
 from shared.core.settings import Settings
 from shared.devcenter.pages import BatchCab, BatchPage
 from shared.progress.pull_row import PullRow, queued
-from shared.pull import endings, policy
+from shared.pull import beginnings, endings, policy
 from shared.pull.keeping import Keeping, subject_of
 from shared.pull.ledger import CabLedger
 from shared.pull.state import AskPage, CabEnded, PageCame, PageCameAgain, PageFailed
@@ -140,8 +140,8 @@ class Game:
         ledger.load()
         rules = self.rules.and_at_most(self.settings.max_cabs_per_failure, "MAX_CABS_PER_FAILURE")
         keeping = Keeping.of(rules, subject_of(row), self.settings, for_whom=self.asked_by)
-        pull = policy.begun(row, ledger, keeping, self.page_rows, self.seconds)
-        policy.apply_rules(pull)
+        pull = beginnings.begun(row, ledger, keeping, self.page_rows, self.seconds)
+        beginnings.apply_rules(pull)
         self._play(pull)
         error = pull.end or pull.again
         assert error is None or isinstance(error, Exception)

@@ -15,7 +15,7 @@ from shared.core.keep import Rules
 from shared.progress.cabs import CabRow, CabState
 from shared.progress.pull_row import PullRow, queued
 from shared.progress.tally import COLUMNS
-from shared.pull import policy
+from shared.pull import beginnings
 from shared.pull.endings import GivenUp, ProcessEnds, ending_of
 from shared.pull.keeping import Keeping, subject_of
 from shared.pull.ledger import CabLedger
@@ -63,7 +63,7 @@ def pull(*, skip: int = 100, new: bool = False, **columns: object) -> Pull:
     if new:
         ledger.record_copied(cab(7), "x/7", Copied(20, "aa"))
         ledger.write()
-    made = policy.begun(row, ledger, Keeping.of(Rules(), subject_of(row), SETTINGS, for_whom=""), 100, 0.0)
+    made = beginnings.begun(row, ledger, Keeping.of(Rules(), subject_of(row), SETTINGS, for_whom=""), 100, 0.0)
     made.safe = made.reached = replace(made.safe, skip=skip, without_cab=2)
     made.total = 300
     return made
@@ -211,10 +211,10 @@ def test_too_many_tries_in_a_row_are_failed_and_told() -> None:
     [("no disk", "the last: no disk"), ("", "each time its host ended in the middle of it")],
 )
 def test_a_pull_that_hosts_die_over_is_given_up_and_says_so(last: str, why: str) -> None:
-    assert policy.begins(pull(stalled=9, lastError=last))
-    assert policy.begins(pull(stalled=10, lastError=last, new=True)), "they have copied cabs"
+    assert beginnings.begins(pull(stalled=9, lastError=last))
+    assert beginnings.begins(pull(stalled=10, lastError=last, new=True)), "they have copied cabs"
     with pytest.raises(GivenUp) as error:
-        policy.begins(made := pull(stalled=10, lastError=last))
+        beginnings.begins(made := pull(stalled=10, lastError=last))
     ending = of(made, error.value)
     reason = f"given up after 10 tries in a row without a new cab; {why}"
     assert ending.columns == {**HELD, **ended("Failed", reason, "unforeseen")}
