@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from shared.devcenter.pages import BatchCab
-    from shared.pull.state import Order, PageAtWork, PageCameAgain, Pull
+    from shared.devcenter.pages import BatchCab, BatchPage
+    from shared.pull.state import Order, PageAtWork, Pull
 
 # After so many cabs that must be tried again, and none in between that was settled, no more are tried.
 _NOTHING_WORKS = 20
@@ -101,9 +101,9 @@ def _from_its_page(pull: Pull, event: CabEnded, moment: datetime) -> Iterator[Or
         yield from _by_itself(pull, event, AgainLater(missing), moment)
 
 
-def came_again(pull: Pull, event: PageCameAgain, moment: datetime) -> Iterator[Order]:
+def came_again(pull: Pull, page: PageAtWork, answer: BatchPage | BaseException, moment: datetime) -> Iterator[Order]:
     """Decide anew about the cabs that waited for a page's fresh URLs."""
-    waiting, event.page.fresh = event.page.waiting, event.answer
+    waiting, page.fresh = page.waiting, answer
     for each in waiting:
         yield from ended(pull, each, moment)
 

@@ -23,6 +23,7 @@ from shared.core.clock import moment_of
 from shared.core.errors import CabferryError, OutOfTime
 from shared.core.keep import Candidate
 from shared.devcenter.cursor import PageRequest, page_end
+from shared.devcenter.pages import BatchPage
 from shared.progress.cabs import CabState
 from shared.pull import outcomes
 from shared.pull.endings import ProcessEnds
@@ -34,8 +35,7 @@ from shared.pull.state import (
     Naming,
     PageAtWork,
     PageCame,
-    PageCameAgain,
-    PageFailed,
+    PageEnded,
     Pull,
 )
 
@@ -106,13 +106,13 @@ def take_in(pull: Pull, event: Event, now: float, moment: datetime) -> Iterator[
         moment: The present.
     """
     match event:
-        case PageCame():
-            pull.until = pull.until or now + pull.keeping.settings.pull_time_budget.total_seconds()
-            pull.coming = None if pull.end else event
-        case PageFailed(error):
+        case PageEnded(AskPage(_, PageAtWork() as page), answer):
+            yield from outcomes.came_again(pull, page, answer, moment)
+        case PageEnded(_, BaseException() as error):
             pull.end, pull.coming = pull.end or error, None
-        case PageCameAgain():
-            yield from outcomes.came_again(pull, event, moment)
+        case PageEnded(ask, BatchPage() as came):
+            pull.until = pull.until or now + pull.keeping.settings.pull_time_budget.total_seconds()
+            pull.coming = None if pull.end else PageCame(ask.request, came)
         case CabEnded():
             event.copy.page.copying -= 1
             yield from outcomes.ended(pull, event, moment)

@@ -21,6 +21,7 @@ from shared.core.errors import AgainLater, CabferryError, LeaseLost, OutOfTime
 from shared.core.events import PULL_FAILED
 from shared.core.failure import default_window
 from shared.core.values import Immutable
+from shared.devcenter.pages import BatchPage
 from shared.progress.cabs import CabState
 from shared.progress.day_bytes import RunBytes
 from shared.progress.messages import PullMessage
@@ -29,7 +30,7 @@ from shared.pull import beginnings, endings, policy
 from shared.pull.keeping import Keeping, subject_of
 from shared.pull.ledger import CabLedger
 from shared.pull.one_cab import copied
-from shared.pull.state import AskPage, CabEnded, Checkpoint, PageCame, PageCameAgain, PageFailed
+from shared.pull.state import AskPage, CabEnded, Checkpoint, PageEnded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -162,8 +163,8 @@ class Run:
                 event = self._inbox.get(policy.wait_seconds(pull, clock.monotonic()))
                 now, moment = clock.monotonic(), clock.true_now()
                 if event is not None:
-                    if isinstance(event, PageCame):
-                        self._tell_unreadable(event.page.unreadable)
+                    if isinstance(event, PageEnded) and isinstance(event.answer, BatchPage):
+                        self._tell_unreadable(event.answer.unreadable)
                     self._begin(policy.take_in(pull, event, now, moment))
                 policy.look_at_clock(pull, now, is_stopping=stopping.is_stopping())
                 self._begin(policy.orders(pull, moment))
@@ -190,13 +191,13 @@ class Run:
 
     def _ask(self, order: AskPage) -> None:
         """Ask for a page; runs in a thread of the pool."""
+        answer: BatchPage | BaseException
         try:
             self._lease.ensure()
-            page = self._source.page(order.request)
+            answer = self._source.page(order.request)
         except BaseException as error:  # noqa: BLE001 - the policy sorts it
-            self._inbox.post(PageCameAgain(order.again, error) if order.again else PageFailed(error))
-        else:
-            self._inbox.post(PageCameAgain(order.again, page) if order.again else PageCame(order.request, page))
+            answer = error
+        self._inbox.post(PageEnded(order, answer))
 
     def _copy(self, order: CopyCab) -> None:
         """Copy a cab; runs beside others in a thread of the pool."""

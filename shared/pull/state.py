@@ -84,6 +84,15 @@ class PageAtWork(Mutable, eq=False):
         self.holds = True
 
 
+class PageCame(Immutable, frozen=True):
+    """A page that came, and of which no copy has begun."""
+
+    request: PageRequest
+    page: BatchPage
+
+    __repr__ = hiding("page")
+
+
 class Naming(Immutable, frozen=True):
     """All cabs must be known before it is decided which are kept: those that the batch has named so far."""
 
@@ -178,25 +187,10 @@ class Pull(Mutable):
 # What comes in.
 
 
-class PageCame(Immutable, frozen=True):
-    """A page came."""
+class PageEnded(Immutable, frozen=True):
+    """A page came, or could not be had."""
 
-    request: PageRequest
-    page: BatchPage
-
-    __repr__ = hiding("page")
-
-
-class PageFailed(Immutable, frozen=True):
-    """A page could not be had."""
-
-    error: BaseException
-
-
-class PageCameAgain(Immutable, frozen=True):
-    """A page that was asked for again came, or failed."""
-
-    page: PageAtWork
+    ask: AskPage
     answer: BatchPage | BaseException
 
     __repr__ = hiding("answer")
@@ -209,7 +203,7 @@ class CabEnded(Immutable, frozen=True):
     outcome: tuple[str, Copied] | BaseException
 
 
-type Event = PageCame | PageFailed | PageCameAgain | CabEnded
+type Event = PageEnded | CabEnded
 
 
 # What is to be done.

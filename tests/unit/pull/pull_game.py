@@ -17,7 +17,7 @@ from shared.progress.pull_row import PullRow, queued
 from shared.pull import beginnings, endings, policy
 from shared.pull.keeping import Keeping, subject_of
 from shared.pull.ledger import CabLedger
-from shared.pull.state import AskPage, CabEnded, PageCame, PageCameAgain, PageFailed
+from shared.pull.state import AskPage, CabEnded, PageEnded
 from shared.storage.table_rows import Row
 from tests.unit.devcenter.devcenter_client import FAILURE, WINDOW
 
@@ -166,10 +166,9 @@ class Game:
         if isinstance(order, AskPage):
             (self.asked_again if order.again else self.asked).append(order.request)
             try:
-                came = self.answer(order.request)
+                return PageEnded(order, self.answer(order.request))
             except Exception as error:  # noqa: BLE001 - as the run does
-                return PageCameAgain(order.again, error) if order.again else PageFailed(error)
-            return PageCameAgain(order.again, came) if order.again else PageCame(order.request, came)
+                return PageEnded(order, error)
         self.tries.append(order.cab.cab_id_hash)
         try:
             outcome: tuple[str, Copied] | BaseException = (f"x/{order.cab.cab_id_hash}", self.copy(order))
