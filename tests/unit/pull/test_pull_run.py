@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from shared.core.errors import AgainLater
+from shared.core.errors import AgainLater, NeedsPerson
 from shared.core.failure import Failure
 from shared.progress.cabs import CabState
 from shared.progress.messages import PullMessage
@@ -280,6 +280,26 @@ def test_a_cab_that_may_not_be_downloaded_is_not_asked_for(app: MemoryApp) -> No
     assert found.state is CabState.UNAVAILABLE
     assert "Microsoft lists it, but does not let it be downloaded" in found.error
     assert not [line for line in app.world.story or () if f"{cab.name}.ext.zip" in line]
+
+
+def test_where_only_a_person_can_help_no_copy_that_waits_for_its_turn_begins(
+    app: MemoryApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app.world.configure(PULL_CONCURRENCY="1")
+    app.start_again()
+    app.serve(FAILURE, 12)
+    begun: list[object] = []
+
+    def refused(*of: object) -> None:
+        begun.append(of)
+        app.world.tasks.sleep(0.1)
+        raise NeedsPerson("403: give the role")
+
+    monkeypatch.setattr("shared.pull.run.copied", refused)
+    handle(app)
+    assert (app.row(FAILURE).state, app.row(FAILURE).last_error) == (PullState.FAILED, "403: give the role")
+    assert len(begun) <= 2, "the one that was refused, and one that was under way as that came to be known"
+    assert app.states(FAILURE) == {}
 
 
 def test_fresh_urls_that_cannot_be_had_are_asked_for_by_a_later_try(app: MemoryApp) -> None:
