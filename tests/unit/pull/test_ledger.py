@@ -145,3 +145,17 @@ def test_what_was_found_behind_the_checkpoint_counts_when_it_is_found_again() ->
     assert [of_it.counts(Checkpoint(named=named)).already_held for named in (0, 2, 3)] == [0, 2, 3]
     before = CabCounts(seen=2, already_held=2)
     assert of_it.counts(Checkpoint(100, before, named=3)) == CabCounts(seen=3, already_held=3), "two came again"
+
+
+def test_what_rules_skip_is_seen_and_counts_once_though_it_comes_again() -> None:
+    of_it = ledger(*(CabRow(CabState.SKIPPED, error="a rule", settled_at=NOW - DAY) for _ in range(3)))
+    of_it.see(CAB)
+    assert of_it.counts(Checkpoint(100, CabCounts(seen=1), named=1)) == CabCounts(seen=2)
+    assert of_it.counts(Checkpoint(100, CabCounts(seen=3), named=1)) == CabCounts(seen=3), "it came again"
+
+
+def test_what_a_report_told_of_a_cab_stays_with_it() -> None:
+    told = CabFacts(failure_name="of the report")
+    of_it = ledger(CabRow(CabState.LISTED, facts=told))
+    of_it.record_copied(CAB, NAME, Copied(5))
+    assert of_it.cabs[CAB.cab_id_hash].facts == told

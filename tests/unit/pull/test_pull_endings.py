@@ -11,7 +11,7 @@ import pytest
 
 from shared.cabs.creation import Copied
 from shared.core.errors import AgainLater, CircuitOpen, NeedsPerson, Never, OutOfTime
-from shared.core.keep import Rules
+from shared.core.keep import Rule, Rules
 from shared.progress.cabs import CabRow, CabState
 from shared.progress.pull_row import PullRow, queued
 from shared.progress.tally import COLUMNS
@@ -19,6 +19,7 @@ from shared.pull import beginnings
 from shared.pull.endings import GivenUp, ProcessEnds, ending_of
 from shared.pull.keeping import Keeping, subject_of
 from shared.pull.ledger import CabLedger
+from shared.pull.state import Checkpoint
 from shared.storage.table_rows import Row
 from shared.storage.table_writes import NO_MOMENT, Long
 from tests.unit.devcenter.devcenter_client import FAILURE, WINDOW
@@ -233,6 +234,45 @@ def test_what_failed_of_single_cabs_is_told_by_a_pull_that_is_completed() -> Non
     made = pull()
     made.unreadable, made.reached = "a row without an id", replace(made.reached, unreadable=1)
     assert of(made, None).columns["lastError"] == "1 cabs failed; the first: a row without an id"
+
+
+def test_rows_that_could_not_be_read_count_as_they_did() -> None:
+    """As no cabs at all, each of them would be a new one to the next try, and the pull would never be given up."""
+    read = pull()
+    unread = CabLedger(cast("CabRows", _Rows()), FAILURE, NOW, cast("Executor", _Inline()))
+    columns = of(beginnings.begun(read.row, unread, read.keeping, 100, 0.0), AgainLater("the table is busy")).columns
+    assert (columns["copied"], columns["seen"], columns["alreadyHeld"]) == (3, 4, 1)
+
+
+def test_who_begins_with_the_first_row_has_found_nothing_before() -> None:
+    assert Checkpoint.of(replace(pull().row, skip=0)) == Checkpoint()
+    assert Checkpoint.of(pull().row).before.already_held == 1
+
+
+SKIPS, OF_A_DAY = Rules((Rule(name="none", action="skip"),)), Rules(bytes_a_day=10)
+
+
+@pytest.mark.parametrize(
+    ("rules", "skip", "stalled", "asks", "looks_back"),
+    [
+        (Rules(), 0, 0, True, False),
+        (Rules(), 100, 0, False, False),
+        (OF_A_DAY, 0, 0, False, False),
+        (SKIPS, 0, 0, False, False),
+        (Rules(), 0, 1, True, True),
+        (Rules(), 0, 10, False, True),
+    ],
+    ids=["new", "goes on", "bytes a day", "skipped whole", "its host died", "its hosts died too often"],
+)
+def test_a_page_is_asked_for_before_the_rows_are_read_where_it_is_sure_to_be_needed(
+    rules: Rules, skip: int, stalled: int, asks: bool, looks_back: bool
+) -> None:
+    row = replace(pull(stalled=stalled).row, skip=skip)
+    keeping = Keeping.of(rules, subject_of(row), SETTINGS, for_whom="report 1")
+    made = beginnings.begun(row, pull().ledger, keeping, 100, 0.0)
+    assert beginnings.asks_ahead(made) == asks
+    assert beginnings.looks_back_first(made, calls_for_urls=True) == looks_back
+    assert beginnings.looks_back_first(made, calls_for_urls=False) == (stalled == 10)
 
 
 def test_rows_that_could_not_be_written_are_not_counted() -> None:

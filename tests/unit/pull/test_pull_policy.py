@@ -143,6 +143,23 @@ class TestTheBatch:
         assert set(game.states) == {cab(number).cab_id_hash for number in range(250)}
         assert len(game.copied) == 250
 
+    def test_who_is_interrupted_as_it_reads_a_batch_of_fewer_rows_anew_begins_it_anew(self) -> None:
+        cabs = [cab(number) for number in range(250)]
+
+        def leaving(request: PageRequest) -> BatchPage:
+            if request.skip == 100 and len(cabs) == 250:
+                del cabs[0]
+            elif len(cabs) == 249 and not request.skip:
+                raise AgainLater("busy")
+            return batch(cabs)(request)
+
+        game = Game(leaving)
+        assert game.run().columns["state"] == "Queued"
+        assert (game.row.skip, game.row.counts.copied) == (0, 249)
+        game.answer = batch(cabs)
+        assert game.run().columns["state"] == "Completed"
+        assert game.row.counts.copied == 250
+
     def test_one_that_the_second_look_found_and_that_must_be_tried_again_is(self) -> None:
         """The checkpoint stands behind it by then."""
         cabs = [cab(number) for number in range(250)]
@@ -180,7 +197,9 @@ class TestTheBatch:
 
         def answer(request: PageRequest) -> BatchPage:
             came = good(request)
-            return replace(came, rows=came.rows + 1, unreadable=("no id",)) if request.skip == 100 else came
+            if request.skip != 100:
+                return came
+            return replace(came, rows=came.rows + 1, unreadable=("no id",), without_cab=1)
 
         def copy(order: CopyCab) -> Copied:
             if order.cab.cab_id_hash == cab(170).cab_id_hash and left[0]:
@@ -194,6 +213,7 @@ class TestTheBatch:
         counts = game.row.counts
         assert (game.row.state, counts.unreadable, counts.failed) == (state, 1, 1 + (state == "Failed"))
         assert counts.seen == 251
+        assert game.row.without_cab == (state == "Completed")
 
     @pytest.mark.parametrize("link", [LINK.format(0), LINK.format(100), "driver/cabdownloadbatch?token=x"])
     def test_a_page_that_links_to_itself_ends_as_failed_with_the_reason(self, link: str) -> None:
@@ -302,6 +322,23 @@ class TestFreshUrls:
         assert game.run().columns["state"] == "Completed"
         assert len(game.copied) == 250
         assert [request.skip for request in game.asked_again] == [0, 100, 200]
+
+    @pytest.mark.parametrize("refused", [0, 2], ids=["before the time is up", "after it"])
+    def test_where_time_is_up_a_cab_that_needs_a_fresh_url_is_left_to_the_next_run(self, refused: int) -> None:
+        """The checkpoint stays before its page, though the copies that were under way ended well."""
+
+        def copy(order: CopyCab) -> Copied:
+            if order.cab.cab_id_hash == cab(1).cab_id_hash:
+                game.seconds += 10_000
+            if order.cab.cab_id_hash == cab(refused).cab_id_hash and not game.row.counts.copied:
+                raise FreshUrl("expired")
+            return Copied(1)
+
+        game = Game(batch([cab(number) for number in range(4)]), copy)
+        game.run()
+        assert (game.row.state, game.row.skip, game.row.counts.copied, game.asked_again) == ("Queued", 0, 3, [])
+        assert game.run().columns["state"] == "Completed"
+        assert game.row.counts.copied == 4
 
     def test_one_that_is_never_fresh_is_tried_again_later(self) -> None:
         game = Game(batch([cab(0)]), failing(FreshUrl("refused")))
