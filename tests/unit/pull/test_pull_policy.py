@@ -340,6 +340,14 @@ class TestFreshUrls:
         assert game.run().columns["state"] == "Completed"
         assert game.row.counts.copied == 4
 
+    def test_where_only_a_person_can_help_no_page_is_asked_for_again(self) -> None:
+        def copy(order: CopyCab) -> NoReturn:
+            raise NeedsPerson("403") if order.cab.cab_id_hash == cab(0).cab_id_hash else FreshUrl("expired")
+
+        game = Game(batch([cab(number) for number in range(3)]), copy)
+        assert game.run().is_failure
+        assert (game.asked_again, dict(game.states)) == ([], {})
+
     def test_one_that_is_never_fresh_is_tried_again_later(self) -> None:
         game = Game(batch([cab(0)]), failing(FreshUrl("refused")))
         ending = game.run()
