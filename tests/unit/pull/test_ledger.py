@@ -100,10 +100,10 @@ def test_a_cab_that_came_by_itself_gets_what_the_next_batch_tells_of_it() -> Non
     """Only a batch tells its date: without it the catalog cannot sort the cab, nor anybody find it by its tag."""
     facts = CabFacts("AV_contoso!Read", "contoso.sys", "1.2.3", "10.0", "x64", "kernel")
     of_it = ledger(CabRow(CabState.COPIED, NAME, 5, facts=facts, settled_at=NOW - 2 * HOUR))
-    of_it.learn(CAB)
+    of_it.see(CAB)
     row = of_it.cabs[CAB.cab_id_hash]
     assert (spelled(row.date), spelled(row.expires)) == (CAB.date, CAB.expires)
-    assert of_it.has_unwritten
+    assert of_it.unwritten
     made = labels(FAILURE, replace(CAB, date="", expires=""), facts, "cabs09.blob.core.windows.net/k/1.zip").metadata
     assert lacks_a_name(made)
     of_it.read_back([replace(blob(HOUR), metadata=made)], MONTH)
