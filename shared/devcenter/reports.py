@@ -4,6 +4,7 @@ Every fact about it stands in docs/api.md with its source. The service was last 
 tolerant, each item is read alone, and what cannot be read is told by its shape.
 """
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import msgspec
@@ -21,8 +22,6 @@ LOOK_FIRST = "the lists tell whether it came about all the same: look there befo
 _FINISHED = {"completed", "complete", "success", "succeeded"}
 _ACTIVE = {"", "true", "yes", "1", "active", "enabled"}
 _PAUSED = {"false", "no", "0", "inactive", "paused", "disabled"}
-
-
 # More than a schedule may tell.
 _MOST_HOURS, _MOST_RUNS = 100_000, 100_000
 # One that begins in a year, or makes a run a year, would let the cabs of months go: each lives for thirty days.
@@ -179,25 +178,17 @@ def schedules_in(body: bytes, what: str) -> Listed[Schedule]:
     Raises:
         BadAnswer: It is not what it should be, or holds nothing but errors.
     """
-    rows, odd = _rows(body, what)
-    schedules = []
-    for row in rows:
-        try:
-            told = Fields(row)
-        except JsonError:
-            odd.append(f"{what}: a schedule cannot be read; its shape: {shape_of(row)}")
-            continue
+
+    def read(told: Fields, odd: list[str]) -> Schedule | str:
         if not (report_id := _id(told, "reportid")):
-            odd.append(f"{what}: the reportId of a schedule is missing or not one; its shape: {shape_of(row)}")
-            continue
+            return "the reportId of a schedule is missing or not one"
         active = told.text("isactive").strip().lower()
         if active not in _ACTIVE | _PAUSED:
             odd.append(f"{what}: isActive of report {report_id} is {excerpt(active, 40)!r}: it is taken as active")
         changed_at = clock.moment_of(told.text("modifieddatetime"))
-        schedules.append(
-            Schedule(report_id, active not in _PAUSED, _id(told, "templateid"), *_recurring(told), changed_at)
-        )
-    return Listed(schedules, odd)
+        return Schedule(report_id, active not in _PAUSED, _id(told, "templateid"), *_recurring(told), changed_at)
+
+    return _listed(body, what, "a schedule", read)
 
 
 def templates_in(body: bytes, what: str) -> Listed[Template]:
@@ -210,25 +201,38 @@ def templates_in(body: bytes, what: str) -> Listed[Template]:
     Raises:
         BadAnswer: It is not what it should be, or holds nothing but errors.
     """
-    rows, odd = _rows(body, what)
-    templates = []
-    for row in rows:
-        try:
-            told = Fields(row)
-            template_id = _id(told, "templateid")
-            asked = _within(told, "template") or told
-            days = next((Fields(raw) for raw in asked.values("daterange")), None)
-            columns = [_shown(each) for raw in asked.values("projection")[:1] for each in decoded(raw, list[str])]
-        except JsonError:
-            odd.append(f"{what}: a template cannot be read; its shape: {shape_of(row)}")
-            continue
-        if not template_id:
-            odd.append(f"{what}: the templateId of a template is missing or not one; its shape: {shape_of(row)}")
-            continue
+
+    def read(told: Fields, _: list[str]) -> Template | str:
+        asked = _within(told, "template") or told
+        days = next((Fields(raw) for raw in asked.values("daterange")), None)
+        columns = [_shown(each) for raw in asked.values("projection")[:1] for each in decoded(raw, list[str])]
+        if not (template_id := _id(told, "templateid")):
+            return "the templateId of a template is missing or not one"
         period = _shown(days.text("reportperiod")) if days else ""
         view, created_at = _shown(asked.text("view").strip()), clock.moment_of(told.text("createddatetime"))
-        templates.append(Template(template_id, view, tuple(columns), period, created_at))
-    return Listed(templates, odd)
+        return Template(template_id, view, tuple(columns), period, created_at)
+
+    return _listed(body, what, "a template", read)
+
+
+def runs_in(body: bytes, report_id: str, what: str) -> Listed[ReportRun]:
+    """Read the answer with a schedule's runs.
+
+    Args:
+        body: The answer.
+        report_id: The schedule's id.
+        what: Names it in errors.
+
+    Raises:
+        BadAnswer: It is not what it should be, or holds nothing but errors.
+    """
+
+    def read(told: Fields, _: list[str]) -> ReportRun | str:
+        when, status = _shown(told.text("reportdatetime")), _shown(told.text("reportstatus"))
+        run = ReportRun(report_id, when, status, told.quoted("reportlocation").strip())
+        return run if status and (when or run.location) else "a run has no status, or neither time nor file"
+
+    return _listed(body, what, "a run", read)
 
 
 def made_in(body: bytes, key: str, what: str) -> str:
@@ -281,32 +285,30 @@ def _within(told: Fields, key: str) -> Fields | None:
     return Fields(text) if text else None
 
 
-def runs_in(body: bytes, report_id: str, what: str) -> Listed[ReportRun]:
-    """Read the answer with a schedule's runs.
+def _listed[T](body: bytes, what: str, kind: str, read: Callable[[Fields, list[str]], T | str]) -> Listed[T]:
+    """Read each item of an answer alone.
 
     Args:
         body: The answer.
-        report_id: The schedule's id.
         what: Names it in errors.
+        kind: What an item is.
+        read: Returns one, or what is wrong with it; adds what else is odd about it to the list.
 
     Raises:
         BadAnswer: It is not what it should be, or holds nothing but errors.
     """
     rows, odd = _rows(body, what)
-    runs = []
+    items = list[T]()
     for row in rows:
         try:
-            told = Fields(row)
+            item = read(Fields(row), odd)
         except JsonError:
-            odd.append(f"{what}: a run cannot be read; its shape: {shape_of(row)}")
-            continue
-        when, status = _shown(told.text("reportdatetime")), _shown(told.text("reportstatus"))
-        run = ReportRun(report_id, when, status, told.quoted("reportlocation").strip())
-        if not status or not (when or run.location):
-            odd.append(f"{what}: a run has no status, or neither time nor file; its shape: {shape_of(row)}")
+            item = f"{kind} cannot be read"
+        if isinstance(item, str):
+            odd.append(f"{what}: {item}; its shape: {shape_of(row)}")
         else:
-            runs.append(run)
-    return Listed(runs, odd)
+            items.append(item)
+    return Listed(items, odd)
 
 
 def _shown(text: str) -> str:
