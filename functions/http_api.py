@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -23,17 +22,12 @@ blueprint = func.Blueprint(http_auth_level=func.AuthLevel.FUNCTION)
 @answering()
 def request_pull(req: func.HttpRequest) -> func.HttpResponse:
     """Queue the pulls that the body asks for; 202 and where to look."""
+    from shared.api.pulls import ask_for_pulls
     from shared.api.requests import PullRequest
-    from shared.core.failure import default_window
     from shared.services import services
 
     asked = PullRequest.decode(json_body(req))
-    window = asked.window or default_window(services().settings.cab_lookback)
-    settings = services().settings
-    named = [replace(each, family=each.family or settings.family_of(each.application_id)) for each in asked.failures]
-    failures = services().requests.as_stored(named)
-    services().requests.make(failures, window, asked_by("POST /api/pulls"))
-    return _accepted(*failures)
+    return _accepted(*ask_for_pulls(services(), asked, asked_by("POST /api/pulls")))
 
 
 @blueprint.route("pulls", methods=["GET", "HEAD"])
@@ -42,19 +36,9 @@ def list_pulls(req: func.HttpRequest) -> func.HttpResponse:
     """Tell how the pulls stand, a page at a time."""
     from shared.api.failure_list import pulls_of
     from shared.api.pulls import PullBody, PullsPage
-    from shared.api.requests import CONTINUATION, LIMIT, PULL_ORDER, PageAsked, Wanted, continuation_text
     from shared.services import services
 
-    wanted, order = Wanted.parse(req.params), PULL_ORDER.read(req.params)
-    if wanted.names_any or order == "ended":
-        limit, continuation = LIMIT.read(req.params), CONTINUATION.read(req.params)
-        rows, following = pulls_of(services(), wanted, order, limit, continuation)
-    else:
-        asked = PageAsked.parse(req.params)
-        rows, after = services().pulls.page(
-            wanted.state, wanted.family, wanted.application_id, asked.limit, asked.after
-        )
-        following = continuation_text(after)
+    rows, following = pulls_of(services(), req.params)
     return answer(PullsPage([PullBody.of(row) for row in rows], following))
 
 
@@ -110,36 +94,26 @@ def retry_pull(req: func.HttpRequest) -> func.HttpResponse:
 @answering()
 def request_cab(req: func.HttpRequest) -> func.HttpResponse:
     """Let one cab be copied by itself; 202 and where to look."""
-    from shared.api.cabs import CabAccepted, CabAsked
+    from shared.api.cabs import CabAccepted, CabAsked, ask_for_cab
     from shared.api.requests import asked_in
-    from shared.core.facts import NO_FACTS
-    from shared.core.failure import Failure, checked_application_id, checked_cab_id
+    from shared.core.failure import checked_cab_id
     from shared.progress.cabs import CabState
     from shared.services import services
 
-    asked, parts = asked_in(json_body(req), CabAsked), services()
+    asked = asked_in(json_body(req), CabAsked)
     application_id, cab = req.route_params["applicationId"], checked_cab_id(req.route_params["cabIdHash"])
-    cabs = parts.pull_tools.cabs
-    if asked.failure_hash is None:
-        failure = cabs.failure_of(checked_application_id(application_id), cab)
-    else:
-        failure = parts.pulls.as_stored(Failure.spelled(application_id, asked.failure_hash))
-    if failure is None:
+    wish = ask_for_cab(services(), application_id, cab, asked, asked_by("POST /api/cabs"))
+    if wish.failure is None:
         raise Problem(
             HTTPStatus.NOT_FOUND,
             f"no row names cab {cab} of application {application_id}: say of which failure it is by a body such as "
             '{"failureHash": "..."}; the report that lists the cab tells it',
         )
-    known = cabs.one(failure, cab)
-    if known and known.is_held:
-        why = "was removed after RETENTION_DAYS" if known.state is CabState.RETIRED else "is in the container already"
-        raise Problem(HTTPStatus.CONFLICT, f"cab {cab} of {failure} {why}")
-    if known is None:
-        cabs.list_new(failure, {cab: NO_FACTS})
-    parts.requests.make_one(failure, cab, asked_by("POST /api/cabs"))
-    location = f"/api/pulls/{failure.application_id}/{failure.failure_hash}/cabs"
-    told = CabAccepted(failure.application_id, failure.failure_hash, cab, location)
-    return answer(told, HTTPStatus.ACCEPTED, {"Location": location, "Retry-After": _LOOK_AGAIN_SECONDS})
+    if wish.held:
+        why = "was removed after RETENTION_DAYS" if wish.held is CabState.RETIRED else "is in the container already"
+        raise Problem(HTTPStatus.CONFLICT, f"cab {cab} of {wish.failure} {why}")
+    told = CabAccepted.of(wish.failure, cab)
+    return answer(told, HTTPStatus.ACCEPTED, {"Location": told.location, "Retry-After": _LOOK_AGAIN_SECONDS})
 
 
 @blueprint.route("failures", methods=["GET", "HEAD"])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from shared.api.requests import CONTINUATION, LIMIT, PULL_ORDER, PageAsked, Wanted, continuation_text
 from shared.core.errors import AgainLater, BadInput
 from shared.core.failure import Failure
 from shared.core.json_text import JsonError, decoded
@@ -21,10 +22,10 @@ from shared.progress.tally import CabTally
 from shared.services import services
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from concurrent.futures import Future
 
-    from shared.api.requests import PullOrder, Sort, Wanted
+    from shared.api.requests import PullOrder, Sort
     from shared.progress.overview import Seen
     from shared.progress.pull_row import PullRow
     from shared.services import Services
@@ -122,23 +123,25 @@ def failure_of(parts: Services, failure: Failure) -> FailureSeen | None:
     )
 
 
-def pulls_of(
-    parts: Services, wanted: Wanted, order: PullOrder, limit: int, continuation: str
-) -> tuple[list[PullRow], str | None]:
-    """Return a page of pulls that storage cannot find or sort, and what continues after it.
+def pulls_of(parts: Services, query: Mapping[str, str]) -> tuple[list[PullRow], str | None]:
+    """Return the page of pulls that a query asks for, and what continues after it.
 
-    What is known of all failures tells which rows to read: at most a hundred.
+    Where storage cannot find or sort them, what is known of all failures tells which rows to read: at most a hundred.
 
     Args:
         parts: Of this process.
-        wanted: Which.
-        order: What comes first: the lowest ids, or what ended last; then nothing that has not ended.
-        limit: The most of a page.
-        continuation: What the page before returned; empty for the first.
+        query: As it came.
 
     Raises:
+        BadInput: A parameter is not what it should be.
         CabferryError: Sorted by what helps.
     """
+    wanted, order = Wanted.parse(query), PULL_ORDER.read(query)
+    if not wanted.names_any and order == "ids":
+        asked = PageAsked.parse(query)
+        stored, after = parts.pulls.page(wanted.state, wanted.family, wanted.application_id, asked.limit, asked.after)
+        return stored, continuation_text(after)
+    limit, continuation = LIMIT.read(query), CONTINUATION.read(query)
     found = (each for each in failures_seen().failures.values() if wanted.fits(each))
     if order == "ended":
         found = (each for each in found if each.ended_at)

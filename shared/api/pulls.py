@@ -1,7 +1,8 @@
-"""What the HTTP API takes and tells of pulls: the types that decode and encode it."""
+"""What the HTTP API takes and tells of pulls, and how they are asked for."""
 
 from __future__ import annotations
 
+from copy import replace
 from datetime import date
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,11 +20,14 @@ from shared.api.scalars import (
     Percent,
     moment_text,
 )
+from shared.core.failure import default_window
 from shared.progress.pull_row import PullState
 
 if TYPE_CHECKING:
+    from shared.api.requests import PullRequest
     from shared.core.failure import Failure
     from shared.progress.pull_row import CabCounts, PullRow
+    from shared.services import Services
 
 _MOST_PULLS = 1_000
 
@@ -81,6 +85,24 @@ class PullsAccepted(Struct, frozen=True):
     """The pulls that were queued."""
 
     pulls: list[PullLocation]
+
+
+def ask_for_pulls(services: Services, asked: PullRequest, requested_by: str) -> list[Failure]:
+    """Queue pulls; return their failures as they are stored.
+
+    Args:
+        services: The app's parts.
+        asked: Which, and of which days.
+        requested_by: Who asks.
+
+    Raises:
+        CabferryError: Sorted by what helps.
+    """
+    settings = services.settings
+    named = [replace(each, family=each.family or settings.family_of(each.application_id)) for each in asked.failures]
+    failures = services.requests.as_stored(named)
+    services.requests.make(failures, asked.window or default_window(settings.cab_lookback), requested_by)
+    return failures
 
 
 class WindowBody(Struct, frozen=True, rename="camel"):

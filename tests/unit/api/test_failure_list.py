@@ -8,7 +8,6 @@ import pytest
 
 from shared.api import failure_list
 from shared.api.failure_list import pulls_of
-from shared.api.requests import PullOrder, Wanted
 from shared.core import clock
 from shared.core.failure import Failure
 from shared.progress.overview import FailureSeen, Seen
@@ -48,21 +47,21 @@ class _Pulls:
 def test_pages_of_filtered_pulls_show_each_once_as_it_is_now(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
     monkeypatch.setattr(failure_list, "failures_seen", lambda: Seen(clock.now(), {each.key: each for each in KNOWN}))
     parts = cast("Any", SimpleNamespace(pulls=_Pulls()))
-    wanted = Wanted.parse({"text": "av_ACME", "state": "Failed"})
+    query = {"text": "av_ACME", "state": "Failed", "limit": str(limit)}
     fits = {each.key for each in KNOWN if each.failure_name == "AV_acme"} - {("1", "001"), ("2", "149")}
-    assert all_pages(parts, wanted, "ids", limit) == sorted(fits)
+    assert all_pages(parts, {**query, "sort": "ids"}) == sorted(fits)
     ended = [each.key for each in sorted(KNOWN, key=ended_first) if each.ended_at and each.key in fits]
-    assert all_pages(parts, wanted, "ended", limit) == ended
+    assert all_pages(parts, {**query, "sort": "ended"}) == ended
 
 
 def ended_first(failure: FailureSeen) -> tuple[float, tuple[str, str]]:
     return -(failure.ended_at.timestamp() if failure.ended_at else 0), failure.key
 
 
-def all_pages(parts: Any, wanted: Wanted, order: PullOrder, limit: int) -> list[tuple[str, str]]:
+def all_pages(parts: Any, query: dict[str, str]) -> list[tuple[str, str]]:
     shown, after = list[tuple[str, str]](), ""
     while True:
-        rows, following = pulls_of(parts, wanted, order, limit, after)
+        rows, following = pulls_of(parts, {**query, "continuation": after})
         shown += [(row.failure.application_id, row.failure.failure_hash) for row in rows]
         if following is None:
             return shown
