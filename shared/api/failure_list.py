@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from bisect import bisect_right
 from copy import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from shared.api.requests import CONTINUATION, LIMIT, PULL_ORDER, PageAsked, Wanted, continuation_text
-from shared.core.errors import AgainLater, BadInput
+from shared.api.requests import CONTINUATION, LIMIT, PULL_ORDER, PageAsked, Wanted, continuation_text, continued
+from shared.core.errors import AgainLater
 from shared.core.failure import Failure
-from shared.core.json_text import JsonError, decoded
 from shared.core.threads import OneLook, Pool
 from shared.preflight.health import SECONDS
 from shared.progress.overview import FailureSeen
@@ -52,13 +47,12 @@ def page_of(
     Raises:
         BadInput: No page returned such a continuation.
     """
-    after = _after(continuation)
+    after = continued(continuation, tuple[int, str, str])
     ordered = sorted((_key(each, order), each) for each in failures)
     begin = bisect_right(ordered, after, key=lambda pair: pair[0]) if after else 0
     page = ordered[begin : begin + limit]
     has_more = begin + limit < len(ordered)
-    following = base64.urlsafe_b64encode(msgspec.json.encode(page[-1][0])).decode() if has_more else None
-    return [each for _, each in page], following
+    return [each for _, each in page], continuation_text(page[-1][0] if has_more else None)
 
 
 def failures_seen() -> Seen:
@@ -170,16 +164,6 @@ def _key(failure: FailureSeen, order: Sort | PullOrder) -> _Key:
         case "ids":
             place = 0
     return place, *failure.key
-
-
-def _after(text: str) -> _Key | None:
-    if not text:
-        return None
-    try:
-        raw = base64.b64decode(text.encode("ascii", "replace"), altchars=b"-_", validate=True)
-        return decoded(raw, tuple[int, str, str])
-    except (binascii.Error, JsonError):
-        raise BadInput("continuation is not one that an earlier page returned") from None
 
 
 _looks = OneLook(_look, "failures")

@@ -34,6 +34,7 @@ BODY_BYTES = 1 << 20
 _MOST_ROWS = 1_000
 _WHOLE = re.compile(r"\d+", re.ASCII)
 _KEYS = {"PartitionKey", "RowKey"}
+_NOT_CONTINUED = "continuation is not one that an earlier page returned"
 
 
 def asked_in[T](body: bytes, wanted: type[T]) -> T:
@@ -267,26 +268,33 @@ class PageAsked(Immutable, frozen=True):
         Raises:
             BadInput: A parameter is not what it should be.
         """
-        return cls(LIMIT.read(query), _after(CONTINUATION.read(query)))
+        after = continued(CONTINUATION.read(query), dict[str, str])
+        if after is not None and set(after) != _KEYS:
+            raise BadInput(_NOT_CONTINUED)
+        return cls(LIMIT.read(query), after)
 
 
-def continuation_text(following: dict[str, str] | None) -> str | None:
+def continuation_text(following: object) -> str | None:
     """Return what continues after a page as text for a URL; None where nothing does."""
     return base64.urlsafe_b64encode(msgspec.json.encode(following)).decode() if following else None
 
 
-def _after(text: str) -> dict[str, str] | None:
+def continued[T](text: str, kind: type[T]) -> T | None:
+    """Return what continues after a page; None for the first.
+
+    Args:
+        text: As a page returned it.
+        kind: What it is made of.
+
+    Raises:
+        BadInput: No page returned such a text.
+    """
     if not text:
         return None
     try:
-        after = decoded(
-            base64.b64decode(text.encode("ascii", "replace"), altchars=b"-_", validate=True), dict[str, str]
-        )
+        return decoded(base64.b64decode(text.encode("ascii", "replace"), altchars=b"-_", validate=True), kind)
     except (binascii.Error, JsonError):
-        raise BadInput("continuation is not one that an earlier page returned") from None
-    if set(after) != _KEYS:
-        raise BadInput("continuation is not one that an earlier page returned")
-    return after
+        raise BadInput(_NOT_CONTINUED) from None
 
 
 def _once(pairs: list[tuple[str, object]]) -> None:
