@@ -104,3 +104,8 @@ class BadInput(Never):
 
 class LeaseLost(CabferryError):
     """Another owner holds the row now."""
+
+
+def unforeseen(error: Exception) -> str:
+    """Return what can be told of an error that is none of ours: its text may quote anything."""
+    return f"an unexpected error ({type(error).__name__}); the app's log has it"

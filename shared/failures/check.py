@@ -18,7 +18,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from shared.core import clock
-from shared.core.errors import AgainLater, CabferryError, NeedsPerson
+from shared.core.errors import AgainLater, CabferryError, NeedsPerson, unforeseen
 from shared.core.events import FAILURES_CHECKED
 from shared.core.facts import CabFacts
 from shared.core.failure import Window, default_window
@@ -121,8 +121,7 @@ def _check(tools: FailureTools, family_name: str, application_id: str, asked_at:
         level = logging.ERROR if isinstance(error, NeedsPerson) else logging.WARNING
         _log.log(level, "%s application %s: %s", family_name, application_id, error)
     except Exception as error:  # noqa: BLE001 - it is logged whole, and told; one application stops no other
-        told = f"an unexpected error ({type(error).__name__}); the app's log has it"
-        done = replace(before, failures=0, queued=0, error=told)
+        done = replace(before, failures=0, queued=0, error=unforeseen(error))
         _log.exception("%s application %s: its failures could not be looked for", family_name, application_id)
     tools.failures.note_check(done, now)
     return replace(done, checked_at=now)

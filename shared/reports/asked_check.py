@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from shared.core import clock
-from shared.core.errors import BadInput, CabferryError
+from shared.core.errors import BadInput, CabferryError, unforeseen
 from shared.core.json_text import JsonError, decoded
 from shared.core.schedule import next_after, next_try
 from shared.core.values import Immutable
 from shared.progress.messages import unwrapped
 from shared.reports.check import check_reports, with_next_check
-from shared.reports.outcome import RunOutcome, unforeseen
+from shared.reports.outcome import RunOutcome
 from shared.storage.table_writes import NO_MOMENT
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from shared.core import clock
-from shared.core.errors import AgainLater, CabferryError
+from shared.core.errors import AgainLater, CabferryError, unforeseen
 from shared.core.events import REPORT_RUN_FAILED, REPORTS_CHECKED
 from shared.core.metrics import CHECK_DURATION, REPORT_AGE
 from shared.core.schedule import next_after
@@ -20,7 +20,7 @@ from shared.progress.health import CheckedReports
 from shared.progress.reports import odd_key
 from shared.reports import policy
 from shared.reports.ingest import ingest
-from shared.reports.outcome import RunOutcome, unforeseen
+from shared.reports.outcome import RunOutcome
 from shared.reports.watch import NO_SCHEDULE, Watch
 
 if TYPE_CHECKING:

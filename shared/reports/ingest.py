@@ -15,7 +15,7 @@ import logging
 from copy import replace
 from typing import TYPE_CHECKING
 
-from shared.core.errors import BadInput, CabferryError, FreshUrl
+from shared.core.errors import BadInput, CabferryError, FreshUrl, unforeseen
 from shared.core.failure import default_window
 from shared.core.values import Mutable
 from shared.progress.cabs import by_cab
@@ -23,7 +23,7 @@ from shared.progress.messages import new_pull_id
 from shared.progress.reports import file_of, ingested
 from shared.reports import policy
 from shared.reports.named import PULL_COLUMNS, NamedFailures
-from shared.reports.outcome import RunOutcome, unforeseen
+from shared.reports.outcome import RunOutcome
 from shared.reports.reader import read_report
 from shared.storage.lease import HeldElsewhere
 from shared.web.http_source import at_once_again

@@ -60,8 +60,3 @@ class RunOutcome(Immutable, frozen=True):
     def is_unread(self) -> bool:
         """Tell whether something of it could not be read; a run that the Dev Center calls Failed is told by itself."""
         return self.outcome == "failed" and bool(self.error)
-
-
-def unforeseen(error: Exception) -> str:
-    """Return what can be told of an error that is none of ours: its text may quote anything."""
-    return f"an unexpected error ({type(error).__name__}); the app's log has it"
