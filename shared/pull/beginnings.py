@@ -43,9 +43,9 @@ def looks_back_first(pull: Pull, *, calls_for_urls: bool) -> bool:
     """Tell whether the container is read back before anything is copied.
 
     A host that died may have copied what no row tells of: then its tries moved on, and a URL that costs a call is not
-    asked for once more.
+    asked for once more. One that waited for the next day may wait for many, and the blob for no rule of retention.
     """
-    return _may_give_up(pull) or (calls_for_urls and pull.row.stalled > 0)
+    return _may_give_up(pull) or (calls_for_urls and pull.row.stalled > 0) or pull.row.day_bytes > 0
 
 
 def begins(pull: Pull) -> bool:

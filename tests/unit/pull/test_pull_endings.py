@@ -275,6 +275,13 @@ def test_a_page_is_asked_for_before_the_rows_are_read_where_it_is_sure_to_be_nee
     assert beginnings.looks_back_first(made, calls_for_urls=False) == (stalled == 10)
 
 
+def test_a_pull_that_waited_for_the_next_day_looks_into_the_container_first() -> None:
+    """Its host died over a copy, and it waited until the retention rule took the blob: it was copied once more."""
+    made = pull()
+    made.row = replace(made.row, day_bytes=500)
+    assert beginnings.looks_back_first(made, calls_for_urls=False)
+
+
 def test_rows_that_could_not_be_written_are_not_counted() -> None:
     made = pull()
     made.ledger.record_copied(cab(7), "x/7", Copied(20, "aa"))
