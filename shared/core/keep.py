@@ -187,6 +187,16 @@ class Rules(Immutable, frozen=True):
             return rule.refusal(failure)
         return ""
 
+    def has_passed(self, failure: Subject, before: int | None) -> bool:
+        """Tell whether a failure happened too seldom for a rule before, and does not by now.
+
+        Args:
+            failure: As it is counted now.
+            before: How often it had happened then; None where nobody told.
+        """
+        earlier = replace(failure, hits=before)
+        return any(rule.refusal(earlier) and not rule.refusal(failure) for rule in self._of(failure))
+
     def may_skip(self, failure: Subject) -> bool:
         """Tell whether a rule may skip some cabs of a failure, and others not."""
         return any(rule.asks_cabs or rule.at_most_cabs for rule in self._of(failure))

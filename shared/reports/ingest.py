@@ -178,7 +178,8 @@ def _list_cabs(tools: ReportTools, named: NamedFailures, window: Window, asks: s
         for each in some:
             cabs = listed[each.failure]
             known = {cab: row for cab, row in by_cab(rows.get(each.failure, ())).items() if cab in cabs.facts}
-            if each.failure not in skipped and (limit := policy.due(each, cabs, known, asks)):
+            has_passed = rules.has_passed(policy.subject_of(each), each.hits_before)
+            if each.failure not in skipped and (limit := policy.due(each, cabs, known, asks, has_passed=has_passed)):
                 named.queue(each, limit)
         left_out = [each for each in some if each.failure in skipped]
         if left_out:

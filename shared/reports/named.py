@@ -30,7 +30,8 @@ pragma journal_mode = off;
 pragma synchronous = off;
 create table failures (
     place integer primary key, application text, hash text, name text, driver text, hits integer,
-    stored text, stored_hash text, state text, asked_by text, ended text, unique (application, hash)
+    stored text, stored_hash text, state text, asked_by text, ended text, hits_before integer,
+    unique (application, hash)
 );
 create table facts (place integer primary key, told blob unique);
 create table cabs (failure integer, cab text, facts integer, expires text, primary key (failure, cab)) without rowid;
@@ -38,13 +39,14 @@ create table queue (failure integer primary key, due text);
 """
 # A row of the failures as `Named` tells it: in the spelling that it is stored under.
 _SELECT = """
-select place, coalesce(stored, application), coalesce(stored_hash, hash), name, driver, hits, state, asked_by, ended
+select place, coalesce(stored, application), coalesce(stored_hash, hash), name, driver, hits, state, asked_by, ended,
+    hits_before
 from failures
 """
 
 
 # What of a pull's row is asked for.
-PULL_COLUMNS = ("state", "askedBy", "requestedBy", "completedAt", "skippedBy")
+PULL_COLUMNS = ("state", "askedBy", "requestedBy", "completedAt", "skippedBy", "hits")
 
 
 class Named(Immutable, frozen=True):
@@ -58,6 +60,7 @@ class Named(Immutable, frozen=True):
         pull: The state of its pull; empty where there is none.
         asked_by: What asked for that pull last.
         pulled_at: When that pull ended; None where it has not, or nobody asked Microsoft since a rule skips it all.
+        hits_before: How often it happened as its pull was queued; None where nobody told that.
     """
 
     place: int
@@ -67,6 +70,7 @@ class Named(Immutable, frozen=True):
     pull: str
     asked_by: str
     pulled_at: datetime | None
+    hits_before: int | None
 
 
 class ListedCabs(Immutable, frozen=True):
@@ -161,7 +165,7 @@ class NamedFailures:
         """
         with _told():
             self._run(
-                "update failures set stored = ?, stored_hash = ?, state = ?, asked_by = ?, ended = ? "
+                "update failures set stored = ?, stored_hash = ?, state = ?, asked_by = ?, ended = ?, hits_before = ? "
                 "where application = ? and hash = ? and (stored is null or (application = ? and hash = ?))",
                 (_pull(row) for row in pulls),
             )
@@ -219,7 +223,7 @@ class NamedFailures:
 
 
 def _named(columns: list[str] | tuple[str, ...]) -> Named:
-    place, application, key, name, driver, hits, state, asked_by, ended = columns
+    place, application, key, name, driver, hits, state, asked_by, ended, before = columns
     facts = CabFacts(name, driver)
     return Named(
         int(place),
@@ -229,6 +233,7 @@ def _named(columns: list[str] | tuple[str, ...]) -> Named:
         state or "",
         asked_by or "",
         moment_of(ended) if ended else None,
+        int(before) if before else None,
     )
 
 
@@ -236,7 +241,7 @@ def _pull(row: Row) -> tuple[object, ...]:
     normal = normal_id(row.partition), normal_id(row.key)
     ended = None if row.text("skippedBy") else row.set_moment("completedAt")
     asked = row.text("askedBy") or row.text("requestedBy")
-    told = row.text("state") or "none", asked, ended.isoformat() if ended else None
+    told = row.text("state") or "none", asked, ended.isoformat() if ended else None, row.number("hits") or None
     return row.partition, row.key, *told, *normal, row.partition, row.key
 
 

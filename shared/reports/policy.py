@@ -7,7 +7,8 @@
 3. Which failures of its file need a pull, and which first. A failure is left out where no pull could bring a cab that
    the report lists: all of them were copied, or are gone. What a report cannot tell must not be lost for that: cabs
    that are younger than it, and crashes whose row names no cab yet. So a failure of which it lists no cab at all is
-   always pulled, and any other once a week: cabs live for thirty days.
+   always pulled, and any other once a week: cabs live for thirty days. One that happened too seldom for a rule
+   (at-least-hits) is pulled as soon as a report counts enough.
 4. A failure that a rule skips whole (shared/core/keep.py) needs none, and the rows say so.
 """
 
@@ -26,7 +27,7 @@ from shared.progress.pull_row import PullState
 from shared.progress.tally import CabTally
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from datetime import datetime
 
     from shared.core.errors import CabferryError
@@ -78,7 +79,9 @@ def unread(run: ReportRun, known: ReportRow | None) -> Outcome | None:
     return "failed" if run.has_failed else "pending"
 
 
-def due(named: Named, listed: ListedCabs, known: Mapping[str, CabRow], asks: str) -> str | None:
+def due(
+    named: Named, listed: ListedCabs, known: Mapping[str, CabRow], asks: str, *, has_passed: bool = False
+) -> str | None:
     """Return what a failure is sorted by, when it is to be pulled; None where no pull is needed.
 
     Args:
@@ -87,8 +90,10 @@ def due(named: Named, listed: ListedCabs, known: Mapping[str, CabRow], asks: str
         known: The rows that these had before.
         asks: What the pulls of this very run are asked for by. Its pull may have a row and no message, where a check
             died in between.
+        has_passed: Whether it happens often enough by now for a rule that skipped cabs of it.
     """
-    left = [cab for cab in listed.facts if _could_be_had(known.get(cab), listed.expires.get(cab))]
+    wanted = {CabState.LISTED, CabState.FAILED, *((CabState.SKIPPED,) if has_passed else ())}
+    left = [cab for cab in listed.facts if _could_be_had(known.get(cab), listed.expires.get(cab), wanted)]
     is_new = len(listed.facts) > len(known)
     is_named = any(
         row.state is CabState.COPIED and row.facts.completed(listed.facts[cab]) != row.facts
@@ -105,10 +110,10 @@ def due(named: Named, listed: ListedCabs, known: Mapping[str, CabRow], asks: str
     return _first(left, listed, known) if is_needed else None
 
 
-def _could_be_had(row: CabRow | None, expires: datetime | None) -> bool:
+def _could_be_had(row: CabRow | None, expires: datetime | None, wanted: Collection[CabState]) -> bool:
     """Tell whether a pull could bring a cab; one that was called expired is tried again where it expires later."""
     if row is None or row.state is not CabState.EXPIRED:
-        return row is None or row.state in {CabState.LISTED, CabState.FAILED}
+        return row is None or row.state in wanted
     return expires is not None and expires > clock.true_now()
 
 

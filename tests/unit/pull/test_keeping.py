@@ -338,6 +338,19 @@ class TestAReport:
         assert row.tally
         assert (row.tally.held, row.tally.skipped) == (3, 1)
 
+    def test_that_counts_enough_at_last_brings_what_was_left_of_a_failure(self, app: MemoryApp) -> None:
+        """It names no cab that is new, and the failure was looked at within the week."""
+        other = Failure("1", "other")
+        pull(app)
+        rule(app, f'{self.RARE}version = "1.*"\n')
+        cabs = app.serve(other, 2)
+        for more, state in ((), CabState.SKIPPED), ((), CabState.SKIPPED), (cabs[:1], CabState.COPIED):
+            self.check(app, *cabs, *more)
+            app.work_off()
+            assert set(app.states(other).values()) == {state}
+            app.world.tasks.seconds += 3_600
+        assert app.row(other).hits == 3
+
     def test_that_a_rule_came_after_ends_what_was_listed(self, app: MemoryApp) -> None:
         other = Failure("1", "other")
         self.check(app, *app.serve(other, 2))

@@ -58,9 +58,9 @@ def test_a_pull_that_a_rule_skipped_has_asked_nobody() -> None:
     with NamedFailures() as named:
         named.add(part(Failure("1", "a"), Failure("1", "b")))
         skipped = {**columns, "skippedBy": "rule 'often'"}
-        named.note_pulls([Row("1", "a", columns, "etag"), Row("1", "b", skipped, "etag")])
+        named.note_pulls([Row("1", "a", {**columns, "hits": 7}, "etag"), Row("1", "b", skipped, "etag")])
         (found,) = named.batches(10)
-    assert [each.pulled_at for each in found] == [columns["completedAt"], None]
+    assert [(each.pulled_at, each.hits_before) for each in found] == [(columns["completedAt"], 7), (None, None)]
 
 
 def test_what_is_queued_comes_in_its_order_and_once() -> None:
@@ -92,7 +92,7 @@ def test_memory_stays_flat_however_many_there_are() -> None:
     assert peak < 3 * 1024 * 1024
 
 
-A = Named(1, Failure("1", "a"), NAMED, 1, "", "", None)
+A = Named(1, Failure("1", "a"), NAMED, 1, "", "", None, None)
 
 
 @pytest.mark.parametrize(

@@ -26,11 +26,12 @@ def asked(
     ended: datetime | None = NOW,
     facts: CabFacts = FACTS,
     expires: dict[str, datetime] | None = None,
+    has_passed: bool = False,
 ) -> str | None:
     """Ask what a failure is sorted by; each letter is a cab."""
-    named = Named(1, Failure("1", "a"), FACTS, 1, pull, by, ended)
+    named = Named(1, Failure("1", "a"), FACTS, 1, pull, by, ended, None)
     rows = {cab: CabRow(state, facts=facts) for cab, state in known.items()}
-    return due(named, ListedCabs(dict.fromkeys(listed, FACTS), expires or {}), rows, ASKS)
+    return due(named, ListedCabs(dict.fromkeys(listed, FACTS), expires or {}), rows, ASKS, has_passed=has_passed)
 
 
 def test_a_failure_of_which_all_is_held_or_gone_needs_no_pull() -> None:
@@ -47,6 +48,8 @@ def test_a_failure_with_a_cab_that_nobody_knows_needs_one(listed: str) -> None:
 def test_a_cab_that_could_still_be_had_needs_one(state: CabState) -> None:
     assert asked({**GONE, "e": state}, "abcde")
     assert asked({**GONE, "e": CabState.SKIPPED}, "abcde") is None, "a rule leaves it on purpose"
+    assert asked({**GONE, "e": CabState.SKIPPED}, "abcde", has_passed=True), "the failure happens often enough by now"
+    assert asked(GONE, "abcd", has_passed=True) is None
 
 
 @pytest.mark.parametrize(
