@@ -302,6 +302,22 @@ def test_where_only_a_person_can_help_no_copy_that_waits_for_its_turn_begins(
     assert app.states(FAILURE) == {}
 
 
+@pytest.mark.parametrize(("is_met_before", "state"), [(True, CabState.UNAVAILABLE), (False, CabState.EXPIRED)])
+def test_a_cab_that_nobody_could_have_does_not_become_expired(
+    app: MemoryApp, is_met_before: bool, state: CabState
+) -> None:
+    """Whether one that is met too late could have been had, nobody knows: it counts as one that was."""
+    cab = app.world.center.batches[FAILURE][0]
+    cab.downloadable, cab.expires = False, NOW + timedelta(hours=1)
+    if is_met_before:
+        handle(app)
+    app.world.tasks.seconds += 7_200
+    handle(app)
+    counts = app.row(FAILURE).counts
+    assert app.states(FAILURE)[cab.name] is state
+    assert (counts.unavailable, counts.expired) == (int(is_met_before), int(not is_met_before))
+
+
 def test_fresh_urls_that_cannot_be_had_are_asked_for_by_a_later_try(app: MemoryApp) -> None:
     app.world.center.form = Form(sas=timedelta(0))
     expect(app, "devcenter", "skip=0", "slow")
