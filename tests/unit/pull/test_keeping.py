@@ -14,6 +14,7 @@ from shared.core.failure import Failure
 from shared.progress.cabs import CabState
 from shared.progress.messages import PullMessage
 from shared.pull.keep_file import KEEP_FILE
+from shared.pull.one_cab import copy_cab
 from shared.pull.one_failure import pull_failure
 from shared.reports.check import check_reports
 from tests.simulation.center import Run
@@ -269,6 +270,15 @@ class TestTheBytesOfADay:
         assert (done - before < timedelta(hours=1)) == bool(goes_on)
         assert (told(app), app.row(FAILURE).attempts) == ({"held": 4}, 0)
         assert app.reconcile().messages_sent == 0
+
+    def test_one_cab_that_somebody_asks_for_comes_all_the_same_and_uses_none_of_them(self, app: MemoryApp) -> None:
+        rule(app, f"bytes-a-day = 1\n{SKIP_ALL}")
+        used = app.do(lambda: app.host.pull_tools.day.add(1, 1, 1))
+        assert pull(app, "POST /api/pulls").state.value == "Queued"
+        asked = PullMessage(FAILURE, app.window, "POST /api/cabs", cab=next(iter(app.states(FAILURE))))
+        app.do(lambda: copy_cab(app.host.pull_tools, asked))
+        assert app.states(FAILURE)[asked.cab] is CabState.COPIED
+        assert app.do(app.host.pull_tools.day.used) == used
 
     def test_those_of_the_last_good_file_hold_while_it_is_wrong(self, app: MemoryApp) -> None:
         rule(app, "bytes-a-day = 1\n")
