@@ -126,3 +126,4 @@ def test_no_person_is_taken_for_a_machine_whatever_the_name_is(name: str) -> Non
 @pytest.mark.parametrize("asks", [RECONCILE, "report 43007 2026-11-28T03:00:00", "check of application 7"])
 def test_no_machine_is_taken_for_a_person(asks: str) -> None:
     assert not is_person(asks)
+    assert is_person("reconcile@contoso.com (POST /api/pulls)"), "as it stands in rows of earlier versions"
