@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _MISSED = {CabState.EXPIRED, CabState.UNAVAILABLE, CabState.FAILED}
 # What anybody may write into a row that somebody works on.
-_NOTES = {"askedAgain", "askedAt", "askedBy"}
+_NOTES = {"askedAgain", "askedAgainBy", "askedAt", "askedBy"}
 _UNFINISHED = {PullState.QUEUED, PullState.RUNNING}
 # A pull that was queued by a process that died before it sent the message gets one from the reconcile, which waits for
 # an hour to be sure.
