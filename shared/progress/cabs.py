@@ -104,6 +104,11 @@ class CabRow(Mutable):
         self.tells_facts = self.tells_facts or self.facts != before[0]
         return (self.facts, self.date, self.expires) != before
 
+    @property
+    def was_never_let_go(self) -> bool:
+        """Tell whether Microsoft listed the cab and let nobody have it; one whose source is gone may have been had."""
+        return self.state is CabState.UNAVAILABLE and _NOT_LET_GO in self.error
+
     def became(self, state: CabState, error: str = "") -> CabRow:
         """Return the row in another state."""
         return replace(self, state=state, error=error)
@@ -326,6 +331,8 @@ class CabRows:
 
 
 _PAGE_ROWS = 1_000
+# As the policy of a pull and the table of refusals say it.
+_NOT_LET_GO = "does not let it be downloaded"
 _TRIES = 5
 _FACT_COLUMNS = ("failureName", "driverName", "driverVersion", "osVersion", "architecture", "cabType", "market")
 _SELECT = ("state", "blobName", "length", "md5", "settledAt", "error", "date", "expiry", *_FACT_COLUMNS)

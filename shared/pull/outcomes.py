@@ -7,7 +7,7 @@
 | | a try with a URL that is asked for by itself, once; then as `AgainLater` |
 | `AgainLater`, `AgainNow` | `failed` for now; the checkpoint stays before its page, and a later run tries it again |
 | `OutOfTime`, `DayIsFull`, `NeedsPerson`, `LeaseLost`, the process's end | as it was: nothing more is begun |
-| `CabExpired`, `CabUnavailable` | `expired`, `unavailable`, which it stays when its time is over |
+| `CabExpired`, `CabUnavailable` | `expired`, `unavailable`, as which it stays where Microsoft never let it go |
 | any other | `failed`: its failure alone, which stops no other cab |
 """
 
@@ -64,8 +64,8 @@ def ended(pull: Pull, event: CabEnded, moment: datetime) -> Iterator[Order]:
         pull.ledger.record_copied(cab, *error)
         return
     known = pull.ledger.cabs.get(cab.cab_id_hash)
-    # What was refused while its time was not over could be had by nobody, and does not become `expired`.
-    is_late = cab.has_expired(moment) and not (known and known.state is CabState.UNAVAILABLE)
+    # What Microsoft did not let go while its time was not over could be had by nobody, and does not become `expired`.
+    is_late = cab.has_expired(moment) and not (known and known.was_never_let_go)
     may_be_had = isinstance(error, FreshUrl) or (isinstance(error, CabUnavailable) and is_late)
     # A URL that is asked for by itself, right before the copy, is fresh: only its SAS may have ended meanwhile.
     is_fresh = event.copy.is_fresh or (cab.url is None and not isinstance(error, FreshUrl))

@@ -162,10 +162,10 @@ def lost(seen: Iterable[Row], cabs: Mapping[str, CabRow], settings: Settings) ->
 
 def _is_gone(row: CabRow, settings: Settings) -> bool:
     # What a pull has met says why it is not there. Before its expiry, the next pull may have it yet; and what Microsoft
-    # did not let go (`unavailable`) could be had by nobody, and is not lost.
+    # did not let go could be had by nobody, and is not lost.
     if row.state is CabState.LISTED:
         return _has_expired(deadline(row, settings), _DAILY)
-    return row.state is CabState.FAILED and _has_expired(row.expires, _DAILY)
+    return row.state in TRIED_AGAIN and not row.was_never_let_go and _has_expired(row.expires, _DAILY)
 
 
 def _as_lost(row: CabRow, settings: Settings) -> CabRow:

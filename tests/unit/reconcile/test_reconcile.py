@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tests.simulation.center import Cab
 
 NOW = BEGINNING
+NOT_LET_GO = "cab a-cab: Microsoft lists it, but does not let it be downloaded"
 TWO_HOURS, TWO_DAYS, LONG = timedelta(hours=2), timedelta(days=2), timedelta(days=91)
 
 
@@ -273,10 +274,18 @@ class TestMissingCabs:
     def test_what_microsoft_never_let_go_is_not_lost(self, app: MemoryApp, failure: Failure, column: str) -> None:
         """Half of the cabs of an application may be such: an alarm about each would hide one that was lost."""
         then = NOW - timedelta(days=32)
-        columns = {"state": "unavailable", "error": "Microsoft lists it only", "settledAt": then, column: then}
+        columns = {"state": "unavailable", "error": NOT_LET_GO, "settledAt": then, column: then}
         app.change_cab(failure, "a-cab", **columns)
         assert did(app.reconcile()) == {}
-        assert app.cabs(failure)["a-cab"].error == "Microsoft lists it only"
+        assert app.cabs(failure)["a-cab"].error == NOT_LET_GO
+
+    def test_what_was_gone_before_its_time_is_lost_when_that_is_over(self, app: MemoryApp, failure: Failure) -> None:
+        """Microsoft deleted it sooner than it said: whoever had come sooner would have it."""
+        then = NOW - timedelta(days=2)
+        columns = {"state": "unavailable", "error": "the source of a cab is gone", "settledAt": then, "expiry": then}
+        app.change_cab(failure, "a-cab", **columns)
+        assert did(app.reconcile()) == {"lost": 1}
+        assert app.states(failure)["a-cab"] is CabState.EXPIRED
 
     def test_a_cab_with_an_old_date_is_within_the_days_that_are_asked_for(
         self, app: MemoryApp, failure: Failure
