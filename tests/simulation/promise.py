@@ -195,14 +195,18 @@ class Promise:
         return name if name in self.world.container.blobs else ""
 
     def _check_owner(self, partition: str, key: str, before: Mapping[str, Any]) -> None:
-        """Nobody writes into a row that another process holds, but for a note that it is asked for again."""
+        """Nobody writes into a row that another process holds, but for a note that it is asked for again.
+
+        Who holds one that is Failed is the reconcile, which reads the container back: a person may queue it meanwhile.
+        """
         task, row = self.world.tasks.current, self.world.tables["pulls"].row(partition, key)
         assert row is not None
         process, now = task.process.name if task else "nobody", self.world.tasks.now()
         holder = self._owners.get(before.get("owner", ""), process)
         is_held = before.get("leaseUntil", now) > now
         changed = {name for name, value in row.columns.items() if before.get(name) != value}
-        assert changed <= _NOTES or not is_held or holder == process, (
+        is_failed = before.get("state") == PullState.FAILED
+        assert changed <= _NOTES or not is_held or holder == process or is_failed, (
             f"{process} writes {', '.join(sorted(changed))} of the pull {key}, which {holder} holds"
         )
         if owner := row.text("owner"):
