@@ -254,7 +254,8 @@ def _killed(plan: Plan, report: LongReport) -> int:
                         place.forget_lease()
                     continue
             ((outcome, error),) = msgspec.json.decode(told.splitlines()[-1], type=Ingested).outcomes
-            queued |= set(place.queued(2 * len(named)))
+            # Each process that was killed may have sent all of its messages.
+            queued |= set(place.queued((kills + 1) * len(named)))
             plan.say(f"after {kills} kills: {outcome}, {len(queued):,} of {len(named):,} failures queued")
             if outcome == "known" or kills >= plan.report_kills:
                 break

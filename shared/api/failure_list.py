@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from shared.api.requests import CONTINUATION, LIMIT, PULL_ORDER, PageAsked, Wanted, continuation_text, continued
 from shared.core.errors import AgainLater
 from shared.core.failure import Failure
-from shared.core.threads import OneLook, Pool
+from shared.core.threads import Look, OneLook, Pool
 from shared.preflight.health import SECONDS
 from shared.progress.overview import FailureSeen
 from shared.progress.tally import CabTally
@@ -18,7 +18,6 @@ from shared.services import services
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from concurrent.futures import Future
 
     from shared.api.requests import PullOrder, Sort
     from shared.progress.overview import Seen
@@ -61,26 +60,25 @@ def failures_seen() -> Seen:
     Raises:
         CabferryError: Storage does not answer, and nothing is known from before.
     """
-    return seen_in(begin_look(), SECONDS)
+    return seen_in(begin_look())
 
 
-def seen_in(look: Future[Seen], seconds: float) -> Seen:
-    """Return what a look finds within some seconds.
+def seen_in(look: Look[Seen]) -> Seen:
+    """Return what a look finds within five seconds of its beginning.
 
     Args:
         look: From `begin_look`.
-        seconds: How long it is waited for.
 
     Raises:
         CabferryError: As `failures_seen`.
     """
     try:
-        return look.result(seconds)
+        return look.result(SECONDS)
     except TimeoutError:
         raise AgainLater(f"the cab storage has not answered within {SECONDS:.0f} seconds") from None
 
 
-def begin_look() -> Future[Seen]:
+def begin_look() -> Look[Seen]:
     """Begin to look at all failures, or join the look that is under way."""
     return _looks.start()
 

@@ -13,7 +13,7 @@ from shared.core import clock
 from shared.core.errors import CabferryError
 from shared.core.schedule import next_after
 from shared.core.settings import Settings
-from shared.preflight.health import SECONDS, look
+from shared.preflight.health import look
 from shared.progress.pull_row import PullState
 from shared.services import services
 
@@ -112,12 +112,12 @@ def summary_now() -> SummaryBody:
         SettingsError: Names every setting that is missing or malformed.
     """
     settings, unknown, seen = Settings.from_environment(), list[str](), None
-    looking, until = begin_look(), clock.monotonic() + SECONDS
+    looking = begin_look()
     health = look()
     if health.storage:
         unknown.append(f"the checks, the reconcile, the circuit and the kept messages: {health.storage}")
     try:
-        seen = seen_in(looking, max(0.0, until - clock.monotonic()))
+        seen = seen_in(looking)
         uncounted = sum(each.tally is None for each in seen.failures.values())
         if uncounted:
             what = "1 failure" if uncounted == 1 else f"{uncounted} failures"

@@ -14,7 +14,9 @@ import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+from shared.core import clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +39,21 @@ class Pool(ThreadPoolExecutor):
         return super().submit(carrying(fn), *args, **kwargs)
 
 
+class Look[T](NamedTuple):
+    """A look that is under way, and when it began by the monotonic clock."""
+
+    future: Future[T]
+    began: float
+
+    def result(self, seconds: float) -> T:
+        """Return what it finds within some seconds of its beginning: who joins one that hangs waits no longer.
+
+        Raises:
+            TimeoutError: It is not over by then.
+        """
+        return self.future.result(max(0.0, self.began + seconds - clock.monotonic()))
+
+
 class OneLook[T]:
     """Look at something in one thread, once for all who ask meanwhile: a look that hangs takes up no other.
 
@@ -47,13 +64,13 @@ class OneLook[T]:
 
     def __init__(self, look: Callable[[], T], name: str) -> None:
         self._look, self._pool, self._lock = look, Pool(1, thread_name_prefix=name), threading.Lock()
-        self._under_way: Future[T] | None = None
+        self._under_way: Look[T] | None = None
 
-    def start(self) -> Future[T]:
+    def start(self) -> Look[T]:
         """Return the look that is under way, or one that begins now."""
         with self._lock:
-            if self._under_way is None or self._under_way.done():
-                self._under_way = self._pool.submit(self._look)
+            if self._under_way is None or self._under_way.future.done():
+                self._under_way = Look(self._pool.submit(self._look), clock.monotonic())
             return self._under_way
 
 

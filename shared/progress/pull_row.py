@@ -248,8 +248,11 @@ def by_person(asks: str) -> str:
 
 
 def person_of(row: Row) -> str:
-    """Return the person for whom a pull is still to be made, or who asked for one that left cabs; empty elsewhere."""
-    left = row.number("failed") - row.number("unreadable") + row.number("unavailable")
+    """Return the person for whom a pull is still to be made, or of whose pull cabs failed; empty elsewhere.
+
+    What Microsoft does not let go is owed to nobody: of an application such cabs come all the time.
+    """
+    left = row.number("failed") - row.number("unreadable")
     is_done = row.text("state") == PullState.COMPLETED and not left
     return "" if is_done else by_person(row.text("requestedBy"))
 

@@ -250,6 +250,8 @@ class PullRows:
     def retry(self, failure: Failure, otherwise: Window, requested_by: str) -> tuple[PullRow | None, Row | None]:
         """Write Queued into the row of a Failed pull whose message is about to be sent, and leave any other alone.
 
+        It stays the pull of whoever asked for it first: what rules have left out of a report's, they leave out again.
+
         Args:
             failure: Whose pull.
             otherwise: The days to ask for where the row names none.
@@ -266,7 +268,8 @@ class PullRows:
             known = PullRow.of(row) if row else None
             if row is None or known is None or known.state is not PullState.FAILED:
                 return known, None
-            if written := self.queue_again(row, known.window or otherwise, requested_by, None):
+            asked = {**queued(known.window or otherwise, known.requested_by), **asked_columns(requested_by)}
+            if written := self._table.merge(row, asked):
                 return known, written
         raise AgainLater(f"the row of {failure} kept changing")
 

@@ -132,7 +132,7 @@ class PullRequests:
         known, queued = self._pulls.retry(failure, otherwise, requested_by)
         if known and queued:
             try:
-                self._queue.send(PullMessage(failure, known.window or otherwise, requested_by, queued.etag))
+                self._queue.send(PullMessage(failure, known.window or otherwise, known.requested_by, queued.etag))
             except CabferryError:
                 # Only a Failed pull can be retried: one that says Queued without a message could not be.
                 self._pulls.take_back(queued, known)

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from shared.pull.run import PullTools
 
 _log = logging.getLogger(__name__)
+_TRIES = 5
 
 
 def copied(
@@ -118,7 +119,9 @@ def _copy(tools: PullTools, message: PullMessage, failure: Failure, row: CabRow)
     # The lifecycle rule counts from when a blob that was found was made.
     at = made.since or clock.now()
     row = replace(row, state=CabState.COPIED, blob_name=name, length=length, md5=md5, settled_at=at, error=made.note)
-    _settle(tools, failure, message.cab, row)
+    if not tools.cabs.settle(failure, message.cab, row):
+        # A pull has told it since the row was read, and has counted its own.
+        raise AgainLater(f"the row of cab {message.cab} of {failure} was changed meanwhile")
     tools.catalog.tell(failure, [(message.cab, row)], message.requested_by)
     pull = tools.pulls.row(failure)
     until_then = pull.moment("leaseUntil") if pull else None
@@ -140,16 +143,13 @@ def _again(tools: PullTools, message: PullMessage, error: CabferryError) -> tupl
 
 
 def _record_missed(tools: PullTools, failure: Failure, cab: str, before: CabRow, error: CabferryError) -> None:
-    row = tools.cabs.one(failure, cab) or CabRow(CabState.LISTED)
-    if row.settled_at != before.settled_at or row.state in {CabState.EXPIRED, CabState.UNAVAILABLE}:
-        return  # A pull has brought it meanwhile, or knows better why it cannot be had.
     is_gone = isinstance(error, CabUnavailable)
-    has_expired = is_gone and row.expires is not None and row.expires <= clock.true_now()
-    state = CabState.EXPIRED if has_expired else CabState.UNAVAILABLE if is_gone else CabState.FAILED
-    _settle(tools, failure, cab, replace(row, state=state, error=str(error), settled_at=clock.now()))
-
-
-def _settle(tools: PullTools, failure: Failure, cab: str, row: CabRow) -> None:
-    """Write what became of it, and nothing over what a pull told since the row was read: that has counted its own."""
-    if not tools.cabs.settle(failure, cab, row):
-        raise AgainLater(f"the row of cab {cab} of {failure} was changed meanwhile")
+    for _ in range(_TRIES):
+        row = tools.cabs.one(failure, cab) or CabRow(CabState.LISTED)
+        if row.settled_at != before.settled_at or row.state in {CabState.EXPIRED, CabState.UNAVAILABLE}:
+            return  # A pull, or another message, has brought it meanwhile, or knows better why it cannot be had.
+        has_expired = is_gone and row.expires is not None and row.expires <= clock.true_now()
+        state = CabState.EXPIRED if has_expired else CabState.UNAVAILABLE if is_gone else CabState.FAILED
+        if tools.cabs.settle(failure, cab, replace(row, state=state, error=str(error), settled_at=clock.now())):
+            return
+    raise AgainLater(f"the row of cab {cab} of {failure} kept changing")

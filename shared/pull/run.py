@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from shared.cabs.naming import name_blobs
 from shared.core import clock, metrics, stopping
-from shared.core.errors import AgainLater, CabferryError, LeaseLost, OutOfTime
+from shared.core.errors import AgainLater, CabferryError, DayIsFull, LeaseLost, OutOfTime
 from shared.core.events import PULL_FAILED
 from shared.core.failure import default_window
 from shared.core.values import Immutable
@@ -236,6 +236,8 @@ class Run:
         """Compare with what the container holds, where the batch was read to its end."""
         pull = self._pull
         if pull.end:
+            if isinstance(pull.end, DayIsFull):
+                self._weigh()
             raise pull.end
         missing = self._read_back()
         name_blobs(self._tools.container, pull.ledger.unnamed, self._copies)
@@ -245,6 +247,18 @@ class Run:
             raise AgainLater(f"{len(missing)} cabs must be copied again; the first: {missing[0]}")
         if pull.again:
             raise pull.again
+
+    def _weigh(self) -> None:
+        """Read back what came: storage tells no length of what it copies, and the bytes of the day were a guess.
+
+        Raises:
+            DayIsFull: They are used.
+            OutOfTime: They are not.
+        """
+        self._read_back()
+        self._tell_bytes()
+        self._bytes.begin()
+        raise OutOfTime("fewer bytes of today are used than was guessed")
 
     def _read_back(self) -> list[str]:
         stored = self._tools.container.stored(self._failure.prefix)

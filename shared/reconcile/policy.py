@@ -54,7 +54,6 @@ _DAILY = timedelta(days=1)
 _ROWS_LIVE = timedelta(days=90)
 _UNFINISHED = {PullState.QUEUED, PullState.RUNNING}
 # What a pull has met and could not copy, though it can be tried again.
-_MET = {CabState.FAILED, CabState.UNAVAILABLE}
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -144,7 +143,7 @@ def _for_whom(pull: PullRow | None, cabs: Mapping[str, CabRow], settings: Settin
     since, until = pull.started_at, pull.completed_at
     if not (by_person(pull.requested_by) and since and until):
         return RECONCILE
-    left = (row.settled_at for row, _ in could_be_had(cabs.values(), _MET, settings))
+    left = (row.settled_at for row, _ in could_be_had(cabs.values(), {CabState.FAILED}, settings))
     return pull.requested_by if any(at and since <= at <= until for at in left) else RECONCILE
 
 

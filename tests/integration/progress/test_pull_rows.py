@@ -307,7 +307,7 @@ def test_a_failed_pull_is_queued_again_with_its_own_days(pulls: PullRows) -> Non
     assert (before.state, before.last_error) == (PullState.FAILED, "refused")
     row = pulls.get(failure)
     assert row is not None
-    assert (row.state, row.window, row.requested_by) == (PullState.QUEUED, WINDOW, "a retry")
+    assert (row.state, row.window, row.requested_by) == (PullState.QUEUED, WINDOW, "first")
     # From the start: its checkpoint is past the cabs that it failed to copy.
     assert (row.skip, row.counts.copied, row.last_error, row.completed_at) == (0, 0, "", None)
     lease = leases_on(pulls).take(asked_for(failure, row_version=queued.etag), WINDOW)

@@ -171,6 +171,26 @@ def test_what_a_pull_knows_of_a_cab_stays_however_often_it_is_asked_for(
     assert app.cabs(failure)[cab].error == "it is gone"
 
 
+def test_two_messages_of_one_cab_that_fail_at_once_are_both_done(
+    app: App, simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failure = simulator.builder.failure(1)
+    simulator.publish()
+    simulator.faults.add(Fault(call=Call.CAB_DOWNLOAD, kind=FaultKind.FOREIGN_HOST, times=None))
+    message = PullMessage(failure_of(failure), app.window, "a test", cab=first_cab(simulator, failure))
+    really, other = CabRows.settle, CabRow(CabState.FAILED, error="the other one's", settled_at=clock.now())
+
+    def sooner(rows: CabRows, *given: Any) -> bool:
+        rows.write(message.failure, [(message.cab, other)])
+        return really(rows, *given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CabRows, "settle", sooner)
+        app.handle(message)
+    assert app.cabs(failure)[message.cab].error == "the other one's"
+    assert app.waiting_messages() == 0
+
+
 def test_a_row_that_cannot_be_written_makes_no_second_message(
     app: App, simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -155,12 +155,15 @@ def test_what_failed_of_a_persons_pull_is_tried_again_for_the_person_until_it_is
     """A rule that took it back would leave who asked without the cab, and with no reason but the rule."""
     rule(app, SKIP_ALL)
     cab = app.world.center.batches[FAILURE][0]
-    cab.downloadable = False
+    cab.has_url = False
+    no_answer = Expected("devcenter", "cabdownload?", "html")
+    app.world.expecting.append(no_answer)
     assert pull(app, "POST /api/pulls").counts.copied == 3
-    assert (app.reconcile().queued_again, app.states(FAILURE)[cab.name]) == (0, CabState.UNAVAILABLE)
+    assert (app.reconcile().queued_again, app.states(FAILURE)[cab.name]) == (0, CabState.FAILED)
     for is_there in (False, True):
         app.world.tasks.seconds += timedelta(days=1, hours=1).total_seconds()
-        cab.downloadable = is_there
+        cab.has_url = is_there
+        app.world.expecting += [] if is_there else [no_answer]
         assert app.reconcile().queued_again == 1
         app.work_off()
         row = app.row(FAILURE)
@@ -170,6 +173,30 @@ def test_what_failed_of_a_persons_pull_is_tried_again_for_the_person_until_it_is
         app.do(partial(app.host.pull_tools.cabs.list_new, FAILURE, {other.name: NAMES}))
     app.reconcile()
     assert told(app) == {"held": 4, "skipped": 1}, "what comes later is no longer asked for"
+
+
+def test_a_retry_of_a_reports_pull_takes_no_rule_away(app: MemoryApp) -> None:
+    """After an outage all Failed pulls are tried again at once: each brought what the rules had left out of it."""
+    rule(app, SKIP_OLD)
+    app.world.expecting.append(Expected("devcenter", "cabdownloadbatch", "unauthorized"))
+    assert pull(app).state.value == "Failed"
+    app.do(lambda: app.host.requests.retry(FAILURE, app.window, "POST /api/pulls/.../retry"))
+    app.work_off()
+    assert told(app) == {"held": 2, "skipped": 2}
+    assert app.row(FAILURE).requested_by == "report 1"
+
+
+def test_what_microsoft_does_not_let_go_is_owed_to_nobody(app: MemoryApp) -> None:
+    """Of an application such cabs come all the time: a person who asked once switched its rules off for good."""
+    rule(app, SKIP_ALL)
+    app.world.center.batches[FAILURE][0].downloadable = False
+    assert pull(app, "POST /api/pulls").counts.copied == 3
+    for other in app.serve(FAILURE, 1):
+        app.do(partial(app.host.pull_tools.cabs.list_new, FAILURE, {other.name: NAMES}))
+    app.world.tasks.seconds += timedelta(days=1, hours=1).total_seconds()
+    app.reconcile()
+    app.work_off()
+    assert told(app)["held"] == 3
 
 
 @pytest.mark.parametrize("text", ["[[[", f"{SKIP_ALL}colour = 1"])
@@ -214,6 +241,23 @@ class TestTheBytesOfADay:
         assert 25 <= told(app)["held"] <= 31
         app.work_off()
         assert told(app) == {"held": 100}
+
+    def test_what_came_is_weighed_where_the_guess_of_the_day_is_used(self, app: MemoryApp) -> None:
+        """Storage tells no length of what it copies: cabs of 50 MB that count for 1 MB pass the limit fifty times."""
+        app.serve(FAILURE, 16)
+        app.do(lambda: app.host.pull_tools.day.add(4, 4, 1))
+        rule(app, "bytes-a-day = 10\n")
+        assert pull(app).state.value == "Queued"
+        held = sum(row.length or 0 for row in app.cabs(FAILURE).values())
+        assert held > 10
+        assert app.do(app.host.pull_tools.day.used).bytes == 4 + held
+
+    def test_what_is_less_than_was_guessed_keeps_nothing_from_coming(self, app: MemoryApp) -> None:
+        rule(app, "bytes-a-day = 2_500_000\n")
+        today = app.world.tasks.now().date()
+        pull(app)
+        app.work_off()
+        assert (told(app), app.world.tasks.now().date()) == ({"held": 4}, today)
 
     def test_a_cab_that_does_not_come_uses_none_of_them(self, app: MemoryApp) -> None:
         one = len(app.world.center.batches[FAILURE][0].content)
