@@ -8,6 +8,7 @@ and stands below as one.
 from __future__ import annotations
 
 import argparse
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -182,8 +183,8 @@ def _number(text: str) -> float:
 
 
 def _whole(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    if not (re.fullmatch(r"\d{1,12}", text) and int(text)):
+        raise argparse.ArgumentTypeError(f"{text[:20]!r} is not a whole number from 1 on, of 12 digits at most")
     return int(text)
 
 

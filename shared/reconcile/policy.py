@@ -53,7 +53,6 @@ _DAILY = timedelta(days=1)
 # Longer than every retention that the API has shown, so that no cab is copied again which was here once.
 _ROWS_LIVE = timedelta(days=90)
 _UNFINISHED = {PullState.QUEUED, PullState.RUNNING}
-# What a pull has met and could not copy, though it can be tried again.
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 

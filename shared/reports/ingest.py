@@ -168,13 +168,10 @@ def _list_cabs(tools: ReportTools, named: NamedFailures, window: Window, asks: s
         listed = {each.failure: named.cabs_of(each) for each in some}
         rows = dict(tools.cabs.of_many([each.failure for each in some if each.pull]))
         skipped = {each.failure: reason for each in some if (reason := rules.skips_whole(policy.subject_of(each)))}
-
-        def write(each: Named) -> int:
-            cabs, reason = listed[each.failure], skipped.get(each.failure, "")  # noqa: B023 - done before the next
-            there = rows.get(each.failure)  # noqa: B023 - likewise
-            return tools.cabs.list_new(each.failure, cabs.facts, cabs.expires, there, reason)
-
-        completed += sum(tools.executor.map(write, some))
+        wishes = [
+            (each, cabs.facts, cabs.expires, rows.get(each), skipped.get(each, "")) for each, cabs in listed.items()
+        ]
+        completed += sum(tools.executor.map(lambda wish: tools.cabs.list_new(*wish), wishes))
         for each in some:
             cabs = listed[each.failure]
             known = {cab: row for cab, row in by_cab(rows.get(each.failure, ())).items() if cab in cabs.facts}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from shared.core.errors import AgainLater, AgainNow
@@ -192,4 +191,3 @@ def _tried(do: Callable[[], object]) -> None:
 
 # Seconds that a call takes.
 _TAKES = (0.01, 0.02, 0.05, 0.1, 0.4)
-LONGEST_FREEZE = timedelta(seconds=200)

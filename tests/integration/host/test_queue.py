@@ -8,18 +8,11 @@ from azure.storage.queue import QueueClient
 
 from tests.integration.host.conftest import StartHost, write_host_json
 from tests.integration.host.running import wait_until
-from tests.support.azurite import StorageAccount
 
 
 def count(queue: QueueClient) -> int:
     """Return how many messages a queue holds, visible or not."""
     return queue.get_queue_properties().approximate_message_count or 0
-
-
-def poison_of(storage: StorageAccount, jobs: QueueClient) -> QueueClient:
-    return QueueClient.from_connection_string(
-        storage.connection_string, f"{jobs.queue_name}-poison", api_version="2025-05-05"
-    )
 
 
 def test_a_message_that_fails_comes_back_and_ends_in_the_poison_queue(start: StartHost, jobs: QueueClient) -> None:

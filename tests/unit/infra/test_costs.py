@@ -62,6 +62,7 @@ def test_a_dearer_gigabyte_costs_more_of_storing_and_of_nothing_else() -> None:
         ("--megabytes=-3", "'-3' is not a number from 0 on"),
         ("--cabs=0", "'0' is not a whole number from 1 on"),
         ("--cabs=many", "'many' is not a whole number from 1 on"),
+        (f"--cabs=1{'0' * 400}", "is not a whole number from 1 on, of 12 digits at most"),
     ],
 )
 def test_what_is_no_price_is_told_in_one_line(typed: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
