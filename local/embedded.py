@@ -10,7 +10,6 @@ from typing import Self
 from local.azurite.server import Azurite, account_key, azurite_command
 from local.simulator.builder import CAB_ACCOUNTS, REPORT_ACCOUNT
 from local.simulator.catalogue import Family
-from local.simulator.scenario import Scenario, WorldPlan
 from local.simulator.thread import SimulatorThread
 
 CAB_ACCOUNT = "cabferry"
@@ -63,7 +62,8 @@ class Embedded:
         token = secrets.token_urlsafe()
         sources = {name: self.azurite.connection_string(name) for name in (*CAB_ACCOUNTS, REPORT_ACCOUNT)}
         self.simulator = opening.enter_context(SimulatorThread(sources, token))
-        self.simulator.play(Scenario(world=WorldPlan(applications=1)))
+        self.simulator.builder.playground()
+        self.simulator.publish()
         named = {family: ",".join(self.simulator.world.applications(family)) for family in Family}
         return {
             "DESKTOP_APPLICATION_IDS": named[Family.DESKTOP],

@@ -202,7 +202,7 @@ class Api:
         if kind is siblings.Kind.DETAILS:
             self._center.ledger.note_page(FailureKey(query.application_id, query.failure_hash))
         page = siblings.listing_of(self._center.world, query, self._center.siblings)
-        return answers.as_json(siblings.envelope_of(page, query, self._center.siblings))
+        return answers.as_json(siblings.envelope_of(page, query))
 
     def _application_cab(self, request: web.Request, family: Family, fault: Fault | None) -> web.Response:
         names = ("applicationId", siblings.cab_key(family))
@@ -263,9 +263,7 @@ class Api:
 
     def _signed(self, request: web.Request, place: BlobPlace, expiry: datetime, front: bool) -> str:
         base = _front_url(request, place) if front else self._center.sources.url(place)
-        later = self._center.form.sas_starts_in
-        start = None if later is None else (datetime.now(UTC) + timedelta(seconds=later)).replace(microsecond=0)
-        return f"{base}?{self._center.sources.signature(place, expiry, start)}"
+        return f"{base}?{self._center.sources.signature(place, expiry)}"
 
 
 def _bearer(request: web.Request) -> str:

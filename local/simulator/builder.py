@@ -22,7 +22,7 @@ from local.simulator.catalogue import (
     World,
 )
 from local.simulator.report_file import IHV_DRIVER_COLUMNS
-from local.simulator.scenario import ReportForm, WorldPlan
+from local.simulator.scenario import ReportForm
 
 CAB_ACCOUNTS = ("uswewatcab09", "uswewatcab12")
 REPORT_ACCOUNT = "hardwareanalyticsprod"
@@ -47,6 +47,7 @@ _CPUS = ("Intel(R) Core(TM) Ultra 7 155H", "AMD Ryzen 7 7840U", "Snapdragon(R) X
 _MARKETS = ("US", "DE", "JP", "BR", "IN", "Worldwide")
 _CAB_TYPES = ("kernel", "MINI", "FULL")
 _PRODUCTS = ("Contoso Studio", "Fabrikam Player", "Litware Notes")
+_SMALL_DUMP, _LARGE_DUMP = 64 * 1_024, 2 * 1_024 * 1_024
 _STORE_LETTERS = "BCDFGHJKLMNPQRSTVWXZ0123456789"
 
 
@@ -57,8 +58,6 @@ class CabForm:
     Args:
         dump_size: Bytes of the minidump: all the same where both are equal, else heavy-tailed between them.
         kind: ZIP or cabinet; None mixes them.
-        compressible: Whether a dump is mostly zeros.
-        extension: The end of the blob's name; None takes `.ext.zip` for a ZIP and `.cab` for a cabinet.
         age: How long ago the failure happened, at least and at most.
         stored: Whether storage holds them.
         downloadable: Whether they may be downloaded.
@@ -68,8 +67,6 @@ class CabForm:
 
     dump_size: tuple[int, int] = (1_024, 1_024)
     kind: ArchiveKind | None = None
-    compressible: bool = False
-    extension: str | None = None
     age: tuple[timedelta, timedelta] = (timedelta(hours=2), timedelta(days=28))
     stored: bool = True
     downloadable: bool = True
@@ -221,33 +218,22 @@ class WorldBuilder:
         self._world.waiting_runs.append((report, run))
         return run
 
-    def playground(self, plan: WorldPlan, form: ReportForm) -> None:
-        """Add what a plan says: failures of very different sizes, and reports that tell of them.
+    def playground(self) -> None:
+        """Add some 230 cabs, under 40 MB: failures of very different sizes, and two reports and applications of them.
 
-        Args:
-            plan: How many of everything.
-            form: The shape of the report runs.
+        One failure of a driver has no cab, one a single one, one more than a page of a listing has; nine share some
+        sixty.
         """
-        counts = [0, 1, plan.largest_failure][: plan.failures]
-        counts += self._shares(plan.cabs, plan.failures - len(counts))
-        small = CabForm((plan.smallest_dump, plan.smallest_dump))
-        drawn = CabForm((plan.smallest_dump, plan.largest_dump))
-        failures = [
-            self.failure(
-                count,
-                small if count == plan.largest_failure else drawn,
-                occurrences_without_cab=self._random.randint(1, 20),
-            )
-            for count in counts
-        ]
-        for number in range(plan.reports):
-            self.report(failures[number :: plan.reports], form)
-        for number in range(plan.applications):
-            for family in (Family.DESKTOP, Family.APP):
-                for count in (0, 1, 12):
-                    failure = self.application_failure(family, count, small, self._random.randint(1, 5), number)
-                    # About half of the rows of a real sample were not downloadable.
-                    self.cabs(failure, count // 2, CabForm(downloadable=False))
+        small, drawn = CabForm((_SMALL_DUMP, _SMALL_DUMP)), CabForm((_SMALL_DUMP, _LARGE_DUMP))
+        cabs = [(0, drawn), (1, drawn), (130, small), *((share, drawn) for share in self._shares(60, 9))]
+        failures = [self.failure(count, form, self._random.randint(1, 20)) for count, form in cabs]
+        for number in range(2):
+            self.report(failures[number::2])
+        for family in (Family.DESKTOP, Family.APP):
+            for count in (0, 1, 12):
+                failure = self.application_failure(family, count, small, self._random.randint(1, 5))
+                # About half of the rows of a real sample were not downloadable.
+                self.cabs(failure, count // 2, CabForm(downloadable=False))
 
     def _shares(self, total: int, parts: int) -> list[int]:
         """Split a number into parts of which a few are large, each at least one."""
@@ -262,7 +248,7 @@ class WorldBuilder:
         cab_id_hash = str(pick.randint(10**17, 10**19 - 1)) if failure.family is Family.APP else self._guid()
         retention = CAB_RETENTION if failure.family is Family.DRIVER else APPLICATION_CAB_RETENTION
         kind = form.kind or (ArchiveKind.CAB if number % 3 == 1 else ArchiveKind.ZIP)
-        extension = form.extension or (".ext.zip" if kind is ArchiveKind.ZIP else ".cab")
+        extension = ".ext.zip" if kind is ArchiveKind.ZIP else ".cab"
         least, most = form.dump_size
         size = min(most, round(least * pick.paretovariate(0.9))) if most > least else least
         return Cab(
@@ -273,7 +259,7 @@ class WorldBuilder:
             expires=collected + retention,
             cab_type=pick.choice(_CAB_TYPES),
             machine=self._machine(),
-            archive=CabArchive(kind, pick.getrandbits(32), size, form.compressible),
+            archive=CabArchive(kind, pick.getrandbits(32), size),
             place=BlobPlace(pick.choice(CAB_ACCOUNTS), f"kernel-{collected:%Y%m%d}", cab_id_hash + extension),
             stored=form.stored,
             downloadable=form.downloadable,

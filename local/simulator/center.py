@@ -8,7 +8,7 @@ from local.simulator.catalogue import Cab, World
 from local.simulator.faults import FaultScript
 from local.simulator.ledger import Ledger, Served
 from local.simulator.report_file import report_file
-from local.simulator.scenario import BatchForm, Scenario, SiblingForm
+from local.simulator.scenario import BatchForm, SiblingForm
 from local.simulator.sources import Sources
 
 
@@ -36,17 +36,6 @@ class DevCenter:
     siblings: SiblingForm = field(default_factory=SiblingForm)
     null_errors: bool = False
 
-    def play(self, scenario: Scenario) -> None:
-        """Take on a scenario: build its world, and answer as it says.
-
-        Args:
-            scenario: What there is, and how it looks.
-        """
-        self.form = scenario.batch
-        self.siblings = scenario.siblings
-        self.null_errors = scenario.null_errors
-        self.builder.playground(scenario.world, scenario.report)
-
     async def publish(self) -> None:
         """Put what was added to the world into storage, side by side, and then list it."""
         cabs, self.world.waiting_cabs = self.world.waiting_cabs, []
@@ -60,15 +49,6 @@ class DevCenter:
             if run.form.has_file:
                 await self.sources.put(run.place, report_file(self.world, run, report.report_id))
             report.runs.append(run)
-
-    async def withdraw(self, cab: Cab) -> None:
-        """Remove a cab's bytes from storage; it stays listed, as happens around its expiry.
-
-        Args:
-            cab: A cab that storage holds.
-        """
-        await self.sources.delete(cab.place)
-        del self.world.held[cab.cab_id_hash]
 
     def served(self) -> Served:
         """Return what was asked and given, as `/simulator/served` shows it."""

@@ -12,19 +12,15 @@ HOST = "127.0.0.1"
 
 
 @asynccontextmanager
-async def listening(application: web.Application, port: int, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+async def listening(application: web.Application, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
     """Listen while the context is entered; on leaving it, connections that clients still hold are cut.
 
     Args:
         application: What answers.
-        port: Where to listen; 0 takes a free one.
         tls: What is needed to speak HTTPS; None speaks HTTP.
 
     Yields:
-        The port.
-
-    Raises:
-        OSError: The port is taken.
+        The port, a free one.
     """
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
@@ -32,7 +28,7 @@ async def listening(application: web.Application, port: int, tls: ssl.SSLContext
         loop = asyncio.get_running_loop()
         protocols = cast("web.Server", runner.server)  # there from setup to cleanup
         # Not aiohttp's own site: that one waits for clients to end their TLS, and some never do.
-        server = await loop.create_server(protocols, HOST, port, ssl=tls)
+        server = await loop.create_server(protocols, HOST, 0, ssl=tls)
         try:
             yield server.sockets[0].getsockname()[1]
         finally:

@@ -1,8 +1,4 @@
-"""How the simulator behaves: every variant that the API's documentation and real answers leave open, typed.
-
-These types are also the JSON that a scenario file and the control calls take: names in camelCase, unknown names
-refused.
-"""
+"""How the simulator behaves: every variant that the API's documentation and real answers leave open, typed."""
 
 from enum import StrEnum
 
@@ -32,7 +28,7 @@ class BlobHost(StrEnum):
     FRONT = "front"  # the simulator, which passes on to storage: no storage account can copy from it
 
 
-class BatchForm(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class BatchForm(msgspec.Struct, frozen=True, kw_only=True):
     """The shape of the cab batch's answers.
 
     Args:
@@ -47,7 +43,6 @@ class BatchForm(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbi
         largest_page: The most rows of a page, whatever `top` asks.
         cab_host: Which host a cabUrl names.
         sas_lifetime: Seconds that a URL is good for; below zero it is minted expired.
-        sas_starts_in: Seconds after which a URL becomes good, as where clocks differ; None where it does not say.
         clock_ahead: Seconds by which the clock that a page's Date tells goes before this machine's.
     """
 
@@ -62,22 +57,17 @@ class BatchForm(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbi
     largest_page: int = 100
     cab_host: BlobHost = BlobHost.STORAGE
     sas_lifetime: float = 3_600.0
-    sas_starts_in: float | None = None
     clock_ahead: float = 0.0
 
 
-class SiblingForm(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class SiblingForm(msgspec.Struct, frozen=True, kw_only=True):
     """The shape of what the analytics of desktop and Store applications answer.
 
     Args:
         largest_page: The most rows of a page, whatever `top` asks.
-        total_count: Whether TotalCount is told.
-        dates_without_time: Whether every cab's date is at midnight, as in some samples.
     """
 
     largest_page: int = 10_000
-    total_count: bool = True
-    dates_without_time: bool = False
 
 
 class Location(StrEnum):
@@ -97,7 +87,7 @@ class Header(StrEnum):
     UPPER = "upper"
 
 
-class ReportForm(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class ReportForm(msgspec.Struct, frozen=True, kw_only=True):
     r"""The shape of one report run.
 
     Args:
@@ -126,45 +116,3 @@ class ReportForm(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     def has_file(self) -> bool:
         """Whether a run of this status has a file."""
         return self.status in {"Completed", "Success"}
-
-
-class WorldPlan(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """What a playground holds. The default: some 190 cabs, under 40 MB.
-
-    Args:
-        seed: The same seed gives the same world.
-        reports: How many schedules; each has one run, and each failure is in one of them.
-        failures: How many failures: one without cabs, one with one, one with `largest_failure`, others heavy-tailed.
-        cabs: About how many cabs those others share.
-        applications: How many desktop applications, and as many Store apps, each with a few failures.
-        largest_failure: The cabs of the largest failure; over 100, its listing has several pages.
-        smallest_dump: The least bytes of a dump.
-        largest_dump: The most bytes of a dump; most are much smaller.
-    """
-
-    seed: int = 1
-    reports: int = 2
-    failures: int = 12
-    cabs: int = 60
-    applications: int = 0
-    largest_failure: int = 130
-    smallest_dump: int = 64 * 1_024
-    largest_dump: int = 2 * 1_024 * 1_024
-
-
-class Scenario(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """A whole scenario, as a file tells it.
-
-    Args:
-        world: What there is.
-        batch: How cab batches look.
-        report: How report runs look.
-        siblings: How the lists of desktop and Store applications look.
-        null_errors: Whether the report calls' `errors` are null instead of an empty list.
-    """
-
-    world: WorldPlan = WorldPlan()
-    batch: BatchForm = BatchForm()
-    report: ReportForm = ReportForm()
-    siblings: SiblingForm = SiblingForm()
-    null_errors: bool = False

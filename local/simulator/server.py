@@ -32,7 +32,6 @@ class Simulator:
         access_token: str | Accepts,
         storage_token: str | Accepts | None = None,
         seed: int = 1,
-        port: int = 0,
         authority: Path | None = None,
     ) -> None:
         """Describe it; nothing listens yet.
@@ -43,16 +42,15 @@ class Simulator:
             access_token: The bearer token that the API's calls need, or what tells whether one is good.
             storage_token: The same for a report location without a signature; None takes the access token's.
             seed: Where the builder starts from.
-            port: Where to listen; 0 takes a free one.
             authority: The certificate of the source accounts, in PEM; None for what the machine trusts.
         """
         world = World()
-        sources = Sources.from_connection_strings(storage, authority)
+        sources = Sources(storage, authority)
         self.center = DevCenter(sources, world, WorldBuilder(world, seed))
         self._authority = authority
         self._accepts = _acceptance(access_token)
         self._storage_accepts = _acceptance(access_token if storage_token is None else storage_token)
-        self._port = port
+        self._port = 0
         self._open = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -65,7 +63,7 @@ class Simulator:
             application = web.Application()
             application.add_routes(Control(self.center).routes())
             application.add_routes(Api(self.center, client, self._accepts, self._storage_accepts).routes())
-            self._port = await opening.enter_async_context(listening(application, self._port))
+            self._port = await opening.enter_async_context(listening(application))
             self._open = opening.pop_all()
         return self
 

@@ -99,12 +99,12 @@ def listing_of(world: World, query: ListQuery, form: SiblingForm) -> Listing:
         query: What was asked.
         form: How large pages are.
     """
-    rows = list(_hits(world, query) if query.kind is Kind.HITS else _details(world, query, form))
+    rows = list(_hits(world, query) if query.kind is Kind.HITS else _details(world, query))
     end = query.skip + min(query.top, form.largest_page)
     return Listing(rows[query.skip : end], end if end < len(rows) else None, len(rows))
 
 
-def envelope_of(page: Listing, query: ListQuery, form: SiblingForm) -> Row:
+def envelope_of(page: Listing, query: ListQuery) -> Row:
     """Return the body of a page; a list of one page has no link key at all, the last of several has null."""
     body: Row = {"Value": page.rows}
     if page.next_skip is not None:
@@ -112,7 +112,7 @@ def envelope_of(page: Listing, query: ListQuery, form: SiblingForm) -> Row:
         body["@nextLink"] = f"{prefix}{query.kind}?{_link_query(query, page.next_skip)}"
     elif query.skip:
         body["@nextLink"] = None
-    return body | ({"TotalCount": page.total} if form.total_count else {})
+    return body | {"TotalCount": page.total}
 
 
 def _link_query(query: ListQuery, skip: int) -> str:
@@ -174,24 +174,22 @@ def _hits_of(world: World, failure: Failure, query: ListQuery) -> Iterator[Row]:
             }
 
 
-def _details(world: World, query: ListQuery, form: SiblingForm) -> Iterator[Row]:
+def _details(world: World, query: ListQuery) -> Iterator[Row]:
     key = FailureKey(query.application_id, query.failure_hash)
     failure = world.failures.get(key)
     if failure is None or failure.family is not query.family:
         return
     for cab in world.cabs(key):
         if query.start <= cab.collected < query.end:
-            yield _detail(failure, cab, form)
+            yield _detail(failure, cab)
     for number in range(failure.occurrences_without_cab):
         yield _without_cab(failure, number)
 
 
-def _detail(failure: Failure, cab: Cab, form: SiblingForm) -> Row:
+def _detail(failure: Failure, cab: Cab) -> Row:
     return {
         **_identity(failure),
-        "date": f"{cab.collected:%Y-%m-%d} 00:00:00"
-        if form.dates_without_time
-        else f"{cab.collected:%Y-%m-%d %H:%M:%S}",
+        "date": f"{cab.collected:%Y-%m-%d %H:%M:%S}",
         cab_key(failure.family): cab.cab_id_hash,
         "cabExpirationTime": f"{cab.expires:%Y-%m-%d %H:%M:%S}",
         "cabDownloadable": cab.downloadable,

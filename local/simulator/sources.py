@@ -5,7 +5,6 @@ import hashlib
 import io
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
@@ -25,75 +24,32 @@ _ONE_REQUEST = 1_024 * 1_024
 _BLOCK = 8 * _ONE_REQUEST
 
 
-@dataclass(frozen=True, slots=True)
-class SourceAccount:
-    """A storage account that holds what the Dev Center points to.
-
-    Args:
-        name: The account's name.
-        key: Its base64 key; never shown.
-        url: Its blob endpoint, without a trailing slash.
-        connection_string: All of it.
-    """
-
-    name: str
-    key: str = field(repr=False)
-    url: str
-    connection_string: str = field(repr=False)
-
-    @classmethod
-    def from_connection_string(cls, text: str) -> Self:
-        """Read an account from its connection string.
-
-        Args:
-            text: A connection string with AccountName, AccountKey and BlobEndpoint.
-
-        Raises:
-            ValueError: One of them is missing (the text is not shown, since it holds a key).
-        """
-        parts = dict(part.split("=", 1) for part in text.split(";") if "=" in part)
-        try:
-            return cls(parts["AccountName"], parts["AccountKey"], parts["BlobEndpoint"].rstrip("/"), text)
-        except KeyError as missing:
-            raise ValueError(f"a source account's connection string has no {missing.args[0]}") from None
-
-
 class Sources:
     """The source accounts, open for writing. Use it as an asynchronous context."""
 
-    def __init__(self, accounts: Iterable[SourceAccount], authority: Path | None = None) -> None:
+    def __init__(self, accounts: Mapping[str, str], authority: Path | None = None) -> None:
         """Describe them; nothing is open yet.
 
         Args:
-            accounts: The accounts.
-            authority: The certificate to trust, in PEM; None for what the machine trusts.
-        """
-        self._trust: dict[str, Any] = {} if authority is None else {"connection_verify": str(authority)}
-        self._accounts = {account.name: account for account in accounts}
-        self._clients: dict[str, BlobServiceClient] = {}
-        self._containers: set[tuple[str, str]] = set()
-        self._open = AsyncExitStack()
-        # A signature costs 20 microseconds; pages asked again within a second need not pay that again.
-        self._signatures: dict[tuple[BlobPlace, datetime, datetime | None], str] = {}
-        self._slots = asyncio.Semaphore(UPLOADS_AT_ONCE)
-
-    @classmethod
-    def from_connection_strings(cls, accounts: Mapping[str, str], authority: Path | None = None) -> Self:
-        """Take the accounts by their connection strings.
-
-        Args:
-            accounts: Connection strings by account name.
+            accounts: Connection strings with a key, by account name.
             authority: The certificate to trust, in PEM; None for what the machine trusts.
 
         Raises:
             ValueError: A connection string lacks something.
         """
-        return cls((SourceAccount.from_connection_string(text) for text in accounts.values()), authority)
+        trust: dict[str, Any] = {} if authority is None else {"connection_verify": str(authority)}
+        self._clients = {
+            name: BlobServiceClient.from_connection_string(text, **trust) for name, text in accounts.items()
+        }
+        self._containers: set[tuple[str, str]] = set()
+        self._open = AsyncExitStack()
+        # A signature costs 20 microseconds; pages asked again within a second need not pay that again.
+        self._signatures: dict[tuple[BlobPlace, datetime], str] = {}
+        self._slots = asyncio.Semaphore(UPLOADS_AT_ONCE)
 
     async def __aenter__(self) -> Self:
-        for name, account in self._accounts.items():
-            client = BlobServiceClient.from_connection_string(account.connection_string, **self._trust)
-            self._clients[name] = await self._open.enter_async_context(client)
+        for client in self._clients.values():
+            await self._open.enter_async_context(client)
         return self
 
     async def __aexit__(
@@ -118,14 +74,6 @@ class Sources:
             await self._blob(place).upload_blob(first, overwrite=True)
             return Held(len(first), hashlib.md5(first, usedforsecurity=False).hexdigest())
 
-    async def delete(self, place: BlobPlace) -> None:
-        """Remove a blob, as the Dev Center does with a cab that has expired.
-
-        Args:
-            place: Where it is.
-        """
-        await self._blob(place).delete_blob()
-
     async def read(self, place: BlobPlace) -> AsyncIterator[bytes]:
         """Yield a blob's bytes, read with the account's own key.
 
@@ -138,17 +86,16 @@ class Sources:
 
     def url(self, place: BlobPlace) -> str:
         """Return a blob's URL, without a signature."""
-        return f"{self._accounts[place.account].url}/{place.container}/{place.name}"
+        return f"{self._clients[place.account].url.rstrip('/')}/{place.container}/{place.name}"
 
-    def signature(self, place: BlobPlace, expiry: datetime, start: datetime | None = None) -> str:
+    def signature(self, place: BlobPlace, expiry: datetime) -> str:
         """Return a read-only SAS for one blob, as a URL's query.
 
         Args:
             place: The blob.
             expiry: Until when it is good, UTC, in whole seconds; may have passed.
-            start: From when on; None where it does not say.
         """
-        known = self._signatures.get((place, expiry, start))
+        known = self._signatures.get((place, expiry))
         if known is None:
             if len(self._signatures) >= _KEPT_SIGNATURES:
                 self._signatures.clear()
@@ -156,19 +103,18 @@ class Sources:
                 place.account,
                 place.container,
                 place.name,
-                account_key=self._accounts[place.account].key,
+                account_key=self._clients[place.account].credential.account_key,
                 permission=BlobSasPermissions(read=True),
                 expiry=expiry,
-                start=start,
             )
             # The real service's signatures are encoded to the last character, where the SDK leaves a slash as it is.
             known = token.replace("/", "%2F")
-            self._signatures[place, expiry, start] = known
+            self._signatures[place, expiry] = known
         return known
 
     def has(self, account: str) -> bool:
         """Tell whether this is one of the source accounts."""
-        return account in self._accounts
+        return account in self._clients
 
     def _blob(self, place: BlobPlace) -> BlobClient:
         return self._clients[place.account].get_blob_client(place.container, place.name)

@@ -10,10 +10,10 @@ from typing import Self
 
 from local.simulator.api import Accepts
 from local.simulator.builder import WorldBuilder
-from local.simulator.catalogue import Cab, World
+from local.simulator.catalogue import World
 from local.simulator.faults import FaultScript
 from local.simulator.ledger import Ledger
-from local.simulator.scenario import BatchForm, Scenario, SiblingForm
+from local.simulator.scenario import BatchForm, SiblingForm
 from local.simulator.server import Simulator
 
 
@@ -58,12 +58,11 @@ class SimulatorThread(LoopThread):
         access_token: str | Accepts,
         storage_token: str | Accepts | None = None,
         seed: int = 1,
-        port: int = 0,
         authority: Path | None = None,
     ) -> None:
         """Describe it as `Simulator` does; it listens from entering the context to leaving it."""
         super().__init__()
-        self._simulator = Simulator(storage, access_token, storage_token, seed, port, authority)
+        self._simulator = Simulator(storage, access_token, storage_token, seed, authority)
 
     def __enter__(self) -> Self:
         super().__enter__()
@@ -126,15 +125,6 @@ class SimulatorThread(LoopThread):
     def null_errors(self, null_errors: bool) -> None:
         self._simulator.center.null_errors = null_errors
 
-    def play(self, scenario: Scenario) -> None:
-        """Take on a scenario: build its world, put it into storage, and answer as it says."""
-        self._simulator.center.play(scenario)
-        self.publish()
-
     def publish(self) -> None:
         """Put what was built into storage, and list it."""
         self.run(self._simulator.center.publish())
-
-    def withdraw(self, cab: Cab) -> None:
-        """Remove a cab's bytes from storage; it stays listed."""
-        self.run(self._simulator.center.withdraw(cab))

@@ -78,7 +78,7 @@ class TokenEndpoint:
                     web.get("/msi/token", self._identity),
                 ]
             )
-            self._port = await opening.enter_async_context(listening(application, 0, certificates.server_context()))
+            self._port = await opening.enter_async_context(listening(application, certificates.server_context()))
             self._open = opening.pop_all()
         return self
 

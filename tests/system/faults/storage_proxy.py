@@ -75,7 +75,7 @@ class StorageProxy:
             for service in _SERVICES:
                 application = web.Application(client_max_size=_LARGEST)
                 application.add_routes([web.route("*", "/{path:.*}", self._handler(service))])
-                self._ports[service] = await opening.enter_async_context(listening(application, 0))
+                self._ports[service] = await opening.enter_async_context(listening(application))
             self._open = opening.pop_all()
         return self
 
