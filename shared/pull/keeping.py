@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from shared.progress.pull_row import PullRow
 
 _OPEN = TRIED_AGAIN | {CabState.SKIPPED}
+_LAST_TRY = "; the last try: "
 
 
 class Keeping(Immutable, frozen=True):
@@ -74,11 +75,12 @@ class Keeping(Immutable, frozen=True):
         """
         changed: dict[str, CabRow] = {}
         for name, row in cabs.items():
-            reason = skipped.get(name, "")
-            if not is_open(row) or (row.state is CabState.SKIPPED and row.error == reason):
+            if not is_open(row):
                 continue
-            if reason:
-                changed[name] = replace(row.became(CabState.SKIPPED, reason), settled_at=clock.now())
+            if reason := skipped.get(name):
+                told = why_skipped(row, reason)
+                if (row.state, row.error) != (CabState.SKIPPED, told):
+                    changed[name] = replace(row.became(CabState.SKIPPED, told), settled_at=clock.now())
             elif row.state is CabState.SKIPPED and deadline(row, self.settings) > clock.true_now():
                 # What Microsoft has deleted since was left out on purpose, and is not lost.
                 changed[name] = replace(row.became(CabState.LISTED), settled_at=clock.now())
@@ -93,6 +95,12 @@ def subject_of(pull: PullRow) -> Subject:
 def is_open(row: CabRow) -> bool:
     """Tell whether rules decide about a cab: it could be had, and is no blob that somebody has replaced."""
     return row.state in _OPEN and not (row.state is CabState.FAILED and row.blob_name)
+
+
+def why_skipped(row: CabRow, reason: str) -> str:
+    """Return what the row of a cab says that a rule skips: the rule, and why a try before that brought no cab."""
+    tried = row.error.partition(_LAST_TRY)[2] if row.state is CabState.SKIPPED else row.error
+    return f"{reason}{_LAST_TRY}{tried}" if tried else reason
 
 
 def candidates(cabs: Mapping[str, CabRow]) -> dict[str, Candidate]:

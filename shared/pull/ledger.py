@@ -20,7 +20,7 @@ from shared.core.clock import moment_of
 from shared.core.facts import NO_FACTS
 from shared.progress.cabs import CabRow, CabState
 from shared.progress.pull_row import CabCounts
-from shared.pull.keeping import candidates
+from shared.pull.keeping import candidates, why_skipped
 from shared.storage.table_writes import TRANSACTION_ROWS
 
 if TYPE_CHECKING:
@@ -99,9 +99,9 @@ class CabLedger:
     def pass_over(self, cab: BatchCab, reason: str) -> None:
         """Record that a cab which the batch names is left uncopied on purpose, and why."""
         known = self.cabs.get(cab.cab_id_hash)
-        told = (CabState.SKIPPED, reason, moment_of(cab.date))
-        if known is None or (known.state, known.error, known.date) != told:
-            self.record_missed(cab, CabState.SKIPPED, reason)
+        why = why_skipped(known, reason) if known else reason
+        if known is None or (known.state, known.error, known.date) != (CabState.SKIPPED, why, moment_of(cab.date)):
+            self.record_missed(cab, CabState.SKIPPED, why)
 
     def facts(self, cab: BatchCab) -> CabFacts:
         """Return what its own row, or a report, told of a cab."""

@@ -167,7 +167,8 @@ def _list_cabs(tools: ReportTools, named: NamedFailures, window: Window, asks: s
     for some in named.batches(_AT_ONCE):
         listed = {each.failure: named.cabs_of(each) for each in some}
         rows = dict(tools.cabs.of_many([each.failure for each in some if each.pull]))
-        skipped = {each.failure: reason for each in some if (reason := rules.skips_whole(policy.subject_of(each)))}
+        reasons = ((each, policy.skips_whole(each, rules, tools.settings, asks)) for each in some)
+        skipped = {each.failure: reason for each, reason in reasons if reason}
         wishes = [
             (each, cabs.facts, cabs.expires, rows.get(each), skipped.get(each, "")) for each, cabs in listed.items()
         ]

@@ -17,6 +17,7 @@ from shared.core.errors import AgainLater
 from shared.core.facts import CabFacts
 from shared.core.failure import Failure, normal_id
 from shared.core.values import Immutable
+from shared.progress.pull_row import asked_again_by, person_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,7 +31,7 @@ pragma journal_mode = off;
 pragma synchronous = off;
 create table failures (
     place integer primary key, application text, hash text, name text, driver text, hits integer,
-    stored text, stored_hash text, state text, asked_by text, ended text, hits_before integer,
+    stored text, stored_hash text, state text, asked_by text, person text, ended text, hits_before integer,
     unique (application, hash)
 );
 create table facts (place integer primary key, told blob unique);
@@ -39,14 +40,17 @@ create table queue (failure integer primary key, due text);
 """
 # A row of the failures as `Named` tells it: in the spelling that it is stored under.
 _SELECT = """
-select place, coalesce(stored, application), coalesce(stored_hash, hash), name, driver, hits, state, asked_by, ended,
-    hits_before
+select place, coalesce(stored, application), coalesce(stored_hash, hash), name, driver, hits, state, asked_by, person,
+    ended, hits_before
 from failures
 """
 
 
 # What of a pull's row is asked for.
-PULL_COLUMNS = ("state", "askedBy", "requestedBy", "completedAt", "skippedBy", "hits")
+PULL_COLUMNS = (
+    *("state", "askedBy", "requestedBy", "askedAgain", "askedAgainBy"),
+    *("failed", "unreadable", "completedAt", "skippedBy", "hits"),
+)
 
 
 class Named(Immutable, frozen=True):
@@ -59,6 +63,7 @@ class Named(Immutable, frozen=True):
         hits: How often it happened, as the report counts.
         pull: The state of its pull; empty where there is none.
         asked_by: What asked for that pull last.
+        person: For whom it is still to be made, or whose pull left cabs that failed; empty where that is no person.
         pulled_at: When that pull ended; None where it has not, or nobody asked Microsoft since a rule skips it all.
         hits_before: How often it happened as its pull was queued; None where nobody told that.
     """
@@ -69,6 +74,7 @@ class Named(Immutable, frozen=True):
     hits: int
     pull: str
     asked_by: str
+    person: str
     pulled_at: datetime | None
     hits_before: int | None
 
@@ -165,8 +171,9 @@ class NamedFailures:
         """
         with _told():
             self._run(
-                "update failures set stored = ?, stored_hash = ?, state = ?, asked_by = ?, ended = ?, hits_before = ? "
-                "where application = ? and hash = ? and (stored is null or (application = ? and hash = ?))",
+                "update failures set stored = ?, stored_hash = ?, state = ?, asked_by = ?, person = ?, ended = ?, "
+                "hits_before = ? where application = ? and hash = ? "
+                "and (stored is null or (application = ? and hash = ?))",
                 (_pull(row) for row in pulls),
             )
 
@@ -223,7 +230,7 @@ class NamedFailures:
 
 
 def _named(columns: list[str] | tuple[str, ...]) -> Named:
-    place, application, key, name, driver, hits, state, asked_by, ended, before = columns
+    place, application, key, name, driver, hits, state, asked_by, person, ended, before = columns
     facts = CabFacts(name, driver)
     return Named(
         int(place),
@@ -232,6 +239,7 @@ def _named(columns: list[str] | tuple[str, ...]) -> Named:
         int(hits or 0),
         state or "",
         asked_by or "",
+        person or "",
         moment_of(ended) if ended else None,
         int(before) if before else None,
     )
@@ -240,9 +248,9 @@ def _named(columns: list[str] | tuple[str, ...]) -> Named:
 def _pull(row: Row) -> tuple[object, ...]:
     normal = normal_id(row.partition), normal_id(row.key)
     ended = None if row.text("skippedBy") else row.set_moment("completedAt")
-    asked = row.text("askedBy") or row.text("requestedBy")
-    told = row.text("state") or "none", asked, ended.isoformat() if ended else None, row.number("hits") or None
-    return row.partition, row.key, *told, *normal, row.partition, row.key
+    asks = row.text("askedBy") or row.text("requestedBy"), person_of(row) or asked_again_by(row)
+    told = ended.isoformat() if ended else None, row.number("hits") or None
+    return row.partition, row.key, row.text("state") or "none", *asks, *told, *normal, row.partition, row.key
 
 
 @contextmanager

@@ -9,7 +9,8 @@
    that are younger than it, and crashes whose row names no cab yet. So a failure of which it lists no cab at all is
    always pulled, and any other once a week: cabs live for thirty days. One that happened too seldom for a rule
    (at-least-hits) is pulled as soon as a report counts enough.
-4. A failure that a rule skips whole (shared/core/keep.py) needs none, and the rows say so.
+4. A failure that a rule skips whole (shared/core/keep.py) needs none, and the rows say so; but no rule leaves out what
+   a person has asked for and has not got.
 """
 
 from __future__ import annotations
@@ -25,12 +26,14 @@ from shared.core.redaction import excerpt
 from shared.progress.cabs import CabRow, CabState
 from shared.progress.pull_row import PullState
 from shared.progress.tally import CabTally
+from shared.pull.keeping import Keeping
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from datetime import datetime
 
     from shared.core.errors import CabferryError
+    from shared.core.keep import Rules
     from shared.core.settings import Settings
     from shared.devcenter.reports import ReportRun, Schedule
     from shared.progress.reports import Outcome, ReportRow
@@ -129,6 +132,11 @@ def _first(left: list[str], listed: ListedCabs, known: Mapping[str, CabRow]) -> 
 def subject_of(named: Named) -> Subject:
     """Return what rules look at of a failure that a report names."""
     return Subject(named.failure.application_id, named.facts.failure_name, named.facts.driver_name, named.hits)
+
+
+def skips_whole(named: Named, rules: Rules, settings: Settings, asks: str) -> str:
+    """Return why nothing of a failure is kept for whoever its pull is; empty where something may be."""
+    return Keeping.of(rules, subject_of(named), settings, for_whom=named.person or asks).skips_whole
 
 
 def skipped_columns(named: Named, listed: ListedCabs, reason: str, settings: Settings) -> Columns:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from shared.progress.pull_row import PullRow
     from tests.simulation.center import Cab
+    from tests.simulation.lines import Called
 
 FAILURE = Failure("1", "failure")
 SKIP_OLD = '[[rules]]\nname = "old"\naction = "skip"\nversion = "1.*"\n'
@@ -197,6 +198,28 @@ def test_what_microsoft_does_not_let_go_is_owed_to_nobody(app: MemoryApp) -> Non
     app.reconcile()
     app.work_off()
     assert told(app)["held"] == 3
+
+
+def test_a_cab_that_a_person_asked_for_by_itself_and_did_not_get_says_why_though_a_rule_skips_it(
+    app: MemoryApp,
+) -> None:
+    """The next reconcile once put the rule in the place of the reason: who had asked found neither cab nor answer."""
+    rule(app, SKIP_OLD)
+    pull(app)
+    cab = next(name for name, row in app.cabs(FAILURE).items() if row.state is CabState.SKIPPED)
+    app.world.center.cabs[cab].downloadable = False
+    asked = PullMessage(FAILURE, app.window, "POST /api/cabs", cab=cab)
+    app.do(lambda: copy_cab(app.host.pull_tools, asked))
+    why = app.cabs(FAILURE)[cab].error
+    assert why
+    for _ in range(2):
+        assert app.reconcile().missing == 0
+        row = app.cabs(FAILURE)[cab]
+        assert (row.state, row.error) == (CabState.SKIPPED, f"rule 'old'; the last try: {why}")
+        pull(app)
+    rule(app, SKIP_OLD.replace('"old"', '"older"'))
+    app.reconcile()
+    assert app.cabs(FAILURE)[cab].error == f"rule 'older'; the last try: {why}"
 
 
 @pytest.mark.parametrize("text", ["[[[", f"{SKIP_ALL}colour = 1"])
@@ -404,6 +427,33 @@ class TestAReport:
             assert set(app.states(other).values()) == {state}
             app.world.tasks.seconds += 3_600
         assert app.row(other).hits == 3
+
+    @pytest.mark.parametrize(
+        ("kind", "words", "mishap", "state"),
+        [
+            ("devcenter", "cabdownloadbatch", "unauthorized", "Failed"),
+            ("devcenter", "cabdownload?", "html", "Completed"),
+        ],
+    )
+    def test_of_a_failure_that_a_person_is_still_owed_leaves_no_cab_out(
+        self, app: MemoryApp, kind: Called, words: str, mishap: str, state: str
+    ) -> None:
+        """They were skipped, and stood in no number, until a reconcile looked for whom the pull is."""
+        other = Failure("1", "other")
+        rule(app, self.SKIP)
+        cab, *_ = app.serve(other, 2)
+        cab.has_url = False
+        app.world.expecting.append(Expected(kind, words, mishap))
+        app.request(other)
+        app.work_off()
+        assert app.row(other).state == state
+        (new,) = app.serve(other, 1)
+        cab.has_url = True
+        self.check(app, cab, new)
+        assert app.states(other)[new.name] is CabState.LISTED
+        app.work_off()
+        assert set(app.states(other).values()) == {CabState.COPIED}
+        assert (app.row(other).requested_by, app.row(other).skipped_by) == ("the test", "")
 
     def test_that_a_rule_came_after_ends_what_was_listed(self, app: MemoryApp) -> None:
         other = Failure("1", "other")

@@ -92,7 +92,7 @@ def test_memory_stays_flat_however_many_there_are() -> None:
     assert peak < 3 * 1024 * 1024
 
 
-A = Named(1, Failure("1", "a"), NAMED, 1, "", "", None, None)
+A = Named(1, Failure("1", "a"), NAMED, 1, "", "", "", None, None)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def asked(
     has_passed: bool = False,
 ) -> str | None:
     """Ask what a failure is sorted by; each letter is a cab."""
-    named = Named(1, Failure("1", "a"), FACTS, 1, pull, by, ended, None)
+    named = Named(1, Failure("1", "a"), FACTS, 1, pull, by, "", ended, None)
     rows = {cab: CabRow(state, facts=facts) for cab, state in known.items()}
     return due(named, ListedCabs(dict.fromkeys(listed, FACTS), expires or {}), rows, ASKS, has_passed=has_passed)
 
