@@ -97,6 +97,11 @@ class CabRow(Mutable):
         """Tell whether the cab was copied once, though the retention rule may have removed it since."""
         return self.state in {CabState.COPIED, CabState.RETIRED}
 
+    @property
+    def was_replaced(self) -> bool:
+        """Tell whether somebody else's blob has taken the place of its copy."""
+        return self.state is CabState.FAILED and bool(self.blob_name)
+
     def learn(self, facts: CabFacts, date: datetime | None, expires: datetime | None) -> bool:
         """Take what the batch tells of the cab and nobody told when it was copied; tell whether that was anything."""
         before = self.facts, self.date, self.expires

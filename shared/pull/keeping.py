@@ -94,7 +94,7 @@ def subject_of(pull: PullRow) -> Subject:
 
 def is_open(row: CabRow) -> bool:
     """Tell whether rules decide about a cab: it could be had, and is no blob that somebody has replaced."""
-    return row.state in _OPEN and not (row.state is CabState.FAILED and row.blob_name)
+    return row.state in _OPEN and not row.was_replaced
 
 
 def why_skipped(row: CabRow, reason: str) -> str:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 _CLOCKS_APART = timedelta(minutes=5)
 
 # A blob says otherwise: a pull that died had copied it, and had no time to say so.
-_NOT_THERE = {CabState.LISTED, CabState.EXPIRED, CabState.UNAVAILABLE, CabState.SKIPPED}
+_NOT_THERE = {CabState.LISTED, CabState.EXPIRED, CabState.UNAVAILABLE, CabState.FAILED, CabState.SKIPPED}
 # No work of a pull, though it may have retired a cab itself, before it had to begin again for another one.
 _FOUND = {CabState.RETIRED, CabState.SKIPPED}
 
@@ -253,7 +253,7 @@ class CabLedger:
         if not (cab := blob.cab_id_hash):
             return
         known = self.cabs.get(cab)
-        if known is None or known.state in _NOT_THERE or _is_its_copy(known, blob):
+        if known is None or (known.state in _NOT_THERE and not _is_anothers(known, blob)):
             row = CabRow(CabState.COPIED, blob.name, blob.length, blob.md5)
             self._settle(cab, row, self._there_since(blob.created_at))
 
@@ -265,14 +265,10 @@ class CabLedger:
         return made_at if made_at + _CLOCKS_APART < self._started_at else max(made_at, self._started_at)
 
 
-def _is_its_copy(known: CabRow, blob: StoredCab) -> bool:
-    """Tell whether the blob of a cab that failed is its copy, of which no answer came.
-
-    One that was in the way of its copy is somebody else's, or was replaced.
-    """
-    if known.state is not CabState.FAILED or known.blob_name:
-        return False
-    return MOVE_IT_AWAY not in known.error or (known.settled_at is not None and blob.created_at > known.settled_at)
+def _is_anothers(known: CabRow, blob: StoredCab) -> bool:
+    """Tell whether a blob is no copy of a cab of which no answer came, but was in its way, or has replaced it."""
+    is_newer = known.settled_at is not None and blob.created_at > known.settled_at
+    return known.was_replaced or (MOVE_IT_AWAY in known.error and not is_newer)
 
 
 def _settled(counts: CabCounts) -> int:

@@ -184,7 +184,7 @@ def _candidates(pull: Pull, cabs: Iterable[BatchCab], moment: datetime) -> dict[
     for cab in cabs:
         known = pull.ledger.cabs.get(cab.cab_id_hash)
         is_held = known is not None and known.state is CabState.COPIED
-        if is_held or _wants(known, cab, moment):
+        if is_held or (_wants(known, cab, moment) and not (known and known.was_replaced)):
             is_refused = known is not None and known.state is CabState.UNAVAILABLE
             date = moment_of(cab.date) or moment_of(cab.expires)
             found[cab.cab_id_hash] = Candidate(pull.ledger.facts(cab), date, is_held, is_refused)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from shared.cabs.labels import CabLabels
 from shared.core.facts import CabFacts
 from shared.core.failure import Failure
 from shared.progress.cabs import CabState
@@ -220,6 +221,32 @@ def test_a_cab_that_a_person_asked_for_by_itself_and_did_not_get_says_why_though
     rule(app, SKIP_OLD.replace('"old"', '"older"'))
     app.reconcile()
     assert app.cabs(FAILURE)[cab].error == f"rule 'older'; the last try: {why}"
+
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["was there first", "was put in its place"])
+@pytest.mark.parametrize("text", [SKIP_OLD, SKIP_ALL])
+def test_a_blob_that_is_somebody_elses_does_not_become_the_cab_for_a_rule(
+    app: MemoryApp, text: str, *, is_first: bool
+) -> None:
+    """Its row said copied from then on, and nobody ever copied the cab, though the rule went."""
+    cab = app.world.center.batches[FAILURE][0]
+    name, labels = f"{FAILURE.prefix}{cab.name}.ext.zip", CabLabels({}, {})
+    if not is_first:
+        pull(app)
+        del app.world.container.blobs[name]
+    app.world.container.create(name, b"PK somebody else's", b"", labels)
+    pull(app)
+    assert "away and pull again" in app.cabs(FAILURE)[cab.name].error
+    rule(app, text)
+    for _ in range(2):
+        app.reconcile()
+        pull(app)
+        assert app.states(FAILURE)[cab.name] in {CabState.FAILED, CabState.SKIPPED}
+    rule(app, "")
+    del app.world.container.blobs[name]
+    app.reconcile()
+    app.work_off()
+    assert app.world.container.blobs[name].content == cab.content
 
 
 @pytest.mark.parametrize("text", ["[[[", f"{SKIP_ALL}colour = 1"])
