@@ -44,7 +44,8 @@ _REMEMBERED = 8_192
 _NAME = re.compile(r"[A-Za-z _]{0,60}")
 # What nearly every id is, in the form that all are brought into.
 _USUAL_ID = re.compile(r"(?!00000000-0000-0000-0000-000000000000)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_DIGIT = re.compile(r"[0-9]")
+# A number, a GUID, or what a sample of the Dev Center has among GUIDs: 012345-5dbc9-b12f-c124-9d9810f05d8b.
+_ID = re.compile(r"[A-Fa-f-]*[0-9][0-9A-Fa-f-]*")
 # A count of more digits is none.
 _EVENT_DIGITS = 10
 _NEEDED = ("ApplicationId", "FailureHash")
@@ -225,7 +226,7 @@ class _Reading:
             cabs = pairs.get(pair) if pair else None
             if cabs is None:
                 failure = _failure_of(pair) if pair else None
-                if (failure is None or _is_word(failure.application_id)) and (is_header := _is_header(row)):
+                if (failure is None or _is_text(failure.application_id)) and (is_header := _is_header(row)):
                     break
                 if failure is None or pair is None:
                     if self._goes_on_after(part, row, pair, number):
@@ -285,14 +286,14 @@ class _Reading:
         self._has_numbers = self._has_numbers or any(each.application_id.isdecimal() for each in failures)
         self._has_guids = self._has_guids or any(GUID.fullmatch(each.failure_hash) for each in failures)
         for failure in list(failures):
-            if (self._has_numbers and _is_word(failure.application_id)) or (
-                self._has_guids and _is_word(failure.failure_hash)
+            if (self._has_numbers and _is_text(failure.application_id)) or (
+                self._has_guids and _is_text(failure.failure_hash)
             ):
                 moved = failures.pop(failure)
                 # What stands in its place may be a person's device: neither a row nor a message may be made of it.
                 del part.facts[failure], part.hits[failure]
                 self.misshapen += max(1, len(moved))
-                part.note_unreadable("an ApplicationId or FailureHash is a word, where others are numbers and GUIDs")
+                part.note_unreadable("an ApplicationId or FailureHash is a text, where others are numbers and GUIDs")
             else:
                 self._check_cabs(part, failure, failures[failure])
         return part
@@ -303,8 +304,8 @@ class _Reading:
         for cab, name in odd.items():
             facts = cabs.pop(cab)
             try:
-                if name and self._has_cab_guids and _is_word(name):
-                    part.note_unreadable(f"a CabIdHash of {failure} is a word, where others are GUIDs")
+                if name and self._has_cab_guids and _is_text(name):
+                    part.note_unreadable(f"a CabIdHash of {failure} is a text, where others are GUIDs")
                 elif name:
                     cabs.setdefault(normal := checked_cab_id(name), facts)
                     part.note_expiry(normal, part.expires.pop(cab, ""))
@@ -335,9 +336,9 @@ def _bare(text: str) -> str:
     return normal_id(text)
 
 
-def _is_word(text: str) -> bool:
-    """Tell whether an id has no digit: in a row whose fields have moved, a piece of some text stands in its place."""
-    return not _DIGIT.search(text)
+def _is_text(name: str) -> bool:
+    """Tell whether an id is like none of the Dev Center's: where fields have moved, some text stands in its place."""
+    return not _ID.fullmatch(name)
 
 
 def _is_header(row: Sequence[str]) -> bool:

@@ -177,7 +177,7 @@ def test_a_row_that_a_comma_has_moved_is_not_believed(last: str) -> None:
     assert "7 fields, the header 6" in reading.why
 
 
-@pytest.mark.parametrize("piece", ["int", "map", "x"])
+@pytest.mark.parametrize("piece", ["int", "map", "x", "DESKTOP-PC7", "CONTOSO_7.sys", "1.2.3.4"])
 def test_a_row_that_a_comma_has_moved_and_that_lost_its_end_is_not_believed(piece: str) -> None:
     rows = [row_of(number) for number in range(5)]
     rows[0] = [APPLICATION, "AV_std", piece, guid(0), guid(1), DEVICE]
@@ -186,9 +186,22 @@ def test_a_row_that_a_comma_has_moved_and_that_lost_its_end_is_not_believed(piec
     assert reading.unreadable == 1
 
 
-def test_a_word_is_no_id_where_others_are_guids() -> None:
+@pytest.mark.parametrize("place", [0, 2, 3])
+@pytest.mark.parametrize("spelled", ["012345-5dbc9-b12f-c124-9d9810f05d8b", "12345", "1FD83F6D96EC2C47"])
+def test_what_the_dev_center_has_in_the_place_of_a_guid_or_a_number_is_an_id(place: int, spelled: str) -> None:
+    """The first is in a sample of its documentation, among GUIDs."""
     rows = [row_of(number) for number in range(3)]
-    rows[1][3] = "kernel"
+    rows[1][place] = spelled
+    reading = read(lines(rows, "\t"))
+    assert reading.unreadable == 0
+    assert len(reading.cabs) == 3
+    assert spelled in repr(reading.cabs)
+
+
+@pytest.mark.parametrize("text", ["kernel", "DESKTOP-PC7"])
+def test_a_text_is_no_id_where_others_are_guids(text: str) -> None:
+    rows = [row_of(number) for number in range(3)]
+    rows[1][3] = text
     reading = read(lines(rows, "\t"))
     assert reading.cabs[Failure(APPLICATION, guid(1))] == {}
     assert reading.unreadable == 1
