@@ -15,6 +15,8 @@ from pathlib import Path
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "operate.md"
 BEGIN, END = "<!-- python3 -m infra.costs -->\n", "<!-- its end -->\n"
 MONTHS = (10_000, 100_000, 1_000_000)
+# Megabytes, or dollars: more is a slip, and of enough of it nobody can work out a sum.
+_MOST = 1_000_000
 _MICROSOFT_SAMPLE = "Microsoft's sample prices, *Estimate the cost of using Azure Blob Storage*, July 2024"
 _UNCHECKED = "the usual list price, from memory"
 
@@ -177,8 +179,8 @@ def _number(text: str) -> float:
         number = float(text)
     except ValueError:
         number = -1
-    if not 0 <= number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 on, such as 0.023")
+    if not 0 <= number <= _MOST:
+        raise argparse.ArgumentTypeError(f"{text[:20]!r} is not a number from 0 to {_MOST:,}, such as 0.023")
     return number
 
 
@@ -197,7 +199,7 @@ def _money(dollars: float) -> str:
 
 
 def _price(dollars: float) -> str:
-    return f"{dollars:.6f}".rstrip("0")
+    return f"{dollars:.6f}".rstrip("0").rstrip(".")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from local.running import running_app
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+# A preflight takes up to 20 seconds, and a deployed app may have to start first.
 _SECONDS = 90.0
 _SHOWN = 300
 
@@ -92,6 +93,8 @@ class AppCalls:
         Raises:
             AppCallError: It is a problem, or something else.
         """
+        if answer.status_code == requests.codes.not_found:
+            raise AppCallError(f"{self._url} does not know this call (404): is that the app, and is it deployed?")
         if not answer.ok:
             raise AppCallError(f"{self._url} answered {answer.status_code}: {detail_of(answer)}")
         try:

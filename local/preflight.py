@@ -4,15 +4,14 @@ With an address it asks the app there; without one that which `python3 dev.py st
 app of this folder, under a host of its own that listens to no queue and no timer: a preflight must not begin to work.
 """
 
-import os
 import sys
 
 import msgspec
-import requests
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from local.app_calls import AppCallError, AppCalls
 from local.azurite.server import AzuriteError
 from local.host_process import HostError, HostProcess
 from local.install import InstallError
@@ -23,14 +22,7 @@ from local.surroundings import SettingsFileError, surroundings
 _KEY = "CABFERRY_FUNCTION_KEY"
 # Apart from what an app that runs has there.
 _FOLDER = LOCAL / "preflight"
-# A check takes up to 15 seconds; a deployed app may have to start first.
-_SECONDS = 90.0
-_SHOWN = 300
 _NARROWEST = 100
-
-
-class PreflightError(Exception):
-    """The app did not answer with a preflight; the text says what it did, and what to do."""
 
 
 class _Check(msgspec.Struct, rename="camel"):
@@ -56,8 +48,8 @@ def preflight(url: str | None) -> int:
         The exit code: 0 when the app is ready, 1 when it is not or did not answer.
     """
     try:
-        found = _of_running(url) if url else _of_this_folder()
-    except (PreflightError, HostError, AzuriteError, InstallError, SettingsFileError) as error:
+        found = _asked(url) if url else _of_this_folder()
+    except (AppCallError, HostError, AzuriteError, InstallError, SettingsFileError) as error:
         print(f"preflight: {error}", file=sys.stderr)
         return 1
     _show(found)
@@ -69,34 +61,16 @@ def preflight(url: str | None) -> int:
 def _of_this_folder() -> _Preflight:
     if url := running_app():
         _say(f"asking the app that runs at {url}")
-        return _of_running(url)
+        return _asked(url)
     log = _FOLDER / "host.log"
     with surroundings(_say, lambda: _FOLDER), HostProcess({"LOCAL_HTTP_ONLY": "1"}, log) as host:
         _say(f"the app runs at {host.url}; its log is {log}")
-        return _asked(host.url, {})
+        return _asked(host.url)
 
 
-def _of_running(url: str) -> _Preflight:
-    key = os.environ.get(_KEY, "")
-    return _asked(url, {"x-functions-key": key} if key else {})
-
-
-def _asked(url: str, headers: dict[str, str]) -> _Preflight:
-    try:
-        # Not to another host: the key is for this one.
-        answer = requests.post(f"{url}/api/preflight", headers=headers, timeout=_SECONDS, allow_redirects=False)
-    except (requests.RequestException, ValueError) as error:
-        raise PreflightError(f"{url} does not answer ({type(error).__name__}): check the address") from None
-    if answer.status_code == requests.codes.unauthorized:
-        raise PreflightError(f"{url} wants a function key: set {_KEY} to it (docs/deploy.md says where it is)")
-    if answer.status_code == requests.codes.not_found:
-        raise PreflightError(f"{url} has no preflight: is that the app, and is it deployed?")
-    if answer.status_code != requests.codes.ok:
-        raise PreflightError(f"{url} answered {answer.status_code}: {' '.join(answer.text.split())[:_SHOWN]}")
-    try:
-        return msgspec.json.decode(answer.content, type=_Preflight)
-    except msgspec.DecodeError as error:
-        raise PreflightError(f"{url} answered something else than a preflight: {error}") from None
+def _asked(url: str) -> _Preflight:
+    with AppCalls(url, _KEY, _say) as app:
+        return app.told(app.call("POST", "preflight"), _Preflight)
 
 
 def _show(found: _Preflight) -> None:

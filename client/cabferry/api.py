@@ -40,13 +40,16 @@ class Api:
             raise ProblemError(
                 Exit.WRONG_USE, f"no app is named: set {URL} (or --url) to https://APP.azurewebsites.net"
             )
-        if "://" not in text:
-            text = f"{'http' if urlsplit(f'//{text}').hostname in _LOOPBACK else 'https'}://{text}"
-        parts = urlsplit(text)
+        try:
+            if "://" not in text:
+                text = f"{'http' if urlsplit(f'//{text}').hostname in _LOOPBACK else 'https'}://{text}"
+            parts = urlsplit(text)
+        except ValueError:
+            raise ProblemError(Exit.WRONG_USE, f"what {URL} (or --url) says is no address") from None
         if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
             raise ProblemError(Exit.WRONG_USE, "the app's address must be https: a key is sent to it")
-        if parts.query:
-            raise ProblemError(Exit.WRONG_USE, f"no key belongs into the address: put it into {KEY}")
+        if parts.query or "@" in parts.netloc:
+            raise ProblemError(Exit.WRONG_USE, f"no key or password belongs into the address: put a key into {KEY}")
         self._url = text
         self._session = requests.Session()
         self._session.headers.update(_signed())

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # What the Dev Center calls holds a key, which belongs into no command line.
 CALLBACK = "CABFERRY_CALLBACK_URL"
+# What each wish takes beside what all do.
+_TAKES = {"create": {"every", "runs", "start", "template"}, "pause": {"report"}, "resume": {"report"}}
 _COLUMNS = {
     "schedules": ("reportId", "state", "templateId", "recurrenceInterval", "runsLeft", "nextRunAt", "lastRunAt"),
     "templates": ("templateId", "view", "reportPeriod", "columns", "missingColumns"),
@@ -24,6 +26,7 @@ _COLUMNS = {
 
 def run(arguments: argparse.Namespace) -> Exit:
     """Do what is wished for, and print what came of it; for `status`, the exit code tells whether all is well."""
+    _refuse_unused(arguments)
     api = Api(arguments.url)
     if arguments.wish in {"schedules", "templates"}:
         told = api.get(f"reports/{arguments.wish}")
@@ -53,6 +56,14 @@ def run(arguments: argparse.Namespace) -> Exit:
     else:
         answer(text)
     return Exit.DONE
+
+
+def _refuse_unused(arguments: argparse.Namespace) -> None:
+    """Refuse what the wish does not take: whoever names it expects that it does something."""
+    known = set().union(*_TAKES.values())
+    if unused := sorted(each for each in known - _TAKES.get(arguments.wish, set()) if getattr(arguments, each)):
+        named = " or ".join("REPORT-ID" if each == "report" else f"--{each}" for each in unused)
+        raise ProblemError(Exit.WRONG_USE, f"report {arguments.wish} takes no {named}")
 
 
 def _list(told: dict[str, Any], kind: str, problems: list[str], *, as_json: bool) -> None:

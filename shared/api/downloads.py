@@ -82,6 +82,8 @@ class CabPart(Immutable, frozen=True):
     total: int
     etag: str
 
+    __repr__ = hiding("body")
+
 
 class HeldCab(Immutable, frozen=True):
     """A cab that is in the container.

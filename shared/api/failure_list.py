@@ -8,10 +8,9 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from shared.api.requests import CONTINUATION, LIMIT, PULL_ORDER, PageAsked, Wanted, continuation_text, continued
-from shared.core.errors import AgainLater
 from shared.core.failure import Failure
-from shared.core.threads import Look, OneLook, Pool
-from shared.preflight.health import SECONDS
+from shared.core.threads import OneLook, Pool
+from shared.preflight.health import found_by
 from shared.progress.overview import FailureSeen
 from shared.progress.tally import CabTally
 from shared.services import services
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from shared.api.requests import PullOrder, Sort
+    from shared.core.threads import Look
     from shared.progress.overview import Seen
     from shared.progress.pull_row import PullRow
     from shared.services import Services
@@ -60,22 +60,7 @@ def failures_seen() -> Seen:
     Raises:
         CabferryError: Storage does not answer, and nothing is known from before.
     """
-    return seen_in(begin_look())
-
-
-def seen_in(look: Look[Seen]) -> Seen:
-    """Return what a look finds within five seconds of its beginning.
-
-    Args:
-        look: From `begin_look`.
-
-    Raises:
-        CabferryError: As `failures_seen`.
-    """
-    try:
-        return look.result(SECONDS)
-    except TimeoutError:
-        raise AgainLater(f"the cab storage has not answered within {SECONDS:.0f} seconds") from None
+    return found_by(begin_look())
 
 
 def begin_look() -> Look[Seen]:

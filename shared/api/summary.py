@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from shared.api.failure_list import begin_look, seen_in
+from shared.api.failure_list import begin_look
 from shared.api.scalars import Bytes, Count, Moment, moment_text
 from shared.core import clock
 from shared.core.errors import CabferryError
 from shared.core.schedule import next_after
 from shared.core.settings import Settings
-from shared.preflight.health import look
+from shared.preflight.health import found_by, look
 from shared.progress.pull_row import PullState
 from shared.services import services
 
@@ -117,7 +117,7 @@ def summary_now() -> SummaryBody:
     if health.storage:
         unknown.append(f"the checks, the reconcile, the circuit and the kept messages: {health.storage}")
     try:
-        seen = seen_in(looking)
+        seen = found_by(looking)
         uncounted = sum(each.tally is None for each in seen.failures.values())
         if uncounted:
             what = "1 failure" if uncounted == 1 else f"{uncounted} failures"

@@ -19,7 +19,7 @@ from shared.core.json_text import JsonError, decoded
 from shared.core.redaction import excerpt
 from shared.core.refusals import Meaning, Where
 from shared.core.shape import said_in
-from shared.core.values import Immutable
+from shared.core.values import Immutable, hiding
 from shared.devcenter.client import DevCenter
 from shared.devcenter.driver import batch_url, page_in
 from shared.devcenter.families import APPLICATIONS
@@ -212,6 +212,8 @@ class _Answer(Immutable, frozen=True):
     content_type: str
     body: bytes
     meaning: Meaning
+
+    __repr__ = hiding("body")
 
     @property
     def is_good(self) -> bool:

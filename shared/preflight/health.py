@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime, timedelta
 
+    from shared.core.threads import Look
     from shared.progress.circuit import Known, Outage
     from shared.progress.failures import ApplicationCheck
     from shared.progress.health import CheckedReports, Reconciled
@@ -106,11 +107,21 @@ def look() -> Health:
     """
     Settings.from_environment()
     try:
-        return _looks.start().result(SECONDS)
-    except TimeoutError:
-        return Health(None, None, storage=f"the cab storage has not answered within {SECONDS:.0f} seconds")
+        return found_by(_looks.start())
     except CabferryError as error:
         return Health(None, None, storage=str(error))
+
+
+def found_by[T](look: Look[T]) -> T:
+    """Return what a look at the cab storage finds within `SECONDS` of its beginning.
+
+    Raises:
+        CabferryError: Storage refused it, or has not answered by then.
+    """
+    try:
+        return look.result(SECONDS)
+    except TimeoutError:
+        raise AgainLater(f"the cab storage has not answered within {SECONDS:.0f} seconds") from None
 
 
 def _read() -> Health:

@@ -11,8 +11,9 @@ import msgspec
 from shared.core import clock
 from shared.core.errors import CabferryError
 from shared.core.json_text import JsonError, decoded
-from shared.core.threads import Pool
+from shared.core.threads import OneLook, Pool
 from shared.core.values import Immutable
+from shared.preflight.health import found_by
 from shared.preflight.probing import ProbeResult
 from shared.preflight.run import preflight
 from shared.services import services
@@ -58,8 +59,12 @@ def last_preflight() -> LastPreflight | None:
     """Return what the last preflight found; None where none was kept.
 
     Raises:
-        CabferryError: Sorted by what helps.
+        CabferryError: Sorted by what helps; within seconds, whatever is broken.
     """
+    return found_by(_looks.start())
+
+
+def _read() -> LastPreflight | None:
     row = services().health_table.get(_PREFLIGHT, _LATEST)
     at = row.moment("at") if row else None
     if row is None or at is None:
@@ -79,3 +84,6 @@ def _keep(found: Sequence[ProbeResult]) -> None:
 def _keeper() -> Pool:
     # One thread: what hangs waits behind each other instead of taking up threads.
     return Pool(1, thread_name_prefix="preflight")
+
+
+_looks = OneLook(_read, "preflight")

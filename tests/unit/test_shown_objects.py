@@ -27,8 +27,9 @@ SETTINGS = {
     "DEVCENTER_CLIENT_ID": "client",
     "DEVCENTER_CLIENT_SECRET": SECRET,
 }
-CARRIES = re.compile(r"(?:^|_)(?:url|link|location|token|secret|connection_string)$")
-# A host that the operator names, paths of our API, a pattern, a yes or no, and what checks its fields (see below).
+CARRIES = re.compile(r"(?:^|_)(?:url|link|location|token|secret|connection_string|body)$")
+# A host that the operator names, paths of our API, a pattern, a yes or no, a type, what is read but not held, and what
+# checks its fields (see below).
 PLAIN = {
     "DevCenterAccess.base_url",
     "PullLocation.location",
@@ -37,6 +38,9 @@ PLAIN = {
     "_Kind.secret",
     "Setting.secret",
     "NewSchedule.callback_url",
+    "Operation.body",
+    "Operation.needs_body",
+    "OpenedSource.body",
 }
 
 

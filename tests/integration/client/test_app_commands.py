@@ -152,6 +152,14 @@ def test_reports_are_listed_made_and_paused(cabferry: Cabferry, monkeypatch: pyt
         assert said.out == "report 43007 is scheduled, of template 9\n"
         assert cabferry("report", "pause", "43007", "--url", server.url).out == "report 43007 is paused\n"
         assert cabferry("report", "resume", "--url", server.url).code == 2
+        for wish, unused, named in (
+            ("schedules", ("43007",), "REPORT-ID"),
+            ("create", ("43007", "--every", 12), "REPORT-ID"),
+            ("pause", ("43007", "--runs", 3, "--every", 12), "--every or --runs"),
+            ("status", ("--template", "9", "--start", FIRST), "--start or --template"),
+        ):
+            said = cabferry("report", wish, *unused, "--url", server.url)
+            assert (said.code, said.error) == (2, f"cabferry: report {wish} takes no {named}\n")
         said = cabferry("report", "status", "--url", server.url)
         assert (said.code, said.out.splitlines()[1].split()[:3]) == (7, ["43007", "-", "Failed"])
         assert "! Report 43007: its newest run failed" in said.out
@@ -231,8 +239,16 @@ def test_what_an_app_refuses_is_told_without_the_key(cabferry: Cabferry, answer:
 
 
 def test_an_address_that_would_send_the_key_in_the_clear_is_refused(cabferry: Cabferry) -> None:
-    for url in ("http://app.example", "https://app.example/?code=x", "ftp://127.0.0.1.example"):
-        assert cabferry("status", "--url", url).code == 2
+    for url in ("http://app.example", "https://app.example/?code=QZXJ", "ftp://127.0.0.1.example"):
+        said = cabferry("status", "--url", url)
+        assert (said.code, "QZXJ" in said.error) == (2, False)
+
+
+def test_a_password_in_an_address_is_shown_by_nothing(cabferry: Cabferry) -> None:
+    """Each line about the app names its address: on a screen, and in the logs of a pipeline."""
+    for url in ("https://ada:QZXJ@127.0.0.1:1", "ada:QZXJ@127.0.0.1:1", "http://QZXJ@localhost:1", "https://QZXJ@["):
+        said = cabferry("status", "--url", url)
+        assert (said.code, "QZXJ" in said.out + said.error, said.error.count("\n")) == (2, False, 1)
 
 
 def test_a_key_file_is_read_and_told_where_others_may_too(

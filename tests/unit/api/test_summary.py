@@ -45,7 +45,7 @@ def told(monkeypatch: pytest.MonkeyPatch, circuit: Known, uncounted: int = 0) ->
     settings = SimpleNamespace(checks_reports=False, applications=(), reconcile_schedule="0 0 * * * *")
     monkeypatch.setattr("shared.core.settings.Settings.from_environment", lambda: settings)
     monkeypatch.setattr(summary, "begin_look", Future)
-    monkeypatch.setattr(summary, "seen_in", lambda *_: Seen(AT, {each.key: each for each in failures}))
+    monkeypatch.setattr(summary, "found_by", lambda *_: Seen(AT, {each.key: each for each in failures}))
     monkeypatch.setattr(summary, "look", lambda: Health(circuit, None))
     container = SimpleNamespace(url="https://127.0.0.1/failure-cabs")
     monkeypatch.setattr(summary, "services", lambda: SimpleNamespace(pull_tools=SimpleNamespace(container=container)))
@@ -143,8 +143,7 @@ def test_whoever_asks_is_answered_in_time_while_storage_hangs(monkeypatch: pytes
 
     for module in (failure_list, health):
         monkeypatch.setattr(module, "services", hanging)
-    for module in (failure_list, health):
-        monkeypatch.setattr(module, "SECONDS", 0.5)
+    monkeypatch.setattr(health, "SECONDS", 0.5)
     before, began = threading.active_count(), time.monotonic()
     try:
         with ThreadPoolExecutor(2) as worker:

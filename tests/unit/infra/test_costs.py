@@ -54,12 +54,14 @@ def test_a_dearer_gigabyte_costs_more_of_storing_and_of_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("typed", "told"),
     [
-        ("--price=table=dear", "'dear' is not a number from 0 on"),
-        ("--price=table=-1", "'-1' is not a number from 0 on"),
-        ("--price=table=nan", "'nan' is not a number from 0 on"),
-        ("--price=table", "'' is not a number from 0 on"),
+        ("--price=table=dear", "'dear' is not a number from 0 to 1,000,000"),
+        ("--price=table=-1", "'-1' is not a number from 0 to 1,000,000"),
+        ("--price=table=nan", "'nan' is not a number from 0 to 1,000,000"),
+        ("--price=table", "'' is not a number from 0 to 1,000,000"),
         ("--price=x", "no price is called 'x'; there are gb_second, "),
-        ("--megabytes=-3", "'-3' is not a number from 0 on"),
+        ("--price=table=1e300", "'1e300' is not a number from 0 to 1,000,000"),
+        ("--megabytes=1e308", "'1e308' is not a number from 0 to 1,000,000"),
+        ("--megabytes=-3", "'-3' is not a number from 0 to 1,000,000"),
         ("--cabs=0", "'0' is not a whole number from 1 on"),
         ("--cabs=many", "'many' is not a whole number from 1 on"),
         (f"--cabs=1{'0' * 400}", "is not a whole number from 1 on, of 12 digits at most"),
@@ -76,6 +78,7 @@ def test_a_month_of_other_prices_is_printed(capsys: pytest.CaptureFixture[str]) 
     main(["--cabs=250000", "--megabytes=3", "--price=stored_gb=0.03", "--price=table=0"])
     said = capsys.readouterr().out
     assert "250,000 cabs" in said
+    assert "| `table` | 0 | 10,000 operations of tables | given |" in said
     assert "| `stored_gb` | 0.03 | 1 GB stored, a month (LRS) | given |" in said
 
 

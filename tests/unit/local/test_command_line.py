@@ -46,3 +46,17 @@ def test_ctrl_c_in_any_phase_ends_in_one_line(
 )
 def test_an_address_needs_no_scheme(typed: str, meant: str) -> None:
     assert address(typed) == meant
+
+
+@pytest.mark.parametrize(
+    "typed", ["https://ada:QZXJ@app", "ada:QZXJ@localhost:1", "https://app/?code=QZXJ", "https://QZXJ@["]
+)
+def test_no_secret_of_an_address_is_shown(
+    typed: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is typed stands in every line about the app after that, and in logs of pipelines."""
+    monkeypatch.setattr(sys, "argv", ["local", "redrive", "--url", typed])
+    with pytest.raises(SystemExit) as ended:
+        command_line.main()
+    said = capsys.readouterr()
+    assert (ended.value.code, "QZXJ" in said.out + said.err, said.err.count("\n")) == (2, False, 1)

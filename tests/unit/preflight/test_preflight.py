@@ -6,6 +6,9 @@ import time
 
 import pytest
 
+from shared.core.errors import AgainLater
+from shared.preflight import health, last
+from shared.preflight.last import last_preflight
 from shared.preflight.run import preflight
 from tests.support.loopback import Answer, LoopbackServer, Seen
 
@@ -74,3 +77,19 @@ def test_without_any_setting_each_check_names_its_own() -> None:
     assert "CAB_STORAGE" in found["queue"].answered
     for name in ("DEVCENTER_TENANT_ID", "CAB_STORAGE"):
         assert name in found["settings"].answered
+
+
+def test_who_asks_for_the_last_preflight_of_a_storage_that_hangs_is_told_so_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The page asks for it as it opens, and a gateway's own error would say nothing of what hangs."""
+    answers_again = threading.Event()
+    monkeypatch.setattr(last, "services", lambda: answers_again.wait(30))
+    monkeypatch.setattr(health, "SECONDS", 0.1)
+    start = time.monotonic()
+    try:
+        with pytest.raises(AgainLater, match="the cab storage has not answered"):
+            last_preflight()
+        assert time.monotonic() - start < 10
+    finally:
+        answers_again.set()
