@@ -1,8 +1,14 @@
 """The docs agree with the code: a person who follows them must not be led astray."""
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
+import msgspec
+
+from shared.api.openapi import Problem
+from shared.api.operations import OPERATIONS
 from shared.core.settings_table import SETTINGS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,3 +44,23 @@ def test_every_link_between_pages_leads_somewhere() -> None:
         if not (page.parent / link).exists()
     ]
     assert broken == []
+
+
+def test_every_answer_that_a_page_shows_has_the_fields_of_the_true_one() -> None:
+    """Whoever writes a script by a sample must not miss a number, nor wait for one that never comes."""
+    answers = {each.call: each.answer for some in OPERATIONS.values() for each in some}
+    patterns = {re.compile(re.sub(r"{\w+}", "[^/]+", call)): answer for call, answer in answers.items()}
+    shown = 0
+    for page in (ROOT / "docs").glob("*.md"):
+        answer: Any = None
+        for block in re.findall(r"(?:^    .+\n)+", page.read_text(encoding="utf-8"), re.MULTILINE):
+            typed = block.rpartition("    curl ")[2]
+            if path := re.search(r'"\$APP(/api/[^"?]+)', typed):
+                call = f"{'POST' if '-X POST' in typed or '-d ' in typed else 'GET'} {path[1]}"
+                (answer,) = (each for pattern, each in patterns.items() if pattern.fullmatch(call))
+            elif block.lstrip().startswith("{"):
+                sample = re.sub(r",\s*\.\.+(?=[\],])", "", block)  # that is the rest of a list
+                told = msgspec.json.decode(sample, type=Problem if "about:blank" in sample else answer)
+                assert json.loads(msgspec.json.encode(told)) == json.loads(sample), page.name
+                shown += 1
+    assert shown > 10
