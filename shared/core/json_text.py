@@ -1,4 +1,4 @@
-"""Decode JSON from outside into a type, with one error for all that can be wrong with it."""
+"""Make a type of what came from outside: JSON, with one error for all that can be wrong with it, or decoded TOML."""
 
 import json
 import threading
@@ -7,12 +7,12 @@ from typing import Any, cast
 
 import msgspec
 
-# msgspec finds out about a Struct when it is first decoded, and shows other threads what it has found by then: two that
-# begin with the same one together end the whole process (a segmentation fault; seen with msgspec 0.22.0).
 # How each byte order mark begins.
 _MARKS = (b"\xef\xbb", b"\xfe\xff", b"\xff\xfe")
 _TIME_WANTED = ("Invalid RFC3339 encoded datetime", "A time must be like 2026-12-01T03:00:00Z")
 _DATE_WANTED = ("Invalid RFC3339 encoded date", "A date must be yyyy-mm-dd, without a time")
+# msgspec finds out about a Struct when it is first decoded or converted into, and shows other threads what it has found
+# by then: two that begin with the same one together end the whole process (a segmentation fault; seen with 0.22.0).
 _finding_out = threading.Lock()
 
 
@@ -38,6 +38,16 @@ def decoded[T](text: bytes, wanted: type[T], *, strict: bool = True) -> T:
     except RecursionError:
         raise JsonError("it is nested too deeply") from None
     return value
+
+
+def converted[T](value: object, wanted: type[T]) -> T:
+    """Return what was decoded elsewhere (TOML) as the wanted type.
+
+    Raises:
+        msgspec.ValidationError: It is not.
+    """
+    with _finding_out:
+        return msgspec.convert(value, wanted)
 
 
 def as_utf8(text: bytes) -> bytes:

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from shared.core.errors import BadInput
+from shared.core.json_text import converted
 from shared.core.redaction import excerpt
 from shared.core.values import Immutable
 
@@ -286,7 +287,7 @@ def _read(text: bytes) -> tuple[Rules, list[str]]:
     problems: list[str] = []
     bytes_a_day = _size(told.get("bytes-a-day"), problems)
     try:
-        file = msgspec.convert(told, _File)
+        file = converted(told, _File)
     except msgspec.ValidationError as error:
         wrong = f"{_readable(error)}; there may be bytes-a-day, and [[rules]] before each of up to {_MOST_RULES} rules"
         return Rules(bytes_a_day=bytes_a_day), [*problems, wrong]
@@ -294,7 +295,7 @@ def _read(text: bytes) -> tuple[Rules, list[str]]:
     for number, each in enumerate(file.rules, 1):
         called = f"rule {number} ({excerpt(str(each.get('name', 'without a name')), 80)})"
         try:
-            rules.append(rule := msgspec.convert(each, Rule))
+            rules.append(rule := converted(each, Rule))
         except msgspec.ValidationError as error:
             problems.append(f"{called}: {_readable(error)}; a rule has {_KEYS}")
             continue

@@ -12,7 +12,7 @@ from shared.core.json_text import JsonError, decoded
 _FIRST_USES = """
 import sys, threading, msgspec
 from typing import Annotated
-from shared.core.json_text import decoded
+from shared.core.json_text import converted, decoded
 
 sys.setswitchinterval(1e-6)
 for _ in range(50):
@@ -25,7 +25,7 @@ for _ in range(50):
     seen, together = [], threading.Barrier(8)
     def decode():
         together.wait()
-        seen.append(decoded(b'{"name": "a", "names": ["b"]}', Asked))
+        seen.append({first_use})
     threads = [threading.Thread(target=decode) for _ in range(8)]
     for thread in threads:
         thread.start()
@@ -41,9 +41,15 @@ class Named(msgspec.Struct):
     name: str
 
 
-def test_threads_that_decode_a_type_for_the_first_time_together_all_get_it() -> None:
+@pytest.mark.parametrize(
+    "first_use",
+    ["""decoded(b'{"name": "a", "names": ["b"]}', Asked)""", """converted({"name": "a", "names": ["b"]}, Asked)"""],
+    ids=["decoded", "converted"],
+)
+def test_threads_that_meet_a_type_for_the_first_time_together_all_get_it(first_use: str) -> None:
     """A worker that has just started gets many calls at once; it died of two that were the first of their kind."""
-    ended = subprocess.run([sys.executable, "-c", _FIRST_USES], capture_output=True, text=True, check=False)
+    text = _FIRST_USES.replace("{first_use}", first_use)
+    ended = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
