@@ -12,13 +12,13 @@ from shared.progress.pull_row import (
     ErrorKind,
     PullRow,
     PullState,
+    asked_again_columns,
     by_person,
     days_columns,
     ended_columns,
     family_columns,
     person_of,
     queued,
-    window_list,
 )
 from shared.storage.lease import HeldElsewhere, RowLease
 from shared.storage.table_rows import Row
@@ -146,15 +146,15 @@ def _running(row: Row | None, message: PullMessage, window: Window, asked: Colum
         tries: Columns = {"attempts": pull.attempts + has_died, "stalled": pull.stalled + has_died}
         return {**running, **tries, "startedAt": pull.started_at or now}
     days = window.including(pull.window) if pull and unfinished and pull.window else window
-    owed = tuple(each for each in pull.asked_again if each.including(days) != days) if pull else ()
-    anew = {**asked, **days_columns(days), **running, "startedAt": now, "askedAgain": window_list(owed)}
+    again = pull.asked_again if pull else {}
+    owed = {each: who for each, who in again.items() if each.including(days) != days}
+    anew = {**asked, **days_columns(days), **running, "startedAt": now, **asked_again_columns(owed)}
     if row and pull:
         # A person wins over what else asks, or asked before, or while it ran.
         asks = (pull.requested_by, message.requested_by) if unfinished else (message.requested_by, person_of(row))
-        again = pull.asked_again_by if owed != pull.asked_again else ""
-        by = next(filter(None, map(by_person, (*asks, again))), asks[0])
-        anew = {**anew, "requestedBy": excerpt(by), "askedAgainBy": pull.asked_again_by if owed else ""}
-    if pull and pull.state is PullState.COMPLETED and pull.window == window and window in pull.asked_again:
+        served = [who for each, who in again.items() if each not in owed]
+        anew = {**anew, "requestedBy": excerpt(next(filter(None, map(by_person, (*asks, *served))), asks[0]))}
+    if pull and pull.state is PullState.COMPLETED and pull.window == window and window in again:
         return {**anew, "queuedAt": pull.queued_at or now, "startedAt": pull.started_at or now}
     return {**anew, "queuedAt": pull.queued_at if pull and unfinished and pull.queued_at else now}
 

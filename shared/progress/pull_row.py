@@ -17,7 +17,7 @@ from shared.progress.tally import CabTally
 from shared.storage.table_writes import NO_MOMENT, Columns, Long, Value, column_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
     from shared.storage.table_rows import Row
 
@@ -86,8 +86,8 @@ class PullRow(Immutable, frozen=True):
         last_error: What went wrong last, and what to do; empty where nothing did.
         last_error_kind: What would help against it.
         seen_when_poisoned: How many cabs were settled when its message was last found in the poison queue.
-        asked_again: Windows that were asked for while it ran; for each, one message waits for its end.
-        asked_again_by: The person for whom these runs are to be made; empty where only machines asked.
+        asked_again: Windows that were asked for while it ran, each with who asked, a person before a machine; for each,
+            one message waits for its end.
         requested_by: What asked for it.
         queued_at: When it was asked for.
         started_at: When it first ran since then.
@@ -118,7 +118,7 @@ class PullRow(Immutable, frozen=True):
     last_error: str
     last_error_kind: ErrorKind
     seen_when_poisoned: int
-    asked_again: tuple[Window, ...]
+    asked_again: Mapping[Window, str]
     requested_by: str
     queued_at: datetime | None
     started_at: datetime | None
@@ -135,7 +135,6 @@ class PullRow(Immutable, frozen=True):
     hits: int | None = None
     skipped_by: str = ""
     day_bytes: int = 0
-    asked_again_by: str = ""
 
     @classmethod
     def of(cls, row: Row) -> PullRow:
@@ -157,8 +156,7 @@ class PullRow(Immutable, frozen=True):
             last_error=row.text("lastError"),
             last_error_kind=ErrorKind(row.text("lastErrorKind")),
             seen_when_poisoned=row.number("seenWhenPoisoned"),
-            asked_again=windows_in(row.text("askedAgain")),
-            asked_again_by=asked_again_by(row),
+            asked_again=asked_again(row),
             requested_by=row.text("requestedBy"),
             queued_at=queued_at,
             started_at=row.set_moment("startedAt"),
@@ -257,24 +255,25 @@ def person_of(row: Row) -> str:
     return "" if is_done else by_person(row.text("requestedBy"))
 
 
-def asked_again_by(row: Row) -> str:
-    """Return the person for whom the further runs of a pull are to be made; empty where there are none, or no person.
-
-    An earlier version wrote down only who asked last.
-    """
-    return row.text("askedAgainBy") or by_person(row.text("askedBy")) if row.text("askedAgain") else ""
-
-
-def windows_in(text: str) -> tuple[Window, ...]:
-    """Read the windows of a column; what is none was written by hand, and is passed over."""
-    found = []
-    for each in text.split():
-        start, _, end = each.partition("/")
-        with suppress(ValueError, BadInput):
-            found.append(Window(date.fromisoformat(start), date.fromisoformat(end)))
-    return tuple(found)
+def asked_again(row: Row) -> dict[Window, str]:
+    """Return the windows that were asked for while a pull ran, each with who asked for it."""
+    windows = row.text("askedAgain").split()
+    # An earlier version wrote down one person for all of them, or only who asked last.
+    askers = (row.text("askedAgainBy") or row.text("askedBy")).split("\n")
+    askers = askers if len(askers) == len(windows) else askers[:1] * len(windows)
+    return {days: who for text, who in zip(windows, askers, strict=True) if (days := window_in(text))}
 
 
-def window_list(windows: Iterable[Window]) -> str:
-    """Return the column of windows; the last ones where there are too many."""
-    return " ".join(f"{each.start}/{each.end}" for each in [*windows][-_MOST_WINDOWS:])
+def asked_again_columns(asked: Mapping[Window, str]) -> Columns:
+    """Return the columns of windows and of who asked for each; the last ones where there are too many."""
+    kept = dict([*asked.items()][-_MOST_WINDOWS:])
+    windows = " ".join(f"{each.start}/{each.end}" for each in kept)
+    return {"askedAgain": windows, "askedAgainBy": "\n".join(kept.values())}
+
+
+def window_in(text: str) -> Window | None:
+    """Read a window as rows have it; one that is none was written by hand, and is passed over."""
+    start, _, end = text.partition("/")
+    with suppress(ValueError, BadInput):
+        return Window(date.fromisoformat(start), date.fromisoformat(end))
+    return None

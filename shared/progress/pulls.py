@@ -14,7 +14,8 @@ from shared.devcenter.families import FAMILIES
 from shared.progress.pull_row import (
     PullRow,
     PullState,
-    asked_again_by,
+    asked_again,
+    asked_again_columns,
     asked_columns,
     by_person,
     days_columns,
@@ -22,8 +23,7 @@ from shared.progress.pull_row import (
     family_columns,
     person_of,
     queued,
-    window_list,
-    windows_in,
+    window_in,
 )
 from shared.storage.table_writes import TRANSACTION_ROWS, Columns, Long, Write
 
@@ -236,10 +236,11 @@ class PullRows:
         """
         for _ in range(_TRIES):  # who works on it changes it every few seconds
             row = self.row(failure)
-            windows = windows_in(row.text("askedAgain")) if row else ()
-            if row is None or window not in windows or row.text("askedBy") != excerpt(requested_by):
+            asked = asked_again(row) if row else {}
+            if row is None or window not in asked or row.text("askedBy") != excerpt(requested_by):
                 return
-            if self._table.merge(row, {"askedAgain": window_list(each for each in windows if each != window)}):
+            del asked[window]
+            if self._table.merge(row, asked_again_columns(asked)):
                 return
         raise AgainLater(f"the row of {failure} kept changing")
 
@@ -379,27 +380,26 @@ class PullRows:
         return {row.key: row for row in rows}
 
     def _note(self, row: Row, window: Window, first: Columns) -> bool | None:
-        """Note in a row that is held that it was asked for again, and for which person, whoever else asks for it too.
+        """Note in a row that is held that it was asked for again, and by whom: a person before whatever else asks.
 
         Returns:
             Whether that needs a message, which one that was noted before has already; None where the row has changed.
         """
         if row.text("state") != PullState.RUNNING:
             return True
-        windows, person = windows_in(row.text("askedAgain")), asked_again_by(row)
-        is_new, asks = window not in windows, by_person(str(first["requestedBy"]))
-        if not is_new and (person or not asks):
+        asked, who = asked_again(row), str(first["requestedBy"])
+        is_new = window not in asked
+        if not is_new and (by_person(asked[window]) or not by_person(who)):
             return False
-        again = {"askedAgain": window_list((*windows, window) if is_new else windows), "askedAgainBy": person or asks}
-        asked = {name: first[name] for name in ("askedAt", "askedBy")}
-        return is_new if self._table.merge(row, {**again, **asked}) else None
+        now = {name: first[name] for name in ("askedAt", "askedBy")}
+        return is_new if self._table.merge(row, {**asked_again_columns({**asked, window: who}), **now}) else None
 
 
 def _of_person(row: Row, first: Columns, window: Window) -> Columns:
     """Return what stays as it is of a pull that a person has not got yet, where a machine asks for it."""
     person = "" if by_person(str(first["requestedBy"])) else person_of(row)
-    days = windows_in(f"{row.text('startDate')}/{row.text('endDate')}")
-    return {"requestedBy": person, **days_columns(window.including(*(days or [window])))} if person else {}
+    days = window_in(f"{row.text('startDate')}/{row.text('endDate')}") or window
+    return {"requestedBy": person, **days_columns(window.including(days))} if person else {}
 
 
 def _is_held(row: Row) -> bool:

@@ -194,7 +194,7 @@ def next_step(
             return None
         if pull.state in _UNFINISHED:
             return SendMessage(pull.window, pull.requested_by, pull.state)
-        return SendMessage(pull.asked_again[0], pull.asked_again_by or pull.asked_by, pull.state)
+        return SendMessage(*next(iter(pull.asked_again.items())), pull.state)
     wanted = [row for row, _ in could_be_had(cabs.values(), TRIED_AGAIN, surroundings.settings)]
     if not _should_be_pulled(pull, wanted, cabs, keeping, surroundings):
         return TidyUp()

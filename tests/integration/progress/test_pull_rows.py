@@ -106,7 +106,7 @@ def test_a_running_pull_that_is_asked_for_again_and_again_is_owed_one_message(pu
     running.release({"state": "Completed", "copied": 7})
     before = pulls.get(asked[1])
     assert before is not None
-    assert before.asked_again == (WINDOW, OTHER)
+    assert [*before.asked_again] == [WINDOW, OTHER]
     # Who asked last is told, and the days of the run are those of who asked first.
     assert (before.asked_by, before.requested_by, before.window) == ("other days", "first", WINDOW)
     assert before.asked_at is not None
@@ -117,7 +117,12 @@ def test_a_running_pull_that_is_asked_for_again_and_again_is_owed_one_message(pu
     assert isinstance(lease, RowLease)
     row = pulls.get(asked[1])
     assert row is not None
-    assert (row.state, row.skip, row.started_at, row.asked_again) == (PullState.RUNNING, 0, before.started_at, (OTHER,))
+    assert (row.state, row.skip, row.started_at, [*row.asked_again]) == (
+        PullState.RUNNING,
+        0,
+        before.started_at,
+        [OTHER],
+    )
     lease.release({"state": "Completed"})
     assert pulls.queue([asked[1]], WINDOW, "anew")[asked[1]], "nothing runs: it starts anew, with a message"
 
@@ -145,7 +150,7 @@ def test_a_note_that_somebody_wrote_by_hand_is_passed_over(pulls: PullRows, text
     taken(pulls, failure).write({"askedAgain": text})
     row = pulls.get(failure)
     assert row is not None
-    assert row.asked_again == ()
+    assert row.asked_again == {}
 
 
 def test_a_pull_that_has_ended_starts_anew(pulls: PullRows) -> None:

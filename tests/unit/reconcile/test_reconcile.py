@@ -121,7 +121,7 @@ class TestMessages:
         assert did(app.reconcile()) == {"messages_sent": 1}
         assert app.work_off() == 1
         row = app.row(failure)
-        assert (row.state, row.counts.copied, row.asked_again) == (PullState.COMPLETED, 3, ())
+        assert (row.state, row.counts.copied, row.asked_again) == (PullState.COMPLETED, 3, {})
         assert did(app.reconcile()) == {}
 
     def test_a_pull_whose_row_somebody_deleted_is_made_again(self, app: MemoryApp, failure: Failure) -> None:
