@@ -7,21 +7,17 @@ call, so that is asked for when the copy is about to begin, and what is held mus
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from typing import TYPE_CHECKING
 
 from shared.core.clock import moment_of
-from shared.core.errors import BadInput
 from shared.core.facts import CabFacts, fact
 from shared.core.failure import Failure, checked_cab_id, normal_id
-from shared.core.json_text import JsonError
-from shared.core.redaction import excerpt
-from shared.core.shape import shape_of
-from shared.core.values import Immutable, hiding
-from shared.devcenter.fields import Fields, envelope_in
-from shared.devcenter.pages import BatchCab, BatchPage
+from shared.core.values import Immutable
+from shared.devcenter.fields import envelope_in
+from shared.devcenter.pages import BatchCab, BatchPage, Page, cabs_query
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from datetime import date
 
     import msgspec
@@ -29,6 +25,7 @@ if TYPE_CHECKING:
     from shared.core.failure import Window
     from shared.devcenter.client import DevCenter
     from shared.devcenter.cursor import PageRequest
+    from shared.devcenter.fields import Fields
 
 
 class FailureHit(Immutable, frozen=True):
@@ -53,28 +50,14 @@ class FailureHit(Immutable, frozen=True):
     version: str
 
 
-class HitsPage(Immutable, frozen=True):
-    """One page of failurehits, as `shared/devcenter/pages.py` says of a page.
+class HitsPage(Page, frozen=True):
+    """One page of failurehits; its mark is that of all its rows, since a failure comes in many, maybe millions.
 
     Args:
-        keys: One for the whole page: a failure comes in many rows, of which there may be millions.
-        rows: How many rows it has.
         hits: Its readable rows.
-        unreadable: What was wrong with each other row, and its shape.
-        link: Its next link.
-        has_link_key: Whether it has a key for one.
-        total: Its TotalCount.
     """
 
-    keys: tuple[str, ...]
-    rows: int
-    hits: tuple[FailureHit, ...]
-    unreadable: tuple[str, ...]
-    link: str
-    has_link_key: bool
-    total: int
-
-    __repr__ = hiding("link")
+    hits: tuple[FailureHit, ...] = ()
 
 
 class ApplicationFamily(Immutable, frozen=True):
@@ -146,15 +129,9 @@ class ApplicationFamily(Immutable, frozen=True):
             BadAnswer: It is no page.
         """
         page = envelope_in(body, what, self.page_rows)
-        hits: list[FailureHit] = []
-        unreadable: list[str] = []
-        for row in page.rows:
-            try:
-                hits.append(self._hit(application_id, Fields(bytes(row))))
-            except (JsonError, BadInput) as error:
-                unreadable.append(_told(error, "failureHash", row))
-        keys = (_mark(page.rows),) if page.rows else ()
-        return HitsPage(keys, len(page.rows), tuple(hits), tuple(unreadable), page.link, page.has_link_key, page.total)
+        hits, _, unreadable = page.read("failureHash", partial(self._hit, application_id))
+        told = len(page.rows), unreadable, page.link, page.has_link_key, page.total
+        return HitsPage(*told, _mark(page.rows), hits)
 
     def _hit(self, application_id: str, told: Fields) -> FailureHit:
         moment = moment_of(told.text("date"))
@@ -195,33 +172,13 @@ class ApplicationCabs:
             CabferryError: As `DevCenter.fetch_page`.
         """
         what = f"the details of {self._failure} after {request.skip} rows"
-        query = {
-            "applicationId": self._failure.application_id,
-            "failureHash": self._failure.failure_hash,
-            "startDate": self._window.start.isoformat(),
-            "endDate": self._window.end.isoformat(),
-            "top": str(self.page_rows),
-            "skip": str(request.skip),
-        }
+        query = cabs_query(self._failure, self._window, self.page_rows, request.skip)
         asked = self._devcenter.analytics_url(f"{self._family.path}failuredetails", query)
         url = self._devcenter.url_of(request.link, asked)
         page = envelope_in(self._devcenter.fetch_page(url, what, self._failure.application_id), what, self.page_rows)
-        cabs: list[BatchCab] = []
-        unreadable: list[str] = []
-        without_cab: list[msgspec.Raw] = []
-        for row in page.rows:
-            try:
-                told = Fields(bytes(row))
-                # A number, where the API writes it as one, is an id all the same.
-                if not (named := told.text(self._family.cab_key.lower())) or not normal_id(named):
-                    without_cab.append(row)
-                else:
-                    cabs.append(self._cab(named, told))
-            except (JsonError, BadInput) as error:
-                unreadable.append(_told(error, self._family.cab_key, row))
-        read = (tuple(cabs), tuple(unreadable))
-        mark = _mark(without_cab) if without_cab else ""
-        return BatchPage(len(page.rows), *read, page.link, page.has_link_key, page.total, len(without_cab), mark)
+        cabs, without_cab, unreadable = page.read(self._family.cab_key, self._cab)
+        told = len(page.rows), unreadable, page.link, page.has_link_key, page.total
+        return BatchPage(*told, _mark(without_cab), cabs, len(without_cab))
 
     def url(self, cab: BatchCab) -> str:
         """Ask for a cab: the answer is a redirect to its SAS, minted now.
@@ -234,7 +191,10 @@ class ApplicationCabs:
         asked = self._devcenter.analytics_url(f"{self._family.path}cabdownload", query)
         return self._devcenter.redirect(asked, f"cab {cab.cab_id_hash}", self._failure.application_id)
 
-    def _cab(self, named: str, told: Fields) -> BatchCab:
+    def _cab(self, told: Fields) -> BatchCab | None:
+        # A number, where the API writes it as one, is an id all the same.
+        if not normal_id(named := told.text(self._family.cab_key.lower())):
+            return None
         return BatchCab(
             cab_id_hash=checked_cab_id(named),
             url=None,
@@ -253,15 +213,9 @@ class ApplicationCabs:
         )
 
 
-def _told(error: JsonError | BadInput, key: str, row: msgspec.Raw) -> str:
-    """Return what is wrong with a row, without what it says."""
-    why = f"its {key} is missing or none" if isinstance(error, BadInput) else excerpt(str(error), 120)
-    return f"{why}; its shape: {shape_of(bytes(row))}"
-
-
-def _mark(rows: Iterable[msgspec.Raw]) -> str:
-    """Return what tells rows that name no cab from those of another page."""
+def _mark(rows: list[msgspec.Raw]) -> str:
+    """Return what tells some rows from those of another page; empty where there are none."""
     digest = hashlib.md5(usedforsecurity=False)
     for row in rows:
         digest.update(bytes(row))
-    return digest.hexdigest()
+    return digest.hexdigest() if rows else ""

@@ -6,18 +6,14 @@ from typing import TYPE_CHECKING
 
 from shared.core.errors import BadAnswer, BadInput, Never
 from shared.core.failure import checked_cab_id
-from shared.core.json_text import JsonError
-from shared.core.redaction import excerpt
-from shared.core.shape import shape_of
-from shared.devcenter.fields import Fields, envelope_in
-from shared.devcenter.pages import BatchCab, BatchPage
+from shared.devcenter.fields import envelope_in
+from shared.devcenter.pages import BatchCab, BatchPage, cabs_query
 
 if TYPE_CHECKING:
-    import msgspec
-
     from shared.core.failure import Failure, Window
     from shared.devcenter.client import DevCenter
     from shared.devcenter.cursor import PageRequest
+    from shared.devcenter.fields import Fields
 
 # The most that the API gives (docs/api.md).
 PAGE_ROWS = 100
@@ -90,15 +86,7 @@ def batch_url(devcenter: DevCenter, failure: Failure, window: Window, skip: int)
         window: Days of the cabs.
         skip: How many rows come before the page.
     """
-    query = {
-        "applicationId": failure.application_id,
-        "failureHash": failure.failure_hash,
-        "startDate": window.start.isoformat(),
-        "endDate": window.end.isoformat(),
-        "top": str(PAGE_ROWS),
-        "skip": str(skip),
-    }
-    return devcenter.analytics_url("driver/cabdownloadbatch", query)
+    return devcenter.analytics_url("driver/cabdownloadbatch", cabs_query(failure, window, PAGE_ROWS, skip))
 
 
 def page_in(body: bytes, what: str) -> BatchPage:
@@ -112,24 +100,11 @@ def page_in(body: bytes, what: str) -> BatchPage:
         BadAnswer: It is no page.
     """
     page = envelope_in(body, what, PAGE_ROWS)
-    return BatchPage(len(page.rows), *_cabs(page.rows), page.link, page.has_link_key, page.total)
+    cabs, _, unreadable = page.read("cabIdHash", _cab)
+    return BatchPage(len(page.rows), unreadable, page.link, page.has_link_key, page.total, cabs=cabs)
 
 
-def _cabs(rows: list[msgspec.Raw]) -> tuple[tuple[BatchCab, ...], tuple[str, ...]]:
-    """Return the readable rows, and what was wrong with each other."""
-    cabs: list[BatchCab] = []
-    unreadable: list[str] = []
-    for row in rows:
-        try:
-            cabs.append(_cab(bytes(row)))
-        except (JsonError, BadInput) as error:
-            why = "its cabIdHash is missing or none" if isinstance(error, BadInput) else excerpt(str(error), 120)
-            unreadable.append(f"{why}; its shape: {shape_of(bytes(row))}")
-    return tuple(cabs), tuple(unreadable)
-
-
-def _cab(row: bytes) -> BatchCab:
-    told = Fields(row)
+def _cab(told: Fields) -> BatchCab:
     return BatchCab(
         cab_id_hash=checked_cab_id(told.quoted("cabidhash")),
         url=told.quoted("caburl") or None,

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from shared.core.errors import BadInput
 from shared.core.failure import DRIVER
 from shared.core.redaction import excerpt
-from shared.devcenter.app import APP
-from shared.devcenter.desktop import DESKTOP
+from shared.devcenter.applications import ApplicationFamily
 from shared.devcenter.driver import DriverFamily
 
 if TYPE_CHECKING:
@@ -55,6 +54,10 @@ class Family(Protocol):
         """Return where a failure's cabs come from."""
 
 
+# Accounts in the Windows Desktop Application program: an application id is a decimal above 2^63, a cab id a GUID.
+DESKTOP = ApplicationFamily("desktop", "desktop/", "cabIdHash", "filename", "applicationversion")
+# Store apps: an application id is a Store id (9NBLGGGZ5QDR), a cab id a decimal of up to 19 digits, a text everywhere.
+APP = ApplicationFamily("app", "", "cabId", "packagename", "packageversion")
 FAMILIES: dict[str, Family] = {family.name: family for family in (DriverFamily(), DESKTOP, APP)}
 # Those whose failures are looked for application by application, and not by reports.
 APPLICATIONS = {family.name: family for family in (DESKTOP, APP)}

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
-from shared.core.errors import BadAnswer
+from shared.core.errors import BadAnswer, BadInput
 from shared.core.json_text import JsonError, decoded
 from shared.core.redaction import excerpt
 from shared.core.shape import shape_of
 from shared.core.values import Immutable, hiding
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # In the order in which they are believed; the first that is not null counts.
 _LINKS = ("@nextlink", "nextlink", "@odata.nextlink", "odata.nextlink")
@@ -79,6 +84,32 @@ class Envelope(Immutable, frozen=True):
     total: int
 
     __repr__ = hiding("rows", "link")
+
+    def read[T](
+        self, key: str, read: Callable[[Fields], T | None]
+    ) -> tuple[tuple[T, ...], list[msgspec.Raw], tuple[str, ...]]:
+        """Read each row on its own.
+
+        Args:
+            key: The key of its id.
+            read: Returns what a row tells, None where it names nothing; raises BadInput where its id is none.
+
+        Returns:
+            What they tell; the rows that name nothing; what is wrong with each other, without what it says.
+        """
+        told: list[T] = []
+        nameless: list[msgspec.Raw] = []
+        unreadable: list[str] = []
+        for row in self.rows:
+            try:
+                if (one := read(Fields(bytes(row)))) is None:
+                    nameless.append(row)
+                else:
+                    told.append(one)
+            except (JsonError, BadInput) as error:
+                why = f"its {key} is missing or none" if isinstance(error, BadInput) else excerpt(str(error), 120)
+                unreadable.append(f"{why}; its shape: {shape_of(bytes(row))}")
+        return tuple(told), nameless, tuple(unreadable)
 
 
 def envelope_in(body: bytes, what: str, most: int) -> Envelope:

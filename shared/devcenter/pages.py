@@ -1,8 +1,8 @@
-"""The cabs of a failure as every family lists them: pages of rows, and a cursor's request for one."""
+"""Pages of what the Dev Center lists, as a cursor follows them; and a failure's cabs, as every family names them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from shared.core.clock import moment_of
 from shared.core.facts import NO_FACTS, CabFacts
@@ -10,6 +10,8 @@ from shared.core.values import Immutable, hiding
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from shared.core.failure import Failure, Window
 
 
 class BatchCab(Immutable, frozen=True):
@@ -41,60 +43,58 @@ class BatchCab(Immutable, frozen=True):
         return moment is not None and moment <= now
 
 
-class Page(Protocol):
-    """What a cursor follows."""
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """What tells its rows from those of other pages."""
-
-    @property
-    def rows(self) -> int:
-        """How many rows it has, readable or not."""
-
-    @property
-    def unreadable(self) -> tuple[str, ...]:
-        """What was wrong with each row that cannot be read."""
-
-    @property
-    def link(self) -> str:
-        """Its next link, untrusted; empty where it has none."""
-
-    @property
-    def has_link_key(self) -> bool:
-        """Whether it has a key for one."""
-
-    @property
-    def total(self) -> int:
-        """Its TotalCount; -1 where it tells none."""
-
-
-class BatchPage(Immutable, frozen=True):
-    """One page of a failure's cabs.
+class Page(Immutable, frozen=True):
+    """One page of a list, as a cursor follows it.
 
     Args:
         rows: How many rows it has, readable or not.
-        cabs: Its readable rows that name a cab.
-        unreadable: What was wrong with each other row, and its shape.
+        unreadable: What was wrong with each row that cannot be read, and its shape.
         link: Its next link, untrusted; empty where it has none.
         has_link_key: Whether it has a key for one.
         total: Its TotalCount; -1 where it tells none.
-        without_cab: How many rows tell of a crash that left no cab.
-        mark: What tells these from those of another page; empty where there are none.
+        mark: What tells rows without a name of their own from those of another page; empty where there are none.
     """
 
     rows: int
-    cabs: tuple[BatchCab, ...]
     unreadable: tuple[str, ...]
     link: str
     has_link_key: bool
     total: int
-    without_cab: int = 0
     mark: str = ""
 
     __repr__ = hiding("link")
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Its cabs' ids, and the mark of the rows that have none: a page of nothing else is news as well."""
-        return (*(cab.cab_id_hash for cab in self.cabs), *((self.mark,) if self.mark else ()))
+        """Return what tells its rows from those of other pages."""
+        return (self.mark,) if self.mark else ()
+
+
+class BatchPage(Page, frozen=True):
+    """One page of a failure's cabs.
+
+    Args:
+        cabs: Its readable rows that name a cab.
+        without_cab: How many rows tell of a crash that left no cab; a page of nothing else is news as well.
+    """
+
+    cabs: tuple[BatchCab, ...] = ()
+    without_cab: int = 0
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Return its cabs' ids, and the mark of the rows that have none."""
+        return (*(cab.cab_id_hash for cab in self.cabs), *super().keys)
+
+
+def cabs_query(failure: Failure, window: Window, most: int, skip: int) -> dict[str, str]:
+    """Return what every family's list of cabs is asked with.
+
+    Args:
+        failure: Whose cabs.
+        window: Days of the cabs.
+        most: How many rows a page may have.
+        skip: How many rows come before it.
+    """
+    days = {"startDate": window.start.isoformat(), "endDate": window.end.isoformat()}
+    return {**failure.ids, **days, "top": str(most), "skip": str(skip)}

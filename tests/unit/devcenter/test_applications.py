@@ -11,11 +11,9 @@ import pytest
 
 from shared.core.errors import AgainLater, BadAnswer, BadInput, CabUnavailable, NeedsPerson
 from shared.core.failure import Failure
-from shared.devcenter.app import APP
 from shared.devcenter.applications import ApplicationCabs, ApplicationFamily
 from shared.devcenter.cursor import BatchCursor, PageRequest
-from shared.devcenter.desktop import DESKTOP
-from shared.devcenter.families import FAMILIES, checked_family, source_of
+from shared.devcenter.families import APP, DESKTOP, FAMILIES, checked_family, source_of
 from shared.devcenter.pages import BatchPage
 from shared.progress.failures import SeenFailure
 from tests.support.loopback import Answer, LoopbackServer, Seen
@@ -212,7 +210,7 @@ def test_pages_without_a_cab_are_news_each() -> None:
     """More crashes without a cab than twenty pages hold are no server that leads in a circle."""
     cursor, request = BatchCursor(2), PageRequest(0)
     for number in range(50):
-        page = BatchPage(2, (), (), f"failuredetails?skip={number * 2 + 2}", True, 200, 2, f"mark-{number}")
+        page = BatchPage(2, (), f"failuredetails?skip={number * 2 + 2}", True, 200, f"mark-{number}", without_cab=2)
         following = cursor.answered(request, page)
         assert following
         request = following

@@ -19,7 +19,7 @@ LINK = "driver/cabdownloadbatch?applicationId=1&failureHash=a&top=100&skip={}"
 
 def page(cabs: Sequence[int], link: str | None = None, total: int = -1, *, has_link_key: bool = True) -> BatchPage:
     rows = tuple(BatchCab(f"cab-{number}", "https://x/y", "", "", "", downloadable=True) for number in cabs)
-    return BatchPage(len(rows), rows, (), link or "", has_link_key, total)
+    return BatchPage(len(rows), (), link or "", has_link_key, total, cabs=rows)
 
 
 @dataclass

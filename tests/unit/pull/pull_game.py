@@ -44,7 +44,7 @@ def cab(number: int, date: str = "2026-11-01 13:53:43", expires: str = "2026-12-
 def page(cabs: Iterable[BatchCab], link: str | None = None, total: int = -1) -> BatchPage:
     """Return a page of the batch."""
     rows = tuple(cabs)
-    return BatchPage(len(rows), rows, (), link or "", has_link_key=True, total=total)
+    return BatchPage(len(rows), (), link or "", has_link_key=True, total=total, cabs=rows)
 
 
 def batch(cabs: list[BatchCab], *, told: bool = True, rows: int = 100) -> Callable[[PageRequest], BatchPage]:
