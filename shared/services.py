@@ -23,7 +23,7 @@ from shared.catalog.news import CatalogNews
 from shared.core.settings import Settings
 from shared.devcenter.client import DevCenter
 from shared.devcenter.families import source_of
-from shared.identity.access_tokens import devcenter_tokens, report_storage_tokens
+from shared.identity.credentials import devcenter_tokens, report_storage_tokens
 from shared.progress import TABLES
 from shared.progress.cabs import CabRows
 from shared.progress.circuit import Circuit

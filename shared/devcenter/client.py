@@ -16,7 +16,7 @@ from shared.core import clock
 from shared.core.errors import AgainLater, AgainNow, BadAnswer, BadInput, Never
 from shared.core.metrics import API_CALLS, API_DURATION
 from shared.core.redaction import excerpt
-from shared.core.refusals import Meaning, Refusal, Where
+from shared.core.refusals import Refusal, Where
 from shared.core.values import Immutable, hiding
 from shared.devcenter.reports import (
     LOOK_FIRST,
@@ -282,11 +282,7 @@ class DevCenter:
         return named_plainly and same_port and (ours.scheme, ours.hostname) == (theirs.scheme, theirs.hostname)
 
     def _answer(self, url: str, what: str, where: Where, content: bytes | None = None) -> _Answer:
-        token = self._tokens.current()
-        answer = self._ask(url, token, what, where, content)
-        is_refused = isinstance(answer, Refusal) and answer.meaning is Meaning.UNKNOWN_CALLER
-        if is_refused and (fresh := self._tokens.renewed(token)) != token:
-            answer = self._ask(url, fresh, what, where, content)
+        answer = self._tokens.shown(lambda token: self._ask(url, token, what, where, content))
         if isinstance(answer, Refusal):
             raise answer.as_error(what)
         return answer

@@ -10,21 +10,19 @@ from urllib.parse import urlsplit
 import requests
 from azure.core.pipeline.transport import RequestsTransport
 from azure.data.tables import TableServiceClient
-from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
 from azure.storage.blob import BlobServiceClient, ExponentialRetry
 from azure.storage.queue import ExponentialRetry as QueueRetry
 from azure.storage.queue import QueueClient, QueueServiceClient, TextBase64EncodePolicy
 from requests.adapters import HTTPAdapter
 
 from shared.core.errors import SettingsError
-from shared.identity.access_tokens import PATIENCE, STORAGE_SCOPE, AccessTokens, SharedCredential
+from shared.identity.access_tokens import SharedCredential
+from shared.identity.credentials import storage_tokens
 from shared.storage.service import AccountSas, StorageService
 from shared.storage.table_rows import TableRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from azure.core.credentials import TokenCredential
 
     from shared.core.storage_settings import CabStorage
 
@@ -48,7 +46,7 @@ class StorageClients:
     def __init__(self, where: CabStorage, connections: int, retries: int = 3) -> None:
         self._where, self._connections = where, connections
         self._open = ExitStack()
-        self._tokens = None if where.connection_string else _tokens(where)
+        self._tokens = None if where.connection_string else storage_tokens(where)
         # The SDK's own would wait 15 seconds and more between two tries.
         backoff = ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=retries)
         queue_backoff = QueueRetry(initial_backoff=1, increment_base=2, retry_total=retries)
@@ -106,18 +104,3 @@ class StorageClients:
         return RequestsTransport(
             session=session, session_owner=False, connection_timeout=_CONNECT_SECONDS, read_timeout=_READ_SECONDS
         )
-
-
-def _tokens(where: CabStorage) -> AccessTokens:
-    return AccessTokens(
-        lambda: _identity(where),
-        STORAGE_SCOPE,
-        "the cab storage",
-        "Check that the app has the identity that CAB_STORAGE__clientId names (its own, where none is named).",
-    )
-
-
-def _identity(where: CabStorage) -> TokenCredential:
-    if where.managed_identity:
-        return ManagedIdentityCredential(client_id=where.client_id, **PATIENCE)
-    return DefaultAzureCredential(**PATIENCE)

@@ -16,7 +16,7 @@ from azure.storage.blob import generate_account_sas
 from shared.core import clock
 from shared.core.errors import AgainLater
 from shared.core.redaction import never_show
-from shared.core.refusals import HELPS, Meaning, Refusal, Where
+from shared.core.refusals import HELPS, Refusal, Where
 from shared.core.values import Immutable, hiding
 from shared.storage.connections import Connections
 from shared.storage.refusals import RefusedError
@@ -138,11 +138,10 @@ class StorageService:
         return self._sent(request, what, success)
 
     def _sent(self, request: StorageRequest, what: str, success: HTTPStatus) -> Answer:
-        token = self._tokens.current() if self._tokens else ""
-        answer = self._asked(request, token, what, success)
-        is_refused = isinstance(answer, Refusal) and answer.meaning is Meaning.UNKNOWN_CALLER
-        if self._tokens and is_refused and (other := self._tokens.renewed(token)) != token:
-            answer = self._asked(request, other, what, success)
+        def asked(token: str) -> Answer | Refusal:
+            return self._asked(request, token, what, success)
+
+        answer = self._tokens.shown(asked) if self._tokens else asked("")
         if not isinstance(answer, Refusal):
             return answer
         if HELPS.get(answer.meaning) is AgainLater:

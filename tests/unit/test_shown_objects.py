@@ -14,7 +14,8 @@ from shared.cabs.creation import CopyJob
 from shared.cabs.labels import CabLabels
 from shared.core.settings import Settings
 from shared.identity import access_tokens
-from shared.identity.access_tokens import AccessTokens, FixedToken
+from shared.identity.access_tokens import AccessTokens
+from shared.identity.credentials import FixedToken
 from shared.reports.scheduling import NewSchedule
 from shared.storage.clients import StorageClients
 from shared.storage.service import AccountSas, StorageRequest
@@ -79,7 +80,7 @@ def test_no_field_that_may_hold_a_secret_is_shown(made: type, name: str) -> None
         StorageRequest("PUT", "/c/b", {}, {"x-ms-copy-source": URL}, SECRET.encode()),
         CopyJob(URL, "cabs09", "b.zip", CabLabels({}, {})),
         access_tokens._Kept(AccessToken(SECRET, 1), 1.0),
-        AccessTokens(lambda: FixedToken(SECRET), "scope", "the tests"),
+        AccessTokens(lambda: FixedToken(SECRET), "scope", "the tests", "Check it."),
         FixedToken(SECRET),
         NewSchedule(callback_url=f"https://app.azurewebsites.net/api/reports/ready?code={SECRET}"),
     ],

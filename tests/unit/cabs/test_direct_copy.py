@@ -165,7 +165,7 @@ class Ending:
 def test_a_token_is_kept_until_shortly_before_its_end(seconds: int, tokens: int) -> None:
     """One token serves a hundred thousand cabs, and none is sent that ends on its way."""
     identity = Ending(seconds)
-    shown = AccessTokens(lambda: identity, "scope", "the cab storage")
+    shown = AccessTokens(lambda: identity, "scope", "the cab storage", "Check it.")
     seen = [copied(in_turn(ACCEPTED), shown)[0].headers["authorization"] for _ in range(3)]
     assert len(set(seen)) == identity.made == tokens
     assert seen[0] == "Bearer token-1"
@@ -181,7 +181,7 @@ def test_a_token_is_kept_until_shortly_before_its_end(seconds: int, tokens: int)
 def test_a_token_that_storage_no_longer_takes_is_renewed_once(refusal: Answer) -> None:
     """Its clock may be ahead of ours; a second refusal is not about the clock."""
     identity = Ending(3_600)
-    shown = AccessTokens(lambda: identity, "scope", "the cab storage")
+    shown = AccessTokens(lambda: identity, "scope", "the cab storage", "Check it.")
     seen = copied(in_turn(refusal, ACCEPTED), shown)
     assert [each.headers["authorization"] for each in seen] == ["Bearer token-1", "Bearer token-2"]
     asked: list[Seen] = []
@@ -198,7 +198,7 @@ def test_a_token_that_storage_no_longer_takes_is_renewed_once(refusal: Answer) -
 def test_a_missing_role_renews_no_token() -> None:
     """A pull of a hundred thousand cabs must not ask the identity a hundred thousand times."""
     identity = Ending(3_600)
-    shown = AccessTokens(lambda: identity, "scope", "the cab storage")
+    shown = AccessTokens(lambda: identity, "scope", "the cab storage", "Check it.")
     with pytest.raises(RefusedError):
         copied(in_turn(Answer(status=403, headers={"x-ms-error-code": "AuthorizationPermissionMismatch"})), shown)
     assert identity.made == 1

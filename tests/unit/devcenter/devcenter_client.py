@@ -44,7 +44,7 @@ class _Credential:
 
 def dev_center(base_url: str, identity: CountingIdentity | None = None, calls_in_flight: int = 4) -> DevCenter:
     """Return a client of one server."""
-    tokens = AccessTokens((identity or CountingIdentity()).credential, "https://x/.default", "the tests")
+    tokens = AccessTokens((identity or CountingIdentity()).credential, "https://x/.default", "the tests", "Check it.")
     return DevCenter(base_url, tokens, HttpSource(4), calls_in_flight=calls_in_flight)
 
 

@@ -13,7 +13,8 @@ from azure.identity import CredentialUnavailableError
 
 from shared.core.errors import AgainLater, NeedsPerson
 from shared.core.settings import Settings
-from shared.identity.access_tokens import AccessTokens, FixedToken, devcenter_tokens, report_storage_tokens
+from shared.identity.access_tokens import AccessTokens
+from shared.identity.credentials import FixedToken, devcenter_tokens, report_storage_tokens
 from tests.unit.devcenter.devcenter_client import CountingIdentity
 
 LEAST = {"CAB_STORAGE": "AccountName=a;AccountKey=a2V5"}
@@ -30,20 +31,20 @@ class Refusing:
 
 
 def tokens(make: Callable[[], Refusing]) -> AccessTokens:
-    return AccessTokens(make, "scope", "the Entra application client")
+    return AccessTokens(make, "scope", "the Entra application client", "Check it.")
 
 
 def test_a_credential_is_kept() -> None:
     """It caches its token; a new one for each call would ask Entra a thousand times an hour."""
     identity = CountingIdentity()
-    kept = AccessTokens(identity.credential, "scope", "x")
+    kept = AccessTokens(identity.credential, "scope", "x", "Check it.")
     assert {kept.current() for _ in range(5)} == {"token-1"}
     assert identity.made == 1
 
 
 def test_a_refused_token_is_renewed_once_for_several_threads() -> None:
     identity = CountingIdentity()
-    shared = AccessTokens(identity.credential, "scope", "x")
+    shared = AccessTokens(identity.credential, "scope", "x", "Check it.")
     refused = shared.current()
     together = threading.Barrier(8, timeout=10)
 
@@ -77,7 +78,7 @@ class Slow:
 def test_threads_that_need_a_token_together_ask_for_it_once() -> None:
     """Pulls that start together in a new worker would else each ask Entra."""
     identity = Slow(3_600)
-    shared = AccessTokens(lambda: identity, "scope", "x")
+    shared = AccessTokens(lambda: identity, "scope", "x", "Check it.")
     with ThreadPoolExecutor(8) as threads:
         waiting = [threads.submit(shared.current) for _ in range(8)]
         identity.go.set()
@@ -89,7 +90,7 @@ def test_nobody_waits_for_a_renewal_while_the_token_works(monkeypatch: pytest.Mo
     """An endpoint that takes its time must not hold up thirty copies."""
     identity = Slow(3_600)
     identity.go.set()
-    shared = AccessTokens(lambda: identity, "scope", "x")
+    shared = AccessTokens(lambda: identity, "scope", "x", "Check it.")
     assert shared.current() == "token-1"
     identity.go.clear()
     now = time.time()
@@ -107,7 +108,7 @@ def test_nobody_waits_for_a_renewal_while_the_token_works(monkeypatch: pytest.Mo
 def test_a_token_that_works_outlives_an_endpoint_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     identity = Slow(3_600)
     identity.go.set()
-    shared = AccessTokens(lambda: identity, "scope", "x")
+    shared = AccessTokens(lambda: identity, "scope", "x", "Check it.")
     shared.current()
     identity.broken, now = True, time.time()
     monkeypatch.setattr(time, "time", lambda: now + 3_500)
@@ -123,7 +124,7 @@ def test_a_token_that_works_outlives_a_refusal_of_its_renewal(said: str, monkeyp
     """Entra forgets a federated credential for moments; every pull would be Failed with it."""
     identity = Slow(3_600)
     identity.go.set()
-    shared = AccessTokens(lambda: identity, "scope", "x")
+    shared = AccessTokens(lambda: identity, "scope", "x", "Check it.")
     shared.current()
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + 3_500)
@@ -141,7 +142,7 @@ def test_a_passing_error_of_entra_is_no_refusal() -> None:
 
 
 def test_a_later_refusal_renews_again() -> None:
-    shared = AccessTokens(CountingIdentity().credential, "scope", "x")
+    shared = AccessTokens(CountingIdentity().credential, "scope", "x", "Check it.")
     assert shared.renewed(shared.current()) == "token-2"
     assert shared.renewed("token-2") == "token-3"
 
@@ -159,7 +160,7 @@ def test_an_identity_that_is_refused_needs_a_person(error: Exception) -> None:
     told = str(caught.value)
     assert "the Entra application client" in told
     assert str(error).split(". ", maxsplit=1)[0] in told
-    assert "DEVCENTER_CLIENT_ID" in told
+    assert told.endswith("Check it.")
     assert "QZXJ" not in told
 
 
@@ -228,7 +229,7 @@ def test_a_malformed_tenant_is_told_as_a_setting(kind: str) -> None:
     access = Settings.from_environment(
         {**LEAST, kind: "x", "DEVCENTER_TENANT_ID": "contoso/tenant", "DEVCENTER_CLIENT_ID": "client"}
     ).devcenter
-    with pytest.raises(NeedsPerson, match="DEVCENTER_TENANT_ID"):
+    with pytest.raises(NeedsPerson, match="Check DEVCENTER_TENANT_ID, DEVCENTER_CLIENT_ID and"):
         devcenter_tokens(access).current()
 
 

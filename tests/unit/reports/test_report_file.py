@@ -20,7 +20,7 @@ BARE = "/driver-reports-30038840/30038840_925_43334_201905200800.gz"
 
 @contextmanager
 def opened(location: str, *, signed_in: bool = True) -> Iterator[IO[bytes]]:
-    tokens = AccessTokens(CountingIdentity().credential, "https://storage.azure.com/.default", "the tests")
+    tokens = AccessTokens(CountingIdentity().credential, "https://storage.azure.com/.default", "the tests", "Check it.")
     files = ReportFiles(UntrustedSource(1, ("127.0.0.1",)), tokens if signed_in else None)
     with files.opened(ReportRun("43000", "2026-11-20T05:35:32", "Completed", location)) as file:
         yield file.stream

@@ -39,7 +39,7 @@ def certificates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Certificate
 
 def shown(certificates: Certificates, identity: Identity, clients: int, *answers: Answer) -> list[str]:
     """Let clients each look at a blob; return the tokens that they showed."""
-    credential = SharedCredential(AccessTokens(lambda: identity, "scope", "the cab storage"))
+    credential = SharedCredential(AccessTokens(lambda: identity, "scope", "the cab storage", "Check it."))
     with LoopbackServer(in_turn(*answers), certificates.server_context()) as server:
         for _ in range(clients):
             with BlobServiceClient(f"{server.url}/account", credential=credential, retry_total=0) as client:
