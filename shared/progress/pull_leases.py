@@ -153,7 +153,7 @@ def _running(row: Row | None, message: PullMessage, window: Window, asked: Colum
         # A person wins over what else asks, or asked before, or while it ran.
         asks = (pull.requested_by, message.requested_by) if unfinished else (message.requested_by, person_of(row))
         served = [who for each, who in again.items() if each not in owed]
-        anew = {**anew, "requestedBy": excerpt(next(filter(None, map(by_person, (*asks, *served))), asks[0]))}
+        anew = {**anew, "requestedBy": excerpt(by_person(*asks, *served) or asks[0])}
     if pull and pull.state is PullState.COMPLETED and pull.window == window and window in again:
         return {**anew, "queuedAt": pull.queued_at or now, "startedAt": pull.started_at or now}
     return {**anew, "queuedAt": pull.queued_at if pull and unfinished and pull.queued_at else now}

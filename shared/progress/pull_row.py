@@ -240,9 +240,9 @@ def ended_columns(state: PullState, last_error: str, kind: ErrorKind = ErrorKind
     }
 
 
-def by_person(asks: str) -> str:
-    """Return who asks where that is a person; empty where a machine does, or nobody said."""
-    return asks if asks and is_person(asks) else ""
+def by_person(*asks: str) -> str:
+    """Return the first of those who ask that is a person; empty where machines do, or nobody said."""
+    return next((each for each in asks if each and is_person(each)), "")
 
 
 def person_of(row: Row) -> str:

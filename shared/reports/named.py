@@ -17,7 +17,7 @@ from shared.core.errors import AgainLater
 from shared.core.facts import CabFacts
 from shared.core.failure import Failure, normal_id
 from shared.core.values import Immutable
-from shared.progress.pull_row import asked_again_by, person_of
+from shared.progress.pull_row import asked_again, by_person, person_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -248,7 +248,7 @@ def _named(columns: list[str] | tuple[str, ...]) -> Named:
 def _pull(row: Row) -> tuple[object, ...]:
     normal = normal_id(row.partition), normal_id(row.key)
     ended = None if row.text("skippedBy") else row.set_moment("completedAt")
-    asks = row.text("askedBy") or row.text("requestedBy"), person_of(row) or asked_again_by(row)
+    asks = row.text("askedBy") or row.text("requestedBy"), by_person(person_of(row), *asked_again(row).values())
     told = ended.isoformat() if ended else None, row.number("hits") or None
     return row.partition, row.key, row.text("state") or "none", *asks, *told, *normal, row.partition, row.key
 
