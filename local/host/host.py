@@ -8,20 +8,24 @@ from collections.abc import Mapping
 from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
+from typing import Protocol
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from local.host.admin import Admin, FunctionStatus
+from local.host.connections import QueueConnection, resolve
 from local.host.errors import BindingError, IndexingError, StartError
-from local.host.functions import Function, HttpTrigger
+from local.host.functions import Function, HttpTrigger, QueueTrigger, TimerTrigger
 from local.host.host_json import read_host_json
 from local.host.http_routes import LARGEST_BODY_BYTES, LONGEST_ADDRESS_BYTES, Route, add_reason, add_routes, route_of
 from local.host.invocations import Invocations
-from local.host.listeners import Listener, ListenerFactory
 from local.host.log import hide_credentials
+from local.host.ncrontab import Schedule
 from local.host.options import HostOptions
 from local.host.problem import problem
+from local.host.queue_listener import QueueListener
+from local.host.timer_listener import TimerListener
 from local.host.worker import Worker
 
 _ADDRESS = "127.0.0.1"
@@ -47,6 +51,16 @@ def _port_error(port: int, error: OSError) -> StartError:
     return StartError(
         f"port {port} of {_ADDRESS} cannot be used ({why}): choose another with --port, 0 takes a free one"
     )
+
+
+class Listener(Protocol):
+    """Waits for a trigger and runs its function."""
+
+    async def listen(self) -> None:
+        """Listen until the host stops."""
+
+    async def close(self) -> None:
+        """Let go of connections; called once `listen` has ended."""
 
 
 class Host:
@@ -135,7 +149,6 @@ class Host:
             self._failure.set_result(reason)
 
     def _prepare(self, functions: tuple[Function, ...], router: web.UrlDispatcher) -> None:
-        factory = ListenerFactory(self._environment, self._host_json, self._options, self._invocations)
         routes: list[Route] = []
         for function in functions:
             path = error = ""
@@ -146,13 +159,29 @@ class Host:
                 elif self._options.http_only:
                     error = "LOCAL_HTTP_ONLY is set"
                 else:
-                    self._listeners.append(factory.make(function, function.trigger))
+                    self._listeners.append(self._listener(function, function.trigger))
             except BindingError as reason:
                 # The others run, as in Azure.
                 error = str(reason)
                 _logger.error("The %r function is in error and does not run: %s", function.name, error)  # noqa: TRY400
             self._functions[function.name] = FunctionStatus(function, path, error)
         add_routes(router, routes, self._invocations)
+
+    def _listener(self, function: Function, trigger: QueueTrigger | TimerTrigger) -> Listener:
+        """Resolve a trigger's settings and make its listener; BindingError says which of them is missing or wrong."""
+        if isinstance(trigger, TimerTrigger):
+            schedule = Schedule.parse(resolve(trigger.schedule, self._environment))
+            return TimerListener(
+                function, schedule, run_on_startup=trigger.run_on_startup, invocations=self._invocations
+            )
+        return QueueListener(
+            function,
+            QueueConnection.from_environment(trigger.connection, self._environment),
+            resolve(trigger.queue_name, self._environment),
+            self._host_json.extensions.queues,
+            lease=self._options.message_lease,
+            invocations=self._invocations,
+        )
 
     @web.middleware
     async def _refuse_when_stopping(self, request: web.Request, handler: Handler) -> web.StreamResponse:
