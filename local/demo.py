@@ -3,47 +3,34 @@
 It speaks to the app as anyone would, over HTTP, and looks into storage as anyone could.
 """
 
-import hashlib
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from types import TracebackType
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import requests
-from azure.storage.blob import BlobServiceClient
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from local.aftermath import findings
+from local.azurite.access_log import StorageRequest
 from local.azurite.server import AzuriteError
 from local.embedded import CAB_ACCOUNT, Embedded
 from local.host_process import HostError, HostProcess
 from local.install import InstallError
+from local.kill_points import CONTAINER
 from local.paths import LOCAL
 from local.simulator.catalogue import Family
 
-_CONTAINER = "failure-cabs"
 _LOOK_SECONDS = 0.2
 _PATIENCE_SECONDS = 300.0
 _HTTP_SECONDS = 120.0
 _LOG = LOCAL / "demo" / "host.log"
-# One that this Azurite knows; the SDK is ahead of it.
-_API_VERSION = "2025-05-05"
 _ENDED = {"Completed", "Failed"}
 
 
 class DemoError(Exception):
     """The demo did not end as it should; the text says how."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cab:
-    """A cab as the simulated Dev Center holds it: the start of its blob's name, its bytes and their MD5."""
-
-    name: str
-    length: int
-    md5: str
 
 
 def demo() -> int:
@@ -54,23 +41,32 @@ def demo() -> int:
     """
     started = time.monotonic()
     try:
-        with Embedded(_say, recorded=True) as embedded, HostProcess(embedded.settings, _LOG) as host:
-            _say(f"the app runs at {host.url}; its log is {_LOG}")
-            cabs = _held_by_devcenter(embedded)
-            before = len(embedded.azurite.requests(CAB_ACCOUNT))
-            rows = _pull_everything(host, len(cabs), _applications(embedded))
-            made = [each for each in embedded.azurite.requests(CAB_ACCOUNT)[before:] if not each.is_queue_message]
-            _say("comparing every cab with the Dev Center's")
-            size = _compare(embedded, cabs)
-            _say(f"{len(cabs)} cabs, {size / 1e6:.1f} MB, are in the container {_CONTAINER}, byte for byte")
+        with Embedded(_say, recorded=True) as embedded:
+            world = embedded.simulator.world
+            sizes = [world.held[cab.cab_id_hash].length for cab in world.all_cabs() if cab.downloadable]
+            known = sum(len(world.applications(family)) for family in (Family.DESKTOP, Family.APP))
+            with HostProcess(embedded.settings, _LOG) as host:
+                _say(f"the app runs at {host.url}; its log is {_LOG}")
+                before = len(embedded.azurite.requests(CAB_ACCOUNT))
+                rows = _pull_everything(host, len(sizes), known)
+            asked = embedded.azurite.requests(CAB_ACCOUNT)
+            made = sum(not each.is_queue_message for each in asked[before:])
+            _say("the app has ended; comparing every cab and row with the Dev Center's")
+            _compare(embedded, asked)
+            _say(f"{len(sizes)} cabs, {sum(sizes) / 1e6:.1f} MB, are in the container {CONTAINER}, byte for byte")
             for family in Family:
                 _say(_told_of(family.value, rows))
-            _say(f"{len(made) / len(cabs):.2f} storage requests a cab; {time.monotonic() - started:.1f} s in all")
+            _say(f"{made / len(sizes):.2f} storage requests a cab; {time.monotonic() - started:.1f} s in all")
             _say("the container was in memory; `python3 dev.py start` runs the same and stays")
     except (DemoError, HostError, AzuriteError, InstallError, requests.RequestException) as error:
         print(f"demo: failed: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _compare(embedded: Embedded, asked: Sequence[StorageRequest]) -> None:
+    if wrong := findings(embedded.settings["CAB_STORAGE"], embedded.simulator.world, asked):
+        raise DemoError(f"{len(wrong)} things are not as they should be; the first: {wrong[0]}")
 
 
 def _told_of(family: str, rows: list[Any]) -> str:
@@ -109,17 +105,7 @@ def _pull_everything(host: HostProcess, cabs: int, known: int) -> list[Any]:
 
 def _checked(host: HostProcess) -> list[Any]:
     """Let the reports be checked, and return what was done with each run."""
-    answer = requests.post(f"{host.url}/api/reports/check", timeout=_HTTP_SECONDS)
-    if not answer.ok:
-        raise DemoError(f"the check of the reports answered {answer.status_code}: {answer.text}")
-    end = time.monotonic() + _PATIENCE_SECONDS
-    while True:
-        check = requests.get(f"{host.url}{answer.headers['Location']}", timeout=_HTTP_SECONDS).json()
-        if check["endedAt"]:
-            break
-        if host.has_ended or time.monotonic() > end:
-            raise DemoError(f"the check of the reports is {check['state']}; the app's log ends with:\n{host.log_end()}")
-        time.sleep(_LOOK_SECONDS)
+    check = _followed(host, "reports", lambda told: bool(told["endedAt"]))
     if check["error"]:
         raise DemoError(f"the check of the reports failed: {check['error']}")
     runs: list[Any] = check["runs"]
@@ -128,21 +114,24 @@ def _checked(host: HostProcess) -> list[Any]:
 
 def _looked_for(host: HostProcess, known: int) -> list[Any]:
     """Let the failures of the desktop and Store applications be looked for, and return how that went."""
-    answer = requests.post(f"{host.url}/api/failures/check", timeout=_HTTP_SECONDS)
-    if not answer.ok:
-        raise DemoError(f"the check of the failures answered {answer.status_code}: {answer.text}")
-    end = time.monotonic() + _PATIENCE_SECONDS
-    while True:
-        found = requests.get(f"{host.url}{answer.headers['Location']}", timeout=_HTTP_SECONDS).json()["applications"]
-        if len(found) == known:
-            break
-        if host.has_ended or time.monotonic() > end:
-            raise DemoError(f"{len(found)} applications were checked; the app's log ends with:\n{host.log_end()}")
-        time.sleep(_LOOK_SECONDS)
-    if failed := [each for each in found if each["error"]]:
+    check = _followed(host, "failures", lambda told: len(told["applications"]) == known)
+    applications: list[Any] = check["applications"]
+    if failed := [each for each in applications if each["error"]]:
         raise DemoError(f"the check of application {failed[0]['applicationId']} failed: {failed[0]['error']}")
-    applications: list[Any] = found
     return applications
+
+
+def _followed(host: HostProcess, what: str, is_over: Callable[[Any], bool]) -> Any:
+    """Ask for a check, and return what it tells in the end."""
+    answer = requests.post(f"{host.url}/api/{what}/check", timeout=_HTTP_SECONDS)
+    if not answer.ok:
+        raise DemoError(f"the check of the {what} answered {answer.status_code}: {answer.text}")
+    end = time.monotonic() + _PATIENCE_SECONDS
+    while not is_over(told := requests.get(f"{host.url}{answer.headers['Location']}", timeout=_HTTP_SECONDS).json()):
+        if host.has_ended or time.monotonic() > end:
+            raise DemoError(f"the check of the {what} did not end; the app's log ends with:\n{host.log_end()}")
+        time.sleep(_LOOK_SECONDS)
+    return told
 
 
 def _pulls(host: HostProcess) -> list[Any]:
@@ -154,38 +143,6 @@ def _pulls(host: HostProcess) -> list[Any]:
         rows += page["pulls"]
         continuation = page["continuation"]
     return rows
-
-
-def _applications(embedded: Embedded) -> int:
-    return sum(len(embedded.simulator.world.applications(family)) for family in (Family.DESKTOP, Family.APP))
-
-
-def _held_by_devcenter(embedded: Embedded) -> list[Cab]:
-    world = embedded.simulator.world
-    return [
-        Cab(f"{cab.failure.application_id}/{cab.failure.failure_hash}/{cab.cab_id_hash}", held.length, held.md5)
-        for cab in world.all_cabs()
-        if cab.downloadable and (held := world.held.get(cab.cab_id_hash))
-    ]
-
-
-def _compare(embedded: Embedded, cabs: list[Cab]) -> int:
-    """Download every blob but the catalog and compare its bytes; return how many there are."""
-    blobs = BlobServiceClient.from_connection_string(
-        embedded.settings["CAB_STORAGE"], api_version=_API_VERSION
-    ).get_container_client(_CONTAINER)
-    expected, size = {cab.name: cab for cab in cabs}, 0
-    for blob in blobs.list_blobs():
-        if blob.name.startswith("_catalog/"):
-            continue
-        cab = expected.pop(str(blob.name).split(".", 1)[0], None)
-        data = blobs.download_blob(blob.name).readall()
-        if cab is None or len(data) != cab.length or hashlib.md5(data, usedforsecurity=False).hexdigest() != cab.md5:
-            raise DemoError(f"{blob.name} is not what the Dev Center holds")
-        size += len(data)
-    if expected:
-        raise DemoError(f"{len(expected)} cabs are not in the container; the first: {min(expected)}")
-    return size
 
 
 class _Bars:
@@ -202,9 +159,7 @@ class _Bars:
             self._bars.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._console.is_terminal:
             self._bars.stop()
 
