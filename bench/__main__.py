@@ -26,6 +26,7 @@ from bench.peers import BENCH, install_peers
 from bench.plan import full, quick
 from bench.processes import BenchError
 from bench.report import RELIABILITY, Section, save, saved, write_results
+from local.child import ChildError
 from local.paths import ROOT
 
 SECTIONS = {
@@ -53,7 +54,7 @@ def main() -> int:
         if any(each is not None for each in (options.chaos, options.soak, options.games)):
             return _endure(options)
         return _measure(options)
-    except BenchError as error:
+    except (BenchError, ChildError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -4,19 +4,17 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import requests
 from azure.data.tables import TableServiceClient
 
-from bench.processes import BenchError, Program, reset_peak, usage
+from bench.processes import BenchError, reset_peak, usage
 from bench.programs.devcenter import APPLICATION
-from local.paths import ROOT
+from local.child import HostProcess
 
-_READY = "Host started on "
 # The host says so when a function has ended. Looking at rows all the time would be work for the one Azurite.
-_ENDED = "Executed 'Functions.pull_failure'"
+_RUN_ENDED = "Executed 'Functions.pull_failure'"
 _PATIENCE_SECONDS = 900.0
 _HTTP_SECONDS = 60.0
 _ASKED_AT_ONCE = 1_000
@@ -68,36 +66,22 @@ class Pulled:
         return sum(each.cabs for each in self.times)
 
 
-class CabferryHost:
-    """The app at its `url`, from entering the context to leaving it; `reads` counts this bench's own looks at rows.
+class CabferryHost(HostProcess):
+    """The app, from entering the context to leaving it; `reads` counts this bench's own looks at rows.
 
     Args:
         settings: App settings.
     """
 
     def __init__(self, settings: Mapping[str, str]) -> None:
-        threads = {"PYTHON_THREADPOOL_THREAD_COUNT": "16"}
-        arguments = ["--app", str(ROOT), "--port", "0"]
-        self._host = Program("local.host", _READY, arguments, {**threads, **settings}, _ENDED)
+        super().__init__(settings)
         self._tables = TableServiceClient.from_connection_string(settings["CAB_STORAGE"])
-
-    def __enter__(self) -> Self:
-        self._host.__enter__()
-        self.url = self._host.ready_line.split(_READY, 1)[1].strip()
         self._rows = self._tables.get_table_client("pulls")
-        self.reads = 0
-        return self
+        self._runs = self.reads = 0
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._tables.close()
-        self._host.__exit__(kind, error, trace)
-
-    @property
-    def pid(self) -> int:
-        """Return the host's process id."""
-        return self._host.pid
+        super().__exit__()
 
     def pull(self, failures: Sequence[str], *, copied: int | None = None) -> Pulled:
         """Ask for pulls and wait until all have ended.
@@ -109,11 +93,11 @@ class CabferryHost:
         Raises:
             BenchError: One failed, or they did not end in time, or other cabs were copied than should be.
         """
-        reset_peak(self._host.pid)
-        before, ended, started = usage(self._host.pid), self._host.printed(), time.perf_counter()
+        reset_peak(self.pid)
+        before, ended, started = usage(self.pid), self._runs, time.perf_counter()
         self.ask(failures)
         rows = self._completed(failures, ended)
-        wall, after = time.perf_counter() - started, usage(self._host.pid)
+        wall, after = time.perf_counter() - started, usage(self.pid)
         times = tuple(_times(rows[failure]) for failure in failures)
         pulled = Pulled(
             wall_seconds=wall,
@@ -154,7 +138,7 @@ class CabferryHost:
             rows = [row for row in found if row["RowKey"] in wanted]
         for row in rows:
             if row["state"] == "Failed" or (row["state"] == "Completed" and _number(row["failed"])):
-                raise BenchError(f"a pull failed: {row['lastError']}\n{self._host.log_end()}")
+                raise BenchError(f"a pull failed: {row['lastError']}\n{self.log_end()}")
         return rows
 
     def _completed(self, failures: Sequence[str], ended: int) -> dict[str, Any]:
@@ -162,12 +146,23 @@ class CabferryHost:
         end = time.perf_counter() + _PATIENCE_SECONDS
         ended += len(failures)
         while True:
-            self._host.wait_printed(ended, end - time.perf_counter())
+            self._wait_for_runs(ended, end - time.perf_counter())
             rows = {str(row["RowKey"]): row for row in self.rows(failures)}
             left = sum(row["state"] != "Completed" for row in rows.values())
             if not left:
                 return rows
-            ended = self._host.printed() + left
+            ended = self._runs + left
+
+    def _wait_for_runs(self, count: int, seconds: float) -> None:
+        """Wait until so many runs of pulls have ended."""
+        with self._heard:
+            enough = self._heard.wait_for(lambda: self._ended or self._runs >= count, seconds)
+            if not enough or self._ended:
+                raise BenchError(f"the pulls did not end:\n{self.log_end()}")
+
+    def _take(self, line: str) -> None:
+        super()._take(line)
+        self._runs += _RUN_ENDED in line
 
 
 def _times(row: Any) -> Times:

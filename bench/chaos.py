@@ -16,8 +16,8 @@ from bench.load import Load
 from bench.report import Section, Table, at_most
 from local.aftermath import findings
 from local.azurite.access_log import StorageRequest
+from local.child import HostProcess
 from local.embedded import CAB_ACCOUNT, Embedded
-from local.host_process import HostProcess
 from local.kill_points import CONTAINER, KillPoint
 from local.paths import LOCAL
 from local.simulator.faults import Call

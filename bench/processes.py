@@ -4,21 +4,17 @@ import math
 import os
 import subprocess
 import sys
-import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import msgspec
 
+from local.child import START_SECONDS, Server
 from local.paths import ROOT
 
-_START_SECONDS, _STOP_SECONDS = 60.0, 30.0
 _SHOWN_CHARACTERS = 2_000
-_KEPT_LINES = 40
 _KIB = 1024
 
 
@@ -92,121 +88,31 @@ def run_program[T](
     return msgspec.json.decode(done.stdout.splitlines()[-1], type=result)
 
 
-class Program:
-    """A child that serves from entering the context to leaving it.
+class Program(Server):
+    """A module of `bench.programs` that serves, and may take orders: each is a line of JSON, and so is its answer."""
 
-    Args:
-        module: What `python -m` runs.
-        ready: A part of the line that it prints when it serves.
-        arguments: Its arguments.
-        environment: Beside this process's own.
-        mark: Lines with it are counted.
-    """
-
-    def __init__(
-        self,
-        module: str,
-        ready: str,
-        arguments: Sequence[str] = (),
-        environment: Mapping[str, str] | None = None,
-        mark: str = "",
-    ) -> None:
-        self._module, self._ready, self._arguments = module, ready, list(arguments)
-        self._environment, self._mark, self._marked = environment or {}, mark, 0
-        self._heard = threading.Condition()
-        self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
-        self._ended = False
+    def __init__(self, module: str, ready: str, environment: Mapping[str, str] | None = None) -> None:
+        super().__init__(f"bench.programs.{module}", ready, environment=environment)
         self._answers: deque[str] = deque()
-        self.ready_line = ""
 
-    def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", self._module, *self._arguments],
-            cwd=ROOT,
-            env={**os.environ, **self._environment},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-        )
-        self._reader = threading.Thread(target=self._read, name=self._module, daemon=True)
-        self._reader.start()
-        with self._heard:
-            self._heard.wait_for(lambda: self._ended or bool(self.ready_line), _START_SECONDS)
-        if not self.ready_line:
-            self.__exit__(None, None, None)
-            raise BenchError(f"{self._module} did not start:\n{self.log_end()}")
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._process.stdin:
-            self._process.stdin.close()
-        if self._process.poll() is None:
-            self._process.terminate()
-            try:
-                self._process.wait(_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-        self._process.wait()
-        self._reader.join()
-
-    @property
-    def pid(self) -> int:
-        """The id of its process."""
-        return self._process.pid
-
-    def ask(self, question: msgspec.Struct) -> str:
+    def ask(self, order: msgspec.Struct) -> str:
         """Write one line of JSON to it, and return the next line that it prints.
 
         Raises:
             BenchError: It ended, or did not answer within a minute.
         """
         if self._process.stdin is None:
-            raise BenchError(f"{self._module} takes no input")
+            raise BenchError("it takes no input")
         with self._heard:
             self._answers.clear()
-        self._process.stdin.write(msgspec.json.encode(question).decode() + "\n")
+        self._process.stdin.write(msgspec.json.encode(order).decode() + "\n")
         self._process.stdin.flush()
         with self._heard:
-            if not self._heard.wait_for(lambda: self._ended or bool(self._answers), _START_SECONDS) or self._ended:
-                raise BenchError(f"{self._module} did not answer:\n{self.log_end()}")
+            if not self._heard.wait_for(lambda: self._ended or bool(self._answers), START_SECONDS) or self._ended:
+                raise BenchError(f"{self._name} did not answer:\n{self.log_end()}")
             return self._answers.popleft()
 
-    def log_end(self) -> str:
-        """Return the last lines that it printed."""
-        return "\n".join(self._lines)
-
-    def printed(self) -> int:
-        """Return how many lines with the mark it has printed so far."""
-        return self._marked
-
-    def wait_printed(self, lines: int, seconds: float) -> None:
-        """Wait until it has printed so many lines with the mark.
-
-        Raises:
-            BenchError: It did not, within the time, or ended.
-        """
-        with self._heard:
-            enough = self._heard.wait_for(lambda: self._ended or self._marked >= lines, seconds)
-            if not enough or self._ended:
-                raise BenchError(f"{self._module} did not get there:\n{self.log_end()}")
-
-    def _read(self) -> None:
-        for line in self._process.stdout or ():
-            with self._heard:
-                self._lines.append(line.rstrip())
-                self._marked += bool(self._mark) and self._mark in line
-                if not self.ready_line and self._ready in line:
-                    self.ready_line = line.strip()
-                elif self.ready_line:
-                    self._answers.append(line.strip())
-                self._heard.notify_all()
-        if self._process.stdout:
-            self._process.stdout.close()
-        with self._heard:
-            self._ended = True
-            self._heard.notify_all()
+    def _take(self, line: str) -> None:
+        if self.url:
+            self._answers.append(line)
+        super()._take(line)

@@ -17,8 +17,8 @@ from bench.plots import Plot, Series
 from bench.processes import BenchError, usage
 from bench.report import Section, Table, Verdict, at_most
 from local.aftermath import findings
+from local.child import HostProcess
 from local.embedded import Embedded
-from local.host_process import HostProcess
 from local.paths import LOCAL
 from local.simulator.catalogue import FailureKey
 

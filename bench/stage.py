@@ -71,11 +71,11 @@ class Stage:
                 place = f"AccountName={SOURCE_ACCOUNT};AccountKey={key};BlobEndpoint={self._source_endpoint}"
                 sources[SOURCE_ACCOUNT] = place
             environment = {STORAGE: msgspec.json.encode(sources).decode(), TOKEN: token}
-            self._devcenter = opening.enter_context(Program("bench.programs.devcenter", READY, environment=environment))
+            self._devcenter = opening.enter_context(Program("devcenter", READY, environment))
             self._open = opening.pop_all()
         self.settings = {
             "CAB_STORAGE": self.azurite.connection_string(CAB_ACCOUNT),
-            "DEVCENTER_BASE_URL": self._devcenter.ready_line.removeprefix(READY),
+            "DEVCENTER_BASE_URL": self._devcenter.url,
             TOKEN: token,
             "CAB_SOURCE_HOSTS": "127.0.0.1",
         }

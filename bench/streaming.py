@@ -24,8 +24,8 @@ def run(plan: Plan, facts: Sequence[str]) -> Section:
     size = plan.stream_bytes
     bare: list[Measured] = []
     pulled: list[Pulled] = []
-    with Program("bench.programs.big_source", READY) as source:
-        endpoint = f"{source.ready_line.removeprefix(READY)}/{SOURCE_ACCOUNT}"
+    with Program("big_source", READY) as source:
+        endpoint = f"{source.url}/{SOURCE_ACCOUNT}"
         for number in range(plan.rounds):
             with Stage(source_endpoint=endpoint) as stage, CabferryHost(stage.settings) as host:
                 host.pull([stage.failure_of("b65536", 1)], copied=1)

@@ -14,9 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from local.aftermath import findings
 from local.azurite.access_log import StorageRequest
-from local.azurite.server import AzuriteError
+from local.child import ChildError, HostProcess
 from local.embedded import CAB_ACCOUNT, Embedded
-from local.host_process import HostError, HostProcess
 from local.install import InstallError
 from local.kill_points import CONTAINER
 from local.paths import LOCAL
@@ -58,7 +57,7 @@ def demo() -> int:
                 _say(_told_of(family.value, rows))
             _say(f"{made / len(sizes):.2f} storage requests a cab; {time.monotonic() - started:.1f} s in all")
             _say("the container was in memory; `python3 dev.py start` runs the same and stays")
-    except (DemoError, HostError, AzuriteError, InstallError, requests.RequestException) as error:
+    except (DemoError, ChildError, InstallError, requests.RequestException) as error:
         print(f"demo: failed: {error}", file=sys.stderr)
         return 1
     return 0

@@ -3,7 +3,6 @@
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -21,19 +20,11 @@ class Embedded:
     Args:
         say: Receives one line a step.
         with_devcenter: Whether to simulate a Dev Center; not where the environment names a real one.
-        folder: Where Azurite keeps its data; None keeps it in memory.
         recorded: Whether Azurite's requests can be counted.
     """
 
-    def __init__(
-        self,
-        say: Callable[[str], None],
-        *,
-        with_devcenter: bool = True,
-        folder: Path | None = None,
-        recorded: bool = False,
-    ) -> None:
-        self._say, self._with_devcenter, self._folder, self._recorded = say, with_devcenter, folder, recorded
+    def __init__(self, say: Callable[[str], None], *, with_devcenter: bool = True, recorded: bool = False) -> None:
+        self._say, self._with_devcenter, self._recorded = say, with_devcenter, recorded
         self._open = ExitStack()
         self.settings: Mapping[str, str] = {}
 
@@ -42,9 +33,7 @@ class Embedded:
         with ExitStack() as opening:
             accounts = {name: account_key() for name in (CAB_ACCOUNT, *CAB_ACCOUNTS, REPORT_ACCOUNT)}
             self._say("starting Azurite")
-            self.azurite = opening.enter_context(
-                Azurite(command, accounts, folder=self._folder, recorded=self._recorded)
-            )
+            self.azurite = opening.enter_context(Azurite(command, accounts, recorded=self._recorded))
             settings = {"CAB_STORAGE": self.azurite.connection_string(CAB_ACCOUNT)}
             if self._with_devcenter:
                 self._say("starting the Dev Center simulator, and filling it")

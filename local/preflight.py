@@ -12,8 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from local.app_calls import AppCallError, AppCalls
-from local.azurite.server import AzuriteError
-from local.host_process import HostError, HostProcess
+from local.child import ChildError, HostProcess
 from local.install import InstallError
 from local.paths import LOCAL
 from local.running import running_app
@@ -49,7 +48,7 @@ def preflight(url: str | None) -> int:
     """
     try:
         found = _asked(url) if url else _of_this_folder()
-    except (AppCallError, HostError, AzuriteError, InstallError, SettingsFileError) as error:
+    except (AppCallError, ChildError, InstallError, SettingsFileError) as error:
         print(f"preflight: {error}", file=sys.stderr)
         return 1
     _show(found)

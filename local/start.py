@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 
-from local.azurite.server import AzuriteError
+from local.child import ChildError
 from local.host.errors import StartError
 from local.host.host import raise_if_taken
 from local.host.run import run_host
@@ -35,7 +35,7 @@ def start_app(port: int, log_level: str) -> int:
                     "and DEVCENTER_CLIENT_SECRET as well (docs/deploy.md), or unset CAB_STORAGE for a playground"
                 )
             return run_host(ROOT, port, log_level, lambda url: _started(url, simulator))
-    except (StartError, SettingsFileError, InstallError, AzuriteError) as error:
+    except (StartError, SettingsFileError, InstallError, ChildError) as error:
         print(f"start: {error}", file=sys.stderr)
         return 1
     finally:

@@ -38,7 +38,7 @@ def surroundings(say: Callable[[str], None], folder: Callable[[], Path]) -> Iter
     Raises:
         SettingsFileError: local.settings.json is not what it should be.
         InstallError: Azurite could not be installed.
-        AzuriteError: It did not start.
+        ChildError: It did not start.
     """
     # The environment wins, as with Core Tools.
     for name, value in {**_THREADS, **_settings_of(_SETTINGS_FILE)}.items():
