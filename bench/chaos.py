@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from random import Random
-from types import TracebackType
 from typing import Self
 
 from bench.load import Load
@@ -48,9 +47,7 @@ class _Fleet:
         self.wait(HOSTS)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for host in self._hosts:
             host.result().__exit__(None, None, None)
         self._pool.shutdown()

@@ -24,7 +24,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import accumulate, groupby
 from operator import itemgetter
 from pathlib import Path
-from types import TracebackType
 from typing import ClassVar, Self
 
 import msgspec
@@ -160,9 +159,7 @@ class _Place:
         }
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._open.close()
 
     def publish(self, report: LongReport) -> None:

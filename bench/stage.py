@@ -5,7 +5,6 @@ from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from types import TracebackType
 from typing import Self
 
 import msgspec
@@ -83,9 +82,7 @@ class Stage:
         self._sources = self._blobs(SOURCE_ACCOUNT)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._cabs.close()
         self._sources.close()
         self._open.close()

@@ -3,7 +3,6 @@
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from types import TracebackType
 from typing import Self
 
 from local.azurite.server import Azurite, account_key, azurite_command
@@ -42,9 +41,7 @@ class Embedded:
             self._open = opening.pop_all()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._open.close()
 
     def _simulate(self, opening: ExitStack) -> dict[str, str]:

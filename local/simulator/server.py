@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from hmac import compare_digest
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import aiohttp
@@ -67,9 +66,7 @@ class Simulator:
             self._open = opening.pop_all()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._open.aclose()
 
     @property

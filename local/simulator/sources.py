@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack, suppress
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from azure.core.exceptions import ResourceExistsError
@@ -52,9 +51,7 @@ class Sources:
             await self._open.enter_async_context(client)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._open.aclose()
 
     async def put(self, place: BlobPlace, chunks: Iterable[bytes]) -> Held:

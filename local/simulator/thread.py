@@ -5,7 +5,6 @@ import threading
 from collections.abc import Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from local.simulator.api import Accepts
@@ -29,9 +28,7 @@ class LoopThread:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         try:
             self.run(self._open.aclose())
             self.run(self._loop.shutdown_asyncgens())
@@ -69,7 +66,7 @@ class SimulatorThread(LoopThread):
         try:
             self.enter(self._simulator)
         except BaseException:
-            super().__exit__(None, None, None)
+            super().__exit__()
             raise
         return self
 
