@@ -185,20 +185,6 @@ class Playground:
         """Return every request that the account was asked so far."""
         return self._azurite.requests(self.storage.name)
 
-    def cost(self, app: App, *failures: Failure) -> int:
-        """Ask for pulls, wait for their ends, and return how many storage requests that took, without queue messages.
-
-        The test's own looks are not counted, nor that of the app at what is worth keeping, once a minute; there must
-        be no other.
-        """
-        before, looks = len(self.storage_requests()), self.stored.pull_looks
-        self.ask(app, *failures)
-        for failure in failures:
-            self.wait_for_state(failure.key, ENDED)
-        since = self.storage_requests()[before:]
-        asked = [each for each in since if not (each.is_queue_message or each.path.endswith("/_settings/keep.toml"))]
-        return len(asked) - (self.stored.pull_looks - looks)
-
     def assert_copied_once(self, *failures: Failure, only: bool = True) -> None:
         """Fail unless the container holds exactly the cabs of failures, and each was made once.
 

@@ -62,10 +62,9 @@ def cabs_of(app: App, failure: Failure, **query: str) -> list[Cab]:
         continuation = page.continuation
 
 
-@pytest.mark.parametrize("limit", ["1", "3", "1000"])
-def test_pages_show_every_cab_once(app: App, failure: Failure, shared_playground: Playground, limit: str) -> None:
+def test_pages_show_every_cab_once(app: App, failure: Failure, shared_playground: Playground) -> None:
     """A cab that no page shows is one that nobody misses."""
-    shown = [cab.cab_id_hash for cab in cabs_of(app, failure, limit=limit)]
+    shown = [cab.cab_id_hash for cab in cabs_of(app, failure, limit="3")]
     assert shown == sorted(cab.cab_id_hash for cab in shared_playground.simulator.world.cabs(failure.key))
 
 
@@ -110,13 +109,6 @@ def test_a_pull_without_cabs_has_an_empty_list(shared_playground: Playground, ap
     shared_playground.fail(failure, FaultKind.BAD_REQUEST)
     shared_playground.pull(app, failure)
     assert decoded(app.get(path(failure)), Cabs) == Cabs(cabs=[], continuation=None)
-
-
-@pytest.mark.parametrize("query", [{"state": "Copied"}, {"limit": "0"}, {"continuation": "x"}], ids=str)
-def test_a_query_that_cannot_be_read_is_told_why(app: App, failure: Failure, query: dict[str, str]) -> None:
-    """A filter that is silently passed over shows the wrong cabs."""
-    (name,) = query
-    assert name in problem(app.get(path(failure), **query), 400)
 
 
 def test_the_continuation_of_one_failure_shows_no_cab_of_another(app: App, failure: Failure) -> None:

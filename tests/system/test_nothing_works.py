@@ -7,29 +7,6 @@ from urllib.parse import urlsplit
 from tests.support.loopback import Answer, LoopbackServer, Seen
 from tests.system.answers import problem
 from tests.system.playground import Playground
-from tests.system.stored import POISON
-from tests.system.waiting import wait_until
-
-KEPT = "messages are kept, and none is worked on"
-MESSAGES = 12
-
-
-def test_a_bad_setting_costs_no_message(playground: Playground) -> None:
-    """In Azure each delivery that fails brings a message nearer to the poison queue."""
-    for _ in range(MESSAGES):
-        key = playground.simulator.builder.failure(1).key
-        playground.stored.send(f'{{"applicationId": "{key.application_id}", "failureHash": "{key.failure_hash}"}}')
-    playground.simulator.publish()
-    app = playground.start({"CAB_CONTAINER": "No Name"})
-    done = "Executed 'Functions.pull_failure' (Succeeded"
-    wait_until(lambda: app.log.count(done) >= MESSAGES, "every message to be delivered", hint=lambda: app.log)
-    wait_until(lambda: playground.stored.messages() == MESSAGES, "every message to be back")
-    assert playground.stored.messages(POISON) == 0
-    assert app.log.count(KEPT) == 1, "once a minute"
-    assert "Executed 'Functions.pull_failure' (Failed" not in app.log
-    assert "CAB_CONTAINER" in next(line for line in app.log.splitlines() if KEPT in line)
-    health = app.get("/api/health")
-    assert (health.status_code, "CAB_CONTAINER" in health.json()["detail"]) == (503, True)
 
 
 def test_where_storage_hangs_what_is_known_is_told_within_seconds(playground: Playground) -> None:

@@ -96,14 +96,3 @@ def test_one_run_mends_everything_that_was_broken_at_once(playground: Playground
     told = app.get("/api/health").json()
     assert told["reconcile"]["missing"] == 0
     assert "reconciled: failures=7 underWay=0 failedPulls=0 missing=0 expiringWithin48Hours=0" in app.log
-
-
-def test_a_schedule_of_its_own_runs_it(playground: Playground) -> None:
-    """Nobody fires it by hand, all year."""
-    failure = playground.simulator.builder.failure(1)
-    playground.simulator.publish()
-    playground.start().get("/api/pulls")
-    list_cabs(playground, *playground.simulator.world.cabs(failure.key))
-    app = playground.start({"RECONCILE_SCHEDULE": "*/2 * * * * *"})
-    assert playground.ends(app, failure)[0].state == "Completed"
-    playground.assert_copied_once(failure)
