@@ -369,11 +369,3 @@ def test_a_container_that_is_not_there_needs_a_person(destination: Destination, 
     destination.container.delete_container()
     with pytest.raises(NeedsPerson, match="ContainerNotFound"):
         destination.copies().copy(sources.put(CAB).url, NAME, LABELS)
-
-
-def test_a_storage_that_is_busy_for_a_moment_is_asked_again(destination: Destination, sources: SourceAccount) -> None:
-    busy = [Answer(status=503, headers={"x-ms-error-code": "ServerBusy", "Retry-After": "0"})]
-    with LoopbackServer(passing_to(destination.endpoint, lambda _: busy.pop() if busy else None)) as proxy:
-        copies = destination.copies(proxy.url)
-        copies.copy(sources.put(CAB).url, NAME, LABELS)
-    assert destination.content() == CAB

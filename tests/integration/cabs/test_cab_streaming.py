@@ -10,7 +10,7 @@ import pytest
 from local.azurite.server import Azurite
 from shared.cabs.creation import Copied
 from shared.core import clock
-from shared.core.errors import AgainLater, BadAnswer, BadInput, CabUnavailable, FreshUrl, OutOfTime
+from shared.core.errors import AgainLater, BadAnswer, OutOfTime
 from tests.support.azurite import StorageAccount
 from tests.support.loopback import Answer, LoopbackServer, Seen, in_turn
 
@@ -121,24 +121,6 @@ def test_a_connection_that_breaks_once_costs_nothing(destination: Destination, c
     with LoopbackServer(in_turn(head, cut, whole)) as source:
         destination.copies().copy(f"{source.url}/c/b.zip", NAME, LABELS)
     assert destination.content() == content
-
-
-@pytest.mark.parametrize(
-    ("answer", "kind"),
-    [
-        (Answer(status=403), FreshUrl),
-        (Answer(status=404), CabUnavailable),
-        (Answer(status=500), AgainLater),
-        (Answer(status=302, headers={"Location": "http://evil.example/"}), BadInput),
-        (Answer(status=302), BadAnswer),
-    ],
-)
-def test_a_refusal_of_the_source_is_sorted_by_what_helps(
-    destination: Destination, answer: Answer, kind: type[Exception]
-) -> None:
-    with LoopbackServer(in_turn(answer)) as source, pytest.raises(kind):
-        destination.copies().copy(f"{source.url}/c/b.zip", NAME, LABELS)
-    assert destination.names() == []
 
 
 def test_a_packed_source_is_kept_as_it_is(destination: Destination) -> None:

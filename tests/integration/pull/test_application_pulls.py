@@ -144,16 +144,6 @@ def test_a_cab_that_is_not_downloadable_costs_no_call_and_is_copied_when_it_can_
     assert app.row(failure).failure.family == family.value
 
 
-def test_a_post_asks_for_it_at_once(app: App, simulator: SimulatorThread, family: Family) -> None:
-    failure = made(simulator, family, 1, NOT_DOWNLOADABLE)
-    assert app.pull(failure).counts.unavailable == 1
-    (refused,) = simulator.world.cabs(failure.key)
-    let_go(simulator, refused)
-    app.request(failure)
-    app.work_off()
-    assert app.row(failure).counts.copied == 1
-
-
 @pytest.mark.parametrize("kind", [FaultKind.FORBIDDEN, FaultKind.NOT_FOUND])
 def test_a_cab_that_its_call_refuses_is_unavailable_and_no_other_is(
     app: App, simulator: SimulatorThread, family: Family, kind: FaultKind

@@ -2,12 +2,9 @@
 
 import pytest
 
-from local.cabs import ArchiveKind
-from local.simulator.builder import CabForm
 from local.simulator.faults import Call
 from local.simulator.scenario import BatchForm
 from local.simulator.thread import SimulatorThread
-from shared.progress.cabs import CabState
 from shared.progress.messages import PullMessage
 from shared.progress.pull_row import CabCounts, PullState
 from shared.pull import policy
@@ -76,58 +73,6 @@ def test_cabs_that_arrive_later_are_all_that_is_copied_later(app: App, simulator
     assert len(app.blobs(failure)) == 8
     counts = app.row(failure).counts
     assert (counts.seen, counts.copied, counts.already_held) == (8, 3, 5)
-
-
-def test_a_blob_is_named_labelled_and_tagged_as_the_contract_says(app: App, simulator: SimulatorThread) -> None:
-    failure = simulator.builder.failure(1, CabForm(kind=ArchiveKind.ZIP))
-    simulator.builder.report([failure])
-    simulator.publish()
-    app.check()
-    app.work_off()
-    (cab,) = simulator.world.cabs(failure.key)
-    (listed,) = app.container.list_blobs(name_starts_with=failure.key.application_id)
-    assert listed.name == f"{failure.key.application_id}/{failure.key.failure_hash}/{cab.cab_id_hash}.ext.zip"
-    blob = app.blobs(failure)[cab.cab_id_hash]
-    date = f"{cab.collected:%Y-%m-%d %H:%M:%S}"
-    assert {name.lower(): value for name, value in blob.metadata.items()} == {
-        "applicationid": failure.key.application_id,
-        "failurehash": failure.key.failure_hash,
-        "cabidhash": cab.cab_id_hash,
-        "submissionid": cab.submission_id,
-        "cabdate": date,
-        "cabexpires": f"{cab.expires:%Y-%m-%d %H:%M:%S}",
-        "source": blob.metadata["source"],
-        "failurename": failure.name,
-        "drivername": failure.driver,
-        "driverversion": failure.driver_version,
-        "osversion": cab.machine.os_version,
-        "architecture": cab.machine.architecture,
-        "cabtype": cab.cab_type,
-    }
-    assert blob.metadata["source"].endswith(f"/{cab.place.account}/{cab.place.container}/{cab.place.name}")
-    assert blob.tags["applicationId"] == failure.key.application_id
-    assert blob.tags["failureHash"] == failure.key.failure_hash
-    assert blob.tags["driverVersion"] == failure.driver_version
-    assert blob.tags["date"] == date
-
-
-def test_a_cabs_row_tells_what_became_of_it(app: App, simulator: SimulatorThread) -> None:
-    failure = simulator.builder.failure(1)
-    simulator.builder.report([failure])
-    simulator.publish()
-    app.check()
-    (cab,) = simulator.world.cabs(failure.key)
-    assert app.states(failure) == {cab.cab_id_hash: CabState.LISTED}
-    app.work_off()
-    row = app.cabs(failure)[cab.cab_id_hash]
-    held = simulator.world.held[cab.cab_id_hash]
-    assert (row.state, row.length, row.md5, row.error) == (CabState.COPIED, held.length, held.md5, "")
-    assert (row.date, row.expires) == (cab.collected, cab.expires)
-    assert row.blob_name.endswith(cab.place.name)
-    assert row.settled_at
-    assert row.facts.failure_name == failure.name
-    assert row.facts.driver_version == failure.driver_version
-    assert row.facts.cab_type == cab.cab_type
 
 
 def test_two_windows_are_two_pulls(app: App, simulator: SimulatorThread) -> None:

@@ -11,6 +11,7 @@ from local.simulator.builder import CabForm
 from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.scenario import BatchForm, BlobHost
 from local.simulator.thread import SimulatorThread
+from shared.core import clock
 from shared.progress.cabs import CabState
 from shared.progress.pull_row import PullState
 from tests.integration.app import App, failure_of
@@ -19,7 +20,6 @@ from tests.integration.rewriting import rewriting
 from tests.support.loopback import LoopbackServer
 
 PAST = (timedelta(days=31), timedelta(days=40))
-YOUNG, OLD = (timedelta(hours=1), timedelta(hours=2)), (timedelta(days=20), timedelta(days=21))
 
 
 def test_cabs_to_which_no_url_of_the_batch_leads_are_asked_for_by_themselves(
@@ -66,16 +66,6 @@ def test_an_expired_sas_is_made_good_by_a_fresh_url(app: App, simulator: Simulat
     assert simulator.ledger.answers(Call.CAB_BATCH) == 2, "one page of fresh URLs serves every cab of the page"
 
 
-def test_urls_that_are_never_fresh_are_tried_again_later(app: App, simulator: SimulatorThread) -> None:
-    simulator.form = BatchForm(sas_lifetime=-60)
-    failure = simulator.builder.failure(3)
-    simulator.publish()
-    row = app.pull(failure)
-    assert (row.state, row.attempts) == (PullState.QUEUED, 1)
-    assert "fresh" in row.last_error
-    assert simulator.ledger.answers(Call.CAB_BATCH) == 2
-
-
 def test_a_cab_past_its_expiry_is_expired_for_good(make_app: MakeApp, simulator: SimulatorThread) -> None:
     app = make_app(CAB_LOOKBACK_DAYS="60")
     failure = simulator.builder.failure(2, CabForm(age=PAST, stored=False))
@@ -91,12 +81,15 @@ def test_a_cab_past_its_expiry_is_expired_for_good(make_app: MakeApp, simulator:
     assert not [each for each in app.azurite.requests()[asked:] if each.method in {"PUT", "HEAD"}]
 
 
-def test_a_cab_past_its_expiry_that_is_still_held_is_copied(make_app: MakeApp, simulator: SimulatorThread) -> None:
-    """Microsoft's clock decides, not the date."""
+def test_a_cab_does_not_expire_by_a_clock_that_is_wrong(make_app: MakeApp, simulator: SimulatorThread) -> None:
+    """A host whose clock went ahead by a month recorded every cab that it could not have at once as gone for good."""
     app = make_app(CAB_LOOKBACK_DAYS="60")
-    failure = simulator.builder.failure(2, CabForm(age=PAST))
+    simulator.form = BatchForm(clock_ahead=-timedelta(days=60).total_seconds())
+    failure = simulator.builder.failure(1, CabForm(age=PAST, stored=False))
     simulator.publish()
-    assert app.pull(failure).counts.copied == 2
+    with clock.using(clock.Clock()):
+        counts = app.pull(failure).counts
+    assert (counts.expired, counts.unavailable) == (0, 1)
 
 
 @pytest.mark.parametrize("form", [CabForm(downloadable=False), CabForm(stored=False)], ids=["refused", "gone"])
@@ -161,47 +154,6 @@ def test_a_cab_whose_source_is_broken_stops_no_other(app: App, simulator: Simula
     assert row.last_error == ""
 
 
-def test_a_broken_cab_does_not_hide_new_ones_on_later_pages(app: App, simulator: SimulatorThread) -> None:
-    """Where all else of its page is held, it is the page's only copy, and yet not a sign that nothing works."""
-    simulator.form = BatchForm(cab_host=BlobHost.FRONT, largest_page=5)
-    failure = simulator.builder.failure(5, CabForm(age=YOUNG))
-    simulator.publish()
-    bad = simulator.world.cabs(failure.key)[0]
-    simulator.faults.add(Fault(call=Call.BLOB, kind=FaultKind.SERVER_ERROR, times=None, match={"blob": bad.place.name}))
-    app.pull(failure)
-    arrived = simulator.builder.cabs(failure, 12, CabForm(age=OLD))
-    simulator.publish()
-    app.pull(failure)
-    assert {app.states(failure).get(cab.cab_id_hash) for cab in arrived} == {CabState.COPIED}
-
-
-def test_a_cab_that_stays_broken_ends_as_failed_with_its_reason(make_app: MakeApp, simulator: SimulatorThread) -> None:
-    app = make_app(PULL_MAX_ATTEMPTS="2")
-    simulator.form = BatchForm(cab_host=BlobHost.FRONT)
-    failure = simulator.builder.failure(3)
-    simulator.publish()
-    bad = simulator.world.cabs(failure.key)[0]
-    simulator.faults.add(Fault(call=Call.BLOB, kind=FaultKind.SERVER_ERROR, times=None, match={"blob": bad.place.name}))
-    app.pull(failure)
-    row = app.pull(failure)
-    assert (row.state, row.counts.copied, row.counts.failed) == (PullState.FAILED, 2, 1)
-    assert "500" in row.last_error
-    assert app.states(failure)[bad.cab_id_hash] is CabState.FAILED
-
-
-def test_a_blob_that_somebody_deleted_is_copied_again(app: App, simulator: SimulatorThread) -> None:
-    failure = simulator.builder.failure(3)
-    simulator.publish()
-    app.pull(failure)
-    app.delete_blob(simulator.world.cabs(failure.key)[1])
-    row = app.pull(failure)
-    assert (row.state, row.attempts) == (PullState.QUEUED, 1)
-    assert "is not in the container" in row.last_error
-    row = app.pull(failure)
-    assert (row.state, row.counts.copied, row.counts.already_held) == (PullState.COMPLETED, 1, 2)
-    assert len(app.blobs(failure)) == 3
-
-
 def test_a_blob_that_the_retention_rule_removed_is_retired_and_not_copied_again(
     app: App, simulator: SimulatorThread
 ) -> None:
@@ -250,29 +202,3 @@ def test_a_cab_in_the_container_that_the_batch_no_longer_names_gets_a_row(app: A
     app.pull(failure)
     assert set(app.states(failure)) == {name, simulator.world.cabs(failure.key)[0].cab_id_hash}
     assert app.cabs(failure)[name].length == 2
-
-
-def test_a_blob_that_somebody_replaced_is_told(app: App, simulator: SimulatorThread) -> None:
-    failure = simulator.builder.failure(2)
-    simulator.publish()
-    app.pull(failure)
-    cab = simulator.world.cabs(failure.key)[0]
-    app.container.upload_blob(app.cabs(failure)[cab.cab_id_hash].blob_name, b"not the cab", overwrite=True)
-    row = app.pull(failure)
-    assert row.counts.failed == 1
-    assert "replaced" in row.last_error
-    assert app.states(failure)[cab.cab_id_hash] is CabState.FAILED
-
-
-@pytest.mark.parametrize("pages", [5, 100])
-def test_only_the_newest_cabs_are_kept_where_there_is_a_limit(
-    make_app: MakeApp, simulator: SimulatorThread, pages: int
-) -> None:
-    app = make_app(MAX_CABS_PER_FAILURE="4")
-    simulator.form = BatchForm(largest_page=pages, shift_rows=2)
-    failure = simulator.builder.failure(12)
-    simulator.publish()
-    row = app.pull(failure)
-    newest = sorted(simulator.world.cabs(failure.key), key=lambda cab: cab.collected)[-4:]
-    assert (row.state, row.counts.seen, row.counts.copied) == (PullState.COMPLETED, 12, 4)
-    assert set(app.blobs(failure)) == {cab.cab_id_hash for cab in newest}

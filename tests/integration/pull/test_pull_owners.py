@@ -40,20 +40,6 @@ def take(app: App, failure: Failure, window: Window | None = None) -> RowLease:
     return lease
 
 
-def test_a_message_that_finds_another_owner_waits_for_him(make_app: MakeApp, simulator: SimulatorThread) -> None:
-    app = make_app(PULL_LEASE_SECONDS="1")
-    failure = simulator.builder.failure(3)
-    simulator.publish()
-    take(app, failure)  # an owner who dies: nobody renews it
-    asked = app.asked(lambda: app.handle(PullMessage(failure_of(failure), app.window, "the test")))
-    assert len(asked) <= 3
-    assert app.row(failure).state is PullState.RUNNING
-    assert copied(app) == {}
-    assert app.work_off() >= 1
-    assert app.row(failure).state is PullState.COMPLETED
-    assert copied(app).total() == 3
-
-
 @pytest.mark.parametrize("status", [200, 500, 403], ids=["goes on", "fails for now", "fails"])
 @pytest.mark.parametrize("skip", ["0", "10"])
 def test_an_owner_who_lost_the_row_stops_and_leaves_it_alone(
@@ -120,17 +106,6 @@ class TestMessagesThatComeTwice:
         assert [each.method for each in asked] == ["PATCH", "GET"]
         assert app.waiting_messages() == 1, "no other is sent"
         lease.write({})  # it is still his
-
-    def test_one_whose_like_has_completed_asks_nobody(
-        self, app: App, failure: Failure, simulator: SimulatorThread
-    ) -> None:
-        app.request(failure)
-        message = next_message(app)
-        app.handle(message)
-        pages = len(simulator.ledger.requests)
-        app.handle(message)
-        assert len(simulator.ledger.requests) == pages
-        assert app.row(failure).state is PullState.COMPLETED
 
     def test_of_a_next_try_too(self, app: App, failure: Failure, simulator: SimulatorThread) -> None:
         simulator.faults.add(Fault(call=Call.CAB_BATCH, kind=FaultKind.THROTTLED))

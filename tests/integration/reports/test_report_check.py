@@ -13,7 +13,6 @@ from typing import cast
 import pytest
 from azure.data.tables import TableClient, UpdateMode
 
-from local.azurite.server import Azurite
 from local.simulator import catalogue
 from local.simulator.builder import CabForm
 from local.simulator.catalogue import Report
@@ -21,12 +20,9 @@ from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.report_file import OEM_DRIVER_COLUMNS
 from local.simulator.scenario import Location, ReportForm
 from local.simulator.thread import SimulatorThread
-from local.simulator.token_endpoint import TokenEndpoint
-from local.simulator.tokens import DEV_CENTER, STORAGE
 from shared.core import clock
-from shared.core.errors import AgainLater, NeedsPerson
+from shared.core.errors import AgainLater
 from shared.core.failure import Window
-from shared.core.settings import Settings
 from shared.devcenter.client import DevCenter
 from shared.devcenter.reports import Listed, ReportRun, Schedule
 from shared.progress.cabs import CabRow, CabState
@@ -40,7 +36,6 @@ from shared.reports.outcome import RunOutcome
 from shared.storage.lease import RowLease
 from tests.integration.app import App, Blob
 from tests.integration.conftest import MakeApp
-from tests.support.azurite import SOURCES, StorageAccount
 
 
 def rows_of(app: App, report: Report) -> list[ReportRow]:
@@ -346,17 +341,6 @@ def test_a_location_that_works_no_more_is_asked_for_again_at_once(app: App, simu
     assert "a fresh location" in failed.error
 
 
-@pytest.mark.parametrize("status", ["Completed", "Success"])
-@pytest.mark.parametrize("location", [Location.SAS, Location.FRONT_SAS])
-def test_both_words_for_finished_are_understood(
-    app: App, simulator: SimulatorThread, status: str, location: Location
-) -> None:
-    simulator.null_errors = True
-    simulator.builder.report([simulator.builder.failure(1)], ReportForm(status=status, location=location))
-    simulator.publish()
-    assert [each.outcome for each in app.check()] == ["ingested"]
-
-
 def test_a_report_without_the_needed_columns_says_which_it_has_and_is_tried_again(
     app: App, simulator: SimulatorThread
 ) -> None:
@@ -419,16 +403,6 @@ def test_runs_before_the_lookback_are_not_asked_for(make_app: MakeApp, simulator
     assert len(make_app(REPORT_LOOKBACK_DAYS="5").check()) == 1
 
 
-@pytest.mark.parametrize("kind", [FaultKind.FORBIDDEN, FaultKind.UNAUTHORIZED])
-def test_what_only_a_person_can_mend_is_told_at_once(app: App, simulator: SimulatorThread, kind: FaultKind) -> None:
-    simulator.builder.report([simulator.builder.failure(1)])
-    simulator.publish()
-    simulator.faults.add(Fault(call=Call.REPORT, kind=kind, times=None))
-    with pytest.raises(NeedsPerson, match="Entra application"):
-        app.check()
-    assert simulator.ledger.answers(Call.REPORT) == 1
-
-
 def test_a_run_that_another_check_reads_is_left_to_it(app: App, simulator: SimulatorThread) -> None:
     report = simulator.builder.report([simulator.builder.failure(1)])
     simulator.publish()
@@ -439,76 +413,6 @@ def test_a_run_that_another_check_reads_is_left_to_it(app: App, simulator: Simul
     assert [each.outcome for each in app.check()] == ["busy"]
     lease.release({})
     assert [each.outcome for each in app.check()] == ["ingested"]
-
-
-def test_a_location_without_a_signature_needs_more_than_a_fixed_token(app: App, simulator: SimulatorThread) -> None:
-    """The fixed token is the Dev Center's, and goes to no storage account."""
-    report = simulator.builder.report([simulator.builder.failure(1)], ReportForm(location=Location.BARE))
-    simulator.publish()
-    assert [outcome.outcome for outcome in app.check()] == ["failed"]
-    assert "DEVCENTER_STORAGE_TENANT_ID" in rows_of(app, report)[0].error
-    assert [seen.bearer for seen in simulator.ledger.requests if seen.call is Call.BLOB] == [False]
-
-
-@pytest.fixture
-def with_entra(
-    azurite: Azurite, storage: StorageAccount, token_endpoint: TokenEndpoint, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[tuple[App, SimulatorThread]]:
-    """An app that signs in as an Entra application, and a Dev Center that wants its tokens."""
-    for name, value in token_endpoint.environment.items():
-        monkeypatch.setenv(name, value)
-    sources = {name: azurite.connection_string(name) for name in SOURCES}
-    tokens = token_endpoint.tokens
-    with SimulatorThread(
-        sources,
-        lambda token: tokens.accepts(token, DEV_CENTER),
-        lambda token: tokens.accepts(token, STORAGE),
-        seed=7,
-    ) as simulator:
-        settings = Settings.from_environment(
-            {
-                "CAB_STORAGE": storage.connection_string,
-                "CAB_SOURCE_HOSTS": "127.0.0.1",
-                "DEVCENTER_BASE_URL": simulator.url,
-                "DEVCENTER_TENANT_ID": token_endpoint.tenant_id,
-                "DEVCENTER_CLIENT_ID": token_endpoint.client_id,
-                "DEVCENTER_CLIENT_SECRET": token_endpoint.secret,
-            }
-        )
-        yield App(azurite, storage, settings), simulator
-        assert not simulator.ledger.problems
-
-
-def test_a_location_without_a_signature_is_read_with_a_storage_token(
-    with_entra: tuple[App, SimulatorThread], token_endpoint: TokenEndpoint
-) -> None:
-    app, simulator = with_entra
-    failure = simulator.builder.failure(2)
-    simulator.builder.report([failure], ReportForm(location=Location.BARE, status="Success"))
-    simulator.publish()
-    assert [each.outcome for each in app.check()] == ["ingested"]
-    app.work_off()
-    assert app.row(failure).counts.copied == 2
-    assert token_endpoint.requests["secret"] == 2, "one token for the Dev Center, one for storage"
-
-
-def test_a_location_with_a_signature_gets_no_token_beside_it(with_entra: tuple[App, SimulatorThread]) -> None:
-    """Storage refuses a request that has both."""
-    app, simulator = with_entra
-    simulator.builder.report([simulator.builder.failure(1)], ReportForm(location=Location.FRONT_SAS))
-    simulator.publish()
-    assert [each.outcome for each in app.check()] == ["ingested"]
-    assert [seen.bearer for seen in simulator.ledger.requests if seen.call is Call.BLOB] == [False]
-
-
-def test_a_secret_that_was_rotated_away_is_told(
-    with_entra: tuple[App, SimulatorThread], token_endpoint: TokenEndpoint
-) -> None:
-    app, _ = with_entra
-    kept, token_endpoint.secret = token_endpoint.secret, "another"
-    with pytest.raises(NeedsPerson, match="AADSTS7000215") as refused:
-        app.check()
-    assert kept not in str(refused.value)
 
 
 class OddCenter:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from shared.core import clock
 from shared.core.errors import AgainLater, NeedsPerson
 from shared.core.failure import Failure
 from shared.progress.cabs import CabState
@@ -24,6 +25,8 @@ from tests.support.memory_app import MemoryApp, memory_app
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from shared.cabs.creation import Copied
+    from shared.cabs.labels import CabLabels
     from shared.progress.pull_row import PullRow
     from tests.simulation.lines import Called
 
@@ -76,6 +79,14 @@ def test_a_pull_that_is_well_writes_its_rows_and_tells_so(app: MemoryApp, caplog
     assert row.counts.bytes == sum(len(cab.content) for cab in app.world.center.batches[FAILURE])
     assert not app.world.queue.messages
     assert any("(pull p1): Completed: CabCounts(seen=3, copied=3" in line for line in caplog.messages)
+
+
+def test_who_asks_is_told_the_id_that_row_and_log_have(app: MemoryApp, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "shared.pull")
+    pull_id = app.do(lambda: app.host.requests.make([FAILURE], app.window, "the test"))
+    app.work_off()
+    assert app.row(FAILURE).pull_id == pull_id
+    assert all(f"{FAILURE} (pull {pull_id}): " in line for line in caplog.messages)
 
 
 @pytest.mark.parametrize(("retry_after", "least"), [(None, 108.0), ("600", 600.0)])
@@ -359,6 +370,21 @@ def test_an_owner_that_stood_still_for_too_long_ends_and_says_whose_pull_it_is(
     (line,) = (line for line in caplog.messages if line.endswith("; it is that owner's pull now"))
     assert line.startswith(f"{FAILURE}: ")
     assert "None" not in line
+
+
+def test_a_copy_is_told_when_the_pulls_time_is_over(app: MemoryApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One slow cab would hold its host until the platform ends it, and its neighbours with it."""
+    copy, told = app.host.pull_tools.copies.copy, list[float]()
+
+    def watched(url: str, name: str, labels: CabLabels, until: float) -> Copied:
+        told.append(until - clock.monotonic())
+        return copy(url, name, labels, until)
+
+    monkeypatch.setattr(app.host.pull_tools.copies, "copy", watched)
+    handle(app)
+    budget = app.world.settings.pull_time_budget.total_seconds()
+    assert len(told) == 3
+    assert all(budget - 60 < each <= budget for each in told)
 
 
 def test_a_time_that_is_up_lets_no_copy_begin(app: MemoryApp) -> None:

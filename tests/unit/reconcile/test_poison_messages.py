@@ -95,6 +95,16 @@ def test_only_a_pull_that_was_tried_and_did_not_move_is_failed(
         assert message.visible_at - message.sent_at == timedelta(seconds=30), "hosts must not die over it one by one"
 
 
+def test_a_pull_that_its_hosts_died_over_is_told_once(app: MemoryApp, caplog: pytest.LogCaptureFixture) -> None:
+    """Its message is gone then: without this line nothing could be alerted on."""
+    queued(app, lastError="no\nINFO disk")
+    for _ in range(2):
+        settle(app)
+    (told,) = (line for line in caplog.messages if line.startswith("pull-failed: "))
+    names = f"applicationId={FAILURE.application_id} failureHash={FAILURE.failure_hash}"
+    assert told.startswith(f"pull-failed: {names} pull={app.row(FAILURE).pull_id} kind=unforeseen reason=no INFO disk")
+
+
 def test_a_message_that_never_came_to_a_row_is_pulled(app: MemoryApp) -> None:
     """It came while no host could begin anything."""
     assert settle(app) is None

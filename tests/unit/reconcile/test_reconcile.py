@@ -23,6 +23,7 @@ from shared.reconcile.walk import FailureSeen, FailureWalk
 from shared.storage.lease import RowLease
 from shared.storage.table_writes import NO_MOMENT
 from tests.simulation.tasks import BEGINNING
+from tests.simulation.world import Expected
 from tests.support.memory_app import MemoryApp, memory_app
 
 if TYPE_CHECKING:
@@ -108,6 +109,15 @@ class TestMessages:
         assert did(app.reconcile()) == {}
         assert len(app.world.queue.messages) == 1
 
+    def test_a_pull_that_waits_as_it_was_asked_to_gets_no_second_one(self, app: MemoryApp, failure: Failure) -> None:
+        app.world.expecting.append(Expected("devcenter", "cabdownloadbatch", "throttled"))
+        row = app.pull(failure)
+        assert row.next_try_at is not None
+        (message,) = app.world.queue.messages
+        message.visible_at = row.next_try_at + TWO_HOURS
+        app.change_pull(failure, updatedAt=NOW - TWO_HOURS, nextTryAt=message.visible_at)
+        assert did(app.reconcile()) == {}
+
     def test_in_a_busy_queue_only_what_is_older_than_it_gets_one(self, app: MemoryApp, failure: Failure) -> None:
         app.request(failure, Failure("1", "waiting"))
         app.change_pull(failure, updatedAt=NOW - TWO_HOURS)
@@ -149,6 +159,14 @@ class TestMissingCabs:
         assert did(app.reconcile()) == {"missing": 1, "queued_again": 1}
         app.work_off()
         assert len(app.blobs(failure)) == 4
+
+    def test_a_listed_cab_that_nobody_pulled_is_pulled(self, app: MemoryApp, failure: Failure) -> None:
+        listed(app, failure)
+        assert did(app.reconcile()) == {"missing": 3, "queued_again": 1}
+        app.work_off()
+        assert set(app.states(failure).values()) == {CabState.COPIED}
+        assert {row.facts.failure_name for row in app.cabs(failure).values()} == {"BUGCHECK"}
+        assert did(app.reconcile()) == {}
 
     def test_one_that_failed_is_tried_once_a_day_though_nobody_knows_when_its_pull_ended(
         self, app: MemoryApp, failure: Failure
@@ -357,6 +375,24 @@ class TestRowsAndBlobs:
         assert did(app.reconcile()) == {"rows_mended": 1}
         assert app.states(failure) == {"a-cab": CabState.COPIED}
         assert app.world.promise.pull_row(failure) is None
+
+    def test_a_row_whose_blob_was_deleted_has_its_cab_copied_again(self, app: MemoryApp, failure: Failure) -> None:
+        app.pull(failure)
+        app.delete_blob(served(app, failure)[1])
+        assert did(app.reconcile()) == {"rows_mended": 1, "missing": 1, "queued_again": 1}
+        app.work_off()
+        assert len(app.blobs(failure)) == 3
+        assert did(app.reconcile()) == {}
+
+    def test_rows_that_were_lost_are_written_anew(self, app: MemoryApp, failure: Failure) -> None:
+        app.pull(failure)
+        before = app.cabs(failure)
+        app.world.tables["cabs"].rows.clear()
+        assert did(app.reconcile()) == {"rows_mended": 3}
+        for cab, row in app.cabs(failure).items():
+            was = before[cab]
+            assert (row.state, row.blob_name, row.length, row.md5) == (was.state, was.blob_name, was.length, was.md5)
+        assert did(app.reconcile()) == {}
 
     def test_a_row_whose_blob_the_retention_rule_removed_is_retired(self, app: MemoryApp, failure: Failure) -> None:
         app.pull(failure)

@@ -1,1 +1,0 @@
-"""The local counterpart on real parts: Azurite, HTTP on loopback, azure-identity."""
