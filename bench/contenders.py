@@ -77,22 +77,15 @@ class Contender:
     missing: str = ""
 
 
-def ceiling(stage: Stage, *, labels: bool = False) -> Contender:
-    """Return the ceiling.
-
-    Args:
-        stage: Where it copies.
-        labels: Whether each copy carries metadata and tags as a cab does.
-    """
+def ceiling(stage: Stage) -> Contender:
+    """Return the ceiling."""
 
     def copy(sources: SourceSet, cabs: int) -> Sample:
         with _checked(stage, cabs) as container:
-            job = stage.copy_job(sources, CAB_ACCOUNT, container, sources.names[:cabs], labels=labels)
+            job = stage.copy_job(sources, CAB_ACCOUNT, container, sources.names[:cabs])
             return _sample(stage, sources, cabs, lambda: run_program("ceiling", job, Measured))
 
     how = f"Copy Blob From URL, {IN_FLIGHT} threads of signed libcurl requests, nothing else"
-    if labels:
-        return Contender("ceiling with labels", f"{how} but the metadata and tags that a cab carries", copy)
     return Contender("ceiling", how, copy)
 
 

@@ -1,34 +1,22 @@
-"""A large report of an outside Dev Center: how long its ingestion takes, in how much memory and how many requests.
+"""A large report: how long its ingestion takes, in how much memory and how many requests.
 
 What is counted stands in Azurite's access log and in the queue, and what should be there is read from the files
 themselves: nothing of it is taken from what the app says.
 """
 
 import gzip
-import os
-import random
 import re
-import subprocess
-import sys
-import threading
-import time
 from base64 import b64decode
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import accumulate, groupby
 from operator import itemgetter
-from pathlib import Path
-from typing import ClassVar, Self
 
 import msgspec
-from azure.core.exceptions import HttpResponseError
-from azure.data.tables import TableServiceClient
 from azure.storage.queue import QueueClient
 
 from bench.long_report import LongReport, long_report
@@ -38,9 +26,7 @@ from bench.processes import BenchError, run_program
 from bench.programs.ingest import Ingested
 from bench.programs.job import Measured
 from bench.report import Section, Table, at_most
-from bench.stage import API_VERSION, CAB_ACCOUNT
-from local.azurite.server import Azurite, account_key, azurite_command
-from local.paths import ROOT
+from bench.stage import API_VERSION, CAB_ACCOUNT, Stage
 from shared.core.facts import CabFacts
 from shared.core.failure import Failure
 from shared.core.storage_settings import CabStorage
@@ -48,7 +34,6 @@ from shared.reports.reader import read_report
 from shared.storage.clients import StorageClients
 from shared.storage.table_writes import Columns, Write
 
-_REPORT_ID = "43000"
 _SECONDS = 360
 _ROWS_A_FAILURE, _CABS_IN_TEN = 50, 3
 _WRITERS = 2
@@ -71,10 +56,10 @@ type _Named = Mapping[tuple[str, str], Mapping[str, str]]
 
 
 def run(plan: Plan, facts: Sequence[str]) -> Section:
-    """Ingest a large report, a second one that overlaps, and a smaller one under kills.
+    """Ingest a large report, and a second one that overlaps.
 
     Args:
-        plan: Rows, failures and kills.
+        plan: Rows and failures.
         facts: Of the machine.
     """
     rows, failures = plan.report_rows, plan.report_rows // _ROWS_A_FAILURE
@@ -82,16 +67,15 @@ def run(plan: Plan, facts: Sequence[str]) -> Section:
     first = long_report(folder, rows, failures, _CABS_IN_TEN)
     second = long_report(folder, rows, failures, _CABS_IN_TEN, rows // 5)
     named, again = _read(first), _read(second)
-    with _Place() as place:
-        new = place.measured(first, named)
+    with Stage(recorded=True) as stage:
+        new = _measured(stage, first, named)
     plan.say(f"{new.messages:,} failures and {_cabs(named):,} cabs in {new.took.seconds:.0f} s")
     # In an Azurite of its own: it takes minutes to insert so many rows, and an hour to change them.
-    with _Place() as place:
-        place.insert_copied(first)
+    with Stage(recorded=True) as stage:
+        _insert_copied(stage, first)
         fresh = _fresh(again, named)
-        later = place.measured(second, fresh)
+        later = _measured(stage, second, fresh)
         plan.say(f"a second report: {later.messages:,} failures queued in {later.took.seconds:.0f} s")
-    kills = _killed(plan, long_report(folder, rows // 20, failures // 20, _CABS_IN_TEN))
     memory = max(each.took.peak_rss - each.took.idle_rss for each in (new, later)) / 1e6
     return Section(
         name="ingestion",
@@ -105,9 +89,7 @@ def run(plan: Plan, facts: Sequence[str]) -> Section:
             "Azurite's access log without queue messages, which are counted in the queue. How far a message stands "
             "from its place is told in messages: the place is that of its failure's first cab to expire among those "
             "that are not held. A `listed` row stands in its failure's partition, and a transaction in one: "
-            f"{sum(-(-len(cabs) // 100) for cabs in named.values()):,} transactions are the least for these cabs.",
-            f"Then a report of {rows // 20:,} rows is ingested by processes that were killed {kills} times, at moments "
-            "drawn from a seed: every failure was queued, and the run ingested once.",
+            f"{sum(-(-len(cabs) // 100) for cabs in named.values()):,} transactions are the least for these cabs."
         ],
         tables=[
             Table(
@@ -138,127 +120,51 @@ class _Measure:
     displaced: int
 
 
-class _Place:
-    """An Azurite that counts, and a Dev Center."""
-
-    def __enter__(self) -> Self:
-        with ExitStack() as opening:
-            key = {CAB_ACCOUNT: account_key()}
-            self._azurite = opening.enter_context(Azurite(azurite_command(), key, recorded=True))
-            _Center.files.clear()
-            self._server = opening.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), _Center))
-            threading.Thread(target=self._server.serve_forever, daemon=True).start()
-            opening.callback(self._server.shutdown)
-            self._open = opening.pop_all()
-        self.storage = self._azurite.connection_string(CAB_ACCOUNT)
-        self.environment = {
-            "CAB_STORAGE": self.storage,
-            "DEVCENTER_BASE_URL": f"http://127.0.0.1:{self._server.server_port}",
-            "DEVCENTER_ACCESS_TOKEN": "a-token-of-the-bench",
-            "CAB_SOURCE_HOSTS": "127.0.0.1",
-        }
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._open.close()
-
-    def publish(self, report: LongReport) -> None:
-        """Let the Dev Center list one run more."""
-        _Center.files.append(report.path)
-
-    def measured(self, report: LongReport, named: _Named) -> _Measure:
-        """Ingest one report more."""
-        self.publish(report)
-        before = len(self._azurite.requests())
-        done = run_program("ingest", _Nothing(), Ingested, self.environment)
-        made = sum(not each.is_queue_message for each in self._azurite.requests()[before:])
-        if [outcome for outcome, _ in done.outcomes if outcome != "known"] != ["ingested"]:
-            raise BenchError(f"the report was not ingested: {done.outcomes}")
-        with QueueClient.from_connection_string(self.storage, _QUEUE, api_version=API_VERSION) as queue:
-            messages = queue.get_queue_properties().approximate_message_count or 0
-        due = sorted(_due(named, failure) for failure in named)
-        far = 0
-        for place, failure in enumerate(self.queued(_LOOKED_AT)):
-            # Who expires in the same second as others may stand anywhere among them.
-            first, last = bisect_left(due, _due(named, failure)), bisect_right(due, _due(named, failure)) - 1
-            far = max(far, first - place, place - last)
-        return _Measure(done.took, made, messages, far)
-
-    def queued(self, most: int) -> list[tuple[str, str]]:
-        """Return whose the first messages are, in their order, and empty the queue."""
-        found = list[_Message]()
-        with QueueClient.from_connection_string(self.storage, _QUEUE, api_version=API_VERSION) as queue:
-            for each in queue.receive_messages(messages_per_page=32, max_messages=most):
-                found.append(msgspec.json.decode(b64decode(each.content), type=_Message))
-            queue.clear_messages()
-        return [(each.application, each.hash) for each in found]
-
-    def insert_copied(self, report: LongReport) -> None:
-        """Insert the rows that a report's pulls would leave, were all that it names copied."""
-        clients = StorageClients(CabStorage(self.storage, "", "", "", None), _WRITERS)
-        for name in ("pulls", "cabs"):
-            clients.tables.create_table_if_not_exists(name)
-        pulls, cabs, now = clients.table("pulls"), clients.table("cabs"), datetime.now(UTC)
-        ended: Columns = {"state": "Completed", "completedAt": now, "updatedAt": now, "startedAt": now}
-        held: Columns = {"state": "copied", "blobName": "x", "settledAt": now}
-
-        def insert(failure: Failure, facts: Mapping[str, CabFacts]) -> None:
-            rows = [Write(cab, {**held, **_told(each)}, "insert") for cab, each in facts.items()]
-            cabs.write_all(failure.cabs_partition, rows)
-
-        copied = defaultdict[Failure, dict[str, CabFacts]](dict)
-        with report.path.open("rb") as file:
-            for part in read_report(file, "the report"):
-                for failure, facts in part.cabs.items():
-                    copied[failure] |= facts
-        for application, of_one in groupby(sorted(copied), key=lambda failure: failure.application_id):
-            pulls.write_all(application, [Write(failure.failure_hash, ended, "insert") for failure in of_one])
-        with ThreadPoolExecutor(_WRITERS) as crew:
-            list(crew.map(insert, copied.keys(), copied.values()))
-        clients.close()
-
-    def forget_lease(self) -> None:
-        """Free the run's row of a reader that was killed: its lease would last for a minute."""
-        with TableServiceClient.from_connection_string(self.storage) as service:
-            table = service.get_table_client("reports")
-            for row in table.list_entities():
-                table.update_entity({**row, "leaseUntil": datetime(2000, 1, 1, tzinfo=UTC)})
+def _measured(stage: Stage, report: LongReport, named: _Named) -> _Measure:
+    """Let the Dev Center have a report, and ingest it."""
+    stage.report(report.path)
+    before = len(stage.azurite.requests(CAB_ACCOUNT))
+    done = run_program("ingest", _Nothing(), Ingested, stage.settings)
+    made = sum(not each.is_queue_message for each in stage.azurite.requests(CAB_ACCOUNT)[before:])
+    if [outcome for outcome, _ in done.outcomes] != ["ingested"]:
+        raise BenchError(f"the report was not ingested: {done.outcomes}")
+    storage = stage.settings["CAB_STORAGE"]
+    with QueueClient.from_connection_string(storage, _QUEUE, api_version=API_VERSION) as queue:
+        messages = queue.get_queue_properties().approximate_message_count or 0
+        first_ones = list(queue.receive_messages(messages_per_page=32, max_messages=_LOOKED_AT))
+    due = sorted(_due(named, failure) for failure in named)
+    far = 0
+    for place, each in enumerate(first_ones):
+        message = msgspec.json.decode(b64decode(each.content), type=_Message)
+        mine = _due(named, (message.application, message.hash))
+        # Who expires in the same second as others may stand anywhere among them.
+        far = max(far, bisect_left(due, mine) - place, place - (bisect_right(due, mine) - 1))
+    return _Measure(done.took, made, messages, far)
 
 
-def _killed(plan: Plan, report: LongReport) -> int:
-    """Ingest a report in processes that are killed, until one comes to its end; return how many were."""
-    named, chance, kills = _read(report), random.Random(plan.report_rows), 0  # noqa: S311 - moments
-    with _Place() as place:
-        place.publish(report)
-        started = time.perf_counter()
-        run_program("ingest", _Nothing(), Ingested, place.environment)
-        whole = time.perf_counter() - started
-    with _Place() as place:
-        place.publish(report)
-        queued = set[tuple[str, str]]()
-        while True:
-            command = [sys.executable, "-m", "bench.programs.ingest"]
-            with subprocess.Popen(command, cwd=ROOT, env={**os.environ, **place.environment}, stdout=-1) as process:
-                try:
-                    told, _ = process.communicate(
-                        timeout=chance.uniform(0, whole) if kills < plan.report_kills else None
-                    )
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.communicate()
-                    kills += 1
-                    with suppress(HttpResponseError):  # before the table is there
-                        place.forget_lease()
-                    continue
-            ((outcome, error),) = msgspec.json.decode(told.splitlines()[-1], type=Ingested).outcomes
-            # Each process that was killed may have sent all of its messages.
-            queued |= set(place.queued((kills + 1) * len(named)))
-            plan.say(f"after {kills} kills: {outcome}, {len(queued):,} of {len(named):,} failures queued")
-            if outcome == "known" or kills >= plan.report_kills:
-                break
-        if outcome not in {"ingested", "known"} or queued != named.keys():
-            raise BenchError(f"after {kills} kills: {outcome} {error}, {len(queued)} of {len(named)} queued")
-    return kills
+def _insert_copied(stage: Stage, report: LongReport) -> None:
+    """Insert the rows that a report's pulls would leave, were all that it names copied."""
+    clients = StorageClients(CabStorage(stage.settings["CAB_STORAGE"], "", "", "", None), _WRITERS)
+    for name in ("pulls", "cabs"):
+        clients.tables.create_table_if_not_exists(name)
+    pulls, cabs, now = clients.table("pulls"), clients.table("cabs"), datetime.now(UTC)
+    ended: Columns = {"state": "Completed", "completedAt": now, "updatedAt": now, "startedAt": now}
+    held: Columns = {"state": "copied", "blobName": "x", "settledAt": now}
+
+    def insert(failure: Failure, facts: Mapping[str, CabFacts]) -> None:
+        rows = [Write(cab, {**held, **_told(each)}, "insert") for cab, each in facts.items()]
+        cabs.write_all(failure.cabs_partition, rows)
+
+    copied = defaultdict[Failure, dict[str, CabFacts]](dict)
+    with report.path.open("rb") as file:
+        for part in read_report(file, "the report"):
+            for failure, facts in part.cabs.items():
+                copied[failure] |= facts
+    for application, of_one in groupby(sorted(copied), key=lambda failure: failure.application_id):
+        pulls.write_all(application, [Write(failure.failure_hash, ended, "insert") for failure in of_one])
+    with ThreadPoolExecutor(_WRITERS) as crew:
+        list(crew.map(insert, copied.keys(), copied.values()))
+    clients.close()
 
 
 def _read(report: LongReport) -> _Named:
@@ -305,41 +211,3 @@ def _row(name: str, made: _Measure, named: _Named) -> list[str]:
     memory = (made.took.peak_rss - made.took.idle_rss) / 1e6
     figures = [f"{made.took.seconds:.0f}", f"{made.took.cpu_seconds:.0f}", f"{memory:.0f}", f"{made.requests:,}"]
     return [name, *figures, f"{made.requests / _cabs(named):.4f}", f"{made.messages:,}", f"{made.displaced:,}"]
-
-
-class _Center(BaseHTTPRequestHandler):
-    """A Dev Center of one schedule, whose runs are files."""
-
-    files: ClassVar[list[Path]] = []
-
-    def do_GET(self) -> None:
-        """Answer with the schedules, the runs, or a file."""
-        path = self.path.partition("?")[0]
-        if path.endswith("/driver/report"):
-            self._tell({"data": [{"reportId": int(_REPORT_ID), "isActive": True, "schedule": "{}"}], "errors": []})
-        elif path.endswith(f"/reportdata/{_REPORT_ID}"):
-            self._tell({"data": [self._run(number) for number in range(len(self.files))], "errors": None})
-        else:
-            file = self.files[int(path.strip("/"))]
-            self.send_response(200)
-            self.send_header("Content-Length", str(file.stat().st_size))
-            self.end_headers()
-            with file.open("rb") as content:
-                while some := content.read(1 << 18):
-                    self.wfile.write(some)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-    def _run(self, number: int) -> dict[str, str]:
-        place = f"http://{self.headers['Host']}/{number}?sig=x"
-        when = f"2026-11-2{number}T05:35:32"
-        return {"ReportDatetime": when, "ReportStatus": "Completed", "ReportLocation": place}
-
-    def _tell(self, told: object) -> None:
-        body = msgspec.json.encode(told)
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)

@@ -12,7 +12,7 @@ class Plan:
 
     Args:
         rounds: How often each contender runs.
-        repeats: How often the ceilings and Cabferry run in a round, where the other contenders run once.
+        repeats: How often the ceiling and Cabferry run in a round, where the other contenders run once.
         throughput: Cabs by size in bytes, for the contenders.
         growth_cabs: Cabs of one failure, as the work grows.
         growth_sizes: Bytes of a cab for these.
@@ -20,7 +20,6 @@ class Plan:
         counted_cabs: Cabs of the failure whose requests are counted.
         held_cabs: Cabs of the failure that is pulled again.
         report_rows: Rows of the long report.
-        report_kills: How often the process that ingests a report is killed.
         stream_bytes: Bytes of the cab that is streamed.
         listed_failures: Failures, each of 30 cabs, that lists tell of.
         start_ups: How often a start is timed.
@@ -36,7 +35,6 @@ class Plan:
     counted_cabs: int
     held_cabs: int
     report_rows: int
-    report_kills: int
     stream_bytes: int
     listed_failures: int
     start_ups: int
@@ -55,7 +53,6 @@ def full(say: Callable[[str], None]) -> Plan:
         counted_cabs=1_000,
         held_cabs=10_000,
         report_rows=1_000_000,
-        report_kills=10,
         stream_bytes=1024 * _MIB,
         listed_failures=10_000,
         start_ups=11,
@@ -75,7 +72,6 @@ def quick(say: Callable[[str], None]) -> Plan:
         counted_cabs=200,
         held_cabs=300,
         report_rows=50_000,
-        report_kills=3,
         stream_bytes=320 * _MIB,
         listed_failures=500,
         start_ups=3,

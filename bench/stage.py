@@ -5,18 +5,15 @@ from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Self
 
 import msgspec
-from azure.storage.blob import (
-    BlobServiceClient,
-    ContainerSasPermissions,
-    generate_container_sas,
-)
+from azure.storage.blob import BlobServiceClient, ContainerSasPermissions, generate_container_sas
 
 from bench.processes import Program, usage
 from bench.programs.ceiling import CopyJob, copy_all
-from bench.programs.devcenter import READY, STORAGE, TOKEN, CountCalls, ListCabs, cab_name
+from bench.programs.devcenter import READY, STORAGE, TOKEN, CountCalls, ListCabs, ListRun, cab_name
 from local.azurite.server import Azurite, account_key, azurite_command
 from local.simulator.builder import CAB_ACCOUNTS, REPORT_ACCOUNT
 
@@ -134,7 +131,6 @@ class Stage:
         *,
         source: str = "",
         in_flight: int = IN_FLIGHT,
-        labels: bool = False,
     ) -> CopyJob:
         """Return a job of the ceiling.
 
@@ -145,11 +141,10 @@ class Stage:
             names: Which of the sources.
             source: One URL that all are copied from, in place of the sources'.
             in_flight: How many copies at once.
-            labels: Whether each copy carries metadata and index tags as a cab does.
         """
         endpoint = self._cabs.url.rstrip("/").rpartition("/")[0]
         key = self.azurite.accounts[account]
-        return CopyJob(endpoint, account, key, container, source or sources.url, list(names), in_flight, labels)
+        return CopyJob(endpoint, account, key, container, source or sources.url, list(names), in_flight)
 
     def failure(self, sources: SourceSet, cabs: int) -> str:
         """List a new failure in the Dev Center and return its failureHash.
@@ -163,6 +158,10 @@ class Stage:
     def failure_of(self, container: str, cabs: int) -> str:
         """List a new failure whose cabs are in any container of the source account."""
         return self._devcenter.ask(ListCabs(SOURCE_ACCOUNT, container, cabs))
+
+    def report(self, file: Path) -> None:
+        """Let the Dev Center list a report's run, whose file this is."""
+        self._devcenter.ask(ListRun(str(file)))
 
     def api_calls(self) -> int:
         """Return how many pages the Dev Center has served."""

@@ -20,7 +20,7 @@ _KIB64 = 65_536
 # Its clock moves in steps of two seconds, so it is given so many cabs at least, which makes these small.
 _AZCOPY_LEAST = {_KIB64: 4_000, MIB: 2_000}
 
-_ORDER = ("ceiling", "ceiling with labels", "Cabferry", "Cabferry without host", "AzCopy", "rclone", "plain script")
+_ORDER = ("ceiling", "Cabferry", "Cabferry without host", "AzCopy", "rclone", "plain script")
 
 
 @dataclass(slots=True)
@@ -46,7 +46,7 @@ def run(plan: Plan, facts: Sequence[str]) -> Section:
         facts=list(facts),
         text=[
             "Every contender copies the same source blobs from one account of an Azurite into another. A round runs "
-            f"the others once and the ceilings and Cabferry {plan.repeats} times in turn, each round begins with "
+            f"the others once and the ceiling and Cabferry {plan.repeats} times in turn, each round begins with "
             "another one, and each size has an Azurite of its own for every round. CPU is the client's own process "
             "(for AzCopy and rclone from start to end, for the others during the copying); memory is what came on top "
             "of the idle process (for AzCopy and rclone all of it).",
@@ -76,7 +76,6 @@ def _measured(plan: Plan, size: int, cabs: int) -> _OfOneSize:
             quick = (
                 contenders.ceiling(stage),
                 contenders.cabferry(stage, host),
-                contenders.ceiling(stage, labels=True),
                 contenders.cabferry_alone(stage),
             )
             others = (contenders.plain_script(stage), contenders.rclone(stage))

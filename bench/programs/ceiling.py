@@ -8,7 +8,6 @@ import base64
 import hashlib
 import hmac
 import threading
-import uuid
 from collections.abc import Iterator
 from email.utils import formatdate
 from http import HTTPStatus
@@ -32,7 +31,6 @@ class CopyJob(msgspec.Struct, frozen=True):
         source: A blob's URL with its SAS; `{name}` in it stands for the name of each.
         names: The names, which the copies get too.
         in_flight: How many copies at once.
-        labels: Whether each copy carries metadata and index tags as a cab does.
     """
 
     endpoint: str
@@ -42,7 +40,6 @@ class CopyJob(msgspec.Struct, frozen=True):
     source: str
     names: list[str]
     in_flight: int
-    labels: bool = False
 
 
 def copy_all(job: CopyJob) -> None:
@@ -103,7 +100,7 @@ def signed_headers(job: CopyJob, key: bytes, name: str) -> tuple[str, dict[str, 
         name: Which of the blobs.
     """
     path = f"/{job.account}/{job.container}/{name}"
-    headers = _headers(job, job.source.replace("{name}", name))
+    headers = _headers(job.source.replace("{name}", name))
     headers["Authorization"] = _signature(job.account, key, path, headers)
     return path, headers
 
@@ -113,8 +110,8 @@ def _next(names: Iterator[str], lock: threading.Lock) -> str | None:
         return next(names, None)
 
 
-def _headers(job: CopyJob, source: str) -> dict[str, str]:
-    headers = {
+def _headers(source: str) -> dict[str, str]:
+    return {
         "x-ms-version": _VERSION,
         "x-ms-date": formatdate(usegmt=True),
         "x-ms-copy-source": source,
@@ -122,13 +119,6 @@ def _headers(job: CopyJob, source: str) -> dict[str, str]:
         "If-None-Match": "*",
         "Content-Length": "0",
     }
-    if job.labels:
-        cab = str(uuid.uuid4())
-        told = {"applicationid": "13984104677400476", "failurehash": cab, "cabidhash": cab, "submissionid": cab}
-        told |= {"cabdate": "2017-04-07 13:53:43", "cabexpires": "2017-05-07 13:53:43", "source": cab}
-        headers |= {f"x-ms-meta-{name}": value for name, value in told.items()}
-        headers["x-ms-tags"] = f"applicationId=13984104677400476&failureHash={cab}&date=2017-04-07"
-    return headers
 
 
 def _signature(account: str, key: bytes, path: str, headers: dict[str, str]) -> str:

@@ -7,19 +7,26 @@ import asyncio
 import os
 import sys
 import uuid
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
 
 import msgspec
 
 from local.cabs import ArchiveKind, CabArchive
-from local.simulator.builder import CAB_RETENTION
-from local.simulator.catalogue import BlobPlace, Cab, Failure, FailureKey, Machine, World
+from local.simulator.builder import CAB_RETENTION, REPORT_ACCOUNT
+from local.simulator.catalogue import BlobPlace, Cab, Failure, FailureKey, Machine, ReportRun, Template, World
+from local.simulator.center import DevCenter
 from local.simulator.faults import Call
+from local.simulator.report_file import IHV_DRIVER_COLUMNS
+from local.simulator.scenario import ReportForm
 from local.simulator.server import Simulator
 
 APPLICATION = "13984104677400476"
 READY = "the Dev Center answers at "
 STORAGE, TOKEN = "BENCH_STORAGE", "DEVCENTER_ACCESS_TOKEN"
+_CHUNK = 1 << 18
 _MACHINE = Machine("10.0.26100.2314", "Windows 11", "X64", "Fabrikam", "FabBook", "CPU", "US", "s:0", "PCI\\0")
 
 
@@ -35,6 +42,16 @@ class ListCabs(msgspec.Struct, frozen=True, tag=True):
     account: str
     container: str
     cabs: int
+
+
+class ListRun(msgspec.Struct, frozen=True, tag=True):
+    """Let the only schedule of a report give a run; the answer is its reportId.
+
+    Args:
+        path: Its file.
+    """
+
+    path: str
 
 
 class CountCalls(msgspec.Struct, frozen=True, tag=True):
@@ -69,15 +86,31 @@ def _listed(world: World, order: ListCabs) -> str:
     return key.failure_hash
 
 
+async def _reported(center: DevCenter, order: ListRun) -> int:
+    now, file = datetime.now(UTC).replace(microsecond=0), Path(order.path)
+    report = center.builder.schedule(center.builder.template(Template("{}", IHV_DRIVER_COLUMNS, now)), now)
+    place = BlobPlace(REPORT_ACCOUNT, "driver-reports", file.name)
+    await center.sources.put(place, _chunks(file))
+    report.runs.append(ReportRun(now, ReportForm(), (), place))
+    return report.report_id
+
+
+def _chunks(file: Path) -> Iterator[bytes]:
+    with file.open("rb") as content:
+        yield from iter(partial(content.read, _CHUNK), b"")
+
+
 async def _serve() -> None:
     storage = msgspec.json.decode(os.environ[STORAGE], type=dict[str, str])
-    orders = msgspec.json.Decoder(ListCabs | CountCalls)
+    orders = msgspec.json.Decoder(ListCabs | ListRun | CountCalls)
     async with Simulator(storage, os.environ[TOKEN]) as simulator:
         print(READY + simulator.url, flush=True)
         while line := await asyncio.to_thread(sys.stdin.readline):
             match orders.decode(line):
                 case ListCabs() as order:
                     print(_listed(simulator.center.world, order), flush=True)
+                case ListRun() as order:
+                    print(await _reported(simulator.center, order), flush=True)
                 case CountCalls():
                     print(simulator.center.ledger.answers(Call.CAB_BATCH), flush=True)
 

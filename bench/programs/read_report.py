@@ -1,23 +1,18 @@
-"""Read a long report with one reader: Cabferry's own, one of two floors, pandas or polars.
+"""Read a long report with one reader: Cabferry's own, pandas or polars.
 
 Runs in the venv of the peers as well, so it imports the standard library alone until it knows its reader.
 """
 
-import csv
-import gzip
 import importlib
 import json
 import sys
 import time
 from collections.abc import Callable
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 _IMPORTS = {
     "cabferry": "shared.reports.reader",
-    "least": "gzip",
-    "csv": "csv",
     "pandas": "pandas",
     "polars": "polars",
 }
@@ -41,31 +36,6 @@ def _pass_through(reader: Any, path: Path) -> None:
             pass
 
 
-def _least(_: Any, path: Path) -> tuple[int, int]:
-    """Unpack, split each row, and look its failure and its cab up: no check, no facts, no bound on memory."""
-    failures = dict[tuple[str, str], set[str]]()
-    with gzip.open(path, "rt", encoding="utf-8", newline="\n") as file:
-        header = next(file).rstrip("\n").split("\t")
-        pair_of, place = itemgetter(*(header.index(name) for name in _PAIR)), header.index(_CAB)
-        for line in file:
-            row = line.split("\t")
-            pair, cab = pair_of(row), row[place]
-            cabs = failures.get(pair)
-            if cabs is None:
-                cabs = failures[pair] = set()
-            if cab and cab not in cabs:
-                cabs.add(cab)
-    return len(failures), sum(map(len, failures.values()))
-
-
-def _csv(_: Any, path: Path) -> tuple[int, int]:
-    """Split every row into fields and do nothing else: what the standard library cannot go below."""
-    with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
-        for _row in csv.reader(file, delimiter="\t"):
-            pass
-    return 0, 0
-
-
 def _pandas(pandas: Any, path: Path) -> tuple[int, int]:
     frame = pandas.read_csv(path, sep="\t", compression="gzip", usecols=[*_PAIR, _CAB], dtype=str)
     cabs = frame.dropna(subset=_CAB)
@@ -80,8 +50,6 @@ def _polars(polars: Any, path: Path) -> tuple[int, int]:
 
 _READERS: dict[str, Callable[[Any, Path], tuple[int, int]]] = {
     "cabferry": _cabferry,
-    "least": _least,
-    "csv": _csv,
     "pandas": _pandas,
     "polars": _polars,
 }
