@@ -1,4 +1,5 @@
 """Measurements of Cabferry, with what a user would pick instead measured beside it.
 
-`python -m bench` runs them. Each section is a module of its own; `programs` holds what runs in a process of its own.
+`python -m bench` runs them: `sections` holds what is measured, `programs` what runs in a process of its own for it, and
+`chaos`, `soak` and `games` what the app must withstand.
 """

@@ -7,25 +7,23 @@ import traceback
 from pathlib import Path
 from random import SystemRandom
 
-from bench import (
-    chaos,
-    games,
-    growth,
-    ingestion,
-    lists,
-    reports,
-    requests_made,
-    soak,
-    startup,
-    streaming,
-    throughput,
-    ways,
-)
+from bench import chaos, games, soak
 from bench.facts import facts
 from bench.peers import BENCH, install_peers
 from bench.plan import full, quick
 from bench.processes import BenchError
 from bench.report import RELIABILITY, Section, save, saved, write_results
+from bench.sections import (
+    growth,
+    ingestion,
+    lists,
+    reports,
+    requests_made,
+    startup,
+    streaming,
+    throughput,
+    ways,
+)
 from local.child import ChildError
 from local.paths import ROOT
 

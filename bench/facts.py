@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+import msgspec
+
 from local.azurite.server import azurite_command
 
 _PACKAGES = (
@@ -24,12 +26,12 @@ def facts() -> tuple[str, ...]:
     """Return one sentence for each fact."""
     command, script = azurite_command()
     node = subprocess.run([command, "--version"], capture_output=True, text=True, check=False).stdout.strip()
-    azurite = (Path(script).parents[2] / "package.json").read_text(encoding="utf-8")
+    azurite = msgspec.json.decode((Path(script).parents[2] / "package.json").read_bytes())
     return (
         f"measured on {datetime.now(UTC):%Y-%m-%d}",
         f"{os.process_cpu_count()} cores ({_processor()}), {_memory()}, {platform.system()} {platform.machine()}",
         f"Python {platform.python_version()}, {', '.join(f'{name} {version(name)}' for name in _PACKAGES)}",
-        f"Azurite {_quoted(azurite, 'version')} in memory on Node {node.removeprefix('v')}",
+        f"Azurite {azurite['version']} in memory on Node {node.removeprefix('v')}",
     )
 
 
@@ -45,7 +47,3 @@ def _memory() -> str:
     if not file.exists():
         return "memory unknown"
     return f"{int(file.read_text(encoding='utf-8').split()[1]) / 1024 / 1024:.0f} GiB of memory"
-
-
-def _quoted(text: str, key: str) -> str:
-    return text.partition(f'"{key}":')[2].split('"')[1]

@@ -1,7 +1,7 @@
 """Every failure in memory, with its names and numbers: what lists and sums are made of.
 
 The rows of the pulls are read once, and from then on those alone that were written since: one request a look. Memory
-grows with the failures (`bench/lists.py` measures it), and in workers alone that somebody asks.
+grows with the failures (`bench/sections/lists.py` measures it), and in workers alone that somebody asks.
 """
 
 from __future__ import annotations

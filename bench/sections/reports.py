@@ -16,7 +16,7 @@ from bench.processes import BenchError
 from bench.report import Section, Table, at_least, at_most, spread
 from local.paths import ROOT
 
-_PROGRAM = Path(__file__).parent / "programs" / "read_report.py"
+_PROGRAM = Path(__file__).parents[1] / "programs" / "read_report.py"
 
 
 class _Read(msgspec.Struct, frozen=True):

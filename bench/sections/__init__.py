@@ -1,0 +1,1 @@
+"""What is measured, a module a section of results.md; each has `run`, which makes the section."""
