@@ -19,20 +19,18 @@ import threading
 import time
 import uuid
 from collections import deque
-from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor
-from concurrent.futures import wait as real_wait
-from dataclasses import dataclass, field
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any
 
 from greenlet import getcurrent, greenlet
 
 from shared.core import clock, stopping, threads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from types import TracebackType
+    from collections.abc import Callable, Iterator
 
 BEGINNING = datetime(2026, 11, 2, tzinfo=UTC)
 
@@ -81,7 +79,7 @@ class Tasks(clock.Clock):
     """
 
     def __init__(self, chance: random.Random) -> None:
-        self.seconds, self.switches = 0.0, 0
+        self.seconds = 0.0
         self._told = self.seconds, BEGINNING
         self._chance, self._tasks = chance, list[Task]()
         self.last = Process("nobody")
@@ -164,7 +162,7 @@ class Tasks(clock.Clock):
         self._bury()
 
     def _go_on(self, task: Task) -> None:
-        self.switches, self.last = self.switches + 1, task.process
+        self.last = task.process
         task.is_ready = task.at = None
         try:
             task.green.switch()
@@ -242,37 +240,22 @@ def _end(timeout: float | None) -> float | None:
 
 class _Lock:
     def __init__(self) -> None:
-        self._owner: Task | None = None
-        self._depth, self._is_reentrant = 0, False
+        self._is_held = False
 
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        tasks = _now()
-        if self._depth and not (self._is_reentrant and self._owner is tasks.current):
-            free = blocking and tasks.wait(lambda: not self._depth, None if timeout < 0 else _end(timeout))
-            if not free:
-                return False
-        self._owner, self._depth = tasks.current, self._depth + 1
+    def acquire(self, blocking: bool = True) -> bool:
+        if self._is_held and not (blocking and _now().wait(lambda: not self._is_held)):
+            return False
+        self._is_held = True
         return True
 
     def release(self) -> None:
-        self._depth -= 1
-
-    def locked(self) -> bool:
-        return self._depth > 0
+        self._is_held = False
 
     def __enter__(self) -> bool:
         return self.acquire()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.release()
-
-
-class _RLock(_Lock):
-    def __init__(self) -> None:
-        super().__init__()
-        self._is_reentrant = True
 
 
 class _Event:
@@ -285,48 +268,8 @@ class _Event:
     def set(self) -> None:
         self._is_set = True
 
-    def clear(self) -> None:
-        self._is_set = False
-
     def wait(self, timeout: float | None = None) -> bool:
         return self._is_set or _now().wait(self.is_set, _end(timeout))
-
-
-class _Condition:
-    def __init__(self, lock: _Lock | None = None) -> None:
-        self._lock, self._waiting = lock or _RLock(), list[_Event]()
-        self.acquire, self.release = self._lock.acquire, self._lock.release
-
-    def __enter__(self) -> bool:
-        return self._lock.acquire()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._lock.release()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        told = _Event()
-        self._waiting.append(told)
-        self._lock.release()
-        try:
-            return told.wait(timeout)
-        finally:
-            self._lock.acquire()
-
-    def wait_for(self, predicate: Callable[[], bool], timeout: float | None = None) -> bool:
-        end = _end(timeout)
-        while not predicate() and (end is None or _now().seconds < end):
-            self.wait(None if end is None else end - _now().seconds)
-        return predicate()
-
-    def notify(self, n: int = 1) -> None:
-        for told in self._waiting[:n]:
-            told.set()
-        del self._waiting[:n]
-
-    def notify_all(self) -> None:
-        self.notify(len(self._waiting))
 
 
 class _Semaphore:
@@ -339,71 +282,44 @@ class _Semaphore:
         self._left -= 1
         return True
 
-    def release(self, n: int = 1) -> None:
-        self._left += n
+    def release(self) -> None:
+        self._left += 1
 
     def __enter__(self) -> bool:
         return self.acquire()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.release()
 
 
 class _Thread:
-    def __init__(
-        self,
-        group: None = None,
-        target: Callable[..., object] | None = None,
-        name: str = "",
-        args: Sequence[Any] = (),
-        kwargs: dict[str, Any] | None = None,
-        *,
-        daemon: bool | None = None,
-    ) -> None:
-        self._target, self._args, self._kwargs = target, args, kwargs or {}
-        self.name, self.daemon, self._is_over, self._has_begun = name, daemon, False, False
+    def __init__(self, *, target: Callable[[], object], name: str, daemon: bool) -> None:
+        self._target, self._is_over = target, False
 
     def start(self) -> None:
-        self._has_begun = True
         _now().start(_process(), self._run)
-
-    def run(self) -> None:
-        if self._target:
-            self._target(*self._args, **self._kwargs)
 
     def join(self, timeout: float | None = None) -> None:
         if not self._is_over:
             _now().wait(lambda: self._is_over, _end(timeout))
 
-    def is_alive(self) -> bool:
-        return self._has_begun and not self._is_over
-
     def _run(self) -> None:
         try:
-            self.run()
+            self._target()
         finally:
             self._is_over = True
 
 
 class _Future[T](Future[T]):
     def result(self, timeout: float | None = None) -> T:
-        self._until_done(timeout)
-        return super().result(0)
-
-    def exception(self, timeout: float | None = None) -> BaseException | None:
-        self._until_done(timeout)
-        return super().exception(0)
-
-    def _until_done(self, timeout: float | None) -> None:
         if not self.done():
             _now().wait(self.done, _end(timeout))
+        return super().result(0)
 
 
 class _Pool(Executor):
-    def __init__(self, max_workers: int | None = None, thread_name_prefix: str = "") -> None:
-        self._most, self._working = max_workers or 8, 0
+    def __init__(self, max_workers: int, thread_name_prefix: str = "") -> None:
+        self._most, self._working = max_workers, 0
         self._waiting: deque[tuple[_Future[Any], Callable[[], Any]]] = deque()
 
     def submit[**P, T](self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
@@ -436,101 +352,29 @@ class _Pool(Executor):
 
 
 class _Queue[T]:
-    def __init__(self, maxsize: int = 0) -> None:
+    def __init__(self) -> None:
         self._held: deque[T] = deque()
 
-    def put(self, item: T, block: bool = True, timeout: float | None = None) -> None:
+    def put(self, item: T) -> None:
         self._held.append(item)
 
-    put_nowait = put
-
-    def get(self, block: bool = True, timeout: float | None = None) -> T:
-        if not self._held and not (block and _now().wait(lambda: bool(self._held), _end(timeout))):
+    def get(self, timeout: float | None = None) -> T:
+        if not self._held and not _now().wait(lambda: bool(self._held), _end(timeout)):
             raise queue.Empty
         return self._held.popleft()
 
-    def get_nowait(self) -> T:
-        return self.get(block=False)
 
-    def empty(self) -> bool:
-        return not self._held
-
-    def qsize(self) -> int:
-        return len(self._held)
-
-
-def _wait(fs: Sequence[Future[Any]], timeout: float | None = None, return_when: str = ALL_COMPLETED) -> Any:
-    futures = list(fs)
-    enough = any if return_when == FIRST_COMPLETED else all
-
-    def is_enough() -> bool:
-        return enough(each.done() for each in futures)
-
-    if futures and not is_enough():
-        _now().wait(is_enough, _end(timeout))
-    done = {each for each in futures if each.done()}
-    return SimpleNamespace(done=done, not_done=set(futures) - done)
-
-
-def _no_such_thing(*_: object) -> NoReturn:
-    message = "the games have none of this yet: add it to tests/simulation/tasks.py"
-    raise NotImplementedError(message)
-
-
-class _Timer(_Thread):
-    def __init__(self, interval: float, function: Callable[..., object]) -> None:
-        super().__init__()
-        self._interval, self._function, self._cancelled = interval, function, _Event()
-
-    def cancel(self) -> None:
-        self._cancelled.set()
-
-    def run(self) -> None:
-        if not self._cancelled.wait(self._interval):
-            self._function()
-
-    def __enter__(self) -> Self:
-        return self
-
-
-@dataclass
-class _Threading:
-    Lock: Any = _Lock
-    RLock: Any = _RLock
-    Event: Any = _Event
-    Condition: Any = _Condition
-    Semaphore: Any = _Semaphore
-    BoundedSemaphore: Any = _Semaphore
-    Thread: Any = _Thread
-    Timer: Any = _Timer
-    local: Any = threading.local
-    current_thread: Any = threading.current_thread
-    main_thread: Any = threading.main_thread
-    get_ident: Any = field(default=lambda: id(getcurrent()))
-
-
+# What the app uses of these, and no more: whatever else it asks for, an AttributeError names.
 _INSTEAD: list[tuple[object, object]] = [
-    (threading, _Threading()),
-    (threading.Lock, _Lock),
-    (threading.Thread, _Thread),
-    (threading.Event, _Event),
-    (threading.Condition, _Condition),
     (
-        time,
-        SimpleNamespace(
-            sleep=lambda seconds: _now().sleep(seconds),
-            monotonic=lambda: _now().monotonic(),
-            time=lambda: _now().now().timestamp(),
-            perf_counter=lambda: _now().monotonic(),
-        ),
+        threading,
+        SimpleNamespace(Lock=_Lock, Event=_Event, BoundedSemaphore=_Semaphore, Thread=_Thread),
     ),
-    (queue, SimpleNamespace(Queue=_Queue, SimpleQueue=_Queue, Empty=queue.Empty, LifoQueue=_no_such_thing)),
-    (queue.Queue, _Queue),
+    (threading.Lock, _Lock),
+    (time, SimpleNamespace(monotonic=lambda: _now().monotonic())),
     (queue.SimpleQueue, _Queue),
-    (ThreadPoolExecutor, _Pool),
     (threads.Pool, _Pool),
     (stopping.wait, lambda seconds: _now().sleep(seconds)),
     (stopping.is_stopping, lambda: getattr(_process(), "is_stopping", False)),
     (Future, _Future),
-    (real_wait, _wait),
 ]
