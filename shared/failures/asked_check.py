@@ -59,7 +59,8 @@ def run(tools: FailureTools, asked_at: datetime, queue: PullQueue) -> None:
     """
     checks = check_failures(tools, asked_at)
     if again_at := max((each.next_try_at for each in checks if each.next_try_at), default=None):
-        queue.send_text(f"{_ASKS}{asked_at.isoformat()}", again_at - clock.now())
+        # It may be over by now: the applications behind the one that must wait were checked meanwhile.
+        queue.send_text(f"{_ASKS}{asked_at.isoformat()}", max(again_at - clock.now(), timedelta()))
     try:
         raise_if_failed(checks)
     except CabferryError as error:

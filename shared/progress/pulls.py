@@ -212,8 +212,9 @@ class PullRows:
                 if row is None:
                     writes.append(write)
                 elif not _is_held(row):  # who works on it knows the rules, and what was told before
-                    # Another pull that is to run decides by what is told now.
-                    columns = skipped[key] if row.text("state") == PullState.COMPLETED else told[key]
+                    # Another pull that is to run decides by what is told now, and no rule skips a person's.
+                    is_done = row.text("state") == PullState.COMPLETED and not person_of(row)
+                    columns = skipped[key] if is_done else told[key]
                     writes += [Write(key, columns, "merge", row.etag)] if columns else []
             if not writes or self._table.write_together(application_id, writes) is not None:
                 return

@@ -17,7 +17,7 @@ from tests.simulation.tables import MemoryTable, Table
 FAILURE = Failure("1", "a", "driver")
 DAYS, MORE = Window(date(2026, 11, 1), date(2026, 11, 28)), Window(date(2026, 9, 1), date(2026, 11, 28))
 EARLIER, LONG_AGO = Window(date(2026, 10, 1), date(2026, 10, 28)), Window(date(2026, 8, 1), date(2026, 8, 28))
-REPORT, PERSON = "report 43000 2026-11-28", "ada@contoso.com (POST /api/pulls)"
+REPORT, CHECK, PERSON = "report 43000 2026-11-28", "check of application 1", "ada@contoso.com (POST /api/pulls)"
 OTHER = "bob@contoso.com (POST /api/pulls)"
 
 
@@ -159,6 +159,15 @@ def test_what_a_person_has_not_got_yet_is_pulled_for_the_person(asked: Asked, st
     assert asked.runs() == [then]
     assert asked.row.window == (MORE if then == PERSON else DAYS)
     assert asked.row.asked_by == REPORT, "who asked last is told as ever"
+
+
+@pytest.mark.parametrize(("left", "told"), [(1, ""), (0, "rule 'none'")])
+def test_no_rule_is_said_to_skip_what_a_person_is_still_owed(asked: Asked, left: int, told: str) -> None:
+    """Who asked was told that nobody had asked Microsoft, by a check of failures that came after."""
+    asked.ask(PERSON)
+    asked.end(asked.take(), failed=left)
+    asked.pulls.note_skipped({FAILURE: {"skippedBy": "rule 'none'"}}, DAYS, CHECK, {}, {FAILURE: 7})
+    assert (asked.row.skipped_by, asked.row.hits) == (told, 7)
 
 
 def test_wider_days_of_a_report_are_pulled_for_the_person_who_asked_before(asked: Asked) -> None:
