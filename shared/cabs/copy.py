@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from shared.cabs.blocks import BlockCommits
 from shared.cabs.creation import BlobCreation, Copied, CopyJob, NoCab, SourceRefused, refusals
 from shared.cabs.refusal_memory import RefusalMemory
-from shared.cabs.source import SourceFacts, sas_expiry, sas_start, source_facts
+from shared.cabs.source import SourceFacts, sas_time, source_facts
 from shared.cabs.streaming import Streaming
 from shared.core import clock, stopping
 from shared.core.errors import AgainLater, CabferryError, FreshUrl, Never, OutOfTime
@@ -173,14 +173,14 @@ def _only_this_cab(name: str) -> Iterator[None]:
 
 def _raise_if_ended(parts: SplitResult, name: str) -> None:
     """Save the request where the SAS has ended, unless only the machine's own clock says so."""
-    expiry = sas_expiry(parts)
+    expiry = sas_time(parts, "se")
     if expiry and clock.is_compared() and expiry <= clock.true_now():
         raise FreshUrl(f"the SAS of {name} expired at {expiry:%Y-%m-%d %H:%M:%S} UTC")
 
 
 def _wait_for_start(parts: SplitResult, name: str, until: float | None) -> None:
     """Wait for some seconds until the SAS is good: the clock that it was made by is a little ahead."""
-    start = sas_start(parts)
+    start = sas_time(parts, "st")
     left = start - clock.true_now() if start else timedelta()
     if left <= timedelta():
         return

@@ -66,7 +66,7 @@ def labels(failure: Failure, cab: BatchCab, facts: CabFacts, source: str) -> Cab
         told, tags = ({name: redact(value) for name, value in each.items()} for each in (told, tags))
     return CabLabels(
         metadata={name: _header_safe(value) for name, value in told.items() if value.strip()},
-        tags={name: _tag_safe(value) for name, value in tags.items() if value.strip()},
+        tags=_tag_safe(tags),
     )
 
 
@@ -85,9 +85,7 @@ def completed(failure: Failure, metadata: Mapping[str, str], row: CabRow) -> Cab
         return None
     version = unquote(has.get("driverversion", "")) or redact(row.facts.driver_version)
     tags = _tags(failure, unquote(has.get("cabdate", "")) or told["cabdate"], CabFacts(driver_version=version))
-    return CabLabels(
-        metadata={**metadata, **more}, tags={name: _tag_safe(value) for name, value in tags.items() if value.strip()}
-    )
+    return CabLabels(metadata={**metadata, **more}, tags=_tag_safe(tags))
 
 
 def lacks_a_name(metadata: Mapping[str, str]) -> bool:
@@ -117,8 +115,8 @@ def _tags(failure: Failure, date: str, facts: CabFacts) -> dict[str, str]:
     }
 
 
-def _tag_safe(value: str) -> str:
-    return _NO_TAG.sub("_", value)[:_TAG_LENGTH].strip()
+def _tag_safe(tags: dict[str, str]) -> dict[str, str]:
+    return {name: _NO_TAG.sub("_", value)[:_TAG_LENGTH].strip() for name, value in tags.items() if value.strip()}
 
 
 def _header_safe(value: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import contextmanager
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote
 
 from shared.cabs.content import why_no_cab
@@ -60,14 +60,10 @@ class OpenedSource(Immutable, frozen=True):
     body: PacedBody
 
 
-def sas_start(parts: SplitResult) -> datetime | None:
-    """Return from when on a URL's SAS is good (its `st`), None where it does not say."""
-    return _sas_time("st", parts)
-
-
-def sas_expiry(parts: SplitResult) -> datetime | None:
-    """Return when a URL's SAS expires (its `se`), None where it does not say."""
-    return _sas_time("se", parts)
+def sas_time(parts: SplitResult, name: Literal["st", "se"]) -> datetime | None:
+    """Return from when on a URL's SAS is good (`st`), or when it expires (`se`); None where it does not say."""
+    named = _SAS_TIMES[name].search(parts.query)
+    return moment_of(unquote(named[1])) if named else None
 
 
 def source_facts(source: UntrustedSource, url: str, name: str) -> SourceFacts:
@@ -137,8 +133,3 @@ def _facts_of_part(response: requests.Response, name: str, begins: int) -> Sourc
 def _version(response: requests.Response, length: int) -> str:
     told = " ".join(filter(None, (response.headers.get(name, "") for name in ("ETag", "Last-Modified"))))
     return told and f"{told} {length}"
-
-
-def _sas_time(name: str, parts: SplitResult) -> datetime | None:
-    named = _SAS_TIMES[name].search(parts.query)
-    return moment_of(unquote(named[1])) if named else None

@@ -31,7 +31,7 @@ from shared.devcenter.families import APPLICATIONS
 from shared.progress.failures import SeenFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Mapping
     from datetime import date, datetime
 
     from shared.core.failure import Failure
@@ -90,16 +90,15 @@ def check_failures(tools: FailureTools, asked_at: datetime | None = None) -> lis
     return checks
 
 
-def raise_if_failed(checks: Iterable[ApplicationCheck]) -> None:
+def raise_if_failed(checks: Collection[ApplicationCheck]) -> None:
     """Fail where an application could not be checked, so that the monitoring of the platform sees it.
 
     Raises:
         AgainLater: Names the first, and why.
     """
-    all_of_them = list(checks)
-    if failed := [each for each in all_of_them if each.error]:
+    if failed := [each for each in checks if each.error]:
         raise AgainLater(
-            f"{len(failed)} of {len(all_of_them)} applications were not checked as a whole; the first: "
+            f"{len(failed)} of {len(checks)} applications were not checked as a whole; the first: "
             f"{failed[0].family} application {failed[0].application_id}: {failed[0].error}"
         )
 
@@ -169,13 +168,8 @@ def _queue_news(tools: FailureTools, application_id: str, seen: dict[Failure, Se
     news = [each for _, each in sorted(((day, each) for day, each in days if day), key=itemgetter(0))]
     queued = 0
     for some in batched(news, _AT_ONCE, strict=False):
-        facts = dict(
-            zip(
-                tools.requests.as_stored(each.failure for each in some),
-                (CabFacts(each.name, each.file) for each in some),
-                strict=True,
-            )
-        )
+        stored = tools.requests.as_stored(each.failure for each in some)
+        facts = {failure: CabFacts(each.name, each.file) for failure, each in zip(stored, some, strict=True)}
         window, asks = default_window(tools.settings.cab_lookback), f"check of application {application_id}"
         joined = [each.joined(known.get(each.failure)) for each in some]
         hits = {failure: round(each.events) for failure, each in zip(facts, joined, strict=True)}
@@ -190,12 +184,8 @@ def _queue_news(tools: FailureTools, application_id: str, seen: dict[Failure, Se
 
 def _skipped(rules: Rules, facts: Mapping[Failure, CabFacts], hits: Mapping[Failure, int]) -> dict[Failure, Columns]:
     """Return the failures of which a rule keeps nothing, each with what its row tells of that."""
-    subjects = {
-        failure: Subject(failure.application_id, told.failure_name, told.driver_name, hits[failure])
+    reasons = {
+        failure: rules.skips_whole(Subject(failure.application_id, told.failure_name, told.driver_name, hits[failure]))
         for failure, told in facts.items()
     }
-    return {
-        failure: {"skippedBy": reason}
-        for failure, subject in subjects.items()
-        if (reason := rules.skips_whole(subject))
-    }
+    return {failure: {"skippedBy": reason} for failure, reason in reasons.items() if reason}

@@ -1,6 +1,7 @@
 """Threads that are shared fairly: one limit for the whole process, and a turn for each user of them.
 
-With a plain pool, a pull of one cab would wait behind every queued copy of a pull of thousands.
+With a plain pool, a pull of one cab would wait behind every queued copy of a pull of thousands. What the threads of a
+pull have to tell, they post to its inbox.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections import deque
 from concurrent.futures import Executor, Future
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from shared.core.threads import Pool, carrying
 
@@ -18,33 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from shared.pull.state import Event
-
-
-class Threads(Protocol):
-    """Where a pull runs its calls, and where it waits for what they post: all that it has to do with threads."""
-
-    def lane(self) -> Executor:
-        """Return an executor of one user."""
-
-    def inbox(self) -> Inbox:
-        """Return an inbox of one user."""
-
-
-class Inbox(Protocol):
-    """Events from any thread, for one who waits for them."""
-
-    def post(self, event: Event) -> None:
-        """Put an event in."""
-
-    def get(self, seconds: float | None) -> Event | None:
-        """Wait for the next event.
-
-        Args:
-            seconds: For how long at most; None for ever.
-
-        Returns:
-            The event; None where none came.
-        """
 
 
 class FairPool:
@@ -63,10 +37,6 @@ class FairPool:
     def lane(self) -> Executor:
         """Return an executor of one user; users with waiting calls take turns, a call each."""
         return _Lane(self)
-
-    def inbox(self) -> Inbox:
-        """Return an inbox of one user."""
-        return _Inbox()
 
     def enqueue(self, lane: deque[Callable[[], None]], call: Callable[[], None]) -> None:
         """Let a call wait in a lane for its turn."""
@@ -107,14 +77,22 @@ class _Lane(Executor):
         return future
 
 
-class _Inbox:
+class Inbox:
+    """Events from any thread, for one who waits for them."""
+
     def __init__(self) -> None:
         self._events: SimpleQueue[Event] = SimpleQueue()
 
     def post(self, event: Event) -> None:
+        """Put an event in."""
         self._events.put(event)
 
     def get(self, seconds: float | None) -> Event | None:
+        """Wait for the next event, and return it; None where none came.
+
+        Args:
+            seconds: For how long at most; None for ever.
+        """
         try:
             return self._events.get(timeout=seconds)
         except Empty:

@@ -30,6 +30,7 @@ from shared.pull import beginnings, endings, policy
 from shared.pull.keeping import Keeping, subject_of
 from shared.pull.ledger import CabLedger
 from shared.pull.one_cab import copied
+from shared.pull.pool import Inbox
 from shared.pull.state import AskPage, CabEnded, Checkpoint, PageEnded
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from shared.progress.queue import PullQueue
     from shared.pull.endings import Ending
     from shared.pull.keep_file import KeepFile
-    from shared.pull.pool import Threads
+    from shared.pull.pool import FairPool
     from shared.pull.state import CopyCab, Order
     from shared.storage.lease import RowLease
 
@@ -86,7 +87,7 @@ class PullTools(Immutable, frozen=True):
     cabs: CabRows
     container: CabContainer
     copies: CabCopy
-    pool: Threads
+    pool: FairPool
     catalog: CatalogNews
     keep: KeepFile
     day: DayBytes
@@ -113,7 +114,7 @@ class Run:
         keeping = Keeping.of(rules, subject_of(row), tools.settings, for_whom=row.requested_by)
         self._pull = beginnings.begun(row, ledger, keeping, self._source.page_rows, clock.monotonic())
         self._bytes = RunBytes(tools.day, rules.bytes_a_day)
-        self._inbox, self._is_cut_short = tools.pool.inbox(), threading.Event()
+        self._inbox, self._is_cut_short = Inbox(), threading.Event()
         self._unreadable, self._began, self._began_at = 0, clock.monotonic(), clock.now()
 
     def make(self) -> None:

@@ -59,11 +59,9 @@ class ReportTools(Immutable, frozen=True):
     keep: KeepFile
 
 
-def _is_last_try(_: CabferryError) -> bool:
-    return True
-
-
-def check_reports(tools: ReportTools, is_last_try: Callable[[CabferryError], bool] = _is_last_try) -> list[RunOutcome]:
+def check_reports(
+    tools: ReportTools, is_last_try: Callable[[CabferryError], bool] = lambda _: True
+) -> list[RunOutcome]:
     """Check every report once, and record in the table `health` how that went.
 
     Args:

@@ -103,17 +103,8 @@ def _ingest(tools: ReportTools, run: ReportRun, lease: RowLease) -> RunOutcome:
             lease.release({"failures": len(named), "cabs": named.cabs, "error": str(found.broken)})
             return replace(RunOutcome.failed(run, str(found.broken)), failures=named.queued, cabs=named.cabs)
         lease.release(ingested(len(named), named.cabs, seen))
-        return RunOutcome(
-            run.report_id,
-            run.report_datetime,
-            run.status,
-            "ingested",
-            failures=named.queued,
-            held=held,
-            cabs=named.cabs,
-            error=seen,
-            named=found.named,
-        )
+        read = RunOutcome.of(run, "ingested")
+        return replace(read, failures=named.queued, held=held, cabs=named.cabs, error=seen, named=found.named)
 
 
 class _Found(Mutable):

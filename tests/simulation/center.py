@@ -1,8 +1,7 @@
 """The Dev Center and its storage in memory: what it holds of each failure, and how it answers.
 
 A batch is told in one of several forms, since nobody documented which: with and without a total, with links or by
-counting, in pages that are smaller than asked for. A cab's URL is signed anew for each
-request and lives for a while.
+counting, in pages that are smaller than asked for. A cab's URL is signed anew for each request and lives for a while.
 """
 
 from __future__ import annotations

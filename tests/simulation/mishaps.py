@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from random import Random
 
     from .lines import Called
-    from .tasks import Tasks
     from .world import Host, World
 
 # What can happen to which call; a name that comes twice is drawn twice as often.
@@ -80,22 +79,18 @@ class HostLine:
 
     def __init__(self, world: World, host: Host) -> None:
         self._world, self._host, self._tasks = world, host, world.tasks
-        self._asked = 0
 
     def call[T](self, kind: Called, what: str, do: Callable[[], T]) -> T:
         """Let others run, then do it, unless something happens."""
-        world, tasks = self._world, self._tasks
-        tasks.sleep(world.chance.drawn.choice(_TAKES))
+        world = self._world
+        self._tasks.sleep(world.chance.drawn.choice(_TAKES))
         mishap = world.befalls(kind, what)
         if mishap in {"frozen", "slow"}:
             self._wait(mishap)
-        if mishap:
-            world.tell(self._host.name, f"{what} - {mishap.upper()}")
-        else:
-            world.tell(self._host.name, what)
+        world.tell(self._host.name, f"{what} - {mishap.upper()}" if mishap else what)
         if mishap in {"", "frozen", "slow"}:
             return do()
-        return self._befallen(mishap, what, do, tasks)
+        return self._befallen(mishap, what, do)
 
     def _wait(self, mishap: str) -> None:
         seconds = self._world.chance.drawn.choice((20.0, 70.0, 200.0))
@@ -104,7 +99,7 @@ class HostLine:
             self._host.frozen_until = self._tasks.seconds + seconds
         self._tasks.sleep(seconds)
 
-    def _befallen[T](self, mishap: str, what: str, do: Callable[[], T], tasks: Tasks) -> T:
+    def _befallen[T](self, mishap: str, what: str, do: Callable[[], T]) -> T:
         match mishap:
             case "killed":
                 self._world.kill(self._host)

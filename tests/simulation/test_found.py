@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shared.core.errors import LeaseLost
-from shared.core.failure import Failure
+from shared.core.failure import Failure, default_window
 from shared.progress.cabs import CabState
+from shared.progress.messages import PullMessage
 from shared.progress.pull_row import PullState
 from shared.storage.lease import RowLease
 
@@ -130,19 +131,13 @@ def test_a_message_that_comes_to_a_process_that_ends_is_for_another_one() -> Non
         world.begin(hosts=1)
         (host,) = world.hosts
         world.stop(host)
-        world.queue.send(_message(world), timedelta())
+        message = PullMessage(FAILURE, default_window(world.settings.cab_lookback), "the test")
+        world.queue.send(message.encode(), timedelta())
         world.run(25)
         assert told(world, host.name, "takes message")
         assert not told(world, host.name, " pulls 100")
         world.run(600)
         assert pull_of(world).counts.copied == 9
-
-
-def _message(world: World) -> str:
-    from shared.core.failure import default_window
-    from shared.progress.messages import PullMessage
-
-    return PullMessage(FAILURE, default_window(world.settings.cab_lookback), "the test").encode()
 
 
 @pytest.mark.parametrize(
@@ -278,23 +273,18 @@ def test_an_owner_does_not_take_for_its_own_what_another_wrote_in_the_same_momen
 
 def test_a_blob_that_was_taken_away_is_copied_again_and_one_that_is_old_is_not() -> None:
     with played(Form(page=3), RETENTION_DAYS="2") as world:
-        arrive(world, 2)
+        cab, _ = arrive(world, 2)
         world.begin(hosts=1)
         world.ask(FAILURE)
         world.run(60)
-        name = f"100/aa/{arrive_names(world)[0]}.ext.zip"
+        name = f"100/aa/{cab}.ext.zip"
         del world.container.blobs[name]
-        world.promise.taken_away["aa0000"] += 1
+        world.promise.taken_away[cab] += 1
         world.run(DAY)
         assert name in world.container.blobs, "the reconcile asks for it again"
         world.run(4 * DAY)
         assert not world.container.blobs
         assert {row.state for row in world.promise.cab_rows(FAILURE).values()} == {CabState.RETIRED}
-
-
-def arrive_names(world: World) -> list[str]:
-    """Return the names of all cabs."""
-    return sorted(world.center.cabs)
 
 
 @pytest.mark.parametrize(

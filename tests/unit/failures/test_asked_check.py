@@ -1,16 +1,18 @@
 """A check of failures that must wait comes back by itself, however long the applications behind it took."""
 
 from datetime import timedelta
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from shared.core import clock
 from shared.failures import asked_check
-from shared.failures.check import FailureTools
 from shared.progress.failures import ApplicationCheck
 from tests.simulation.lines import GoodLine
 from tests.simulation.queues import MemoryQueue, Queue
+
+if TYPE_CHECKING:
+    from shared.failures.check import FailureTools
 
 
 @pytest.mark.parametrize("left", [90, 0, -90])

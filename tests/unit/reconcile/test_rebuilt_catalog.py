@@ -1,7 +1,7 @@
 """The catalog is made anew of however many cabs of however many days, within what a worker has."""
 
 import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,16 +10,10 @@ from shared.reconcile.catalog import rebuild_catalog
 from shared.reconcile.walk import FailureSeen
 from shared.storage.table_rows import Row
 from tests.simulation.catalog import MemoryCatalog, catalogued
+from tests.simulation.lines import GoodLine
 
 DAYS = 60
 RETENTION = timedelta(days=3_650)
-
-
-class AtOnce:
-    """Let the container answer at once."""
-
-    def call[T](self, _how: str, _what: str, do: Callable[[], T]) -> T:
-        return do()
 
 
 @contextmanager
@@ -46,9 +40,9 @@ def test_a_container_that_keeps_cabs_for_years_is_no_matter_of_open_files() -> N
     seen = [FailureSeen("1", "a", cabs=cabs[start : start + 1_000]) for start in range(0, len(cabs), 1_000)]
     files: dict[str, bytes] = {}
     with few_handles():
-        told = rebuild_catalog(MemoryCatalog(files, AtOnce()), seen, RETENTION)
+        told = rebuild_catalog(MemoryCatalog(files, GoodLine()), seen, RETENTION)
     assert (len(files), len(catalogued(files))) == (DAYS, len(cabs))
     assert told == f"catalog: cabs={len(cabs)} days={DAYS} written={DAYS} removed=0"
     before = dict(files)
-    again = rebuild_catalog(MemoryCatalog(files, AtOnce()), seen, RETENTION)
+    again = rebuild_catalog(MemoryCatalog(files, GoodLine()), seen, RETENTION)
     assert (files, again) == (before, f"catalog: cabs={len(cabs)} days={DAYS} written=0 removed=0")
