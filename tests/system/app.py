@@ -104,6 +104,10 @@ class App:
         """All that it has printed."""
         return self._log.read_text(encoding="utf-8", errors="replace")
 
+    def leaked(self) -> list[str]:
+        """Return the app's lines in which only the local host has hidden something: Azure's may hide less."""
+        return [line for line in self.log.splitlines() if "[Hidden Credential]" in line and " Host." not in line]
+
     def get(self, path: str, **query: str) -> requests.Response:
         """Send a GET."""
         return requests.get(self.url + path, params=query, timeout=HTTP_SECONDS)

@@ -87,6 +87,7 @@ class Playground:
         self.stored.__exit__(None, None, None)
         for app in self.apps:
             assert app in self._may_raise or "Traceback" not in app.log, app.log
+            assert app.leaked() == []
 
     def long_failure(self, cabs: int, copied: int = 12) -> Failure:
         """Add a failure with many cabs, and publish it.

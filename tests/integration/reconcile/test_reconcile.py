@@ -1,17 +1,15 @@
 """What is stuck or missing must be found and put right by itself: nobody looks until a cab has expired."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
-from local.simulator import catalogue
 from local.simulator.thread import SimulatorThread
 from shared.core.facts import CabFacts
 from shared.core.failure import Failure
 from shared.progress.cabs import CabState
 from shared.progress.health import Reconciled
-from tests.integration.app import App, failure_of
+from tests.integration.app import App
 
 NOW = datetime.now(UTC)
-TWO_HOURS = timedelta(hours=2)
 
 
 def did(found: Reconciled) -> dict[str, object]:
@@ -66,8 +64,8 @@ def test_the_walk_meets_each_failure_once(app: App) -> None:
         assert states == {"cab": CabState.COPIED, "other": CabState.LISTED}
 
 
-def test_more_rows_than_an_answer_holds_are_all_seen(app: App, failure: catalogue.Failure) -> None:
+def test_more_rows_than_an_answer_holds_are_all_seen(app: App) -> None:
     """A table answers with 1,000 rows at most."""
     cabs = {f"cab-{number:04}": CabFacts() for number in range(2_150)}
-    app.services.report_tools.cabs.list_new(failure_of(failure), cabs)
+    app.services.report_tools.cabs.list_new(Failure("1", "a"), cabs)
     assert app.reconcile().missing == 2_150
