@@ -42,7 +42,7 @@ def main() -> int:
         return lint()
     if command == "test":
         return go_on(["-m", "pytest", *selected(rest)])
-    modules = {"bench": ["bench"], "catalog": ["shared.reconcile.rebuild"], "report": ["local.report"]}
+    modules = {"bench": ["bench"], "catalog": ["shared.reconcile.rebuild"], "report": ["local.commands.report"]}
     return go_on(["-m", *modules.get(command, ["local", command]), *rest])
 
 

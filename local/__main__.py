@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from local.address import address
+from local.commands.address import address
 
 _LARGEST_PORT = 65_535
 
@@ -53,22 +53,22 @@ def main() -> int:
 
 def _run(options: argparse.Namespace) -> int:
     if options.command == "demo":
-        from local.demo import demo
+        from local.commands.demo import demo
 
         return demo()
     if options.command == "preflight":
-        from local.preflight import preflight as ask
+        from local.commands.preflight import preflight as ask
 
         return ask(options.url)
     if options.command == "redrive":
-        from local.redrive import redrive as send_back
+        from local.commands.redrive import redrive as send_back
 
         return send_back(options.url, options.key_from_environment, dry_run=options.dry_run)
     if options.command == "plan":
-        from local.plan import plan
+        from local.commands.plan import plan
 
         return plan(options.url, options.key_from_environment, options.rules)
-    from local.start import start_app
+    from local.commands.start import start_app
 
     return start_app(options.port, options.log_level)
 

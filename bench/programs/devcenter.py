@@ -14,8 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from local.cabs import ArchiveKind, CabArchive
 from local.simulator.builder import CAB_RETENTION, REPORT_ACCOUNT
+from local.simulator.cabs import ArchiveKind, CabArchive
 from local.simulator.catalogue import BlobPlace, Cab, Failure, FailureKey, Machine, ReportRun, Template, World
 from local.simulator.center import DevCenter
 from local.simulator.faults import Call

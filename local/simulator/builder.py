@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from local.cabs import ArchiveKind, CabArchive
+from local.simulator.cabs import ArchiveKind, CabArchive
 from local.simulator.catalogue import (
     BlobPlace,
     Cab,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from local.cabs import CabArchive
+from local.simulator.cabs import CabArchive
 from local.simulator.scenario import ReportForm
 
 

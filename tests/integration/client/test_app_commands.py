@@ -181,7 +181,7 @@ def test_in_the_folder_of_the_app_the_key_may_have_another_name() -> None:
     environment = {**os.environ, "KEY_OF_PRODUCTION": "another-made-up-key"}
     with LoopbackServer(lambda _: told({"reportId": "43007", "isActive": True})) as server:
         typed = ("--url", server.url, "--key-from-environment", "KEY_OF_PRODUCTION", "resume", "43007")
-        command = [sys.executable, "-m", "local.report", *typed]
+        command = [sys.executable, "-m", "local.commands.report", *typed]
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "report 43007 is active\n", "")
     assert server.seen[0].headers["x-functions-key"] == "another-made-up-key"

@@ -16,8 +16,8 @@ from cabferry.cabinet import Cabinet
 from cabferry.show import dump_in
 from cabferry.unpack import ArchiveError, unpack
 
-from local.cabs import ArchiveKind
-from local.cabs import CabArchive as SimulatedCab
+from local.simulator.cabs import ArchiveKind
+from local.simulator.cabs import CabArchive as SimulatedCab
 from tests.support.dumps import kernel_dump
 
 Make = Callable[[dict[str, bytes]], bytes]

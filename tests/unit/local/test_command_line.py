@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from local import __main__ as command_line
-from local.address import address
+from local.commands.address import address
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import msgspec
 import requests
 
-from local.app_calls import AppCallError, AppCalls, detail_of
+from local.commands.app_calls import AppCallError, AppCalls, detail_of
 
 _PAGE = 1_000
 

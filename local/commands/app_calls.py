@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 import msgspec
 import requests
 
-from local.running import running_app
+from local.commands.running import running_app
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

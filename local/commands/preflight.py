@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from local.app_calls import AppCallError, AppCalls
 from local.child import ChildError, HostProcess
+from local.commands.app_calls import AppCallError, AppCalls
+from local.commands.running import running_app
+from local.commands.surroundings import SettingsFileError, surroundings
 from local.install import InstallError
 from local.paths import LOCAL
-from local.running import running_app
-from local.surroundings import SettingsFileError, surroundings
 
 _KEY = "CABFERRY_FUNCTION_KEY"
 # Apart from what an app that runs has there.

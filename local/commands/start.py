@@ -5,13 +5,13 @@ import shutil
 import sys
 
 from local.child import ChildError
+from local.commands.running import forget, note, running_app
+from local.commands.surroundings import SettingsFileError, surroundings
 from local.host.errors import StartError
 from local.host.host import raise_if_taken
 from local.host.run import run_host
 from local.install import InstallError
 from local.paths import LOCAL, ROOT
-from local.running import forget, note, running_app
-from local.surroundings import SettingsFileError, surroundings
 
 
 def start_app(port: int, log_level: str) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from local.app_calls import AppCallError, AppCalls
+from local.commands.app_calls import AppCallError, AppCalls
 
 
 class _Rule(msgspec.Struct, rename="camel"):

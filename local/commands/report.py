@@ -4,8 +4,8 @@ import argparse
 import os
 import sys
 
+from local.commands.running import running_app
 from local.paths import ROOT
-from local.running import running_app
 
 _KEY = "CABFERRY_FUNCTION_KEY"
 
