@@ -289,13 +289,11 @@ class DevCenter:
 
     def _ask(self, url: str, token: str, what: str, where: Where, content: bytes | None) -> _Answer | Refusal:
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+        if content is not None:
+            headers["Content-Type"] = "application/json"
         began, status = clock.monotonic(), "none"
         try:
-            with (
-                self._source.get(url, headers, what)
-                if content is None
-                else self._source.post(url, {**headers, "Content-Type": "application/json"}, what, content)
-            ) as response:
+            with self._source.ask(url, headers, what, "GET" if content is None else "POST", content) as response:
                 status = str(response.status_code)
                 clock.compare(response.headers.get("Date", ""))
                 body = body_of(response, what)

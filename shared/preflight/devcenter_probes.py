@@ -172,7 +172,7 @@ class DevCenterProbes:
             raise ProbeFailed("not asked: there is no token", "Mend what the check `token` tells first.") from None
         headers, what = {"Authorization": f"Bearer {token}", "Accept": "application/json"}, urlsplit(url).path
         try:
-            with self._source.get(url, headers, what) as response:
+            with self._source.ask(url, headers, what) as response:
                 kind = response.headers.get("Content-Type", "")
                 body = body_of(response, what)
                 return _Answer(response.status_code, kind, body, refusal_in(response, body, Where.DEVCENTER).meaning)

@@ -1,4 +1,4 @@
-"""GET over HTTP: one pool of connections, time-outs, no redirects, and every broken answer as an error of the tree."""
+"""HTTP: one pool of connections, time-outs, no redirects, and every broken answer as an error of the tree."""
 
 import re
 import time
@@ -30,7 +30,7 @@ _SIGNATURE = re.compile(r"[?&]sig=([^&#]{8,})", re.IGNORECASE)
 
 
 class HttpSource:
-    """Fetch from servers that may be slow, broken or hostile.
+    """Ask servers that may be slow, broken or hostile.
 
     Args:
         connections: How many connections to one host are kept open.
@@ -51,42 +51,22 @@ class HttpSource:
         self._session.close()
 
     @contextmanager
-    def get(self, url: str, headers: Mapping[str, str], what: str, method: str = "GET") -> Iterator[requests.Response]:
-        """Ask for a URL and yield the answer, whatever its status, with its body still to be read.
+    def ask(
+        self, url: str, headers: Mapping[str, str], what: str, method: str = "GET", content: bytes | None = None
+    ) -> Iterator[requests.Response]:
+        """Send a request and yield the answer, whatever its status, with its body still to be read.
 
         Args:
             url: Sent byte for byte, but for characters that no URL may hold. Redirects are not followed.
             headers: Sent as they are, so a token goes to this URL only.
             what: Names the request in errors, for example "the cab batch of failure X".
-            method: GET, or HEAD where the headers are enough.
+            method: The HTTP method; HEAD where the headers are enough.
+            content: What is sent; None for nothing.
 
         Raises:
             AgainNow: The connection broke, before or while the body was read.
             AgainLater: No connection, or no answer in time.
         """
-        with self._asked(method, url, headers, what, None) as response:
-            yield response
-
-    @contextmanager
-    def post(self, url: str, headers: Mapping[str, str], what: str, content: bytes) -> Iterator[requests.Response]:
-        """Send something to a service of ours, and yield the answer as `get` does.
-
-        Args:
-            url: Of a service that is named in the settings; what comes from elsewhere is only ever read.
-            headers: Likewise.
-            what: Likewise.
-            content: What is sent.
-
-        Raises:
-            CabferryError: As `get`.
-        """
-        with self._asked("POST", url, headers, what, content) as response:
-            yield response
-
-    @contextmanager
-    def _asked(
-        self, method: str, url: str, headers: Mapping[str, str], what: str, content: bytes | None
-    ) -> Iterator[requests.Response]:
         with again_later_errors(what):
             response = self._session.request(
                 method,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _MOST_HOPS = 3
 
 
-class UntrustedSource(HttpSource):
+class UntrustedSource:
     """Fetch from hosts that others named.
 
     Every address is checked as if it were the first: its host against CAB_SOURCE_HOSTS, and what that resolves to
@@ -32,8 +32,11 @@ class UntrustedSource(HttpSource):
     """
 
     def __init__(self, connections: int, allowed_hosts: tuple[str, ...]) -> None:
-        super().__init__(connections, PublicOnlyAdapter)
-        self._allowed = allowed_hosts
+        self._source, self._allowed = HttpSource(connections, PublicOnlyAdapter), allowed_hosts
+
+    def close(self) -> None:
+        """Close the connections that are kept open."""
+        self._source.close()
 
     def checked(self, url: str, what: str) -> SplitResult:
         """Return the parts of a URL that may be fetched or copied from.
@@ -63,9 +66,10 @@ class UntrustedSource(HttpSource):
             AgainLater: No connection, no answer in time, or a host that resolves to no public address.
             BadAnswer: One redirect too many.
         """
-        self.checked(url, what)
-        url = sendable(url)
+        named = what
         for _ in range(_MOST_HOPS + 1):
+            self.checked(url, named)
+            url = sendable(url)
             with self._reached(url, headers, what, method) as response:
                 location = response.headers.get("Location", "")
                 if response.status_code not in REDIRECTS or not location:
@@ -75,15 +79,14 @@ class UntrustedSource(HttpSource):
                 url = urljoin(url, sendable(location))
             except ValueError:
                 raise BadAnswer(f"{what}: redirects to what is no address") from None
-            self.checked(url, f"a redirect of {what}")
-            url = sendable(url)
+            named = f"a redirect of {what}"
             headers = {name: value for name, value in headers.items() if name.lower() != "authorization"}
         raise BadAnswer(f"{what}: redirects more than {_MOST_HOPS} times")
 
     @contextmanager
     def _reached(self, url: str, headers: Mapping[str, str], what: str, method: str) -> Iterator[requests.Response]:
         try:
-            with super().get(url, headers, what, method) as response:
+            with self._source.ask(url, headers, what, method) as response:
                 yield response
         except NotPublicError as error:
             raise AgainLater(f"{what}: {error}") from None

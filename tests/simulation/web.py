@@ -33,7 +33,9 @@ class MemoryApi(HttpSource):
         self._center, self._line = center, line
 
     @contextmanager
-    def get(self, url: str, headers: Mapping[str, str], what: str, method: str = "GET") -> Iterator[requests.Response]:
+    def ask(
+        self, url: str, headers: Mapping[str, str], what: str, method: str = "GET", content: bytes | None = None
+    ) -> Iterator[requests.Response]:
         """Ask for a URL and yield the answer."""
         told = f"asks for {url.partition('.com')[2]}"
         token = headers.get("Authorization", "")

@@ -17,7 +17,7 @@ from tests.support.loopback import Answer, LoopbackServer, in_turn
 
 
 def body(url: str) -> bytes:
-    with HttpSource(2).get(url, {}, "the file") as response:
+    with HttpSource(2).ask(url, {}, "the file") as response:
         return body_of(response, "the file")
 
 
@@ -43,7 +43,7 @@ def test_connections_are_kept() -> None:
     source = HttpSource(2)
     with LoopbackServer(in_turn(Answer(b"cab"))) as server:
         for _ in range(3):
-            with source.get(server.url, {}, "the file") as response:
+            with source.ask(server.url, {}, "the file") as response:
                 body_of(response, "the file")
     assert len({each.connection for each in server.seen}) == 1
 

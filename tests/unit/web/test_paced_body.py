@@ -48,14 +48,14 @@ def test_a_large_body_that_drips_is_given_up() -> None:
     with (
         dripping() as url,
         pytest.raises(AgainLater, match=r"the cab: \d+ bytes came in"),
-        HttpSource(1).get(url, {}, "the cab") as response,
+        HttpSource(1).ask(url, {}, "the cab") as response,
     ):
         PacedBody(response, "the cab", grace=0.1).read(100_000)
 
 
 def test_reading_ends_when_its_time_is_over() -> None:
     """What came until then is kept: a source that is slow gives its cab in several runs."""
-    with dripping() as url, HttpSource(1).get(url, {}, "the cab") as response:
+    with dripping() as url, HttpSource(1).ask(url, {}, "the cab") as response:
         body = PacedBody(response, "the cab", until=clock.monotonic() + 0.1)
         assert set(body.read(100_000)) == set(b"x")
         assert body.is_out_of_time
@@ -67,7 +67,7 @@ def test_a_small_body_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) ->
     with (
         dripping() as url,
         pytest.raises(BadAnswer, match="the page: the answer was not complete"),
-        HttpSource(1).get(url, {}, "the page") as response,
+        HttpSource(1).ask(url, {}, "the page") as response,
     ):
         body_of(response, "the page")
 
@@ -79,7 +79,7 @@ def test_a_body_comes_whole_in_pieces_of_the_size_that_was_asked_for(size: int) 
     source, pieces = HttpSource(1), list[bytes]()
     with LoopbackServer(in_turn(Answer(content))) as server:
         for _ in range(2):
-            with source.get(server.url, {}, "the cab") as response:
+            with source.ask(server.url, {}, "the cab") as response:
                 body = PacedBody(response, "the cab")
                 pieces = list(iter(partial(body.read, size), b""))
             assert b"".join(pieces) == content

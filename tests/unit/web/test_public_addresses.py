@@ -84,7 +84,7 @@ def source() -> HttpSource:
 
 
 def body(url: str) -> bytes:
-    with source().get(url, {}, "the cab") as response:
+    with source().ask(url, {}, "the cab") as response:
         return body_of(response, "the cab")
 
 
@@ -212,7 +212,7 @@ def test_connections_are_kept(named: tuple[LoopbackServer, list[str | None]]) ->
     server, names = named
     kept = source()
     for _ in range(3):
-        with kept.get(f"https://localhost:{server.port}/k/b", {}, "the cab") as response:
+        with kept.ask(f"https://localhost:{server.port}/k/b", {}, "the cab") as response:
             body_of(response, "the cab")
     assert len(names) == len({each.connection for each in server.seen}) == 1
 
