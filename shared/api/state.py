@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from shared.preflight.health import Health
     from shared.preflight.last import LastPreflight
     from shared.preflight.probing import ProbeResult
-    from shared.progress.circuit import Outage
     from shared.progress.health import CheckedReports, Reconciled
+    from shared.progress.outages import Outage
 
 
 class ProbeBody(Struct, frozen=True, rename="camel"):

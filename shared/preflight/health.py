@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from shared.core.threads import Look
-    from shared.progress.circuit import Known, Outage
     from shared.progress.failures import ApplicationCheck
     from shared.progress.health import CheckedReports, Reconciled
+    from shared.progress.outages import Known, Outage
     from shared.progress.overview import FailureSeen
     from shared.services import Services
 

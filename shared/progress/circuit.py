@@ -6,10 +6,10 @@ token is refused or the service is out of reach, and where call after call is fo
 A wait that one call was told is kept by all: no call is made before it is over. Where it does not help, the next one is
 twice as long as the one before.
 
-The state is one row of the table `health`, which all instances share. Where all is well it costs one look a process,
-after its first call, and one a minute while it makes calls; and each call that fails looks, until one has worked. So an
-instance that starts while the circuit is open learns of it by one refused call, and closes it by one that works: who
-has mended a secret and starts the app again need not wait for a probe.
+What it knows (shared/progress/outages.py) is one row of the table `health`, which all instances share. Where all is
+well it costs one look a process, after its first call, and one a minute while it makes calls; and each call that fails
+looks, until one has worked. So an instance that starts while the circuit is open learns of it by one refused call, and
+closes it by one that works: who has mended a secret and starts the app again need not wait for a probe.
 """
 
 from __future__ import annotations
@@ -18,150 +18,29 @@ import logging
 import threading
 from contextlib import contextmanager
 from copy import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
-
-import msgspec
 
 from shared.core import clock
 from shared.core.errors import AgainLater, BadAnswer, CabferryError, CircuitOpen, Never
 from shared.core.events import CIRCUIT_CLOSED, CIRCUIT_OPENED
-from shared.core.json_text import JsonError, decoded
 from shared.core.metrics import API_THROTTLED
-from shared.core.redaction import excerpt
 from shared.core.refusals import Where
-from shared.core.values import Immutable
+from shared.progress.outages import REPORTS, Known
+from shared.storage.table_writes import NO_MOMENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from shared.storage.table_rows import Row, TableRows
-    from shared.storage.table_writes import Columns
+    from shared.progress.outages import Outage
+    from shared.storage.table_rows import TableRows
 
 _log = logging.getLogger(__name__)
 _PARTITION = "circuit"
-_FAILURES_TO_OPEN = 5
-# So many applications (and the reports, as one more) are forbidden in a row before the account is taken to be.
-_APPLICATIONS_TO_OPEN = 2
-_FORBIDDEN, _REPORTS = "403", "reports"
-# Of how many applications the row tells; with their errors they stay below the 32 Ki characters of a column, though
-# each character of an error took two.
-_APPLICATIONS_KEPT, _ERROR_LENGTH = 20, 700
-# The first probe, growing twofold to the last: a person mends a role within hours, and a name that does not resolve may
-# come back within a minute.
-_FIRST_PROBE, _LAST_PROBE = timedelta(seconds=30), timedelta(minutes=15)
 # How far a wait that was asked for grows where it does not help.
 _LEAST_WAIT, _LONGEST_GROWN_WAIT = timedelta(seconds=1), timedelta(hours=1)
 _LOOK_AGAIN = timedelta(minutes=1)
 _TRIES = 5
-_NEVER = datetime(2000, 1, 1, tzinfo=UTC)
-
-
-class Outage(Immutable, frozen=True):
-    """What is known of a service that fails.
-
-    Args:
-        kind: 401, 403, token, or unreachable.
-        failures: How many calls in a row ended so, over all instances.
-        error: The last of them, and what to do.
-        since: When the circuit opened; None while it is still closed.
-        probe_at: When a call is let through again to see whether it works.
-        probes: How many were.
-        refused: The applications that were forbidden in a row, where that is the kind.
-    """
-
-    kind: str
-    failures: int
-    error: str
-    since: datetime | None = None
-    probe_at: datetime = _NEVER
-    probes: int = 0
-    refused: tuple[str, ...] = ()
-
-    @property
-    def next_probe(self) -> datetime:
-        """Return when the next call is let through, after the one that is now."""
-        return clock.now() + min(_FIRST_PROBE * 2.0 ** min(self.probes + 1, 10), _LAST_PROBE)
-
-    def opened(self) -> Outage:
-        """Return it with the circuit open from now on, if it was not."""
-        now = clock.now()
-        return self if self.since else replace(self, since=now, probe_at=now + _FIRST_PROBE, probes=0)
-
-
-class Known(Immutable, frozen=True):
-    """What the row tells.
-
-    Args:
-        everybody: What fails for all; None where nothing does.
-        applications: What fails for one application, by its id; the calls about reports count as one.
-        throttled_until: When the service may be asked again, by its own words.
-    """
-
-    everybody: Outage | None = None
-    applications: dict[str, Outage] = msgspec.field(default_factory=dict)
-    throttled_until: datetime = _NEVER
-
-    @classmethod
-    def of(cls, row: Row | None) -> Known:
-        """Decode the row."""
-        if row is None:
-            return cls()
-        try:
-            applications = decoded((row.text("applications") or "{}").encode(), dict[str, Outage])
-        except JsonError:
-            applications = {}
-        everybody = None
-        if row.text("kind"):
-            since = row.moment("since") or _NEVER
-            everybody = Outage(
-                kind=row.text("kind"),
-                failures=row.number("failures"),
-                error=row.text("error"),
-                since=since if since > _NEVER else None,
-                probe_at=row.moment("probeAt") or _NEVER,
-                probes=row.number("probes"),
-                refused=tuple(filter(None, row.text("refused").split(","))),
-            )
-        return cls(everybody, applications, row.moment("throttledUntil") or _NEVER)
-
-    @property
-    def worst(self) -> Outage | None:
-        """Return what a person should know first; None where all is well."""
-        all_ = [*([self.everybody] if self.everybody else []), *self.applications.values()]
-        return max(all_, key=lambda outage: outage.since is not None, default=None)
-
-    def is_open(self, application: str) -> bool:
-        """Tell whether the calls of an application have ended."""
-        return any(outage and outage.since for outage in (self.everybody, self.applications.get(application)))
-
-    def at(self, place: str) -> Outage | None:
-        """Return what fails for an application, or for everybody where that is empty."""
-        return self.applications.get(place) if place else self.everybody
-
-    def put(self, place: str, outage: Outage | None) -> Known:
-        """Return it with another outage of an application, or of everybody."""
-        if not place:
-            return replace(self, everybody=outage)
-        others = {name: each for name, each in self.applications.items() if name != place}
-        newest = {place: outage, **others} if outage else others
-        return replace(self, applications=dict(list(newest.items())[:_APPLICATIONS_KEPT]))
-
-    def columns(self) -> Columns:
-        """Return the row's columns."""
-        told = self.everybody or Outage("", 0, "")
-        return {
-            "kind": told.kind,
-            "failures": told.failures,
-            "error": told.error,
-            "since": told.since or _NEVER,
-            "probeAt": told.probe_at,
-            "probes": told.probes,
-            "refused": ",".join(told.refused),
-            "applications": msgspec.json.encode(self.applications).decode() if self.applications else "",
-            "throttledUntil": self.throttled_until,
-            "updatedAt": clock.now(),
-        }
 
 
 class Circuit:
@@ -176,7 +55,7 @@ class Circuit:
         self._table, self._name = table, name
         self._lock = threading.Lock()
         self._known = Known()
-        self._suspected, self._looked_at = True, _NEVER
+        self._suspected, self._looked_at = True, NO_MOMENT
         self._throttles = 0
 
     def known(self) -> Known:
@@ -188,7 +67,7 @@ class Circuit:
         return Known.of(self._table.get(_PARTITION, self._name))
 
     @contextmanager
-    def guard(self, application: str = _REPORTS) -> Iterator[None]:
+    def guard(self, application: str = REPORTS) -> Iterator[None]:
         """Let a call through where the circuit is closed, or as its probe, and note how it ends.
 
         Args:
@@ -258,40 +137,7 @@ class Circuit:
         """Count a failure; what cannot be written must not hide the failure itself."""
         with self._lock:
             self._suspected = True
-            self._change(lambda known: self._counted(known, kind, error, application), "count a failure")
-
-    def _counted(self, known: Known, kind: str, error: str, application: str) -> Known:
-        before = known.everybody
-        refused = () if kind != _FORBIDDEN else (application,)
-        outage = Outage(kind, 1, error, refused=refused)
-        if before:
-            goes_on = before.kind == kind
-            in_a_row = tuple(dict.fromkeys((*before.refused, *refused)))[:_APPLICATIONS_KEPT] if goes_on else refused
-            failures = before.failures + 1 if goes_on else 1
-            outage = replace(before, kind=kind, failures=failures, error=error, refused=in_a_row)
-        are_enough = outage.failures >= _FAILURES_TO_OPEN
-        if kind == _FORBIDDEN:
-            mine = known.at(application) or Outage(kind, 0, "")
-            mine = replace(mine, failures=mine.failures + 1, error=excerpt(error, _ERROR_LENGTH))
-            if are_enough or mine.failures >= _FAILURES_TO_OPEN:
-                self._tell_opening(mine, application)
-                mine = mine.opened()
-            known = known.put(application, mine)
-            are_enough = are_enough and len(outage.refused) >= _APPLICATIONS_TO_OPEN
-        if are_enough:
-            self._tell_opening(outage, "")
-            outage = outage.opened()
-        return known.put("", outage)
-
-    def _tell_opening(self, outage: Outage, application: str) -> None:
-        if outage.since is None:
-            CIRCUIT_OPENED.tell(
-                service=self._name,
-                application=application,
-                kind=outage.kind,
-                failures=outage.failures,
-                reason=outage.error,
-            )
+            self._change(lambda known: known.failing(kind, error, application), "count a failure")
 
     def _keep_wait(self, asked: timedelta) -> timedelta:
         """Keep a wait that was asked for, for all calls of all instances; return how long it is now."""
@@ -320,7 +166,7 @@ class Circuit:
             return
         with self._lock:
             self._looked_at = clock.now()
-            if self._change(lambda known: _cleared(known, application), "be closed"):
+            if self._change(lambda known: known.working(application), "be closed"):
                 self._suspected = False
 
     def _change(self, change: Callable[[Known], Known], what: str) -> bool:
@@ -334,8 +180,7 @@ class Circuit:
                 if after == before or (
                     self._table.merge(row, columns) if row else self._table.insert(_PARTITION, self._name, columns)
                 ):
-                    if (before.worst and before.worst.since) and not (after.worst and after.worst.since):
-                        CIRCUIT_CLOSED.tell(service=self._name)
+                    self._tell(before, after)
                     self._known = after
                     return True
             trouble: object = "others keep changing its row"
@@ -344,8 +189,9 @@ class Circuit:
         _log.warning("the circuit of %s cannot %s: %s", self._name, what, trouble)
         return False
 
-
-def _cleared(known: Known, application: str) -> Known:
-    # Who may read reports may be forbidden every application's cabs.
-    says_nothing = application == _REPORTS and known.everybody and known.everybody.kind == _FORBIDDEN
-    return (known if says_nothing else known.put("", None)).put(application, None)
+    def _tell(self, before: Known, after: Known) -> None:
+        for application, outage in after.opened_since(before).items():
+            told = {"kind": outage.kind, "failures": outage.failures, "reason": outage.error}
+            CIRCUIT_OPENED.tell(service=self._name, application=application, **told)
+        if (before.worst and before.worst.since) and not (after.worst and after.worst.since):
+            CIRCUIT_CLOSED.tell(service=self._name)

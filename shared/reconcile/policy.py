@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from shared.core.failure import Failure
     from shared.core.keep import Rules
     from shared.core.settings import Settings
-    from shared.progress.circuit import Known
+    from shared.progress.outages import Known
     from shared.progress.queue import QueueSeen
     from shared.reconcile.walk import FailureSeen
     from shared.storage.table_rows import Row

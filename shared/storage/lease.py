@@ -5,23 +5,23 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Self
 
 from shared.core import clock
 from shared.core.errors import AgainLater, CabferryError, LeaseLost
 from shared.core.threads import thread
 from shared.core.values import Immutable
+from shared.storage.table_writes import NO_MOMENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime, timedelta
     from types import TracebackType
 
     from shared.storage.table_rows import Row, TableRows
     from shared.storage.table_writes import Columns
 
 _log = logging.getLogger(__name__)
-_FREE = datetime(2000, 1, 1, tzinfo=UTC)
 _TRIES = 5
 
 
@@ -137,7 +137,7 @@ class RowLease:
         """
         with self._lock:
             self._over.set()
-            self._merge({**columns, "owner": "", "leaseUntil": _FREE})
+            self._merge({**columns, "owner": "", "leaseUntil": NO_MOMENT})
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -151,7 +151,7 @@ class RowLease:
 
     @property
     def _expires(self) -> datetime:
-        return self._row.moment("leaseUntil") or _FREE
+        return self._row.moment("leaseUntil") or NO_MOMENT
 
     def _merge(self, columns: Columns) -> None:
         if self._loss:

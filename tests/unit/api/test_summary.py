@@ -19,7 +19,7 @@ from shared.core.errors import AgainLater
 from shared.core.settings import Settings
 from shared.preflight import health
 from shared.preflight.health import Health
-from shared.progress.circuit import Known, Outage
+from shared.progress.outages import Known, Outage
 from shared.progress.overview import FailureSeen, Overview, Seen
 from shared.progress.pull_row import PullState
 from shared.progress.pulls import PullRows

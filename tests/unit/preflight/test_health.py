@@ -9,9 +9,9 @@ import pytest
 
 from shared.core import clock
 from shared.preflight.health import Health, trouble_of
-from shared.progress.circuit import Known, Outage
 from shared.progress.failures import ApplicationCheck
 from shared.progress.health import CheckedReports, Reconciled
+from shared.progress.outages import Known, Outage
 from shared.progress.overview import FailureSeen
 from shared.storage.table_rows import Row
 from shared.storage.table_writes import NO_MOMENT

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.core.errors import AgainLater
+from shared.core.errors import AgainLater, NeedsPerson
 from shared.progress.circuit import Circuit
 from tests.simulation.tables import MemoryTable, Table
 
@@ -21,7 +21,7 @@ class WritesBefore:
             self.times -= 1
             other = MemoryTable(self.table, WritesBefore(0))
             row = other.get("circuit", "dev-center")
-            moved = other.merge(row, {"failures": self.times}) if row else other.insert("circuit", "dev-center", {})
+            moved = other.merge(row, {"probes": self.times}) if row else other.insert("circuit", "dev-center", {})
             assert moved
         return do()
 
@@ -40,3 +40,18 @@ def test_a_wait_that_only_this_process_keeps_is_told(
         raise AgainLater("busy", timedelta(seconds=30))
     assert [record.message for record in caplog.records] == told
     assert (circuit.known().throttled_until.year > 2000) == (not told)
+
+
+def test_that_it_has_opened_is_told_once_though_others_write_its_row_right_then(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Each time that it is told, somebody is woken."""
+    other = WritesBefore(0)
+    circuit = Circuit(MemoryTable(other.table, other), "dev-center")
+    for meanwhile in (0, 0, 0, 0, 2):
+        other.times = meanwhile
+        with pytest.raises(NeedsPerson), circuit.guard("one"):
+            raise NeedsPerson("no token", outage="token")
+    assert [record.message.partition(" reason=")[0] for record in caplog.records] == [
+        "circuit-opened: service=dev-center application= kind=token failures=5"
+    ]

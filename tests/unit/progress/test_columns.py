@@ -4,7 +4,7 @@ import pytest
 
 from shared.core.facts import CabFacts
 from shared.progress.cabs import CabRow, CabState
-from shared.progress.circuit import Known, Outage
+from shared.progress.outages import Known, Outage
 from shared.progress.tally import CabTally
 from shared.storage.table_writes import Columns
 from tests.unit.pull.pull_game import SETTINGS
