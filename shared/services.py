@@ -25,6 +25,7 @@ from shared.devcenter.client import DevCenter
 from shared.devcenter.families import source_of
 from shared.identity.credentials import devcenter_tokens, report_storage_tokens
 from shared.progress import TABLES
+from shared.progress.asked_pulls import AskedPulls
 from shared.progress.cabs import CabRows
 from shared.progress.circuit import Circuit
 from shared.progress.day_bytes import DayBytes
@@ -77,7 +78,7 @@ class Services:
         container = CabContainer(self._storage.blobs.get_container_client(settings.container), blobs)
         self._catalog = CatalogFiles(container)
         pulls = self._storage.table("pulls")
-        self.pulls = PullRows(pulls)
+        self.pulls, self.asked = PullRows(pulls), AskedPulls(pulls)
         day = DayBytes(self._storage.table("health"))
         self.pull_tools = PullTools(
             settings=settings,
@@ -93,7 +94,7 @@ class Services:
             keep=KeepFile(container, day, settings.max_cabs_per_failure),
             day=day,
         )
-        self.requests = PullRequests(self.pulls, self.pull_tools.queue, self.pull_tools.pool.lane())
+        self.requests = PullRequests(self.pulls, self.asked, self.pull_tools.queue, self.pull_tools.pool.lane())
         self._poison = PullQueue(self._storage.queue(f"{settings.queue}-poison"))
         self.health_table = self._storage.table("health")
         self.health = HealthRows(self.health_table)
@@ -135,6 +136,7 @@ class Services:
             files=ReportFiles(self._source, report_storage_tokens(self.settings.devcenter)),
             reports=ReportRows(self._storage.table("reports")),
             pulls=self.pulls,
+            asked=self.asked,
             requests=self.requests,
             cabs=self.pull_tools.cabs,
             health=self.health,
@@ -152,7 +154,7 @@ class Services:
             settings=self.settings,
             devcenter=self._devcenter,
             failures=FailureRows(self._storage.table("failures"), self.health_table),
-            pulls=self.pulls,
+            asked=self.asked,
             requests=self.requests,
             keep=self.pull_tools.keep,
         )

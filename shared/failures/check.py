@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from shared.devcenter.applications import ApplicationFamily, FailureHit
     from shared.devcenter.client import DevCenter
     from shared.devcenter.cursor import PageRequest
+    from shared.progress.asked_pulls import AskedPulls
     from shared.progress.failures import ApplicationCheck, FailureRows
-    from shared.progress.pulls import PullRows
     from shared.progress.requests import PullRequests
     from shared.pull.keep_file import KeepFile
     from shared.storage.table_writes import Columns
@@ -61,7 +61,7 @@ class FailureTools(Immutable, frozen=True):
     settings: Settings
     devcenter: DevCenter
     failures: FailureRows
-    pulls: PullRows
+    asked: AskedPulls
     requests: PullRequests
     keep: KeepFile
 
@@ -174,7 +174,7 @@ def _queue_news(tools: FailureTools, application_id: str, seen: dict[Failure, Se
         joined = [each.joined(known.get(each.failure)) for each in some]
         hits = {failure: round(each.events) for failure, each in zip(facts, joined, strict=True)}
         skipped = _skipped(tools.keep.current(), facts, hits)
-        tools.pulls.note_skipped(skipped, window, asks, facts, hits)
+        tools.asked.note_skipped(skipped, window, asks, facts, hits)
         kept = [failure for failure in facts if failure not in skipped]
         tools.requests.make(kept, window, asks, facts=facts, hits=hits)
         tools.failures.write(application_id, joined)

@@ -1,47 +1,30 @@
-"""The table `pulls`: one row a failure, with the state of its pull, the window, the checkpoint and the counts."""
+"""The table `pulls`: one row a failure, with the state of its pull, the window, the checkpoint and the counts.
+
+What somebody who asks for a pull writes there stands in shared/progress/asked_pulls.py, and who may work on it in
+shared/progress/pull_leases.py.
+"""
 
 from __future__ import annotations
 
-from itertools import batched, groupby
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from shared.core import clock
-from shared.core.errors import AgainLater
-from shared.core.failure import DRIVER, Failure, Window, normal_id
-from shared.core.redaction import excerpt
+from shared.core.failure import DRIVER, Failure, normal_id
 from shared.devcenter.families import FAMILIES
-from shared.progress.pull_row import (
-    PullRow,
-    PullState,
-    asked_again,
-    asked_again_columns,
-    asked_columns,
-    by_person,
-    days_columns,
-    ended_columns,
-    family_columns,
-    person_of,
-    queued,
-    window_in,
-)
-from shared.storage.table_writes import TRANSACTION_ROWS, Columns, Long, Write
+from shared.progress.pull_row import PullRow, asked_columns, queued
+from shared.storage.table_writes import Columns, Long, Write
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime, timedelta
 
-    from shared.core.facts import CabFacts
+    from shared.core.failure import Window
+    from shared.progress.pull_row import PullState
     from shared.storage.table_rows import Row, TableRows
-
-_TRIES = 5
-# What is looked at of a row that exists before somebody asks for its pull.
-_ASKED = ("leaseUntil", "state", "family", "startDate", "endDate", "requestedBy", "failed", "unreadable", "unavailable")
-_AGAIN = ("askedAgain", "askedAgainBy", "askedBy")
 
 
 class PullRows:
-    """Read and queue pulls.
+    """Read pulls, and let the reconcile put them right.
 
     Args:
         table: The table `pulls`.
@@ -52,8 +35,12 @@ class PullRows:
 
     def get(self, failure: Failure) -> PullRow | None:
         """Return a failure's pull; None where none was ever asked for."""
-        row = self._table.get(failure.application_id, failure.failure_hash)
+        row = self.row(failure)
         return PullRow.of(row) if row else None
+
+    def row(self, failure: Failure) -> Row | None:
+        """Return the row of a failure's pull, not decoded; None where there is none."""
+        return self._table.get(failure.application_id, failure.failure_hash)
 
     def as_stored(self, failure: Failure) -> Failure:
         """Return a failure in the spelling that its pull is stored under: the normal form, unless it is an older one.
@@ -65,7 +52,7 @@ class PullRows:
         """
         normal = Failure.named(failure.application_id, failure.failure_hash, failure.family)
         for other in failure.other_spellings():
-            if self._has_row(other) and not self._has_row(normal):
+            if self.row(other) and not self.row(normal):
                 return other
         return normal
 
@@ -81,17 +68,13 @@ class PullRows:
         rows = self._table.query("PartitionKey eq @application", {"application": application_id}, ("state",))
         # Nearly all are in the normal form: nothing is remembered of those.
         odd = {row.key: normal_id(row.key) for row in rows if normal_id(row.key) != row.key}
-        both = {normal for normal in odd.values() if self._has_row(Failure(application_id, normal))} if odd else set()
+        both = {normal for normal in odd.values() if self.row(Failure(application_id, normal))} if odd else set()
         found: dict[Failure, Failure] = {}
         for failure in failures:
             normal = Failure.named(application_id, failure.failure_hash, failure.family)
             stored = next((other for other in failure.other_spellings() if other.failure_hash in odd), normal)
             found[failure] = normal if normal.failure_hash in both else stored
         return found
-
-    def row(self, failure: Failure) -> Row | None:
-        """Return the row of a failure's pull, not decoded; None where there is none."""
-        return self._table.get(failure.application_id, failure.failure_hash)
 
     def page(
         self,
@@ -124,165 +107,6 @@ class PullRows:
         values = {**told, **{name: name for name in others}}
         rows, following = self._table.page(where, values, limit, after)
         return [PullRow.of(row) for row in rows], following
-
-    def queue(
-        self,
-        failures: Iterable[Failure],
-        window: Window,
-        requested_by: str,
-        facts: Mapping[Failure, CabFacts] = MappingProxyType({}),
-        hits: Mapping[Failure, int] = MappingProxyType({}),
-    ) -> dict[Failure, str]:
-        """Write Queued into the rows of failures whose messages are about to be sent.
-
-        A pull that is running stays as it is, and only notes that it was asked for again: one message waits until it is
-        done, however often it is asked for meanwhile. The rest starts anew, and what a person asked for and has not got
-        is still pulled for that person where a machine asks.
-
-        Args:
-            failures: Any number; up to 100 of one application are written in one request.
-            window: The days to ask for.
-            requested_by: What asks.
-            facts: What is known of failures by now.
-            hits: How often they happened, where that was counted.
-
-        Returns:
-            Those that need a message, with their families, each with the version of its row, which saves the pull from
-            reading that; empty where it is not known.
-
-        Raises:
-            AgainLater: Others keep changing the rows.
-        """
-        first, versions = {**queued(window, requested_by), **asked_columns(requested_by)}, dict[Failure, str]()
-        for application_id, of_one in groupby(sorted(set(failures)), key=lambda failure: failure.application_id):
-            for some in batched(of_one, TRANSACTION_ROWS, strict=False):
-                # An application is of one family, so one of them speaks for all.
-                columns = {**first, **family_columns(some[0])}
-                rows = {each.failure_hash: {**columns, **_told(each, facts, hits)} for each in some}
-                versions |= self._queue(application_id, rows, window)
-        return versions
-
-    def note_skipped(
-        self,
-        failures: Mapping[Failure, Columns],
-        window: Window,
-        requested_by: str,
-        facts: Mapping[Failure, CabFacts],
-        hits: Mapping[Failure, int],
-    ) -> None:
-        """Note of failures that a rule skips them whole: nobody asks for a pull, and the reconcile knows of them.
-
-        A pull that is to run, or failed, is not ended: it only learns what is told of the failure, as rules look at it.
-
-        Args:
-            failures: Each with further columns of a pull that has ended.
-            window: The days that a pull would have asked for.
-            requested_by: What would have asked.
-            facts: What is known of them by now.
-            hits: How often they happened.
-
-        Raises:
-            AgainLater: Others keep changing the rows.
-        """
-        ended = {
-            **queued(window, requested_by),
-            **asked_columns(requested_by),
-            **ended_columns(PullState.COMPLETED, ""),
-        }
-        for application_id, of_one in groupby(sorted(failures), key=lambda failure: failure.application_id):
-            for some in batched(of_one, TRANSACTION_ROWS, strict=False):
-                told = {each.failure_hash: {**family_columns(each), **_told(each, facts, hits)} for each in some}
-                skipped = {each.failure_hash: {**told[each.failure_hash], **failures[each]} for each in some}
-                new = {key: Write(key, {**ended, **columns}, "insert") for key, columns in skipped.items()}
-                self._note_skipped(application_id, new, skipped, told)
-
-    def _note_skipped(
-        self,
-        application_id: str,
-        new: Mapping[str, Write],
-        skipped: Mapping[str, Columns],
-        told: Mapping[str, Columns],
-    ) -> None:
-        """Insert the rows; where one exists, change what it says of the rule, or of the failure alone."""
-        existing: dict[str, Row] = {}
-        for _ in range(_TRIES):
-            writes = []
-            for key, write in new.items():
-                row = existing.get(key)
-                if row is None:
-                    writes.append(write)
-                elif not _is_held(row):  # who works on it knows the rules, and what was told before
-                    # Another pull that is to run decides by what is told now, and no rule skips a person's.
-                    is_done = row.text("state") == PullState.COMPLETED and not person_of(row)
-                    columns = skipped[key] if is_done else told[key]
-                    writes += [Write(key, columns, "merge", row.etag)] if columns else []
-            if not writes or self._table.write_together(application_id, writes) is not None:
-                return
-            existing = self._existing(application_id, sorted(new))
-        raise AgainLater(f"the pull rows of application {application_id} kept changing")
-
-    def take_back_note(self, failure: Failure, window: Window, requested_by: str) -> None:
-        """Take back the note that a running pull was asked for again, where no message could be sent.
-
-        It stays where somebody else has asked since, who was answered and counts on that message: the reconcile sends
-        it then.
-
-        Args:
-            failure: Whose pull.
-            window: The days that were asked for.
-            requested_by: What asked.
-
-        Raises:
-            AgainLater: Others keep changing the row.
-        """
-        for _ in range(_TRIES):  # who works on it changes it every few seconds
-            row = self.row(failure)
-            asked = asked_again(row) if row else {}
-            if row is None or window not in asked or row.text("askedBy") != excerpt(requested_by):
-                return
-            del asked[window]
-            if self._table.merge(row, asked_again_columns(asked)):
-                return
-        raise AgainLater(f"the row of {failure} kept changing")
-
-    def note_poison(self, row: Row, seen: int) -> None:
-        """Note how far a pull had come when its message was found in the poison queue, unless its row changed since."""
-        self._table.merge(row, {"seenWhenPoisoned": seen})
-
-    def retry(self, failure: Failure, otherwise: Window, requested_by: str) -> tuple[PullRow | None, Row | None]:
-        """Write Queued into the row of a Failed pull whose message is about to be sent, and leave any other alone.
-
-        It stays the pull of whoever asked for it first: what rules have left out of a report's, they leave out again.
-
-        Args:
-            failure: Whose pull.
-            otherwise: The days to ask for where the row names none.
-            requested_by: What asks.
-
-        Returns:
-            The pull as it was, None where there was none, and the row as it was written, None where it was not.
-
-        Raises:
-            AgainLater: Others keep changing the row.
-        """
-        for _ in range(_TRIES):
-            row = self._table.get(failure.application_id, failure.failure_hash)
-            known = PullRow.of(row) if row else None
-            if row is None or known is None or known.state is not PullState.FAILED:
-                return known, None
-            asked = {**queued(known.window or otherwise, known.requested_by), **asked_columns(requested_by)}
-            if written := self._table.merge(row, asked):
-                return known, written
-        raise AgainLater(f"the row of {failure} kept changing")
-
-    def take_back(self, row: Row, failed: PullRow) -> None:
-        """Set a pull whose message could not be sent to Failed again, unless somebody works on it by now.
-
-        Args:
-            row: As `retry` wrote it.
-            failed: The pull as it was before.
-        """
-        self._table.merge(row, ended_columns(PullState.FAILED, failed.last_error, failed.last_error_kind))
 
     def applications(self) -> Iterator[str]:
         """Yield each applicationId that has rows: one request each."""
@@ -328,88 +152,10 @@ class PullRows:
         now = clock.now()
         return self._table.merge(row, {"dayBytes": Long(0), "nextTryAt": now + wait, "updatedAt": now})
 
-    def note_tally(self, row: Row, columns: Columns) -> None:
-        """Write how a failure's cabs stand into the version of a row that was read, unless it changed since."""
+    def note(self, row: Row, columns: Columns) -> None:
+        """Write columns into the version of a row that was read; where it changed since, they can wait for the next."""
         self._table.merge(row, columns)
 
     def remove(self, row: Row) -> bool:
         """Remove the version of a row that was read; tell whether it was still that version."""
         return self._table.write_together(row.partition, [Write(row.key, {}, "delete", row.etag)]) is not None
-
-    def _has_row(self, failure: Failure) -> bool:
-        return self._table.get(failure.application_id, failure.failure_hash) is not None
-
-    def _queue(self, application_id: str, rows: Mapping[str, Columns], window: Window) -> dict[Failure, str]:
-        """Insert the rows; where one exists, read them and change those that are not being worked on."""
-        existing: dict[str, Row] = {}
-        versions: dict[str, str] = {}
-        left = hashes = list(rows)
-        for _ in range(_TRIES):
-            held = [key for key in left if key in existing and _is_held(existing[key])]
-            free = [key for key in left if key not in held]
-            persons = {key: _of_person(existing[key], rows[key], window) for key in free if key in existing}
-            writes = [
-                Write(key, {**rows[key], **persons[key]}, "merge", existing[key].etag)
-                if key in existing
-                else Write(key, rows[key], "insert")
-                for key in free
-            ]
-            etags = self._table.write_together(application_id, writes) if writes else []
-            if etags is not None:
-                # Who takes such a row must read for whom it is.
-                versions |= {key: "" if persons.get(key) else etag for key, etag in zip(free, etags, strict=True)}
-                free = []
-            # Each by itself: who works on a row changes it every few seconds, and that must not hold up the others.
-            noted = {key: self._note(existing[key], window, rows[key]) for key in held}
-            versions |= {key: "" for key, is_new in noted.items() if is_new}
-            left = [*free, *(key for key, is_new in noted.items() if is_new is None)]
-            if not left:
-                named = str(next(iter(rows.values())).get("family", ""))
-                families = {key: row.text("family") for key, row in existing.items()}
-                return {
-                    Failure(application_id, key, named or families.get(key) or DRIVER): version
-                    for key, version in versions.items()
-                }
-            existing = self._existing(application_id, hashes)
-        raise AgainLater(f"the pull rows of application {application_id} kept changing")
-
-    def _existing(self, application_id: str, hashes: Sequence[str]) -> dict[str, Row]:
-        """Return what is needed of the rows between the first and the last of some failures: one query."""
-        between = "PartitionKey eq @application and RowKey ge @first and RowKey le @last"
-        values = {"application": application_id, "first": hashes[0], "last": hashes[-1]}
-        rows = self._table.query(between, values, (*_ASKED, *_AGAIN))
-        return {row.key: row for row in rows}
-
-    def _note(self, row: Row, window: Window, first: Columns) -> bool | None:
-        """Note in a row that is held that it was asked for again, and by whom: a person before whatever else asks.
-
-        Returns:
-            Whether that needs a message, which one that was noted before has already; None where the row has changed.
-        """
-        if row.text("state") != PullState.RUNNING:
-            return True
-        asked, who = asked_again(row), str(first["requestedBy"])
-        is_new = window not in asked
-        if not is_new and (by_person(asked[window]) or not by_person(who)):
-            return False
-        now = {name: first[name] for name in ("askedAt", "askedBy")}
-        return is_new if self._table.merge(row, {**asked_again_columns({**asked, window: who}), **now}) else None
-
-
-def _of_person(row: Row, first: Columns, window: Window) -> Columns:
-    """Return what stays as it is of a pull that a person has not got yet, where a machine asks for it."""
-    person = "" if by_person(str(first["requestedBy"])) else person_of(row)
-    days = window_in(f"{row.text('startDate')}/{row.text('endDate')}") or window
-    return {"requestedBy": person, **days_columns(window.including(days))} if person else {}
-
-
-def _is_held(row: Row) -> bool:
-    now = clock.now()
-    return (row.moment("leaseUntil") or now) > now
-
-
-def _told(failure: Failure, facts: Mapping[Failure, CabFacts], hits: Mapping[Failure, int]) -> Columns:
-    told = facts.get(failure)
-    names = {"failureName": told.failure_name, "driverName": told.driver_name} if told else {}
-    counted: Columns = {"hits": hits[failure]} if failure in hits else {}
-    return {**{name: text for name, text in names.items() if text}, **counted}

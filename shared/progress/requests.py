@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from shared.core.facts import CabFacts
     from shared.core.failure import Window
+    from shared.progress.asked_pulls import AskedPulls
     from shared.progress.pull_row import PullState
     from shared.progress.pulls import PullRows
     from shared.progress.queue import PullQueue
@@ -30,13 +31,14 @@ class PullRequests:
     """Queue pulls.
 
     Args:
-        pulls: Where the rows go.
+        pulls: The rows that are there.
+        asked: Writes into them.
         queue: Where the messages go.
         executor: Sends some messages side by side.
     """
 
-    def __init__(self, pulls: PullRows, queue: PullQueue, executor: Executor) -> None:
-        self._pulls, self._queue, self._executor = pulls, queue, executor
+    def __init__(self, pulls: PullRows, asked: AskedPulls, queue: PullQueue, executor: Executor) -> None:
+        self._pulls, self._asked, self._queue, self._executor = pulls, asked, queue, executor
 
     def as_stored(self, failures: Iterable[Failure]) -> list[Failure]:
         """Return each failure in the spelling that its pull is stored under (`PullRows.as_stored`), in their order.
@@ -87,7 +89,7 @@ class PullRequests:
         """
         pull_id = pull_id or new_pull_id()
         ordered = dict.fromkeys(failures)
-        versions = self._pulls.queue(ordered, window, requested_by, facts, hits)
+        versions = self._asked.queue(ordered, window, requested_by, facts, hits)
         families = {failure: failure for failure in versions}
 
         def send(failure: Failure) -> None:
@@ -95,7 +97,7 @@ class PullRequests:
                 self._queue.send(PullMessage(failure, window, requested_by, versions[failure], pull_id=pull_id))
             except CabferryError:
                 # Who asks again must get a message then.
-                self._pulls.take_back_note(failure, window, requested_by)
+                self._asked.take_back_note(failure, window, requested_by)
                 raise
 
         for some in batched((families[each] for each in ordered if each in families), _AT_ONCE, strict=False):
@@ -129,12 +131,12 @@ class PullRequests:
         Raises:
             CabferryError: Sorted by what helps.
         """
-        known, queued = self._pulls.retry(failure, otherwise, requested_by)
+        known, queued = self._asked.retry(failure, otherwise, requested_by)
         if known and queued:
             try:
                 self._queue.send(PullMessage(failure, known.window or otherwise, known.requested_by, queued.etag))
             except CabferryError:
                 # Only a Failed pull can be retried: one that says Queued without a message could not be.
-                self._pulls.take_back(queued, known)
+                self._asked.take_back(queued, known)
                 raise
         return known.state if known else None

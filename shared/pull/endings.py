@@ -13,8 +13,8 @@
 | any other | Queued, and raised for the host, which tries the message again; Failed after as many |
 
 Without a run, a pull becomes Failed by `PullLeases.fail` (its message came into the poison queue) and by
-`PullRows.take_back` (it was Failed, and no message could be sent for its next try), and Completed by
-`PullRows.note_skipped` (a rule skips the failure that a report names).
+`AskedPulls.take_back` (it was Failed, and no message could be sent for its next try), and Completed by
+`AskedPulls.note_skipped` (a rule skips the failure that a report names).
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ def _copy(tools: PullTools, message: PullMessage, failure: Failure, row: CabRow)
     # A pull that runs counts for itself; cabs that one request does not bring are counted by the reconcile.
     is_free = pull is not None and (until_then is None or until_then <= clock.now())
     if pull and is_free and (rows := tools.cabs.of_few(failure)) is not None:
-        tools.pulls.note_tally(pull, CabTally.taken(rows.values(), tools.settings).columns())
+        tools.pulls.note(pull, CabTally.taken(rows.values(), tools.settings).columns())
 
 
 def _again(tools: PullTools, message: PullMessage, error: CabferryError) -> tuple[PullMessage, timedelta] | None:

@@ -86,7 +86,7 @@ class PoisonMessages:
             self._queue.send(message, _PAUSE)
             if row and pull:
                 # After the message: a pull must not be taken for one that stood still because that could not be sent.
-                self._pulls.note_poison(row, pull.counts.seen)
+                self._pulls.note(row, {"seenWhenPoisoned": pull.counts.seen})
             _log.warning("%s: its message failed too often, but its pull did not; it goes on", message.failure)
         else:
             self._give_up(body, message.failure, f"its message failed too often: {excerpt(_text(body))}")

@@ -230,7 +230,7 @@ class _Run:
         """Keep what the pull's row tells of the failure's cabs true: time passes, and earlier versions told nothing."""
         tally = CabTally.taken(cabs.values(), self._tools.settings)
         if tally.differs_from(CabTally.of(row)):
-            self._tools.pulls.note_tally(row, tally.columns())
+            self._tools.pulls.note(row, tally.columns())
 
     def _agree(self, failure: Failure, cabs: Mapping[str, CabRow], blobs: list[StoredCab]) -> bool:
         """Tell whether reading the container back would change nothing."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from shared.core.settings import Settings
     from shared.devcenter.client import DevCenter
     from shared.devcenter.reports import Schedule
+    from shared.progress.asked_pulls import AskedPulls
     from shared.progress.cabs import CabRows
     from shared.progress.health import HealthRows
     from shared.progress.pulls import PullRows
@@ -52,6 +53,7 @@ class ReportTools(Immutable, frozen=True):
     files: ReportFiles
     reports: ReportRows
     pulls: PullRows
+    asked: AskedPulls
     requests: PullRequests
     cabs: CabRows
     health: HealthRows

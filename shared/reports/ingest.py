@@ -176,7 +176,7 @@ def _list_cabs(tools: ReportTools, named: NamedFailures, window: Window, asks: s
                 each.failure: policy.skipped_columns(each, listed[each.failure], skipped[each.failure], tools.settings)
                 for each in left_out
             }
-            tools.pulls.note_skipped(columns, window, asks, *_told(left_out))
+            tools.asked.note_skipped(columns, window, asks, *_told(left_out))
     return completed
 
 

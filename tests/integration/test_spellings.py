@@ -20,7 +20,7 @@ def stored_in_capitals(app: App, simulator: SimulatorThread, cabs: int) -> catal
     simulator.publish()
     app.pull(failure)
     old, rows = in_capitals(failure), app.cabs(failure)
-    app.services.pulls.queue([old], app.window, "an earlier version")
+    app.services.asked.queue([old], app.window, "an earlier version")
     for cab, row in rows.items():
         name = row.blob_name.replace(failure_of(failure).prefix + cab, old.prefix + cab.upper())
         app.container.get_blob_client(name).upload_blob(app.container.download_blob(row.blob_name).readall())
@@ -68,13 +68,13 @@ def test_any_spelling_leads_to_the_pull_that_is_stored(app: App, simulator: Simu
         app.handle(PullMessage.decode(text.encode()))
     assert app.services.pulls.get(failure_of(failure)) is None
     mixed = Failure(application_id, failure_hash[:20].upper() + failure_hash[20:])
-    app.services.pulls.queue([mixed], app.window, "an earlier version")
+    app.services.asked.queue([mixed], app.window, "an earlier version")
     assert app.services.pulls.as_stored(mixed) == mixed, "the spelling that is asked for, where that is stored"
 
 
 def test_the_normal_form_goes_on_where_both_are_stored(app: App, simulator: SimulatorThread) -> None:
     failure = stored_in_capitals(app, simulator, 1)
-    app.services.pulls.queue([failure_of(failure)], app.window, "an earlier version")
+    app.services.asked.queue([failure_of(failure)], app.window, "an earlier version")
     assert app.services.pulls.as_stored(in_capitals(failure)) == failure_of(failure)
 
 

@@ -19,6 +19,7 @@ from shared.core.failure import default_window
 from shared.core.settings import Settings
 from shared.devcenter.client import DevCenter as DevCenterClient
 from shared.devcenter.driver import CabBatch
+from shared.progress.asked_pulls import AskedPulls
 from shared.progress.cabs import CabRows
 from shared.progress.circuit import Circuit
 from shared.progress.day_bytes import DayBytes
@@ -132,7 +133,7 @@ class Host(Process):
             direct_bytes=world.container.copied_at_once,
             block_bytes=world.container.copied_at_once // 2,
         )
-        self.pulls = PullRows(table("pulls"))
+        self.pulls, asked = PullRows(table("pulls")), AskedPulls(table("pulls"))
         catalog, day = MemoryCatalog(world.catalog, line), DayBytes(table("health"))
         self.pull_tools = PullTools(
             settings=settings,
@@ -148,7 +149,7 @@ class Host(Process):
             keep=KeepFile(container, day, settings.max_cabs_per_failure),
             day=day,
         )
-        self.requests = PullRequests(self.pulls, self.pull_tools.queue, self.pull_tools.pool.lane())
+        self.requests = PullRequests(self.pulls, asked, self.pull_tools.queue, self.pull_tools.pool.lane())
         self.health = HealthRows(table("health"))
         poison = MemoryQueue(world.poison, line)
         self.poison_messages = PoisonMessages(
@@ -160,6 +161,7 @@ class Host(Process):
             files=ReportFiles(sources, None),
             reports=ReportRows(table("reports")),
             pulls=self.pulls,
+            asked=asked,
             requests=self.requests,
             cabs=self.pull_tools.cabs,
             health=self.health,

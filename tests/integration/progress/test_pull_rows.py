@@ -6,6 +6,7 @@ import pytest
 
 from shared.core import clock
 from shared.core.failure import Failure, Window
+from shared.progress.asked_pulls import AskedPulls
 from shared.progress.messages import PullMessage
 from shared.progress.pull_leases import PullLeases
 from shared.progress.pull_row import PullRow, PullState
@@ -28,9 +29,13 @@ class InAnHour(clock.Clock):
         return super().now() + timedelta(hours=1)
 
 
+class Pulls(PullRows, AskedPulls):
+    """All that is read of pulls, and asked for."""
+
+
 @pytest.fixture
-def pulls(storage: StorageAccount) -> PullRows:
-    return PullRows(table_of(storage, "pulls"))
+def pulls(storage: StorageAccount) -> Pulls:
+    return Pulls(table_of(storage, "pulls"))
 
 
 def failures(count: int, application_id: str = "1") -> list[Failure]:
@@ -43,12 +48,12 @@ def asked_for(
     return PullMessage(failure, window, "a test", row_version, resumes)
 
 
-def leases_on(pulls: PullRows, lease: timedelta = LEASE) -> PullLeases:
+def leases_on(pulls: Pulls, lease: timedelta = LEASE) -> PullLeases:
     return PullLeases(pulls._table, lease)
 
 
 def taken(
-    pulls: PullRows,
+    pulls: Pulls,
     failure: Failure,
     window: Window = WINDOW,
     *,
@@ -60,17 +65,17 @@ def taken(
     return made
 
 
-def state_of(pulls: PullRows, failure: Failure) -> PullState:
+def state_of(pulls: Pulls, failure: Failure) -> PullState:
     row = pulls.get(failure)
     assert row is not None
     return row.state
 
 
-def test_a_failure_that_nobody_asked_for_has_no_row(pulls: PullRows) -> None:
+def test_a_failure_that_nobody_asked_for_has_no_row(pulls: Pulls) -> None:
     assert pulls.get(Failure("1", "a")) is None
 
 
-def test_any_number_of_failures_of_any_applications_is_queued(pulls: PullRows) -> None:
+def test_any_number_of_failures_of_any_applications_is_queued(pulls: Pulls) -> None:
     asked = [*failures(250), *failures(3, "2"), *failures(1, "3")]
     pulls.queue([*asked, *asked[:10]], WINDOW, "a test")
     for failure in asked:
@@ -81,7 +86,7 @@ def test_any_number_of_failures_of_any_applications_is_queued(pulls: PullRows) -
         assert (row.started_at, row.completed_at) == (None, None)
 
 
-def test_a_pull_that_runs_stays_as_it_is(pulls: PullRows) -> None:
+def test_a_pull_that_runs_stays_as_it_is(pulls: Pulls) -> None:
     asked = failures(3)
     pulls.queue(asked, WINDOW, "first")
     running = taken(pulls, asked[1])
@@ -93,7 +98,7 @@ def test_a_pull_that_runs_stays_as_it_is(pulls: PullRows) -> None:
     assert not running.is_lost
 
 
-def test_a_running_pull_that_is_asked_for_again_and_again_is_owed_one_message(pulls: PullRows) -> None:
+def test_a_running_pull_that_is_asked_for_again_and_again_is_owed_one_message(pulls: Pulls) -> None:
     """Each further message would page the whole batch once more."""
     asked = failures(2)
     pulls.queue(asked, WINDOW, "first")
@@ -127,7 +132,7 @@ def test_a_running_pull_that_is_asked_for_again_and_again_is_owed_one_message(pu
     assert pulls.queue([asked[1]], WINDOW, "anew")[asked[1]], "nothing runs: it starts anew, with a message"
 
 
-def test_a_message_that_goes_on_makes_the_run_that_is_owed(pulls: PullRows) -> None:
+def test_a_message_that_goes_on_makes_the_run_that_is_owed(pulls: Pulls) -> None:
     """Two messages change places: the one that was to go on must not be passed over as done while a run is owed."""
     (failure,) = failures(1)
     pulls.queue([failure], WINDOW, "first")
@@ -145,7 +150,7 @@ def test_a_message_that_goes_on_makes_the_run_that_is_owed(pulls: PullRows) -> N
 
 
 @pytest.mark.parametrize("text", ["x", "2026-01-01", "2026-02-01/2026-01-01", "2026-01-01/soon /"])
-def test_a_note_that_somebody_wrote_by_hand_is_passed_over(pulls: PullRows, text: str) -> None:
+def test_a_note_that_somebody_wrote_by_hand_is_passed_over(pulls: Pulls, text: str) -> None:
     (failure,) = failures(1)
     taken(pulls, failure).write({"askedAgain": text})
     row = pulls.get(failure)
@@ -153,7 +158,7 @@ def test_a_note_that_somebody_wrote_by_hand_is_passed_over(pulls: PullRows, text
     assert row.asked_again == {}
 
 
-def test_a_pull_that_has_ended_starts_anew(pulls: PullRows) -> None:
+def test_a_pull_that_has_ended_starts_anew(pulls: Pulls) -> None:
     (failure,) = failures(1)
     pulls.queue([failure], WINDOW, "first")
     taken(pulls, failure).release({"state": "Completed", "skip": 7, "copied": 7, "lastError": "x", "attempts": 2})
@@ -163,14 +168,14 @@ def test_a_pull_that_has_ended_starts_anew(pulls: PullRows) -> None:
     assert (row.state, row.skip, row.counts.copied, row.last_error, row.attempts) == (PullState.QUEUED, 0, 0, "", 0)
 
 
-def test_new_and_known_failures_are_queued_together(pulls: PullRows) -> None:
+def test_new_and_known_failures_are_queued_together(pulls: Pulls) -> None:
     asked = failures(120)
     pulls.queue(asked[::3], WINDOW, "first")
     pulls.queue(asked, WINDOW, "second")
     assert {row.requested_by for row in (pulls.get(failure) for failure in asked) if row} == {"second"}
 
 
-def test_what_was_queued_can_be_taken_by_its_version(pulls: PullRows) -> None:
+def test_what_was_queued_can_be_taken_by_its_version(pulls: Pulls) -> None:
     (failure,) = failures(1)
     versions = pulls.queue([failure], WINDOW, "a test")
     lease = leases_on(pulls).take(asked_for(failure, row_version=versions[failure]), WINDOW)
@@ -181,13 +186,13 @@ def test_what_was_queued_can_be_taken_by_its_version(pulls: PullRows) -> None:
     assert row.started_at
 
 
-def test_a_pull_has_one_owner(pulls: PullRows) -> None:
+def test_a_pull_has_one_owner(pulls: Pulls) -> None:
     (failure,) = failures(1)
     taken(pulls, failure)
     assert isinstance(leases_on(pulls).take(asked_for(failure), WINDOW), HeldElsewhere)
 
 
-def test_a_pull_that_is_to_run_is_not_held_by_others(pulls: PullRows) -> None:
+def test_a_pull_that_is_to_run_is_not_held_by_others(pulls: Pulls) -> None:
     """Whose host stands still for longer than its lease, and lives, goes on: whoever holds the row would end it."""
     (failure,) = failures(1)
     pulls.queue([failure], WINDOW, "a test")
@@ -200,7 +205,7 @@ def test_a_pull_that_is_to_run_is_not_held_by_others(pulls: PullRows) -> None:
         assert isinstance(leases_on(pulls).hold(failure), RowLease)
 
 
-def test_an_interrupted_pull_goes_on_from_its_checkpoint(pulls: PullRows) -> None:
+def test_an_interrupted_pull_goes_on_from_its_checkpoint(pulls: Pulls) -> None:
     (failure,) = failures(1)
     pulls.queue([failure], WINDOW, "a test")
     taken(pulls, failure).release({"state": "Queued", "skip": 100, "copied": 99})
@@ -208,7 +213,7 @@ def test_an_interrupted_pull_goes_on_from_its_checkpoint(pulls: PullRows) -> Non
     assert (lease.row.number("skip"), lease.row.number("copied")) == (100, 99)
 
 
-def test_a_try_whose_host_died_counts_unless_it_had_moved_on(pulls: PullRows) -> None:
+def test_a_try_whose_host_died_counts_unless_it_had_moved_on(pulls: Pulls) -> None:
     """Hosts that die over nine hundred cabs, each after a hundred more, once made the pull Failed."""
     (failure,) = failures(1)
     pulls.queue([failure], WINDOW, "a test")
@@ -221,7 +226,7 @@ def test_a_try_whose_host_died_counts_unless_it_had_moved_on(pulls: PullRows) ->
     assert seen == [(0, 0), (1, 1), (2, 1), (3, 1), (4, 1), (5, 1), (6, 2)]
 
 
-def test_an_interrupted_pull_starts_anew_for_other_days(pulls: PullRows) -> None:
+def test_an_interrupted_pull_starts_anew_for_other_days(pulls: Pulls) -> None:
     """Its checkpoint counts rows of the days that it asked for."""
     (failure,) = failures(1)
     pulls.queue([failure], WINDOW, "a test")
@@ -230,7 +235,7 @@ def test_an_interrupted_pull_starts_anew_for_other_days(pulls: PullRows) -> None
     assert (lease.row.number("skip"), lease.row.text("startDate")) == (0, "2026-01-01")
 
 
-def test_messages_that_take_turns_make_one_pull_of_all_their_days(pulls: PullRows) -> None:
+def test_messages_that_take_turns_make_one_pull_of_all_their_days(pulls: Pulls) -> None:
     """They once forgot each other's tries, and asked for a cab that was gone every few seconds without end."""
     (failure,) = failures(1)
     pulls.queue([failure], WINDOW, "a test")
@@ -244,7 +249,7 @@ def test_messages_that_take_turns_make_one_pull_of_all_their_days(pulls: PullRow
         lease.release({"state": "Queued"})
 
 
-def test_a_message_without_days_keeps_those_of_an_interrupted_pull(pulls: PullRows) -> None:
+def test_a_message_without_days_keeps_those_of_an_interrupted_pull(pulls: Pulls) -> None:
     (failure,) = failures(1)
     pulls.queue([failure], WINDOW, "a test")
     taken(pulls, failure).release({"state": "Queued", "skip": 100})
@@ -252,13 +257,13 @@ def test_a_message_without_days_keeps_those_of_an_interrupted_pull(pulls: PullRo
     assert (lease.row.number("skip"), lease.row.text("startDate")) == (100, "2026-10-22")
 
 
-def test_a_message_of_a_pull_that_has_ended_starts_it_anew(pulls: PullRows) -> None:
+def test_a_message_of_a_pull_that_has_ended_starts_it_anew(pulls: Pulls) -> None:
     (failure,) = failures(1)
     taken(pulls, failure).release({"state": "Completed", "skip": 100})
     assert taken(pulls, failure).row.number("skip") == 0
 
 
-def test_a_message_that_failed_too_often_ends_its_pull_with_the_last_error(pulls: PullRows) -> None:
+def test_a_message_that_failed_too_often_ends_its_pull_with_the_last_error(pulls: Pulls) -> None:
     known, unknown = failures(2)
     pulls.queue([known], WINDOW, "a test")
     taken(pulls, known).release({"state": "Queued", "lastError": "the table is full"})
@@ -271,7 +276,7 @@ def test_a_message_that_failed_too_often_ends_its_pull_with_the_last_error(pulls
 
 
 @pytest.mark.parametrize("state", ["Completed", "Failed"])
-def test_a_pull_that_has_ended_is_not_ended_again(pulls: PullRows, state: str) -> None:
+def test_a_pull_that_has_ended_is_not_ended_again(pulls: Pulls, state: str) -> None:
     (failure,) = failures(1)
     taken(pulls, failure).release({"state": state, "lastError": "as it was"})
     leases_on(pulls).fail(failure, "too often")
@@ -280,7 +285,7 @@ def test_a_pull_that_has_ended_is_not_ended_again(pulls: PullRows, state: str) -
     assert (row.state.value, row.last_error) == (state, "as it was")
 
 
-def test_a_pull_that_another_message_works_on_is_not_ended(pulls: PullRows) -> None:
+def test_a_pull_that_another_message_works_on_is_not_ended(pulls: Pulls) -> None:
     (failure,) = failures(1)
     lease = taken(pulls, failure)
     held = leases_on(pulls).fail(failure, "too often")
@@ -290,7 +295,7 @@ def test_a_pull_that_another_message_works_on_is_not_ended(pulls: PullRows) -> N
     lease.write({})
 
 
-def test_pulls_are_listed_by_state_and_page(pulls: PullRows) -> None:
+def test_pulls_are_listed_by_state_and_page(pulls: Pulls) -> None:
     asked = failures(12)
     pulls.queue(asked, WINDOW, "a test")
     taken(pulls, asked[3]).release({"state": "Failed"})
@@ -302,7 +307,7 @@ def test_pulls_are_listed_by_state_and_page(pulls: PullRows) -> None:
     assert [row.failure for row in pulls.page(PullState.FAILED, "", "", 100, None)[0]] == [asked[3]]
 
 
-def test_a_failed_pull_is_queued_again_with_its_own_days(pulls: PullRows) -> None:
+def test_a_failed_pull_is_queued_again_with_its_own_days(pulls: Pulls) -> None:
     (failure,) = failures(1)
     pulls.queue([failure], WINDOW, "first")
     taken(pulls, failure).release({"state": "Failed", "skip": 100, "copied": 99, "lastError": "refused"})
@@ -319,7 +324,7 @@ def test_a_failed_pull_is_queued_again_with_its_own_days(pulls: PullRows) -> Non
     assert isinstance(lease, RowLease)
 
 
-def test_a_failed_pull_that_never_had_days_gets_those_of_a_new_one(pulls: PullRows) -> None:
+def test_a_failed_pull_that_never_had_days_gets_those_of_a_new_one(pulls: Pulls) -> None:
     (failure,) = failures(1)
     leases_on(pulls).fail(failure, "its message failed too often")
     pulls.retry(failure, OTHER, "a retry")
@@ -329,7 +334,7 @@ def test_a_failed_pull_that_never_had_days_gets_those_of_a_new_one(pulls: PullRo
 
 
 @pytest.mark.parametrize("state", ["Queued", "Completed"])
-def test_only_a_failed_pull_is_queued_again(pulls: PullRows, state: str) -> None:
+def test_only_a_failed_pull_is_queued_again(pulls: Pulls, state: str) -> None:
     (failure,) = failures(1)
     taken(pulls, failure).release({"state": state, "skip": 100})
     before, queued = pulls.retry(failure, OTHER, "a retry")
@@ -338,7 +343,7 @@ def test_only_a_failed_pull_is_queued_again(pulls: PullRows, state: str) -> None
     assert pulls.get(failure) == before
 
 
-def test_a_retry_does_not_disturb_a_pull_that_runs(pulls: PullRows) -> None:
+def test_a_retry_does_not_disturb_a_pull_that_runs(pulls: Pulls) -> None:
     (failure,) = failures(1)
     running = taken(pulls, failure)
     before, queued = pulls.retry(failure, OTHER, "a retry")
@@ -349,7 +354,7 @@ def test_a_retry_does_not_disturb_a_pull_that_runs(pulls: PullRows) -> None:
 
 
 def test_a_pull_that_starts_while_it_is_retried_is_not_disturbed(
-    pulls: PullRows, storage: StorageAccount, monkeypatch: pytest.MonkeyPatch
+    pulls: Pulls, storage: StorageAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both may see the Failed row; the one that writes first has it."""
     (failure,) = failures(1)
@@ -362,13 +367,13 @@ def test_a_pull_that_starts_while_it_is_retried_is_not_disturbed(
         return merge(row, columns)
 
     monkeypatch.setattr(table, "merge", late)
-    before, queued = PullRows(table).retry(failure, OTHER, "a retry")
+    before, queued = AskedPulls(table).retry(failure, OTHER, "a retry")
     assert before is not None
     assert (before.state, queued) == (PullState.RUNNING, None)
     assert state_of(pulls, failure) is PullState.RUNNING
 
 
-def test_nobody_asked_for_what_has_no_row(pulls: PullRows) -> None:
+def test_nobody_asked_for_what_has_no_row(pulls: Pulls) -> None:
     (failure,) = failures(1)
     assert pulls.retry(failure, OTHER, "a retry") == (None, None)
     assert pulls.get(failure) is None

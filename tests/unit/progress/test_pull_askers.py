@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 
 from shared.core.failure import Failure, Window
+from shared.progress.asked_pulls import AskedPulls
 from shared.progress.messages import PullMessage
 from shared.progress.pull_leases import PullLeases
 from shared.progress.pull_row import PullRow
@@ -26,7 +27,8 @@ class Asked:
 
     def __init__(self) -> None:
         self.table = MemoryTable(Table("pulls"), self)
-        self.pulls, self.leases = PullRows(self.table), PullLeases(self.table, timedelta(seconds=60))
+        self.pulls, self.asked = PullRows(self.table), AskedPulls(self.table)
+        self.leases = PullLeases(self.table, timedelta(seconds=60))
         self.messages: list[PullMessage] = []
         self.before_write: list[Callable[[], object]] = []
 
@@ -38,7 +40,7 @@ class Asked:
 
     def ask(self, asks: str, window: Window = DAYS) -> None:
         """Let somebody ask for the pull, and send what message that needs."""
-        versions = self.pulls.queue([FAILURE], window, asks)
+        versions = self.asked.queue([FAILURE], window, asks)
         self.messages += [PullMessage(FAILURE, window, asks, version) for version in versions.values()]
 
     def take(self, place: int = 0) -> RowLease:
@@ -182,9 +184,9 @@ def test_a_note_whose_message_could_not_be_sent_is_taken_back_though_its_row_jus
     lease = asked.take()
     asked.ask(PERSON)
     asked.before_write = [partial(lease.write, {"skip": 100})]
-    asked.pulls.take_back_note(FAILURE, DAYS, PERSON)
+    asked.asked.take_back_note(FAILURE, DAYS, PERSON)
     assert (asked.row.asked_again, asked.row.skip) == ({}, 100)
-    assert asked.pulls.queue([FAILURE], DAYS, PERSON) == {FAILURE: ""}
+    assert asked.asked.queue([FAILURE], DAYS, PERSON) == {FAILURE: ""}
 
 
 def test_a_note_on_which_somebody_else_counts_by_now_is_not_taken_back(asked: Asked) -> None:
@@ -192,5 +194,5 @@ def test_a_note_on_which_somebody_else_counts_by_now_is_not_taken_back(asked: As
     asked.take()
     asked.ask(REPORT)
     asked.ask(PERSON)
-    asked.pulls.take_back_note(FAILURE, DAYS, REPORT)
+    asked.asked.take_back_note(FAILURE, DAYS, REPORT)
     assert asked.row.asked_again == {DAYS: PERSON}
