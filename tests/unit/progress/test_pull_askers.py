@@ -168,7 +168,7 @@ def test_no_rule_is_said_to_skip_what_a_person_is_still_owed(asked: Asked, left:
     """Who asked was told that nobody had asked Microsoft, by a check of failures that came after."""
     asked.ask(PERSON)
     asked.end(asked.take(), failed=left)
-    asked.pulls.note_skipped({FAILURE: {"skippedBy": "rule 'none'"}}, DAYS, CHECK, {}, {FAILURE: 7})
+    asked.asked.note_skipped({FAILURE: {"skippedBy": "rule 'none'"}}, DAYS, CHECK, {}, {FAILURE: 7})
     assert (asked.row.skipped_by, asked.row.hits) == (told, 7)
 
 
