@@ -174,13 +174,14 @@ def summary(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the t
 @answering("limit", "continuation")
 def list_runs(req: func.HttpRequest) -> func.HttpResponse:
     """Tell which report runs were seen, a page at a time."""
+    from shared.api.bodies import body_of
     from shared.api.checks import RunBody, RunsPage
     from shared.api.requests import PageAsked, continuation_text
     from shared.services import services
 
     asked = PageAsked.parse(req.params)
     rows, following = services().report_tools.reports.page(asked.limit, asked.after)
-    return answer(RunsPage([RunBody.of(row) for row in rows], continuation_text(following)))
+    return answer(RunsPage([body_of(RunBody, row) for row in rows], continuation_text(following)))
 
 
 @blueprint.route("reports/check", methods=["POST"])
@@ -224,10 +225,12 @@ def request_failure_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: 
 @answering()
 def show_failure_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger binds it by name
     """Tell how far the failures of each application were looked for."""
+    from shared.api.bodies import body_of
     from shared.api.checks import ApplicationBody, FailureCheckBody
     from shared.services import services
 
-    return answer(FailureCheckBody([ApplicationBody.of(each) for each in services().failure_tools.failures.checks()]))
+    checks = services().failure_tools.failures.checks()
+    return answer(FailureCheckBody([body_of(ApplicationBody, each) for each in checks]))
 
 
 @blueprint.route("openapi.json", methods=["GET", "HEAD"])

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta, Struct
 
+from shared.api.bodies import body_of
 from shared.api.scalars import (
     ApplicationId,
     Bytes,
@@ -14,7 +15,6 @@ from shared.api.scalars import (
     FailureHash,
     Moment,
     NamedHash,
-    moment_text,
 )
 from shared.core.facts import NO_FACTS
 from shared.core.failure import Failure, checked_application_id
@@ -112,25 +112,7 @@ class CabBody(Struct, frozen=True, rename="camel"):
     @classmethod
     def of(cls, cab_id_hash: str, row: CabRow) -> CabBody:
         """Return a cab as the API tells it."""
-        facts = row.facts
-        return cls(
-            cab_id_hash=cab_id_hash,
-            state=row.state,
-            blob_name=row.blob_name or None,
-            length=row.length,
-            md5=row.md5 or None,
-            date=moment_text(row.date),
-            expires=moment_text(row.expires),
-            settled_at=moment_text(row.settled_at),
-            error=row.error or None,
-            failure_name=facts.failure_name or None,
-            driver_name=facts.driver_name or None,
-            driver_version=facts.driver_version or None,
-            os_version=facts.os_version or None,
-            architecture=facts.architecture or None,
-            cab_type=facts.cab_type or None,
-            market=facts.market or None,
-        )
+        return body_of(cls, row, row.facts, cab_id_hash=cab_id_hash)
 
 
 class CabsPage(Struct, frozen=True):

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta, Struct
 
-from shared.api.scalars import ApplicationId, Continuation, Count, Moment, moment_text
+from shared.api.bodies import body_of
+from shared.api.scalars import ApplicationId, Continuation, Count, Moment
 from shared.progress.reports import CheckState, Outcome
 
 if TYPE_CHECKING:
-    from shared.progress.failures import ApplicationCheck
-    from shared.progress.reports import ReportRow
     from shared.reports.asked_check import AskedCheck
-    from shared.reports.outcome import RunOutcome
 
 
 class RunBody(Struct, frozen=True, rename="camel"):
@@ -27,19 +25,6 @@ class RunBody(Struct, frozen=True, rename="camel"):
     cabs: Annotated[Count, Meta(description="How many cabs it lists; 0 until it is ingested.")]
     ingested_at: Annotated[Moment | None, Meta(description="When its last pull was queued.")]
     error: Annotated[str | None, Meta(description="Why it was not ingested, or what of it could not be read.")]
-
-    @classmethod
-    def of(cls, row: ReportRow) -> RunBody:
-        """Return a run as the API tells it."""
-        return cls(
-            report_id=row.report_id,
-            report_datetime=row.report_datetime,
-            status=row.status,
-            failures=row.failures,
-            cabs=row.cabs,
-            ingested_at=moment_text(row.ingested_at),
-            error=row.error or None,
-        )
 
 
 class RunsPage(Struct, frozen=True):
@@ -67,21 +52,6 @@ class OutcomeBody(Struct, frozen=True, rename="camel"):
     ]
     error: Annotated[str | None, Meta(description="Why it failed, or what of it could not be read.")]
 
-    @classmethod
-    def of(cls, outcome: RunOutcome) -> OutcomeBody:
-        """Return what a check did with a run as the API tells it."""
-        return cls(
-            report_id=outcome.report_id,
-            report_datetime=outcome.report_datetime,
-            status=outcome.status,
-            outcome=outcome.outcome,
-            failures=outcome.failures,
-            cabs=outcome.cabs,
-            named=outcome.named,
-            held=outcome.held,
-            error=outcome.error or None,
-        )
-
 
 class ApplicationBody(Struct, frozen=True, rename="camel"):
     """How far the failures of an application were looked for."""
@@ -96,20 +66,6 @@ class ApplicationBody(Struct, frozen=True, rename="camel"):
     next_try_at: Annotated[
         Moment | None, Meta(description="When a check that was asked for is tried again, as the Dev Center asked.")
     ]
-
-    @classmethod
-    def of(cls, check: ApplicationCheck) -> ApplicationBody:
-        """Return how far an application was checked, as the API tells it."""
-        return cls(
-            family=check.family,
-            application_id=check.application_id,
-            covered_to=check.covered_to,
-            checked_at=moment_text(check.checked_at),
-            failures=check.failures,
-            queued=check.queued,
-            error=check.error or None,
-            next_try_at=moment_text(check.next_try_at),
-        )
 
 
 class FailureCheckBody(Struct, frozen=True, rename="camel"):
@@ -140,12 +96,4 @@ class CheckBody(Struct, frozen=True, rename="camel"):
     @classmethod
     def of(cls, check: AskedCheck) -> CheckBody:
         """Return a check as the API tells it."""
-        return cls(
-            state=check.state,
-            asked_at=moment_text(check.asked_at),
-            ended_at=moment_text(check.ended_at),
-            error=check.error or None,
-            next_try_at=moment_text(check.next_try_at),
-            runs=[OutcomeBody.of(each) for each in check.outcomes],
-            left_out=check.left_out,
-        )
+        return body_of(cls, check, runs=[body_of(OutcomeBody, each) for each in check.outcomes])

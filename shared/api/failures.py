@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta, Struct
 
-from shared.api.scalars import ApplicationId, Bytes, Continuation, Count, FailureHash, Moment, moment_text
+from shared.api.bodies import body_of
+from shared.api.scalars import ApplicationId, Bytes, Continuation, Count, FailureHash, Moment
 from shared.core import clock
 from shared.progress.pull_row import PullState
 
@@ -62,31 +63,15 @@ class FailureBody(Struct, frozen=True, rename="camel"):
     def of(cls, seen: FailureSeen) -> FailureBody:
         """Return a failure as the API tells it."""
         tally, pull = seen.tally, f"/api/pulls/{seen.application_id}/{seen.failure_hash}"
-        return cls(
-            family=seen.family,
-            application_id=seen.application_id,
-            failure_hash=seen.failure_hash,
-            failure_name=seen.failure_name or None,
-            driver_name=seen.driver_name or None,
+        return body_of(
+            cls,
+            seen,
+            tally,
             versions=list(tally.versions) if tally else [],
-            state=seen.state,
-            cabs=FailureCabsBody(
-                tally.held,
-                tally.missing,
-                tally.expired,
-                tally.unavailable,
-                tally.failed,
-                tally.skipped,
-                tally.expiring,
-            )
-            if tally
-            else FailureCabsBody(None, None, None, None, None, None, None),
-            next_expiry=moment_text(tally.next_expiry) if tally else None,
+            cabs=body_of(FailureCabsBody, tally, expiring_soon=tally.expiring if tally else None),
             days=tally.last_days(clock.now().date()) if tally else [],
             first_seen=tally.first_cab.date() if tally and tally.first_cab else None,
             last_seen=tally.last_cab.date() if tally and tally.last_cab else None,
-            bytes=tally.bytes if tally else None,
-            updated_at=moment_text(seen.updated_at),
             links=FailureLinks(pull, f"{pull}/cabs"),
         )
 

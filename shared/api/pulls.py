@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta, Struct
 
+from shared.api.bodies import body_of
 from shared.api.scalars import (
     ApplicationId,
     Bytes,
@@ -26,7 +27,7 @@ from shared.progress.pull_row import PullState
 if TYPE_CHECKING:
     from shared.api.requests import PullRequest
     from shared.core.failure import Failure
-    from shared.progress.pull_row import CabCounts, PullRow
+    from shared.progress.pull_row import PullRow
     from shared.services import Services
 
 _MOST_PULLS = 1_000
@@ -122,11 +123,6 @@ class CountsBody(Struct, frozen=True, rename="camel"):
     unavailable: Annotated[Count, Meta(description="Listed, but not to be had.")]
     failed: Annotated[Count, Meta(description="Not copied for another reason, which the cab's error tells.")]
 
-    @classmethod
-    def of(cls, counts: CabCounts) -> CountsBody:
-        """Return the counts of a row."""
-        return cls(counts.seen, counts.copied, counts.already_held, counts.expired, counts.unavailable, counts.failed)
-
 
 class HeldBody(Struct, frozen=True):
     """What is in the container; null where an earlier version of the app pulled it, until the reconcile counts."""
@@ -178,33 +174,19 @@ class PullBody(Struct, frozen=True, rename="camel"):
     @classmethod
     def of(cls, row: PullRow) -> PullBody:
         """Return a pull as the API tells it."""
-        waits = row.state is PullState.QUEUED
-        return cls(
-            family=row.failure.family,
-            application_id=row.failure.application_id,
-            failure_hash=row.failure.failure_hash,
-            failure_name=row.failure_name or None,
-            driver_name=row.driver_name or None,
-            state=row.state,
+        return body_of(
+            cls,
+            row.failure,
+            row,
+            row.counts,
             window=WindowBody(row.window.start, row.window.end) if row.window else None,
             total=row.total or None,
-            seen=row.counts.seen,
             percent=_percent(row),
-            cabs=CountsBody.of(row.counts),
-            without_cab=row.without_cab,
-            bytes=row.counts.bytes,
+            cabs=body_of(CountsBody, row.counts),
             rate=_rate(row),
             held=HeldBody.of(row),
             note=_note(row),
-            attempts=row.attempts,
-            last_error=row.last_error or None,
-            asked_at=moment_text(row.asked_at),
-            asked_by=row.asked_by or None,
-            queued_at=moment_text(row.queued_at),
-            started_at=moment_text(row.started_at),
-            updated_at=moment_text(row.updated_at),
-            next_try_at=moment_text(row.next_try_at) if waits else None,
-            completed_at=moment_text(row.completed_at),
+            next_try_at=moment_text(row.next_try_at) if row.state is PullState.QUEUED else None,
         )
 
 

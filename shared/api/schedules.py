@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from shared.api.bodies import body_of
 from shared.api.scalars import Count, Moment, moment_text
 from shared.core import clock
 from shared.core.ids import REPORT_ID
@@ -75,14 +76,8 @@ class TemplateBody(Struct, frozen=True, rename="camel"):
     @classmethod
     def of(cls, template: Template) -> TemplateBody:
         """Return a template as the API tells it."""
-        return cls(
-            template_id=template.template_id,
-            view=template.view or None,
-            columns=list(template.columns),
-            report_period=template.period or None,
-            created_at=moment_text(template.created_at),
-            missing_columns=list(missing_columns(template)),
-        )
+        missing = list(missing_columns(template))
+        return body_of(cls, template, report_period=template.period or None, missing_columns=missing)
 
 
 class TemplatesBody(Struct, frozen=True):

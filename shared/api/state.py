@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from shared.api.bodies import body_of
 from shared.api.checks import ApplicationBody
 from shared.api.scalars import Count, Moment, moment_text
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from shared.preflight.health import Health
     from shared.preflight.last import LastPreflight
     from shared.preflight.probing import ProbeResult
-    from shared.progress.health import CheckedReports, Reconciled
     from shared.progress.outages import Outage
 
 
@@ -68,8 +68,7 @@ class CircuitBody(Struct, frozen=True, rename="camel"):
     @classmethod
     def of(cls, outage: Outage) -> CircuitBody:
         """Return an outage as the API tells it."""
-        probe_at = outage.probe_at if outage.since else None
-        return cls(outage.kind, outage.error, outage.failures, moment_text(outage.since), moment_text(probe_at))
+        return body_of(cls, outage, probe_at=moment_text(outage.probe_at) if outage.since else None)
 
 
 class ReconcileBody(Struct, frozen=True, rename="camel"):
@@ -87,19 +86,6 @@ class ReconcileBody(Struct, frozen=True, rename="camel"):
     poison: Annotated[Count, Meta(description="Messages kept because no pull could be made of them.")]
     error: Annotated[str | None, Meta(description="What kept it from looking everywhere.")]
 
-    @classmethod
-    def of(cls, found: Reconciled) -> ReconcileBody:
-        """Return what was found as the API tells it."""
-        return cls(
-            at=moment_text(found.at),
-            missing=found.missing,
-            expiring_within_48_hours=found.expiring_within_48_hours,
-            lost=found.lost,
-            failed_pulls=found.failed_pulls,
-            poison=found.poison,
-            error=found.error or None,
-        )
-
 
 class ReportsBody(Struct, frozen=True):
     """How the last check of the reports went."""
@@ -108,11 +94,6 @@ class ReportsBody(Struct, frozen=True):
     runs: Annotated[Count, Meta(description="How many runs it looked at.")]
     failed: Annotated[Count, Meta(description="How many of them failed.")]
     error: Annotated[str | None, Meta(description="Why the first of them did, or what ended the check.")]
-
-    @classmethod
-    def of(cls, checked: CheckedReports) -> ReportsBody:
-        """Return how a check went as the API tells it."""
-        return cls(moment_text(checked.at), checked.runs, checked.failed, checked.error or None)
 
 
 class HealthBody(Struct, frozen=True):
@@ -136,8 +117,8 @@ class HealthBody(Struct, frozen=True):
             status="degraded" if health.problems else "ok",
             problems=health.problems,
             circuit=CircuitBody.of(health.outage) if health.outage else None,
-            reconcile=ReconcileBody.of(health.reconciled) if health.reconciled else None,
-            reports=ReportsBody.of(health.checked) if health.checked else None,
+            reconcile=body_of(ReconcileBody, health.reconciled) if health.reconciled else None,
+            reports=body_of(ReportsBody, health.checked) if health.checked else None,
             storage=health.storage or None,
-            applications=[ApplicationBody.of(each) for each in health.unchecked],
+            applications=[body_of(ApplicationBody, each) for each in health.unchecked],
         )

@@ -6,16 +6,26 @@ from typing import Any
 import msgspec
 import pytest
 
+from shared.api.bodies import body_of
 from shared.api.cabs import CabBody
-from shared.api.checks import OutcomeBody, RunBody
+from shared.api.checks import CheckBody, OutcomeBody, RunBody
 from shared.api.failures import FailureBody
 from shared.api.pulls import PullBody
+from shared.api.schedules import TemplateBody
+from shared.api.state import HealthBody
 from shared.core.facts import CabFacts
+from shared.devcenter.reports import Template
+from shared.preflight.health import Health
 from shared.progress.cabs import CabRow, CabState
+from shared.progress.circuit import Known
+from shared.progress.outages import Outage
+from shared.progress.failures import ApplicationCheck
+from shared.progress.health import CheckedReports, Reconciled
 from shared.progress.overview import FailureSeen
 from shared.progress.pull_row import CabCounts, PullRow, counted
 from shared.progress.reports import ReportRow
 from shared.progress.tally import CabTally
+from shared.reports.asked_check import AskedCheck
 from shared.reports.outcome import RunOutcome
 from shared.storage.table_rows import Row
 from shared.storage.table_writes import Columns
@@ -172,7 +182,7 @@ def test_what_an_earlier_version_stored_of_a_failure_is_told_as_unknown() -> Non
 
 def test_a_run_is_told_with_what_was_done() -> None:
     outcome = RunOutcome("43000", "2026-11-20T05:35:32", "Completed", "ingested", 3, 7, named=2, held=5)
-    assert told(OutcomeBody.of(outcome)) == {
+    assert told(body_of(OutcomeBody, outcome)) == {
         "reportId": "43000",
         "reportDatetime": "2026-11-20T05:35:32",
         "status": "Completed",
@@ -188,7 +198,7 @@ def test_a_run_is_told_with_what_was_done() -> None:
 def test_a_run_that_was_seen_is_told_with_what_it_named() -> None:
     at = datetime(2026, 11, 21, 12, 0, 0, 123_456, tzinfo=UTC)
     row = ReportRow("43000", "2026-11-20T05:35:32", "Completed", 3, 7, at, "2 rows cannot be read", "")
-    assert told(RunBody.of(row)) == {
+    assert told(body_of(RunBody, row)) == {
         "reportId": "43000",
         "reportDatetime": "2026-11-20T05:35:32",
         "status": "Completed",
@@ -226,3 +236,64 @@ def test_a_cab_is_told_with_what_became_of_it_and_what_the_report_told() -> None
 def test_what_is_not_known_of_a_cab_is_null() -> None:
     cab = told(CabBody.of("b", CabRow(CabState.LISTED)))
     assert {name for name, value in cab.items() if value is not None} == {"cabIdHash", "state"}
+
+
+def test_health_is_told_with_all_that_was_found() -> None:
+    health = Health(
+        Known(everybody=Outage("401", 3, "renew the secret", since=DAY, probe_at=DAY + timedelta(minutes=1))),
+        Reconciled(DAY, missing=4, expiring_within_48_hours=3, lost=2, failed_pulls=1, poison=5, broken=1, error="odd"),
+        CheckedReports(DAY, 7, 1, ""),
+        checks=(ApplicationCheck("app", "9NBLGGH4R32N", None, DAY, 6, 2, "forbidden"),),
+    )
+    body = told(HealthBody.of(health))
+    at = "2026-11-21T12:00:00.000Z"
+    assert (body["status"], body["storage"], len(body["problems"])) == ("degraded", None, 5)
+    assert body["circuit"] == {
+        "kind": "401",
+        "error": "renew the secret",
+        "failures": 3,
+        "since": at,
+        "probeAt": "2026-11-21T12:01:00.000Z",
+    }
+    assert body["reconcile"] == {
+        "at": at,
+        "missing": 4,
+        "expiringWithin48Hours": 3,
+        "lost": 2,
+        "failedPulls": 1,
+        "poison": 5,
+        "error": "odd",
+    }
+    assert body["reports"] == {"at": at, "runs": 7, "failed": 1, "error": None}
+    assert body["applications"] == [
+        {
+            "family": "app",
+            "applicationId": "9NBLGGH4R32N",
+            "coveredTo": None,
+            "checkedAt": at,
+            "failures": 6,
+            "queued": 2,
+            "error": "forbidden",
+            "nextTryAt": None,
+        }
+    ]
+
+
+def test_a_circuit_that_only_counts_asks_again_at_no_time() -> None:
+    circuit = told(HealthBody.of(Health(Known(everybody=Outage("401", 1, "renew")), None)))["circuit"]
+    assert (circuit["since"], circuit["probeAt"]) == (None, None)
+
+
+def test_a_check_is_told_with_its_runs() -> None:
+    run = RunOutcome("43000", "2026-11-20T05:35:32", "Completed", "failed", 0, 0, error="it is cut")
+    body = told(CheckBody.of(AskedCheck("Completed", DAY, None, "", None, (run,), 2)))
+    assert [each["error"] for each in body.pop("runs")] == ["it is cut"]
+    asked = {"state": "Completed", "askedAt": "2026-11-21T12:00:00.000Z", "endedAt": None}
+    assert body == {**asked, "error": None, "nextTryAt": None, "leftOut": 2}
+
+
+def test_a_template_is_told_with_what_it_lacks() -> None:
+    body = told(TemplateBody.of(Template("925", "", ("ApplicationId",), "", DAY)))
+    assert body.pop("missingColumns")
+    known = {"templateId": "925", "view": None, "columns": ["ApplicationId"], "reportPeriod": None}
+    assert body == {**known, "createdAt": "2026-11-21T12:00:00.000Z"}
