@@ -25,6 +25,7 @@ type Handler = Callable[[func.HttpRequest], func.HttpResponse]
 # The function key, and its name, may stand in a query: the host reads them.
 _OF_THE_HOST = {"code", "clientid"}
 _READING = {"GET", "HEAD"}
+_LOOK_AGAIN_SECONDS = "5"
 # The most unknown parameters that a problem names.
 _NAMED = 10
 # What curl, urllib and others say of a body where nobody named its type: no reason to refuse one.
@@ -98,6 +99,16 @@ def answer(
     return func.HttpResponse(
         encode(body), status_code=status.value, mimetype="application/json", headers=dict(headers or {})
     )
+
+
+def accepted(body: Struct, location: str) -> func.HttpResponse:
+    """Return the answer to what was asked for and is done later.
+
+    Args:
+        body: What was asked for.
+        location: Where it can be looked at, in some seconds.
+    """
+    return answer(body, HTTPStatus.ACCEPTED, {"Location": location, "Retry-After": _LOOK_AGAIN_SECONDS})
 
 
 def json_body(req: func.HttpRequest) -> bytes:

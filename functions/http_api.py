@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import azure.functions as func
 
 from functions.callers import asked_by
-from functions.http_answers import Problem, answer, answering, etag_of, json_body
+from functions.http_answers import Problem, accepted, answer, answering, etag_of, json_body
 
 if TYPE_CHECKING:
     from shared.core.failure import Failure
 
 _FILTERS = ("family", "applicationId", "driver", "version", "state", "text")
-_CHECK, _FAILURE_CHECK, _LOOK_AGAIN_SECONDS = "/api/reports/check", "/api/failures/check", "5"
+CHECK, _FAILURE_CHECK = "/api/reports/check", "/api/failures/check"
 blueprint = func.Blueprint(http_auth_level=func.AuthLevel.FUNCTION)
 
 
@@ -22,8 +22,7 @@ blueprint = func.Blueprint(http_auth_level=func.AuthLevel.FUNCTION)
 @answering()
 def request_pull(req: func.HttpRequest) -> func.HttpResponse:
     """Queue the pulls that the body asks for; 202 and where to look."""
-    from shared.api.pulls import ask_for_pulls
-    from shared.api.requests import PullRequest
+    from shared.api.pulls import PullRequest, ask_for_pulls
     from shared.services import services
 
     asked = PullRequest.decode(json_body(req))
@@ -113,7 +112,7 @@ def request_cab(req: func.HttpRequest) -> func.HttpResponse:
         why = "was removed after RETENTION_DAYS" if wish.held is CabState.RETIRED else "is in the container already"
         raise Problem(HTTPStatus.CONFLICT, f"cab {cab} of {wish.failure} {why}")
     told = CabAccepted.of(wish.failure, cab)
-    return answer(told, HTTPStatus.ACCEPTED, {"Location": told.location, "Retry-After": _LOOK_AGAIN_SECONDS})
+    return accepted(told, told.location)
 
 
 @blueprint.route("failures", methods=["GET", "HEAD"])
@@ -192,7 +191,7 @@ def request_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 -
     from shared.services import services
 
     services().asked_checks.ask()
-    return answer(CheckAccepted(_CHECK), HTTPStatus.ACCEPTED, {"Location": _CHECK, "Retry-After": _LOOK_AGAIN_SECONDS})
+    return accepted(CheckAccepted(CHECK), CHECK)
 
 
 @blueprint.route("reports/check", methods=["GET", "HEAD"])
@@ -204,7 +203,7 @@ def show_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - th
 
     last = services().asked_checks.last()
     if last is None:
-        raise Problem(HTTPStatus.NOT_FOUND, f"nobody asked for a check of the reports yet: POST {_CHECK}")
+        raise Problem(HTTPStatus.NOT_FOUND, f"nobody asked for a check of the reports yet: POST {CHECK}")
     return answer(CheckBody.of(last))
 
 
@@ -217,8 +216,7 @@ def request_failure_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: 
     from shared.services import services
 
     ask(services().checks)
-    where = {"Location": _FAILURE_CHECK, "Retry-After": _LOOK_AGAIN_SECONDS}
-    return answer(CheckAccepted(_FAILURE_CHECK), HTTPStatus.ACCEPTED, where)
+    return accepted(CheckAccepted(_FAILURE_CHECK), _FAILURE_CHECK)
 
 
 @blueprint.route("failures/check", methods=["GET", "HEAD"])
@@ -273,5 +271,4 @@ def _accepted(*failures: Failure) -> func.HttpResponse:
     from shared.api.pulls import PullLocation, PullsAccepted
 
     pulls = [PullLocation.of(failure) for failure in failures]
-    location = pulls[0].location if len(pulls) == 1 else "/api/pulls"
-    return answer(PullsAccepted(pulls), HTTPStatus.ACCEPTED, {"Location": location, "Retry-After": _LOOK_AGAIN_SECONDS})
+    return accepted(PullsAccepted(pulls), pulls[0].location if len(pulls) == 1 else "/api/pulls")

@@ -61,7 +61,8 @@ def fetch_cab(req: func.HttpRequest) -> func.HttpResponse:
             f"{cab.blob_name} has {part.total} bytes, and an answer at most {MOST_BYTES}: ask for one part after the "
             f"other, the first by Range: bytes=0-{MOST_BYTES - 1}, or POST .../link in place of .../content",
         )
-    if asked.first == 0:
+    if asked.first == 0 or not wanted:
+        # Not for each further part of one download, which names the blob of the first.
         _tell("content", cab)
     name = cab.blob_name.rpartition("/")[2]
     headers = {

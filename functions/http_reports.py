@@ -8,7 +8,8 @@ from http import HTTPStatus
 import azure.functions as func
 
 from functions.callers import asked_by
-from functions.http_answers import answer, answering, json_body
+from functions.http_answers import accepted, answer, answering, json_body
+from functions.http_api import CHECK
 
 _log = logging.getLogger(__name__)
 blueprint = func.Blueprint(http_auth_level=func.AuthLevel.FUNCTION)
@@ -87,7 +88,7 @@ def report_ready(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - 
     from shared.services import services
 
     services().asked_checks.call_back()
-    return answer(CheckAccepted("/api/reports/check"), HTTPStatus.ACCEPTED, {"Location": "/api/reports/check"})
+    return accepted(CheckAccepted(CHECK), CHECK)
 
 
 def _set(req: func.HttpRequest, *, is_active: bool) -> func.HttpResponse:

@@ -71,7 +71,9 @@ class Services:
         self._storage = StorageClients(settings.storage, connections)
         self._source = UntrustedSource(connections, settings.source_hosts)
         tokens = devcenter_tokens(settings.devcenter)
-        self.circuit = Circuit(self._storage.table("health"), "devcenter")
+        self.health_table = self._storage.table("health")
+        self.health = HealthRows(self.health_table)
+        self.circuit = Circuit(self.health_table, "devcenter")
         source, calls = HttpSource(connections), settings.calls_in_flight
         self._devcenter = DevCenter(settings.devcenter.base_url, tokens, source, self.circuit.guard, calls)
         blobs = self._storage.blob_service
@@ -79,7 +81,7 @@ class Services:
         self._catalog = CatalogFiles(container)
         pulls = self._storage.table("pulls")
         self.pulls, self.asked = PullRows(pulls), AskedPulls(pulls)
-        day = DayBytes(self._storage.table("health"))
+        day = DayBytes(self.health_table)
         self.pull_tools = PullTools(
             settings=settings,
             sources=partial(source_of, self._devcenter),
@@ -96,8 +98,6 @@ class Services:
         )
         self.requests = PullRequests(self.pulls, self.asked, self.pull_tools.queue, self.pull_tools.pool.lane())
         self._poison = PullQueue(self._storage.queue(f"{settings.queue}-poison"))
-        self.health_table = self._storage.table("health")
-        self.health = HealthRows(self.health_table)
         self._check_queue = self._storage.queue(f"{settings.queue}-checks")
         self.checks = PullQueue(self._check_queue)
 

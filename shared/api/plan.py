@@ -242,9 +242,10 @@ class _Means:
     def __init__(self, failures: Iterable[FailureSeen]) -> None:
         self._bytes, self._cabs = Counter[str](), Counter[str]()
         for each in failures:
-            for key in ("", each.driver_name) if each.tally else ():
-                self._bytes[key] += each.tally.bytes if each.tally else 0
-                self._cabs[key] += each.tally.held if each.tally else 0
+            if each.tally:
+                for key in {"", each.driver_name}:
+                    self._bytes[key] += each.tally.bytes
+                    self._cabs[key] += each.tally.held
 
     def of(self, failure: FailureSeen) -> int:
         """Return the mean in bytes."""

@@ -9,24 +9,28 @@ from typing import TYPE_CHECKING, Annotated
 from msgspec import Meta, Struct
 
 from shared.api.bodies import body_of
+from shared.api.requests import asked_in
 from shared.api.scalars import (
+    NAMED_HASH,
     ApplicationId,
     Bytes,
     Continuation,
     Count,
     FailureHash,
-    FamilyName,
+    Family,
     Moment,
     NamedHash,
     Percent,
     moment_text,
 )
-from shared.core.failure import default_window
+from shared.core.errors import BadInput
+from shared.core.failure import HASH_RULE, Failure, Window, default_window
+from shared.core.ids import APPLICATION_ID, APPLICATION_RULE
+from shared.core.redaction import excerpt
+from shared.core.values import Immutable
 from shared.progress.pull_row import PullState
 
 if TYPE_CHECKING:
-    from shared.api.requests import PullRequest
-    from shared.core.failure import Failure
     from shared.progress.pull_row import PullRow
     from shared.services import Services
 
@@ -39,7 +43,10 @@ class PullAsked(Struct, frozen=True, rename="camel", forbid_unknown_fields=True)
     application_id: ApplicationId
     failure_hash: NamedHash | None = None
     failure_hashes: Annotated[list[NamedHash], Meta(min_length=1, max_length=_MOST_PULLS)] | None = None
-    family: FamilyName | None = None
+    family: Annotated[
+        Family | None,
+        Meta(description="Whose failure it is. Left out: that of the configured application, or what the pull has."),
+    ] = None
     start_date: date | None = None
     end_date: date | None = None
 
@@ -66,6 +73,48 @@ type PullsAsked = Annotated[
         }
     ),
 ]
+
+
+class PullRequest(Immutable, frozen=True):
+    """The body of `POST /api/pulls`, decoded.
+
+    Args:
+        failures: The distinct failures to pull, in the order of the body, in the case that they are written in there.
+        window: The days to ask for; None where the body leaves them to the app.
+    """
+
+    failures: tuple[Failure, ...]
+    window: Window | None
+
+    @classmethod
+    def decode(cls, body: bytes) -> PullRequest:
+        """Read a body.
+
+        Raises:
+            BadInput: It is not what it should be; says what, and where.
+        """
+        if not body.strip():
+            raise BadInput(
+                "the body is missing: send JSON with applicationId and failureHash, or failureHashes for several; "
+                "family, startDate and endDate may be left out"
+            )
+        asked = asked_in(body, PullAsked)
+        if (asked.failure_hash is None) == (asked.failure_hashes is None):
+            raise BadInput("the body must have failureHash or failureHashes, and not both")
+        hashes = [asked.failure_hash] if asked.failure_hash is not None else asked.failure_hashes or []
+        if not APPLICATION_ID.fullmatch(asked.application_id):
+            told = excerpt(asked.application_id, 80)
+            raise BadInput(f"applicationId is {told!r}, which is not one: it must be {APPLICATION_RULE}")
+        if odd := [each for each in hashes if not NAMED_HASH.fullmatch(each)]:
+            raise BadInput(f"failureHash is {excerpt(odd[0], 80)!r}, which is not one: it must be {HASH_RULE}")
+        if (asked.start_date is None) != (asked.end_date is None):
+            raise BadInput("the body must have startDate and endDate, or neither")
+        window = Window(asked.start_date, asked.end_date) if asked.start_date and asked.end_date else None
+        failures = {
+            Failure.named(asked.application_id, each): Failure.spelled(asked.application_id, each, asked.family or "")
+            for each in hashes
+        }
+        return cls(tuple(failures.values()), window)
 
 
 class PullLocation(Struct, frozen=True, rename="camel"):

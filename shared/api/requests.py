@@ -7,15 +7,13 @@ import binascii
 import json
 import re
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta
 
-from shared.api.pulls import PullAsked
-from shared.api.scalars import NAMED_HASH
+from shared.api.scalars import Family
 from shared.core.errors import BadInput
-from shared.core.failure import HASH_RULE, Failure, Window
 from shared.core.ids import APPLICATION_ID, APPLICATION_RULE
 from shared.core.json_text import JsonError, as_utf8, decoded
 from shared.core.redaction import excerpt
@@ -56,48 +54,6 @@ def asked_in[T](body: bytes, wanted: type[T]) -> T:
     return asked
 
 
-class PullRequest(Immutable, frozen=True):
-    """The body of `POST /api/pulls`, decoded.
-
-    Args:
-        failures: The distinct failures to pull, in the order of the body, in the case that they are written in there.
-        window: The days to ask for; None where the body leaves them to the app.
-    """
-
-    failures: tuple[Failure, ...]
-    window: Window | None
-
-    @classmethod
-    def decode(cls, body: bytes) -> PullRequest:
-        """Read a body.
-
-        Raises:
-            BadInput: It is not what it should be; says what, and where.
-        """
-        if not body.strip():
-            raise BadInput(
-                "the body is missing: send JSON with applicationId and failureHash, or failureHashes for several; "
-                "family, startDate and endDate may be left out"
-            )
-        asked = asked_in(body, PullAsked)
-        if (asked.failure_hash is None) == (asked.failure_hashes is None):
-            raise BadInput("the body must have failureHash or failureHashes, and not both")
-        hashes = [asked.failure_hash] if asked.failure_hash is not None else asked.failure_hashes or []
-        if not APPLICATION_ID.fullmatch(asked.application_id):
-            told = excerpt(asked.application_id, 80)
-            raise BadInput(f"applicationId is {told!r}, which is not one: it must be {APPLICATION_RULE}")
-        if odd := [each for each in hashes if not NAMED_HASH.fullmatch(each)]:
-            raise BadInput(f"failureHash is {excerpt(odd[0], 80)!r}, which is not one: it must be {HASH_RULE}")
-        if (asked.start_date is None) != (asked.end_date is None):
-            raise BadInput("the body must have startDate and endDate, or neither")
-        window = Window(asked.start_date, asked.end_date) if asked.start_date and asked.end_date else None
-        failures = {
-            Failure.named(asked.application_id, each): Failure.spelled(asked.application_id, each, asked.family or "")
-            for each in hashes
-        }
-        return cls(tuple(failures.values()), window)
-
-
 class QueryParameter[T](Immutable, frozen=True):
     """A parameter of a query, which may be left out or empty.
 
@@ -133,8 +89,10 @@ class QueryParameter[T](Immutable, frozen=True):
         return str(msgspec.json.schema(self.form)["description"])
 
 
-def _one_of(states: type[PullState | CabState]) -> Any:
-    return Annotated[states, Meta(description=f"one of {', '.join(states)}")]
+def _one_of(kind: Any) -> Any:
+    """Return the type of one of some names: those of an enumeration or of a literal."""
+    names = get_args(getattr(kind, "__value__", kind)) or kind
+    return Annotated[kind, Meta(description=f"one of {', '.join(names)}")]
 
 
 LIMIT = QueryParameter[int](
@@ -154,7 +112,7 @@ PULL_STATE = QueryParameter[PullState | None](
 )
 FAMILY = QueryParameter[str](
     "family",
-    Annotated[Literal["driver", "desktop", "app"], Meta(description="one of driver, desktop, app")],
+    _one_of(Family),
     "Only those of this family.",
     "",
 )
@@ -176,13 +134,13 @@ TEXT = QueryParameter[str](
 )
 SORT = QueryParameter[Sort](
     "sort",
-    Annotated[Literal["newest", "cabs", "missing", "expiry"], Meta(description="one of newest, cabs, missing, expiry")],
+    _one_of(Sort),
     "What comes first: the newest cab, the most cabs held, the most missing, the next to expire.",
     "newest",
 )
 PULL_ORDER = QueryParameter[PullOrder](
     "sort",
-    Annotated[Literal["ids", "ended"], Meta(description="one of ids, ended")],
+    _one_of(PullOrder),
     "What comes first: the lowest ids; or what ended last, and nothing that has not ended.",
     "ids",
 )

@@ -47,12 +47,7 @@ type Count = Annotated[int, Meta(ge=0)]
 type Percent = Annotated[int, Meta(ge=0, le=100)]
 type Bytes = Annotated[int, Meta(ge=0, extra_json_schema={"format": "int64"})]
 type Continuation = Annotated[str | None, Meta(description="What continues after this page; null on the last.")]
-
-
-type FamilyName = Annotated[
-    Literal["driver", "desktop", "app"],
-    Meta(description="Whose failure it is. Left out: that of the configured application, or what the pull has."),
-]
+type Family = Literal["driver", "desktop", "app"]
 
 
 def moment_text(moment: datetime | None) -> str | None:

@@ -38,6 +38,7 @@ _AADSTS = re.compile(r"AADSTS(\d+)")
 _NO_APPLICATION = (
     "The tenant of DEVCENTER_TENANT_ID has no application with the id DEVCENTER_CLIENT_ID: correct one of the two."
 )
+_NO_TENANT = "Set DEVCENTER_TENANT_ID to the tenant of the application: what it holds is no tenant's id."
 _NOT_FEDERATED = (
     "Give the Entra application of DEVCENTER_CLIENT_ID a federated credential whose subject is the principal id of the "
     "managed identity (docs/deploy.md, After it)."
@@ -47,14 +48,9 @@ _ENTRA = {
     "7000215": "Set DEVCENTER_CLIENT_SECRET to the value (not the id) of a secret of the application.",
     "7000222": "The secret has expired: make a new one for the application, and set DEVCENTER_CLIENT_SECRET to it.",
     "90002": "Set DEVCENTER_TENANT_ID to the tenant of the application: there is none of the id that it holds.",
-    "900021": "Set DEVCENTER_TENANT_ID to the tenant of the application: what it holds is no tenant's id.",
-    "900023": "Set DEVCENTER_TENANT_ID to the tenant of the application: what it holds is no tenant's id.",
     "700016": _NO_APPLICATION,
-    "700027": _NOT_FEDERATED,
-    "70021": _NOT_FEDERATED,
-    "700211": _NOT_FEDERATED,
-    "700212": _NOT_FEDERATED,
-    "700213": _NOT_FEDERATED,
+    **dict.fromkeys(("900021", "900023"), _NO_TENANT),
+    **dict.fromkeys(("700027", "70021", "700211", "700212", "700213"), _NOT_FEDERATED),
     "500011": "The tenant does not know the Dev Center's API: check that DEVCENTER_TENANT_ID is one that Partner "
     "Center names.",
     "53003": "A Conditional Access policy of the tenant blocks the application: exempt it.",
@@ -194,11 +190,11 @@ class DevCenterProbes:
         return _ADVICE.get(answer.meaning, _UNKNOWN).format(application=named)
 
     def _sign_in_advice(self, told: str) -> str:
-        code = _AADSTS.search(told)
-        if code and code[1] in _ENTRA:
-            return _ENTRA[code[1]]
-        if "tenant" in told.lower() and not code:
-            return _ENTRA["900023"]
+        if code := _AADSTS.search(told):
+            if code[1] in _ENTRA:
+                return _ENTRA[code[1]]
+        elif "tenant" in told.lower():
+            return _NO_TENANT
         if self._access.managed_identity_client_id:
             return (
                 "Assign the managed identity of DEVCENTER_MANAGED_IDENTITY_CLIENT_ID to the app, and give the Entra "

@@ -58,21 +58,23 @@ _KEY_REFUSED = (
 )
 _OR_KEY = " Where that is not the reason, set CAB_STORAGE to a connection string with a key that the account has now."
 _UNKNOWN = "This answer is not known: check that {setting} names a storage account of Azure."
-# What to do where the app has an identity, and where it shows a key or a SAS.
 _TO_DO = {
-    Meaning.NO_PERMISSION: (_NEEDS_ROLE, _NEEDS_SAS),
-    Meaning.UNKNOWN_CALLER: (_IDENTITY_REFUSED, _KEY_REFUSED),
+    Meaning.NO_PERMISSION: _NEEDS_ROLE,
+    Meaning.UNKNOWN_CALLER: _IDENTITY_REFUSED,
+    Meaning.NETWORK: _NETWORK,
+    Meaning.NOT_DEPLOYED: _NOT_DEPLOYED,
+    Meaning.KEYS_OFF: _KEYS_OFF,
+    Meaning.DISABLED: "The storage account is disabled: enable its subscription.",
+    Meaning.BUSY: "Ask again in some minutes: the storage account is busy.",
+    Meaning.FAILING: "Ask again in some minutes: the storage service fails. Azure's service health tells of an outage.",
+    Meaning.MISSING: "Check that {setting} names the right account: it does not know the {what}.",
+}
+# What is otherwise where the app shows a key or a SAS.
+_WITH_KEY = {
+    Meaning.NO_PERMISSION: _NEEDS_SAS,
+    Meaning.UNKNOWN_CALLER: _KEY_REFUSED,
     # Azurite says so of a wrong key too.
-    Meaning.NETWORK: (_NETWORK, _NETWORK + _OR_KEY),
-    Meaning.NOT_DEPLOYED: (_NOT_DEPLOYED,) * 2,
-    Meaning.KEYS_OFF: (_KEYS_OFF,) * 2,
-    Meaning.DISABLED: ("The storage account is disabled: enable its subscription.",) * 2,
-    Meaning.BUSY: ("Ask again in some minutes: the storage account is busy.",) * 2,
-    Meaning.FAILING: (
-        "Ask again in some minutes: the storage service fails. Azure's service health tells of an outage.",
-    )
-    * 2,
-    Meaning.MISSING: ("Check that {setting} names the right account: it does not know the {what}.",) * 2,
+    Meaning.NETWORK: _NETWORK + _OR_KEY,
 }
 
 
@@ -85,6 +87,5 @@ def advice(refusal: Refusal, part: Part, what: str, *, has_identity: bool) -> st
         what: Which container, queue or table was asked.
         has_identity: Whether the app shows an identity, and neither a key nor a SAS.
     """
-    with_identity, with_key = _TO_DO.get(refusal.meaning, (_UNKNOWN, _UNKNOWN))
-    text = with_identity if has_identity else with_key
+    text = (_TO_DO if has_identity else _TO_DO | _WITH_KEY).get(refusal.meaning, _UNKNOWN)
     return text.format(what=what, role=part.role, setting=part.setting if has_identity else "CAB_STORAGE")

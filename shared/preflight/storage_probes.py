@@ -56,6 +56,7 @@ class StorageProbes:
 
     def __init__(self, places: CabPlaces) -> None:
         self._places, self._run = places, secrets.token_hex(8)
+        self._has_identity = places.storage.connection_string is None
         self._clients = StorageClients(places.storage, 8, retries=0)
         self._container = self._clients.blobs.get_container_client(places.container)
         services = (self._clients.blobs, self._clients.queues, self._clients.tables)
@@ -209,13 +210,10 @@ class StorageProbes:
         )
         return f"{source.url}?{sas}"
 
-    @property
-    def _has_identity(self) -> bool:
-        return self._places.storage.connection_string is None
-
     @contextmanager
     def _failures(self, part: Part, what: str, url: str) -> Iterator[None]:
         """Turn what storage refuses into what a person should do."""
+        setting = part.setting if self._has_identity else "CAB_STORAGE"
         try:
             yield
         except (HttpResponseError, RefusedError) as error:
@@ -232,10 +230,9 @@ class StorageProbes:
                 raise ProbeFailed(
                     str(error), "Ask again in some minutes: the endpoint of the app's managed identity does not answer."
                 ) from None
-            raise unreachable(url, str(error), part.setting if self._has_identity else "CAB_STORAGE") from None
+            raise unreachable(url, str(error), setting) from None
         except AzureError as error:
-            told = f"{what}: {type(error).__name__}: {excerpt(error.message, 120)}"
-            raise unreachable(url, told, part.setting if self._has_identity else "CAB_STORAGE") from None
+            raise unreachable(url, f"{what}: {type(error).__name__}: {excerpt(error.message, 120)}", setting) from None
 
 
 def _read_one(table: TableClient) -> None:

@@ -17,10 +17,9 @@ from shared.core.facts import CabFacts
 from shared.devcenter.reports import Template
 from shared.preflight.health import Health
 from shared.progress.cabs import CabRow, CabState
-from shared.progress.circuit import Known
-from shared.progress.outages import Outage
 from shared.progress.failures import ApplicationCheck
 from shared.progress.health import CheckedReports, Reconciled
+from shared.progress.outages import Known, Outage
 from shared.progress.overview import FailureSeen
 from shared.progress.pull_row import CabCounts, PullRow, counted
 from shared.progress.reports import ReportRow

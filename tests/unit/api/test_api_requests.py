@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from shared.api.cabs import CabAsked
 from shared.api.plan import PlanAsked
+from shared.api.pulls import PullRequest
 from shared.api.requests import (
     CAB_STATE,
     CONTINUATION,
     LIMIT,
     PULL_STATE,
     PageAsked,
-    PullRequest,
     asked_in,
     continuation_text,
 )

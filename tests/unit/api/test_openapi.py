@@ -17,7 +17,8 @@ from schemathesis.specs.openapi.definitions import OPENAPI_31
 
 from functions.http_api import _FILTERS
 from shared.api.openapi import openapi
-from shared.api.requests import CAB_STATE, CONTINUATION, LIMIT, PULL_STATE, PullRequest, QueryParameter
+from shared.api.pulls import PullRequest
+from shared.api.requests import CAB_STATE, CONTINUATION, LIMIT, PULL_STATE, QueryParameter
 from shared.core.errors import BadInput
 from shared.core.failure import Failure, normal_id
 

@@ -1,5 +1,6 @@
 """Who asks for a cab gets all of it, or what they asked for, or is told no: never half of it as though it were all."""
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,3 +58,22 @@ def test_a_part_comes_only_where_it_was_asked_for(
     assert got is None or len(answered.get_body()) == got
     if status == 400:
         assert all(told in answered.get_body() for told in (b"8388609 bytes", b"bytes=0-8388607", b"/link"))
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_told"),
+    [
+        ({}, True),
+        ({"Range": "bytes=0-9"}, True),
+        ({"Range": "bytes=0-9", "If_Match": ETAG}, True),
+        ({"Range": "bytes=1-"}, True),
+        ({"Range": "bytes=10-19", "If_Match": ETAG}, False),
+    ],
+)
+def test_nobody_fetches_a_cab_untold(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, headers: dict[str, str], is_told: bool
+) -> None:
+    """Who leaves out its first byte has the dump all the same; of a download in parts one line is enough."""
+    caplog.set_level(logging.INFO)
+    assert fetched(monkeypatch, 100, **headers).status_code in {200, 206}
+    assert ("cab-fetched" in caplog.text) == is_told
