@@ -9,7 +9,6 @@ import gc
 gc.disable()
 
 import logging
-import threading
 from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,7 @@ from shared.cabs.direct_copy import DirectCopy
 from shared.catalog.files import CatalogFiles
 from shared.catalog.news import CatalogNews
 from shared.core.settings import Settings
+from shared.core.threads import OneLook
 from shared.devcenter.client import DevCenter
 from shared.devcenter.families import source_of
 from shared.identity.credentials import devcenter_tokens, report_storage_tokens
@@ -54,6 +54,8 @@ if TYPE_CHECKING:
     from shared.reports.check import ReportTools
 
 _log = logging.getLogger(__name__)
+# Of each try to make what is missing: whoever asks first waits for it, and wants to be told soon that storage hangs.
+_CREATE_SECONDS = 10
 gc.freeze()
 gc.enable()
 
@@ -199,7 +201,7 @@ class Services:
             AgainLater: Storage does not answer.
         """
         blobs, queue = self._storage.blobs, self._storage.queue(self.settings.queue)
-        creations: list[tuple[str, Callable[[], object]]] = [
+        creations: list[tuple[str, Callable[..., object]]] = [
             (f"container {self.settings.container}", partial(blobs.create_container, self.settings.container)),
             *((f"queue {each.queue_name}", each.create_queue) for each in (queue, self._check_queue)),
             *((f"table {name}", partial(self._storage.tables.create_table, name)) for name in TABLES),
@@ -207,7 +209,7 @@ class Services:
         for what, create in creations:
             with storage_errors(f"creating the {what}"):
                 try:
-                    create()
+                    create(read_timeout=_CREATE_SECONDS, retry_total=1)
                 except ResourceExistsError:
                     continue
                 except HttpResponseError as error:
@@ -216,18 +218,14 @@ class Services:
                     _log.info("the %s is not created by the app (%s)", what, error.status_code)
 
 
-_lock = threading.Lock()
-
-
 def services() -> Services:
-    """Return the parts of this process, made at the first call that needs them.
+    """Return the parts of this process, made at the first call that needs them; who comes meanwhile waits with it.
 
     Raises:
         SettingsError: Names every setting that is missing or malformed. Nothing is remembered then.
         AgainLater: Storage does not answer.
     """
-    with _lock:
-        return _made()
+    return _made() if _made.cache_info().currsize else _making.start().future.result()
 
 
 @cache
@@ -237,3 +235,6 @@ def _made() -> Services:
     made = Services(Settings.from_environment())
     made.create_missing()
     return made
+
+
+_making = OneLook(_made, "services")
