@@ -7,13 +7,16 @@ import os
 import stat
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import requests
 
 from .names import shown
 from .problems import Exit, ProblemError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 URL, KEY, KEY_FILE, AUDIENCE = "CABFERRY_URL", "CABFERRY_FUNCTION_KEY", "CABFERRY_KEY_FILE", "CABFERRY_AUDIENCE"
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -52,7 +55,10 @@ class Api:
             raise ProblemError(Exit.WRONG_USE, f"no key or password belongs into the address: put a key into {KEY}")
         self._url = text
         self._session = requests.Session()
-        self._session.headers.update(_signed())
+        if key := os.environ.get(KEY, "") or _key_of_file():
+            self._session.headers["x-functions-key"] = key
+        elif audience := os.environ.get(AUDIENCE, ""):
+            self._session.auth = _by_sign_in(audience)
         self._known: dict[tuple[str | int | None, ...], tuple[str, Any]] = {}
 
     def get(self, path: str, **query: str | int | None) -> Any:
@@ -101,18 +107,19 @@ def _detail(response: requests.Response) -> str:
         return ""
 
 
-def _signed() -> dict[str, str]:
-    """Return the header that says who asks: a function key, a token of Entra, or nothing."""
-    key = os.environ.get(KEY, "") or _key_of_file()
-    if key:
-        return {"x-functions-key": key}
-    audience = os.environ.get(AUDIENCE, "")
-    if not audience:
-        return {}
+def _by_sign_in(audience: str) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
+    """Return what gives each request a token of Entra; one lives for an hour, and `watch` for days."""
+    from azure.identity import get_bearer_token_provider
+
     from .identity import Identity
 
-    token = Identity().get_token(f"{audience.rstrip('/')}/.default")
-    return {"Authorization": f"Bearer {token.token}"}
+    token = get_bearer_token_provider(Identity(), f"{audience.rstrip('/')}/.default")
+
+    def signed(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {token()}"
+        return request
+
+    return signed
 
 
 def _key_of_file() -> str:

@@ -67,11 +67,18 @@ def _ended(api: Api, paths: list[str], until: float) -> list[dict[str, Any]]:
         for path in paths:
             if last.get(path, {}).get("state") in _ENDED:
                 continue
-            found = api.get(path)
+            try:
+                found = api.get(path)
+            except ProblemError as problem:
+                if problem.exit_code != Exit.UNREACHABLE or time.monotonic() >= until:
+                    raise
+                say(f"{problem}; asking again")  # it may be starting anew
+                continue
             if _line(found) != _line(last.get(path, {})):
                 say(_line(found))
             last[path] = found
-        if all(each["state"] in _ENDED for each in last.values()) or time.monotonic() >= until:
+        has_all = last.keys() == {*paths}
+        if has_all and (all(each["state"] in _ENDED for each in last.values()) or time.monotonic() >= until):
             return list(last.values())
         time.sleep(min(2.0, max(0.0, until - time.monotonic())))
 

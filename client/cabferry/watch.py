@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from .api import Api
 from .choice import bare, matches
 from .output import answer, answer_json, say, size
+from .problems import Exit, ProblemError
 
 if TYPE_CHECKING:
     import argparse
@@ -22,7 +23,13 @@ def run(arguments: argparse.Namespace) -> NoReturn:
     say(f"watching {len(known)} failures; Ctrl-C ends it")
     while True:
         time.sleep(arguments.every)
-        now = _failures(api)
+        try:
+            now = _failures(api)
+        except ProblemError as problem:
+            if problem.exit_code != Exit.UNREACHABLE:
+                raise
+            say(f"{problem}; asking again")  # it may be starting anew
+            continue
         for key, failure in sorted(now.items(), key=lambda each: each[1].get("updatedAt") or ""):
             more = _held(failure) - _held(known.get(key))
             if more > 0 and _fits(arguments, failure):

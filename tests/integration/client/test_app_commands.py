@@ -4,11 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from local.simulator.thread import LoopThread
+from local.simulator.token_endpoint import TokenEndpoint
 from tests.support.loopback import Answer, LoopbackServer, in_turn
 
 from .conftest import Cabferry, Cabs
@@ -57,6 +60,10 @@ def told(body: Any, status: int = 200, **headers: str) -> Answer:
     return Answer(json.dumps(body).encode(), status, headers)
 
 
+# An app that starts anew says so; what waits for it asks again.
+BUSY = told({"title": "Service Unavailable"}, 503)
+
+
 @pytest.fixture(autouse=True)
 def key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CABFERRY_FUNCTION_KEY", KEY)
@@ -98,13 +105,13 @@ def test_pull_waits_until_the_end_and_exits_by_it(
     cabs.publish()
     accepted = {"pulls": [{"applicationId": "1", "failureHash": FAILURE, "location": "/api/pulls/1/x"}]}
     for last, code in ((pull("Completed", 9), 0), (pull("Failed", 3, lastError="403: ask for the role"), 7)):
-        answers = in_turn(told(accepted, 202), told(pull("Queued", 0)), told(pull("Running", 3)), told(last))
+        answers = in_turn(told(accepted, 202), BUSY, told(pull("Queued", 0)), told(pull("Running", 3)), told(last))
         with LoopbackServer(answers) as server:
             said = cabferry("pull", "1fd83f6d", "--wait", "--url", server.url)
         assert said.code == code
         asked = json.loads(server.seen[0].body)
         assert asked == {"applicationId": "13984104677400476", "failureHash": FAILURE}
-        assert server.seen[1].target == f"/api/pulls/1/{FAILURE}"
+        assert server.seen[1].target == server.seen[2].target == f"/api/pulls/1/{FAILURE}"
         assert "Running, 3 of 9 cabs seen, 3 copied (3.0 MB), 0 held before, 5.0 MB/s" in said.error
     assert "403: ask for the role" in said.error
 
@@ -204,20 +211,21 @@ def test_watch_tells_of_what_is_new(cabferry: Cabferry, monkeypatch: pytest.Monk
         monkeypatch.setattr("cabferry.watch.time.sleep", sleep)
 
     first = told(failures(3), ETag='W/"1"')
-    answers = (first, Answer(status=304), told(failures(4, "more")), told(failures(5)), told(failures(5)))
+    more = (told(failures(4, "more")), told(failures(5)), told(failures(5)))
+    answers = (first, BUSY, Answer(status=304), *more)
     for arguments, lines in (
         ((), 1),
         (("--driver", "acme*"), 1),
         (("--driver", "other.sys"), 0),
         (("--version", "2*"), 0),
     ):
-        stop_after(3)
+        stop_after(4)
         with LoopbackServer(in_turn(*answers)) as server:
             said = cabferry("watch", "--url", server.url, "--json", *arguments)
         assert said.code == 130
         assert [json.loads(line)["newCabs"] for line in said.out.splitlines()] == [2] * lines
     assert server.seen[1].headers["if-none-match"] == 'W/"1"'
-    assert [each.query.get("continuation") for each in server.seen] == [None, None, None, "more", None]
+    assert [each.query.get("continuation") for each in server.seen] == [None, None, None, None, "more", None]
 
 
 @pytest.mark.parametrize(
@@ -263,6 +271,23 @@ def test_a_key_file_is_read_and_told_where_others_may_too(
         assert cabferry("status", "--url", server.url).code == 0
     assert server.seen[0].headers["x-functions-key"] == KEY
     assert os.name == "nt" or "chmod 600" in caplog.text
+
+
+def test_who_signs_in_shows_a_token_that_has_not_ended(
+    cabferry: Cabferry, loop_thread: LoopThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One lives for an hour, and who watches does so for days."""
+    monkeypatch.delenv("CABFERRY_FUNCTION_KEY")
+    endpoint = loop_thread.enter(TokenEndpoint(lifetime=timedelta(minutes=2)))
+    for name, value in {**endpoint.environment, "CABFERRY_AUDIENCE": "api://cabferry"}.items():
+        monkeypatch.setenv(name, value)
+    accepted = {"pulls": [{"applicationId": "1", "failureHash": FAILURE, "location": "/"}]}
+    with LoopbackServer(in_turn(told(accepted, 202), told(pull("Completed", 1)))) as server:
+        said = cabferry("pull", FAILURE, "--application", 1, "--wait", "--url", server.url)
+    assert said.code == 0, said.error
+    shown = [each.headers["authorization"].removeprefix("Bearer ") for each in server.seen]
+    assert len({*shown}) == len(shown) == 2
+    assert all(endpoint.tokens.accepts(each, "api://cabferry") for each in shown)
 
 
 def test_help_is_quick_and_needs_nothing_installed() -> None:
