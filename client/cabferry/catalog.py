@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from azure.storage.blob import BlobProperties, ContainerClient
 
 _PREFIX = "_catalog/"
+# The app puts the files of a day together: one that has gone since it was listed is in another by then.
+_READINGS = 5
 _MOMENTS = ("date", "expiresAt", "retiresAt", "copiedAt")
 
 
@@ -100,6 +102,20 @@ def read_catalog(container: ContainerClient, parallel: int) -> list[Cab]:
     Raises:
         ProblemError: It cannot be read, or there is none.
     """
+    cache = _cache_folder(container)
+    for _ in range(_READINGS):
+        files = _listed(container)
+        with ThreadPoolExecutor(parallel) as pool:
+            kept = list(pool.map(lambda each: _kept(container, each, cache), files))
+        here = [path for path in kept if path]
+        if len(here) == len(files):
+            _forget_others(cache, {*here})
+            return newest_rows(rows for path in here for rows in _rows(path))
+    raise ProblemError(Exit.UNREACHABLE, "the catalog was rewritten each time that it was read; try again")
+
+
+def _listed(container: ContainerClient) -> list[BlobProperties]:
+    """Return the files of the catalog, in the order in which they were written."""
     with told("the catalog could not be read"):
         files = [each for each in container.list_blobs(_PREFIX) if each.name.endswith(".parquet")]
     if not files:
@@ -108,12 +124,7 @@ def read_catalog(container: ContainerClient, parallel: int) -> list[Cab]:
             f"the container {container.container_name} has no catalog: nothing was copied yet, or the app is older "
             "than catalogs (docs/operate.md tells how to build one)",
         )
-    files.sort(key=lambda each: each.last_modified)
-    cache = _cache_folder(container)
-    with ThreadPoolExecutor(parallel) as pool:
-        kept = list(pool.map(lambda each: _kept(container, each, cache), files))
-    _forget_others(cache, {path for path in kept if path})
-    return newest_rows(rows for path in kept if path for rows in _rows(path))
+    return sorted(files, key=lambda each: each.last_modified)
 
 
 def newest_rows(rows: Iterable[Cab]) -> list[Cab]:
@@ -145,7 +156,7 @@ def _cache_folder(container: ContainerClient) -> Path:
 
 
 def _kept(container: ContainerClient, file: BlobProperties, cache: Path) -> Path | None:
-    """Return a catalog file on this machine, fetched where it is new; None where a compaction took it meanwhile."""
+    """Return a catalog file on this machine, fetched where it is new; None where another took its place meanwhile."""
     path = cache / f"{hashlib.sha256(f'{file.name} {file.etag}'.encode()).hexdigest()[:32]}.parquet"
     if path.exists():
         return path

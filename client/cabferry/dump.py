@@ -13,8 +13,6 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from .names import shown
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -209,4 +207,4 @@ def _ticks(data: bytes, offset: int) -> int | None:
 def _moment(ticks: int | None) -> str | None:
     if ticks is None:
         return None
-    return shown(f"{_FILETIME_BEGAN + timedelta(microseconds=ticks // 10):%Y-%m-%dT%H:%M:%SZ}")
+    return f"{_FILETIME_BEGAN + timedelta(microseconds=ticks // 10):%Y-%m-%dT%H:%M:%SZ}"

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import io
-import lzma
-import struct
 import zipfile
-import zlib
 from typing import TYPE_CHECKING, Any
 
-from .cabinet import Cabinet, CabinetError, NeedsToolError
+from .cabinet import Cabinet, NeedsToolError
 from .catalog import read_catalog
 from .choice import one_cab, short_hashes
 from .container import open_container, told
@@ -17,6 +14,7 @@ from .dump import DumpFacts, facts_of
 from .output import answer_json, answer_table, size, span
 from .problems import Exit, ProblemError
 from .ranged import RemoteFile
+from .unpack import DAMAGED
 
 if TYPE_CHECKING:
     import argparse
@@ -32,7 +30,6 @@ _DUMP_NAMES = (".dmp", ".mdmp", ".hdmp", ".kdmp")
 # What stands before the dump in its archive must be read and unpacked to come to it.
 _MOST_BEFORE = 16 << 20
 _MOST_LOOKED_AT = 16
-_DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, ValueError, RuntimeError)
 
 
 def run(arguments: argparse.Namespace) -> Exit:
@@ -66,7 +63,7 @@ def _looked_into(container: ContainerClient, cab: Cab) -> tuple[DumpFacts | None
         facts = dump_in(io.BufferedReader(file))
     except NeedsToolError as method:
         return None, f"a cabinet compressed by {method}: only whole can it be read, with `cabferry get`"
-    except (CabinetError, *_DAMAGED) as error:
+    except DAMAGED as error:
         return None, f"the archive cannot be read: {error}"
     except ProblemError as problem:
         if problem.exit_code in {Exit.NOT_ALLOWED, Exit.UNREACHABLE}:

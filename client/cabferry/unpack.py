@@ -29,9 +29,8 @@ _KEPT_FREE = 512 << 20
 _LOOKED_AT_EVERY = 64 << 20
 _ENCRYPTED = 1
 
-
-# What zipfile lets through of what a damaged archive makes it stumble over.
-_DAMAGED = (
+# What a damaged archive makes its readers stumble over.
+DAMAGED = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
     *(EOFError, ValueError, OverflowError, RuntimeError, CabinetError),
 )
@@ -144,7 +143,7 @@ def _unpacked(archive: Path, form: str, room: _Room) -> list[Path]:
         return _unzipped(archive, room) if form == _ZIP else _from_cabinet(archive, room)
     except NotImplementedError:
         raise ArchiveError("its compression is not known here: unpack it with 7z") from None
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise ArchiveError(f"it is damaged: {shown(str(error))}") from None
 
 

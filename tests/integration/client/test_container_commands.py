@@ -8,10 +8,11 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from azure.storage.blob import ContainerSasPermissions, ContentSettings, generate_container_sas
+from azure.storage.blob import ContainerClient, ContainerSasPermissions, ContentSettings, generate_container_sas
 from cabferry.download import DamagedError, StoppedError, download
 
 from local.azurite.server import Azurite
@@ -201,6 +202,24 @@ def test_files_of_the_catalog_are_fetched_once(
     before = len(azurite.requests(storage.name))
     assert cabferry("failures").code == 0
     assert [each.comp for each in azurite.requests(storage.name)[before:]] == ["list"]
+
+
+def test_a_catalog_that_is_put_together_meanwhile_is_read_again(
+    cabs: Cabs, cabferry: Cabferry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the cabs of a whole day would be missing, and nothing would say so."""
+    cabs.add(1)
+    cabs.publish("1")
+    fetch = ContainerClient.download_blob
+
+    def put_together(container: ContainerClient, blob: str) -> Any:
+        monkeypatch.setattr(ContainerClient, "download_blob", fetch)
+        cabs.publish("2")
+        cabs.client.delete_blob(blob)
+        return container.download_blob(blob)
+
+    monkeypatch.setattr(ContainerClient, "download_blob", put_together)
+    assert [each["cabs"] for each in cabferry("failures", "--json").json] == [1]
 
 
 @pytest.mark.parametrize(
