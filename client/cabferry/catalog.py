@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 _PREFIX = "_catalog/"
 # The app puts the files of a day together: one that has gone since it was listed is in another by then.
 _READINGS = 5
+_DAY_SECONDS = 86_400
 _MOMENTS = ("date", "expiresAt", "retiresAt", "copiedAt")
 
 
@@ -174,9 +177,11 @@ def _kept(container: ContainerClient, file: BlobProperties, cache: Path) -> Path
 
 
 def _forget_others(cache: Path, kept: set[Path]) -> None:
-    for path in cache.iterdir():
-        if path not in kept:
-            path.unlink(missing_ok=True)
+    """Remove what no listing names any more; what is new may be that of a command that runs beside this one."""
+    for path in set(cache.iterdir()) - kept:
+        with suppress(FileNotFoundError):  # that one was faster
+            if path.stat().st_mtime < time.time() - _DAY_SECONDS:
+                path.unlink()
 
 
 def _rows(path: Path) -> Iterable[Cab]:

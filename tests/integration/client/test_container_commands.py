@@ -194,14 +194,21 @@ def test_the_newest_row_of_several_files_counts(cabs: Cabs, cabferry: Cabferry) 
 
 
 def test_files_of_the_catalog_are_fetched_once(
-    cabs: Cabs, cabferry: Cabferry, azurite: Azurite, storage: StorageAccount
+    cabs: Cabs, cabferry: Cabferry, azurite: Azurite, storage: StorageAccount, tmp_path: Path
 ) -> None:
     cabs.add(1)
     cabs.publish()
     assert cabferry("failures").code == 0
+    (kept,) = (tmp_path / "cache").rglob("*.parquet")
+    # That of a command that runs beside this one, and one that no listing names any more.
+    coming, old = kept.with_suffix(".1.part"), kept.with_name("old.parquet")
+    for path, at in ((coming, datetime.now(UTC)), (old, datetime.now(UTC) - timedelta(days=2))):
+        path.touch()
+        os.utime(path, (at.timestamp(), at.timestamp()))
     before = len(azurite.requests(storage.name))
     assert cabferry("failures").code == 0
     assert [each.comp for each in azurite.requests(storage.name)[before:]] == ["list"]
+    assert {*kept.parent.iterdir()} == {kept, coming}
 
 
 def test_a_catalog_that_is_put_together_meanwhile_is_read_again(
