@@ -23,10 +23,11 @@ def preflight(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the
 @answering()
 def show_preflight(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger binds it by name
     """Tell what the last preflight found, and when; nothing is asked and nothing written."""
-    from shared.api.state import LastPreflightBody
+    from shared.api.bodies import body_of
+    from shared.api.state import LastPreflightBody, PreflightBody
     from shared.preflight.last import last_preflight
 
     last = last_preflight()
     if last is None:
         raise Problem(HTTPStatus.NOT_FOUND, "no preflight was kept yet: POST /api/preflight")
-    return answer(LastPreflightBody.of_last(last))
+    return answer(body_of(LastPreflightBody, PreflightBody.of(last.results), last))

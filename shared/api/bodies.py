@@ -19,19 +19,22 @@ def body_of[B: Struct](kind: type[B], *known: object, **others: object) -> B:
     Args:
         kind: The body's type.
         known: Each field is told by the first of these that has it; where the last is None, by nothing, as null.
-        others: Fields that none of them has, or that are told otherwise.
+        others: What stands in fields that none of them has, or that are told otherwise.
 
     Raises:
         AttributeError: Nothing tells a field.
     """
     told: dict[str, Any] = {**others}
     for name, may_be_null in _fields(kind):
-        if name not in others:
-            source = next((each for each in known if hasattr(each, name)), known[-1])
-            value = None if source is None else getattr(source, name)
-            is_empty = may_be_null and value == ""
-            told[name] = moment_text(value) if isinstance(value, datetime) else None if is_empty else value
+        value = others[name] if name in others else _known(name, known)
+        is_empty = may_be_null and value == ""
+        told[name] = moment_text(value) if isinstance(value, datetime) else None if is_empty else value
     return kind(**told)
+
+
+def _known(name: str, known: tuple[object, ...]) -> object:
+    source = next((each for each in known if hasattr(each, name)), known[-1])
+    return None if source is None else getattr(source, name)
 
 
 @cache

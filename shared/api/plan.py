@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta, Struct
 
+from shared.api.bodies import body_of
 from shared.api.failure_list import failures_seen
-from shared.api.scalars import Bytes, Count, Moment, moment_text
+from shared.api.scalars import Bytes, Count, Moment
 from shared.core import clock
 from shared.core.facts import CabFacts
 from shared.core.failure import DRIVER
@@ -94,8 +95,8 @@ class _Sums:
     calls: int = 0
     uncounted: int = 0
     skipped_failures: int = 0
-    soon: int = 0
-    before: int = 0
+    expiring_soon: int = 0
+    expiring_before: int = 0
     by_reason: Counter[str] = field(default_factory=Counter)
     failures_by_reason: Counter[str] = field(default_factory=Counter)
     takes: list[tuple[datetime, int]] = field(default_factory=list)
@@ -148,21 +149,17 @@ def plan_of(
     by_rule = [
         PlannedRule(reason, sums.failures_by_reason[reason], cabs) for reason, cabs in sums.by_reason.most_common()
     ]
-    return PlanBody(
-        at=moment_text(at) or "",
-        next_run_at=moment_text(next_run),
+    return body_of(
+        PlanBody,
+        sums,
+        rules,
+        at=at,
+        next_run_at=next_run,
         rules=len(rules.rules),
-        problem=rules.problem or None,
-        failures=sums.failures,
-        cabs=sums.cabs,
-        bytes=sums.bytes,
         bytes_a_day=rules.bytes_a_day or None,
         days=days,
-        skipped_failures=sums.skipped_failures,
         skipped_cabs=sums.by_reason.total(),
         skipped_by=by_rule,
-        expiring_soon=sums.soon,
-        expiring_before=sums.before,
         too_late=too_late,
         cost=PlannedCost(
             dev_center_calls=sums.calls,
@@ -194,9 +191,9 @@ def _add(
     family = FAMILIES.get(failure.family, FAMILIES[DRIVER])
     pages = ceil((tally.held + could) / family.page_rows) * (2 if rules.may_limit(subject) else 1)
     sums.calls += pages if family.name == DRIVER else pages + taken
-    sums.soon += tally.expiring
+    sums.expiring_soon += tally.expiring
     expires = tally.next_expiry or clock.now() + _MONTH
-    sums.before += next_run is not None and expires < next_run
+    sums.expiring_before += next_run is not None and expires < next_run
     sums.takes.append((expires, length))
 
 

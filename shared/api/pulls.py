@@ -21,7 +21,6 @@ from shared.api.scalars import (
     Moment,
     NamedHash,
     Percent,
-    moment_text,
 )
 from shared.core.errors import BadInput
 from shared.core.failure import HASH_RULE, Failure, Window, default_window
@@ -235,7 +234,7 @@ class PullBody(Struct, frozen=True, rename="camel"):
             rate=_rate(row),
             held=HeldBody.of(row),
             note=_note(row),
-            next_try_at=moment_text(row.next_try_at) if row.state is PullState.QUEUED else None,
+            next_try_at=row.next_try_at if row.state is PullState.QUEUED else None,
         )
 
 

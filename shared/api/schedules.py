@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from msgspec import Meta, Struct
 
 from shared.api.bodies import body_of
-from shared.api.scalars import Count, Moment, moment_text
+from shared.api.scalars import Count, Moment
 from shared.core import clock
 from shared.core.ids import REPORT_ID
 from shared.core.values import hiding
@@ -77,7 +77,7 @@ class TemplateBody(Struct, frozen=True, rename="camel"):
     def of(cls, template: Template) -> TemplateBody:
         """Return a template as the API tells it."""
         missing = list(missing_columns(template))
-        return body_of(cls, template, report_period=template.period or None, missing_columns=missing)
+        return body_of(cls, template, report_period=template.period, missing_columns=missing)
 
 
 class TemplatesBody(Struct, frozen=True):
@@ -172,16 +172,16 @@ class ScheduleBody(Struct, frozen=True, rename="camel"):
         """Return a schedule as the API tells it, with what the checks know of it."""
         now = clock.now()
         left = schedule.runs_left(now)
-        return cls(
-            report_id=schedule.report_id,
-            template_id=schedule.template_id or None,
+        return body_of(
+            cls,
+            schedule,
             state="ended" if left == 0 else "active" if schedule.is_active else "paused",
-            start_time=moment_text(schedule.starts_at),
+            start_time=schedule.starts_at,
             recurrence_interval=schedule.interval_hours or None,
             recurrence=schedule.recurrence or None,
             runs_left=left,
-            next_run_at=moment_text(schedule.next_due(now)),
-            last_run_at=moment_text(known.set_moment("lastRunAt") if known else None),
+            next_run_at=schedule.next_due(now),
+            last_run_at=known.set_moment("lastRunAt") if known else None,
         )
 
 

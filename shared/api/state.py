@@ -8,13 +8,12 @@ from msgspec import Meta, Struct
 
 from shared.api.bodies import body_of
 from shared.api.checks import ApplicationBody
-from shared.api.scalars import Count, Moment, moment_text
+from shared.api.scalars import Count, Moment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from shared.preflight.health import Health
-    from shared.preflight.last import LastPreflight
     from shared.preflight.probing import ProbeResult
     from shared.progress.outages import Outage
 
@@ -38,22 +37,14 @@ class PreflightBody(Struct, frozen=True):
     @classmethod
     def of(cls, results: Sequence[ProbeResult]) -> PreflightBody:
         """Return what the preflight found as the API tells it."""
-        checks = [
-            ProbeBody(each.name, each.is_ok, each.answered, each.milliseconds, each.what_to_do) for each in results
-        ]
-        return cls(all(each.is_ok for each in results), checks)
+        checks = [body_of(ProbeBody, each, ok=each.is_ok) for each in results]
+        return cls(all(each.ok for each in checks), checks)
 
 
 class LastPreflightBody(PreflightBody, frozen=True):
     """What the last preflight found."""
 
     at: Annotated[Moment | None, Meta(description="When it had ended.")]
-
-    @classmethod
-    def of_last(cls, last: LastPreflight) -> LastPreflightBody:
-        """Return what the last preflight found as the API tells it."""
-        found = PreflightBody.of(last.results)
-        return cls(found.ready, found.checks, moment_text(last.at))
 
 
 class CircuitBody(Struct, frozen=True, rename="camel"):
@@ -68,7 +59,7 @@ class CircuitBody(Struct, frozen=True, rename="camel"):
     @classmethod
     def of(cls, outage: Outage) -> CircuitBody:
         """Return an outage as the API tells it."""
-        return body_of(cls, outage, probe_at=moment_text(outage.probe_at) if outage.since else None)
+        return body_of(cls, outage, probe_at=outage.probe_at if outage.since else None)
 
 
 class ReconcileBody(Struct, frozen=True, rename="camel"):
@@ -113,12 +104,12 @@ class HealthBody(Struct, frozen=True):
     @classmethod
     def of(cls, health: Health) -> HealthBody:
         """Return how the app stands as the API tells it."""
-        return cls(
+        return body_of(
+            cls,
+            health,
             status="degraded" if health.problems else "ok",
-            problems=health.problems,
             circuit=CircuitBody.of(health.outage) if health.outage else None,
             reconcile=body_of(ReconcileBody, health.reconciled) if health.reconciled else None,
             reports=body_of(ReportsBody, health.checked) if health.checked else None,
-            storage=health.storage or None,
             applications=[body_of(ApplicationBody, each) for each in health.unchecked],
         )

@@ -108,7 +108,7 @@ class DevCenterProbes:
 
     def reportdata(self) -> str:
         """List the schedules, and the runs of the first reports."""
-        listed = schedules_in(self._data(self._devcenter.schedules_url), "the list of report schedules")
+        listed = schedules_in(self._good(self._asked(self._devcenter.schedules_url)), "the list of report schedules")
         schedules = listed.items
         active = [each.report_id for each in schedules if each.is_active]
         unknown = [each for each in self._report_ids if each not in {schedule.report_id for schedule in schedules}]
@@ -152,14 +152,11 @@ class DevCenterProbes:
     def _runs(self, report_id: str) -> str:
         today = datetime.now(UTC).date()
         window = Window(today - self._lookback, today + timedelta(days=1))
-        url = self._devcenter.runs_url(report_id, window)
-        runs = runs_in(self._data(url), report_id, f"the status of report {report_id}").items
+        listed = self._good(self._asked(self._devcenter.runs_url(report_id, window)))
+        runs = runs_in(listed, report_id, f"the status of report {report_id}").items
         newest = max(runs, key=lambda run: run.report_datetime, default=None)
         told = f"report {report_id}: {len(runs)} runs in the last {self._lookback.days} days"
         return f"{told}, the newest {excerpt(newest.status, 40)}" if newest else told
-
-    def _data(self, url: str) -> bytes:
-        return self._good(self._asked(url))
 
     def _asked(self, url: str) -> _Answer:
         try:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-import queue
 import socket
 import time
+from concurrent.futures import Future, wait
 from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -76,18 +76,12 @@ def results(probes: Sequence[Probe], seconds: float) -> list[ProbeResult]:
         probes: What to ask.
         seconds: How long to wait for all of them together.
     """
-    start, found = time.monotonic(), queue.SimpleQueue[ProbeResult]()
-    for probe in probes:
+    asked = [(probe, Future[ProbeResult]()) for probe in probes]
+    for probe, found in asked:
         # A daemon: one that hangs in a connection must not keep the process from ending.
         thread(partial(_answer, probe, found), probe.name, daemon=True).start()
-    by_name: dict[str, ProbeResult] = {}
-    while len(by_name) < len(probes):
-        try:
-            result = found.get(timeout=max(0.0, start + seconds - time.monotonic()))
-        except queue.Empty:
-            break
-        by_name[result.name] = result
-    return [by_name.get(probe.name) or _hanging(probe, seconds) for probe in probes]
+    in_time = wait([found for _, found in asked], seconds).done
+    return [found.result() if found in in_time else _hanging(probe, seconds) for probe, found in asked]
 
 
 def unreachable(url: str, answered: str, setting: str) -> ProbeFailed:
@@ -113,8 +107,8 @@ def unreachable(url: str, answered: str, setting: str) -> ProbeFailed:
     )
 
 
-def _answer(probe: Probe, found: queue.SimpleQueue[ProbeResult]) -> None:
-    found.put(_asked(probe))
+def _answer(probe: Probe, found: Future[ProbeResult]) -> None:
+    found.set_result(_asked(probe))
 
 
 def _asked(probe: Probe) -> ProbeResult:

@@ -71,7 +71,7 @@ class StorageProbes:
         what = f"container {self._places.container}"
         with self._failures(BLOBS, what, self._clients.blobs.url):
             probe = self._probe("probe")
-            tagged = self._created(probe, self._container.create_container)
+            tagged = self._created(probe)
             found = [blob.name for blob in self._container.list_blobs(name_starts_with=probe.blob_name)]
             if found != [probe.blob_name]:
                 raise ProbeFailed(
@@ -84,15 +84,13 @@ class StorageProbes:
         """Read each table, and write, read and delete a row of one."""
         for name in TABLES:
             with self._failures(ROWS, f"table {name}", self._clients.tables.url):
-                client = self._clients.tables.get_table_client(name)
-                _made_where_missing(partial(_read_one, client), client.create_table)
-        with self._failures(ROWS, f"table {_TABLE}", self._clients.tables.url):
-            table = self._clients.tables.get_table_client(_TABLE)
-            table.upsert_entity(
-                {"PartitionKey": PROBES, "RowKey": self._run, "at": datetime.now(UTC)}, UpdateMode.REPLACE
-            )
-            table.get_entity(PROBES, self._run)
-            table.delete_entity(PROBES, self._run)
+                table = self._clients.tables.get_table_client(name)
+                _made_where_missing(partial(_read_one, table), table.create_table)
+                if name == _TABLE:
+                    row = {"PartitionKey": PROBES, "RowKey": self._run, "at": datetime.now(UTC)}
+                    table.upsert_entity(row, UpdateMode.REPLACE)
+                    table.get_entity(PROBES, self._run)
+                    table.delete_entity(PROBES, self._run)
         return f"{', '.join(TABLES)} read; a row of {_TABLE} written, read and deleted"
 
     def queue(self) -> str:
@@ -110,7 +108,7 @@ class StorageProbes:
                     "not tried: the identity may not sign a SAS (Storage Blob Delegator), which pulls do not need; the "
                     "first cab will show it"
                 )
-            _made_where_missing(lambda: source.upload_blob(_BYTES, overwrite=True), self._container.create_container)
+            self._write(source)
             try:
                 direct = DirectCopy(self._clients.blob_service, self._places.container)
                 direct.copy(target.blob_name, url, CabLabels({}, {}))
@@ -151,19 +149,20 @@ class StorageProbes:
         blob: BlobClient = self._container.get_blob_client(f"{PROBES}/{self._run}-{name}")
         return blob
 
-    def _created(self, probe: BlobClient, create_container: Callable[[], object]) -> str:
-        def written(tags: dict[str, str] | None) -> None:
-            _made_where_missing(lambda: probe.upload_blob(_BYTES, overwrite=True, tags=tags), create_container)
+    def _write(self, probe: BlobClient, tags: dict[str, str] | None = None) -> None:
+        upload = partial(probe.upload_blob, _BYTES, overwrite=True, tags=tags)
+        _made_where_missing(upload, self._container.create_container)
 
+    def _created(self, probe: BlobClient) -> str:
         try:
-            written({"preflight": self._run})
+            self._write(probe, {"preflight": self._run})
         except HttpResponseError as error:
             refusal = refusal_of(error)
             if refusal.means(Where.TAGGED_BLOB) is not Meaning.TAGS_REFUSED:
                 raise
         else:
             return "a blob was created with an index tag"
-        written(None)  # raises where the tags were not the reason
+        self._write(probe)  # raises where the tags were not the reason
         if refusal.code == _NO_TAGS_AT_ALL:
             return "a blob was created, without the index tags that a hierarchical namespace does not have"
         deleted = self._deleted(probe)
