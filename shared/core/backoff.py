@@ -45,11 +45,7 @@ def growing_wait(tries: int) -> timedelta:
 
 
 def spread(wait: timedelta) -> timedelta:
-    """Return a wait that is up to half as long again, so that those who wait for the same moment do not come together.
-
-    Args:
-        wait: The least.
-    """
+    """Return a wait that is up to half as long again, so that those who wait for one moment do not come together."""
     return wait * random.uniform(1, 1.5)  # noqa: S311 - not a secret
 
 

@@ -99,11 +99,7 @@ def true_now() -> datetime:
 
 @contextmanager
 def using[C: Clock](clock: C) -> Iterator[C]:
-    """Let the whole process ask another clock while this lasts.
-
-    Args:
-        clock: The clock to ask.
-    """
+    """Let the whole process ask another clock while this lasts."""
     global _clock  # noqa: PLW0603 - one clock for the process, as the machine's is
     before, _clock = _clock, clock
     try:

@@ -51,9 +51,6 @@ def fact(told: str) -> str:
     """Return what a row tells as it can be kept: without secrets and control characters, and not too long.
 
     The same names come back in many rows; interned, they are kept once.
-
-    Args:
-        told: As it came.
     """
     return _remembered(told) if len(told) <= _USUAL_CHARACTERS else _fact(told)
 

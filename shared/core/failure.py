@@ -136,9 +136,6 @@ def normal_id(text: str) -> str:
     """Return an id from outside in its normal form, empty where it is a placeholder for none.
 
     A GUID is lower case with dashes and without braces. Any other id keeps its spelling, less blanks around it.
-
-    Args:
-        text: As it came; not checked.
     """
     if _NORMAL_GUID.fullmatch(text) and text != _NO_GUID:
         return text  # as nearly every id is
@@ -191,9 +188,6 @@ def default_window(lookback: timedelta) -> Window:
     """Return the days that a pull asks for when nobody says which.
 
     It ends tomorrow, so that today is in it however the API reads an end date.
-
-    Args:
-        lookback: CAB_LOOKBACK_DAYS.
     """
     today = clock.now().date()
     return Window(today - lookback, today + timedelta(days=1))

@@ -56,9 +56,6 @@ def as_utf8(text: bytes) -> bytes:
     Windows writes a byte order mark, and PowerShell UTF-16. Without a mark, the zeros among the first four bytes tell
     the encoding, since JSON begins with ASCII (RFC 4627, section 3).
 
-    Args:
-        text: UTF-8, UTF-16 or UTF-32, with or without a mark.
-
     Raises:
         JsonError: It is not what its first bytes say.
     """

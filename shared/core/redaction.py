@@ -158,11 +158,7 @@ def redact(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return a text that does nothing to a log or a terminal: on one line, and without what cannot be printed.
-
-    Args:
-        text: Whatever came from outside.
-    """
+    """Return a text that does nothing to a log or a terminal: on one line, and without what cannot be printed."""
     if text.isprintable():
         return text
     # Half of a surrogate pair could not even be written.
@@ -170,12 +166,7 @@ def one_line(text: str) -> str:
 
 
 def excerpt(text: str, limit: int = 200) -> str:
-    """Return the start of what was seen, redacted and on one line, for use in an error message.
-
-    Args:
-        text: What the other side sent.
-        limit: The most characters to show.
-    """
+    """Return the start of what was seen, redacted and on one line, for use in an error message."""
     # Redacted before it is cut: a cut in the middle of a secret could leave a part that no pattern knows.
     seen = one_line(redact(text))
     return seen if len(seen) <= limit else seen[:limit] + "…"

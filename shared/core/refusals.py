@@ -230,19 +230,11 @@ class Refusal(Immutable, frozen=True, dict=True):
         return HELPS.get(self.meaning) is NeedsPerson
 
     def means(self, where: Where) -> Meaning:
-        """Return what it means at one place of the service.
-
-        Args:
-            where: A row, or a blob with index tags.
-        """
+        """Return what it means at one place of the service."""
         return rule_for(where, self.status, self.code, is_wait=self.wait is not None).meaning
 
     def as_error(self, what: str) -> CabferryError:
-        """Return the error of the tree.
-
-        Args:
-            what: Names the request.
-        """
+        """Return the error of the tree."""
         helps, rule = HELPS.get(self.meaning, Never), self._rule
         # What a busy or failing service of our own says besides its code helps nobody.
         is_told = self.where is not Where.STORAGE or not (self.status and helps is AgainLater)
@@ -265,14 +257,7 @@ class Refusal(Immutable, frozen=True, dict=True):
 
 
 def rule_for(where: Where, status: int, code: str, *, is_wait: bool = False) -> Rule:
-    """Return the line of the table that holds.
-
-    Args:
-        where: Who refuses.
-        status: The HTTP status; 0 where the answer broke off.
-        code: The service's code.
-        is_wait: Whether the answer asks for a wait.
-    """
+    """Return the line of the table that holds."""
     places, codes = {None, where, _WIDER.get(where, where)}, (code, "(wait)") if is_wait else (code,)
     for rule in TABLE:
         if rule.where in places and _fits(rule.status, str(status)) and any(_fits(rule.code, each) for each in codes):
@@ -281,11 +266,7 @@ def rule_for(where: Where, status: int, code: str, *, is_wait: bool = False) -> 
 
 
 def code_named(header: str | None) -> str:
-    """Return the code that a header names; empty where it is none, but whatever a server may quote.
-
-    Args:
-        header: Its value; None where it is missing.
-    """
+    """Return the code that a header names; empty where it is none, but whatever a server may quote."""
     return header if header and _CODE.fullmatch(header) else ""
 
 

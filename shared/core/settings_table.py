@@ -97,9 +97,6 @@ def binding_expression(name: str) -> str:
 
     The host refuses to index a function whose `%NAME%` it cannot resolve, and a default of ours is unknown to the host.
     With this the app indexes, whatever is missing or could not be fetched.
-
-    Args:
-        name: The setting's name.
     """
     value = os.environ.get(name)
     return f"%{name}%" if value and not UNRESOLVED.match(value) else default_of(name)

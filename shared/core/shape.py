@@ -30,11 +30,7 @@ _SIMPLE = {bool: "true or false", int: "number", float: "number", type(None): "n
 
 
 def shape_of(content: bytes) -> str:
-    """Return what an answer, a message or a row looks like.
-
-    Args:
-        content: As it came.
-    """
+    """Return what an answer, a message or a row looks like."""
     start = content[:100].lstrip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n")
     length = f"{len(content):,} bytes"
     if not content.strip():

@@ -48,25 +48,13 @@ def traceparent() -> str:
 
 
 def tell(name: str, level: int, attributes: Mapping[str, str]) -> None:
-    """Bring an event to Azure Monitor.
-
-    Args:
-        name: Its name.
-        level: As in logging.
-        attributes: What is told of it, redacted.
-    """
+    """Bring an event to Azure Monitor."""
     if monitor := _monitor():
         monitor.tell(name, level, attributes, traceparent())
 
 
 def record(metric: Metric, value: float, attributes: Mapping[str, str]) -> None:
-    """Bring a value of a metric to Azure Monitor.
-
-    Args:
-        metric: What was measured.
-        value: In its unit.
-        attributes: A value for each of its attributes.
-    """
+    """Bring a value of a metric to Azure Monitor."""
     if monitor := _monitor():
         monitor.record(metric, value, _all_shown(attributes))
 

@@ -23,11 +23,7 @@ if TYPE_CHECKING:
 
 
 def carrying[**P, T](call: Callable[P, T]) -> Callable[P, T]:
-    """Return a call that runs, once and in whatever thread, in the context of whoever asks for it here.
-
-    Args:
-        call: What is to run elsewhere.
-    """
+    """Return a call that runs, once and in whatever thread, in the context of whoever asks for it here."""
     return partial(copy_context().run, call)
 
 

@@ -27,9 +27,6 @@ def hiding(*names: str) -> Callable[[msgspec.Struct], str]:
     """Return the `__repr__` of what holds a secret, or fills pages.
 
     A field whose name says that it may hold one is found by `tests/unit/test_shown_objects.py`.
-
-    Args:
-        names: The fields that are not shown.
     """
 
     def shown(value: msgspec.Struct) -> str:

@@ -100,14 +100,7 @@ class ApplicationFamily(Immutable, frozen=True):
         return self.hits_page(devcenter.fetch_page(url, what, application_id), what, application_id)
 
     def hits_url(self, devcenter: DevCenter, application_id: str, window: Window, skip: int) -> str:
-        """Return the address of a page of the failures that happened.
-
-        Args:
-            devcenter: The API.
-            application_id: Whose failures.
-            window: On which days.
-            skip: How many rows come before the page.
-        """
+        """Return the address of a page of the failures that happened."""
         query = {
             "applicationId": application_id,
             "startDate": f"{window.start:%m/%d/%Y}",
@@ -119,11 +112,6 @@ class ApplicationFamily(Immutable, frozen=True):
 
     def hits_page(self, body: bytes, what: str, application_id: str) -> HitsPage:
         """Read a page of the failures that happened, each row on its own.
-
-        Args:
-            body: The answer.
-            what: Names it in errors.
-            application_id: Whose failures.
 
         Raises:
             BadAnswer: It is no page.
@@ -147,14 +135,7 @@ class ApplicationFamily(Immutable, frozen=True):
 
 
 class ApplicationCabs:
-    """The cabs of one failure and window.
-
-    Args:
-        family: Which.
-        devcenter: The API.
-        failure: Whose cabs.
-        window: Days of the cabs.
-    """
+    """The cabs of one failure and window."""
 
     calls_for_urls = True
 
@@ -164,9 +145,6 @@ class ApplicationCabs:
 
     def page(self, request: PageRequest) -> BatchPage:
         """Fetch a page of failuredetails.
-
-        Args:
-            request: Which page.
 
         Raises:
             CabferryError: As `DevCenter.fetch_page`.

@@ -84,12 +84,7 @@ class DevCenter:
         return schedules_in(self.fetch_page(self.schedules_url, what), what)
 
     def report_runs(self, report_id: str, window: Window) -> Listed[ReportRun]:
-        """List the runs of a schedule that were made within the window (`GET /analytics/driver/reportdata/{reportId}`).
-
-        Args:
-            report_id: The schedule's id.
-            window: Days on which a run was made.
-        """
+        """List the runs of a schedule that were made on these days (`GET /analytics/driver/reportdata/{reportId}`)."""
         what = f"the status of report {report_id}"
         return runs_in(self.fetch_page(self.runs_url(report_id, window), what), report_id, what)
 
@@ -100,9 +95,6 @@ class DevCenter:
 
     def template(self, template_id: str) -> Template:
         """Return one template (`GET /analytics/driver/reporttemplate/{templateId}`).
-
-        Args:
-            template_id: Its id.
 
         Raises:
             BadInput: The Dev Center does not know it.
@@ -145,10 +137,6 @@ class DevCenter:
     def set_active(self, report_id: str, *, is_active: bool) -> None:
         """Pause a schedule, or let it go on (`POST /analytics/driver/report/{pause or resume}/{reportId}`).
 
-        Args:
-            report_id: The schedule's id.
-            is_active: Whether it shall make its runs.
-
         Raises:
             BadInput: The Dev Center refuses it.
         """
@@ -161,12 +149,7 @@ class DevCenter:
         return self._report_url("report")
 
     def runs_url(self, report_id: str, window: Window) -> str:
-        """Return the address of a schedule's runs.
-
-        Args:
-            report_id: The schedule's id.
-            window: Days on which a run was made.
-        """
+        """Return the address of a schedule's runs."""
         dates = {"startDate": window.start.isoformat(), "endDate": window.end.isoformat()}
         return f"{self._report_url('reportdata', report_id)}?{urlencode(dates)}"
 
@@ -199,13 +182,10 @@ class DevCenter:
             return counted
 
     def next_url(self, link: str) -> str:
-        """Return where a page's next link leads.
+        """Return where a page's next link leads, which is untrusted.
 
         A relative link is relative to `/v1.0/my/analytics/` and not percent-encoded (seen on sibling endpoints), so a
         plain urljoin with the request's URL would give a wrong address.
-
-        Args:
-            link: As the page gave it: untrusted.
 
         Raises:
             BadInput: It leads to another host, which must never receive the token.

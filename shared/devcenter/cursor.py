@@ -85,10 +85,6 @@ class BatchCursor(Mutable):
     def answered(self, asked: PageRequest, page: Page) -> PageRequest | None:
         """Take in a page, and return which to ask for next; None after the last.
 
-        Args:
-            asked: What it answers.
-            page: The page.
-
         Raises:
             BadAnswer: The batch leads in a circle, or to nothing new without end.
         """
@@ -140,11 +136,6 @@ class BatchCursor(Mutable):
 
 
 def page_end(asked: PageRequest, page: Page) -> int:
-    """Return how many rows of the batch are done with a page: a link tells, since rows that come twice make it less.
-
-    Args:
-        asked: What it answers.
-        page: The page.
-    """
+    """Return how many rows of the batch are done with a page: a link tells, since rows that come twice make it less."""
     named = re.search(r"[?&]skip=([1-9][0-9]{0,8})(?:&|$)", page.link)
     return int(named[1]) if named else asked.skip + page.rows

@@ -30,13 +30,7 @@ class DriverFamily:
 
 
 class CabBatch:
-    """The batch of one failure and window.
-
-    Args:
-        devcenter: The API.
-        failure: Whose cabs.
-        window: Days of the cabs.
-    """
+    """The batch of one failure and window."""
 
     page_rows = PAGE_ROWS
     calls_for_urls = False
@@ -46,9 +40,6 @@ class CabBatch:
 
     def page(self, request: PageRequest) -> BatchPage:
         """Fetch a page. The URLs in it are fresh each time.
-
-        Args:
-            request: Which page.
 
         Raises:
             CabferryError: As `DevCenter.fetch_page`.
@@ -78,23 +69,12 @@ class CabBatch:
 
 
 def batch_url(devcenter: DevCenter, failure: Failure, window: Window, skip: int) -> str:
-    """Return the address of a page of the cab batch.
-
-    Args:
-        devcenter: The API.
-        failure: Whose cabs.
-        window: Days of the cabs.
-        skip: How many rows come before the page.
-    """
+    """Return the address of a page of the cab batch."""
     return devcenter.analytics_url("driver/cabdownloadbatch", cabs_query(failure, window, PAGE_ROWS, skip))
 
 
 def page_in(body: bytes, what: str) -> BatchPage:
     """Read a page of the batch, each row on its own.
-
-    Args:
-        body: The answer.
-        what: Names it in errors.
 
     Raises:
         BadAnswer: It is no page.

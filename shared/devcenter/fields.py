@@ -113,12 +113,7 @@ class Envelope(Immutable, frozen=True):
 
 
 def envelope_in(body: bytes, what: str, most: int) -> Envelope:
-    """Read the envelope, whose keys are documented in one spelling and seen in others.
-
-    Args:
-        body: The answer.
-        what: Names it in errors.
-        most: How many rows were asked for.
+    """Read an envelope of so many rows at most, whose keys are documented in one spelling and seen in others.
 
     Raises:
         BadAnswer: It is no page.

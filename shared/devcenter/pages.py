@@ -88,13 +88,6 @@ class BatchPage(Page, frozen=True):
 
 
 def cabs_query(failure: Failure, window: Window, most: int, skip: int) -> dict[str, str]:
-    """Return what every family's list of cabs is asked with.
-
-    Args:
-        failure: Whose cabs.
-        window: Days of the cabs.
-        most: How many rows a page may have.
-        skip: How many rows come before it.
-    """
+    """Return what every family's list of cabs is asked with."""
     days = {"startDate": window.start.isoformat(), "endDate": window.end.isoformat()}
     return {**failure.ids, **days, "top": str(most), "skip": str(skip)}

@@ -171,10 +171,6 @@ class Listed[T](Immutable, frozen=True):
 def schedules_in(body: bytes, what: str) -> Listed[Schedule]:
     """Read the answer with the schedules.
 
-    Args:
-        body: The answer.
-        what: Names it in errors.
-
     Raises:
         BadAnswer: It is not what it should be, or holds nothing but errors.
     """
@@ -193,10 +189,6 @@ def schedules_in(body: bytes, what: str) -> Listed[Schedule]:
 
 def templates_in(body: bytes, what: str) -> Listed[Template]:
     """Read the answer with the templates, or with one.
-
-    Args:
-        body: The answer.
-        what: Names it in errors.
 
     Raises:
         BadAnswer: It is not what it should be, or holds nothing but errors.
@@ -217,11 +209,6 @@ def templates_in(body: bytes, what: str) -> Listed[Template]:
 
 def runs_in(body: bytes, report_id: str, what: str) -> Listed[ReportRun]:
     """Read the answer with a schedule's runs.
-
-    Args:
-        body: The answer.
-        report_id: The schedule's id.
-        what: Names it in errors.
 
     Raises:
         BadAnswer: It is not what it should be, or holds nothing but errors.

@@ -54,12 +54,7 @@ class AccessTokens:
         return self.token().token
 
     def token(self) -> AccessToken:
-        """Return the token of `current`, with the time when it ends.
-
-        Raises:
-            NeedsPerson: As `current`.
-            AgainLater: As `current`.
-        """
+        """Return the token of `current`, with the time when it ends."""
         kept, now = self._kept, time.time()
         if kept is not None and now < kept.renew_at:
             return kept.token
@@ -80,10 +75,6 @@ class AccessTokens:
 
         Args:
             ask: Asks with a token, and returns what is answered.
-
-        Raises:
-            NeedsPerson: As `current`.
-            AgainLater: As `current`.
         """
         token = self.current()
         answer = ask(token)
@@ -94,13 +85,6 @@ class AccessTokens:
         """Return a token other than one that was just refused.
 
         Where several threads met the same refusal, one renewal serves them all.
-
-        Args:
-            refused: The token that was answered with 401.
-
-        Raises:
-            NeedsPerson: As `current`.
-            AgainLater: As `current`.
         """
         with self._lock:
             if self._kept is not None and self._kept.token.token == refused:
@@ -177,12 +161,7 @@ class SharedCredential:
         self._tokens, self._shown = tokens, ""
 
     def get_token(self, *_scopes: str, **options: object) -> AccessToken:
-        """Return the token; another one where the service answered 401 (the SDKs then name the tenant that it wants).
-
-        Raises:
-            NeedsPerson: As `AccessTokens.current`.
-            AgainLater: As `AccessTokens.current`.
-        """
+        """Return the token; another where the service answered 401 (the SDKs then name the tenant that it wants)."""
         if options.get("tenant_id") or options.get("claims"):
             self._tokens.renewed(self._shown)
         token = self._tokens.token()

@@ -40,11 +40,7 @@ _AGAIN = ("askedAgain", "askedAgainBy", "askedBy")
 
 
 class AskedPulls:
-    """Write into rows that somebody asks for their pulls.
-
-    Args:
-        table: The table `pulls`.
-    """
+    """Write into rows that somebody asks for their pulls."""
 
     def __init__(self, table: TableRows) -> None:
         self._table = table

@@ -138,11 +138,7 @@ def by_cab(rows: Iterable[Row]) -> dict[str, CabRow]:
 
 
 class CabRows:
-    """Read and write the rows of a failure's cabs.
-
-    Args:
-        table: The table `cabs`.
-    """
+    """Read and write the rows of a failure's cabs."""
 
     def __init__(self, table: TableRows) -> None:
         self._table = table

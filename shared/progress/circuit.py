@@ -70,9 +70,6 @@ class Circuit:
     def guard(self, application: str = REPORTS) -> Iterator[None]:
         """Let a call through where the circuit is closed, or as its probe, and note how it ends.
 
-        Args:
-            application: Whose failures the call is about.
-
         Raises:
             CircuitOpen: No call is made now.
         """

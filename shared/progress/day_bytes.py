@@ -44,11 +44,7 @@ class Used(Immutable, frozen=True):
 
 
 class DayBytes:
-    """Read and write the row.
-
-    Args:
-        table: The table `health`.
-    """
+    """Read and write the row."""
 
     def __init__(self, table: TableRows) -> None:
         self._table = table
@@ -126,10 +122,7 @@ class RunBytes:
                 self._begun -= 1
 
     def tell(self, copied: Iterable[CabRow]) -> None:
-        """Tell what the run has copied so far.
-
-        Args:
-            copied: All cabs of the run that are in the container.
+        """Tell which cabs of the run are in the container so far.
 
         Raises:
             CabferryError: As `DayBytes.add`; the next time adds this as well.

@@ -144,12 +144,7 @@ class ApplicationCheck(Immutable, frozen=True):
 
 
 class FailureRows:
-    """Read and write what checks saw.
-
-    Args:
-        table: The table `failures`.
-        health: The table `health`.
-    """
+    """Read and write what checks saw."""
 
     def __init__(self, table: TableRows, health: TableRows) -> None:
         self._table, self._health = table, health

@@ -96,11 +96,7 @@ class CheckedReports(Immutable, frozen=True):
 
 
 class HealthRows:
-    """Read and write these rows.
-
-    Args:
-        table: The table `health`.
-    """
+    """Read and write these rows."""
 
     def __init__(self, table: TableRows) -> None:
         self._table = table

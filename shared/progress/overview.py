@@ -140,11 +140,7 @@ class Seen(Immutable, frozen=True):
 
 
 class Overview:
-    """Know all failures.
-
-    Args:
-        table: The table `pulls`.
-    """
+    """Know all failures."""
 
     def __init__(self, table: TableRows) -> None:
         self._table = table

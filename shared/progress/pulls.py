@@ -24,11 +24,7 @@ if TYPE_CHECKING:
 
 
 class PullRows:
-    """Read pulls, and let the reconcile put them right.
-
-    Args:
-        table: The table `pulls`.
-    """
+    """Read pulls, and let the reconcile put them right."""
 
     def __init__(self, table: TableRows) -> None:
         self._table = table

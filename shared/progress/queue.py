@@ -50,32 +50,17 @@ class PullQueue:
         Args:
             message: The pull.
             delay: How long it stays invisible. An output binding cannot delay, so this is the SDK's client.
-
-        Raises:
-            CabferryError: Sorted by what helps.
         """
         self.send_text(message.encode(), delay)
 
     def send_text(self, text: str, delay: timedelta) -> None:
-        """Send what may be no pull message, in the same way.
-
-        Args:
-            text: As it came from the queue, after base64.
-            delay: How long it stays invisible.
-
-        Raises:
-            CabferryError: Sorted by what helps.
-        """
+        """Send what may be no pull message, in the same way."""
         seconds = math.ceil(min(delay, _LONGEST_DELAY).total_seconds())
         with storage_errors(f"the queue {self._client.queue_name}"):
             self._client.send_message(text, visibility_timeout=seconds or None, time_to_live=-1)
 
     def take(self) -> Iterator[QueueMessage]:
-        """Take each message that anyone could take now, its text as it stands in the queue; none where no queue is.
-
-        Raises:
-            CabferryError: Sorted by what helps.
-        """
+        """Take each message that anyone could take now, its text as it stands in the queue; none where no queue is."""
         with storage_errors(f"the queue {self._client.queue_name}"):
             try:
                 yield from self._client.receive_messages(visibility_timeout=round(_TAKEN.total_seconds()))
@@ -83,20 +68,12 @@ class PullQueue:
                 return
 
     def drop(self, message: QueueMessage) -> None:
-        """Remove a message that `take` returned.
-
-        Raises:
-            CabferryError: Sorted by what helps.
-        """
+        """Remove a message that `take` returned."""
         with storage_errors(f"the queue {self._client.queue_name}"):
             self._client.delete_message(message)
 
     def look(self) -> QueueSeen:
-        """Return how the queue stands: two requests.
-
-        Raises:
-            CabferryError: Sorted by what helps.
-        """
+        """Return how the queue stands: two requests."""
         now = clock.now()
         with storage_errors(f"the queue {self._client.queue_name}"):
             messages = self._client.get_queue_properties().approximate_message_count or 0

@@ -81,11 +81,7 @@ class KnownRuns:
 
 
 class ReportRows:
-    """Read and write the runs that were seen.
-
-    Args:
-        table: The table `reports`.
-    """
+    """Read and write the runs that were seen."""
 
     def __init__(self, table: TableRows) -> None:
         self._table = table
@@ -106,12 +102,7 @@ class ReportRows:
         return [_decoded(row) for row in rows], following
 
     def note(self, run: ReportRun, key: str) -> bool:
-        """Record the status of a run that cannot be ingested yet; tell whether this call did, and no check before it.
-
-        Args:
-            run: The run.
-            key: Its RowKey.
-        """
+        """Record the status of a run that cannot be ingested yet; tell whether this call did, and none before it."""
         row = self._table.get(run.report_id, key)
         if row is None:
             return self._table.insert(run.report_id, key, _seen(run)) is not None
@@ -120,12 +111,7 @@ class ReportRows:
         return not is_read and row.text("status") != run.status and self._table.merge(row, _seen(run)) is not None
 
     def take(self, run: ReportRun, key: str) -> RowLease | HeldElsewhere:
-        """Take the lease on a run, so that a timer and a call of the API do not both read it.
-
-        Args:
-            run: The run.
-            key: Its RowKey.
-        """
+        """Take the lease on a run, so that a timer and a call of the API do not both read it."""
         return RowLease.take(self._table, run.report_id, key, _READING, lambda _: _seen(run))
 
     def tell(self, report_id: str, key: str, error: str) -> None:

@@ -41,14 +41,7 @@ class PullRequests:
         self._pulls, self._asked, self._queue, self._executor = pulls, asked, queue, executor
 
     def as_stored(self, failures: Iterable[Failure]) -> list[Failure]:
-        """Return each failure in the spelling that its pull is stored under (`PullRows.as_stored`), in their order.
-
-        Args:
-            failures: What somebody outside names.
-
-        Raises:
-            CabferryError: Sorted by what helps.
-        """
+        """Return each failure in the spelling that its pull is stored under (`PullRows.as_stored`), in their order."""
         named, found = list(failures), dict[Failure, Failure]()
         for application_id, of_one in groupby(sorted(set(named)), key=lambda failure: failure.application_id):
             some = list(of_one)
@@ -83,9 +76,6 @@ class PullRequests:
 
         Returns:
             What these pulls are found by in the log.
-
-        Raises:
-            CabferryError: Sorted by what helps.
         """
         pull_id = pull_id or new_pull_id()
         ordered = dict.fromkeys(failures)
@@ -105,16 +95,7 @@ class PullRequests:
         return pull_id
 
     def make_one(self, failure: Failure, cab_id_hash: str, requested_by: str) -> None:
-        """Send the message that copies one cab by itself; the pull of its failure stays as it is.
-
-        Args:
-            failure: Whose cab, as it is stored.
-            cab_id_hash: Which, in its normal form.
-            requested_by: What asks.
-
-        Raises:
-            CabferryError: Sorted by what helps.
-        """
+        """Send the message that copies one cab by itself; the pull of its failure stays as it is."""
         self._queue.send(PullMessage(failure, None, requested_by, cab=cab_id_hash))
 
     def retry(self, failure: Failure, otherwise: Window, requested_by: str) -> PullState | None:
@@ -127,9 +108,6 @@ class PullRequests:
 
         Returns:
             The state that the pull was in; None where nobody ever asked for it.
-
-        Raises:
-            CabferryError: Sorted by what helps.
         """
         known, queued = self._asked.retry(failure, otherwise, requested_by)
         if known and queued:

@@ -38,11 +38,6 @@ class _Page(msgspec.Struct):
 def rows_in(answer: Answer, what: str, *, is_page: bool = True) -> list[Entity]:
     """Return PartitionKey, RowKey, columns and etag of each row in an answer, in the order of the keys.
 
-    Args:
-        answer: A page, or a single row.
-        what: Names the request in errors.
-        is_page: Which of the two.
-
     Raises:
         BadAnswer: What came is neither.
     """

@@ -81,12 +81,7 @@ class Row(Immutable, frozen=True):
 
 
 class TableRows:
-    """Work on one table.
-
-    Args:
-        service: The table service.
-        table: The table's name.
-    """
+    """Work on one table."""
 
     def __init__(self, service: StorageService, table: str) -> None:
         self._service, self._name = service, f"table {table}"

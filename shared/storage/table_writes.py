@@ -110,11 +110,6 @@ def transaction(url: str, partition: str, writes: Sequence[Write], what: str) ->
 def etags_in(answer: Answer, writes: Sequence[Write], what: str) -> list[str]:
     """Return the new etags in the order of a transaction's writes; a delete leaves none.
 
-    Args:
-        answer: To the transaction.
-        writes: Its writes.
-        what: Names the request in errors.
-
     Raises:
         RefusedError: None of them was done; the refusal is that of the first that could not be.
         BadAnswer: The answer does not tell of each.
@@ -133,10 +128,6 @@ def version(etag: str, what: str) -> str:
     """Return an etag that names one version of a row.
 
     Without one, a write would go over whatever is there, and take a row from its owner.
-
-    Args:
-        etag: As an answer told it.
-        what: Names the request in errors.
 
     Raises:
         BadAnswer: It names none, or any.

@@ -84,10 +84,6 @@ class HttpSource:
 def body_of(response: requests.Response, what: str) -> bytes:
     """Read a whole small body.
 
-    Args:
-        response: An answer that is still to be read.
-        what: Names the request in errors.
-
     Raises:
         BadAnswer: It is larger than any page of the API could be, or drips for longer than two minutes.
     """
@@ -115,12 +111,7 @@ def refusal_in(response: requests.Response, body: bytes, where: Where) -> Refusa
 
 
 def without_signature(text: str, url: str | None) -> str:
-    """Return a text without the signature that a URL was asked with: an answer may quote it bare.
-
-    Args:
-        text: What an answer holds.
-        url: What was asked.
-    """
+    """Return a text without the signature that a URL was asked with: an answer may quote it bare."""
     for signature in _SIGNATURE.findall(url or ""):
         for spelling in (signature, unquote(signature)):
             text = text.replace(spelling, "[redacted]")
@@ -146,11 +137,7 @@ def at_once_again[T](call: Callable[[], T]) -> T:
 
 @contextmanager
 def again_later_errors(what: str) -> Iterator[None]:
-    """Turn what requests, and urllib3 below a raw body, raise into errors of the tree, without the URLs in their texts.
-
-    Args:
-        what: Names the request in errors.
-    """
+    """Turn what requests, and urllib3 below a raw body, raise into errors of the tree, without URLs in their texts."""
     try:
         yield
     except CabferryError:

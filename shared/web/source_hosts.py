@@ -21,9 +21,6 @@ def sendable(url: str) -> str:
 
     A raw space, or a letter that is not ASCII, is a slip that can be mended in one way only. A host with such a letter,
     a control character, or a backslash, which some take for a slash, cannot: these stay, and `checked_source` refuses.
-
-    Args:
-        url: As it came.
     """
     start, separator, rest = (url := url.strip()).partition("://")
     host, slash, path = rest.partition("/")

@@ -41,10 +41,6 @@ class UntrustedSource:
     def checked(self, url: str, what: str) -> SplitResult:
         """Return the parts of a URL that may be fetched or copied from.
 
-        Args:
-            url: As the API gave it.
-            what: Names the URL in the error.
-
         Raises:
             BadInput: It may not.
         """
