@@ -40,12 +40,13 @@ class AccessTokens:
         self._lock = threading.Lock()
         self._credential: TokenCredential | None = None
         self._kept: _Kept | None = None
+        self._failed: CabferryError | None = None
 
     def current(self) -> str:
         """Return a token that has not expired.
 
-        Threads that need one together ask for it once. Nobody waits while a token still works: one thread renews it,
-        the others go on with it.
+        Threads that need one together ask for it once, and meet together what comes of that. Nobody waits while a token
+        still works: one thread renews it, the others go on with it.
 
         Raises:
             NeedsPerson: The identity is refused: a wrong or expired secret, a missing federated credential.
@@ -55,7 +56,7 @@ class AccessTokens:
 
     def token(self) -> AccessToken:
         """Return the token of `current`, with the time when it ends."""
-        kept, now = self._kept, time.time()
+        kept, failed, now = self._kept, self._failed, time.time()
         if kept is not None and now < kept.renew_at:
             return kept.token
         works = kept if kept is not None and now < kept.token.expires_on else None
@@ -65,6 +66,8 @@ class AccessTokens:
             return works.token
         try:
             if self._kept is None or self._kept is kept:  # no other thread has renewed it meanwhile
+                if self._failed and self._failed is not failed:  # but has tried: each by itself would wait as long
+                    raise self._failed
                 self._kept = self._renewal(kept)
             return self._kept.token
         finally:
@@ -97,6 +100,7 @@ class AccessTokens:
             return _Kept.of(self._asked(), now)
         except CabferryError as error:
             if kept is None or kept is not self._kept or kept.token.expires_on <= now:
+                self._failed = error
                 raise
             # A token that still works outlives an endpoint that does not answer for a while, or refuses for once.
             left = kept.token.expires_on - now

@@ -86,6 +86,37 @@ def test_threads_that_need_a_token_together_ask_for_it_once() -> None:
     assert identity.asked == 1
 
 
+class Door:
+    """A lock that knows how many have come to it."""
+
+    def __init__(self) -> None:
+        self._lock, self.came = threading.Lock(), 0
+
+    def acquire(self, *, blocking: bool = True) -> bool:
+        self.came += 1
+        return self._lock.acquire(blocking)
+
+    def release(self) -> None:
+        self._lock.release()
+
+
+def test_threads_that_wait_for_a_token_fail_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An endpoint that is away takes half a minute to say so: forty copies would wait for it one after the other."""
+    identity, door = Slow(3_600), Door()
+    shared = AccessTokens(lambda: identity, "scope", "x", "Check it.")
+    monkeypatch.setattr(shared, "_lock", door)
+    identity.broken = True
+    with ThreadPoolExecutor(8) as threads:
+        waiting = [threads.submit(shared.current) for _ in range(8)]
+        while door.came < 8:
+            pass
+        identity.go.set()
+        assert {type(future.exception()) for future in waiting} == {AgainLater}
+    assert identity.asked == 1
+    identity.broken = False
+    assert shared.current() == "token-2", "who comes later asks anew"
+
+
 def test_nobody_waits_for_a_renewal_while_the_token_works(monkeypatch: pytest.MonkeyPatch) -> None:
     """An endpoint that takes its time must not hold up thirty copies."""
     identity = Slow(3_600)
