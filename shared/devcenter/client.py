@@ -18,23 +18,14 @@ from shared.core.metrics import API_CALLS, API_DURATION
 from shared.core.redaction import excerpt
 from shared.core.refusals import Refusal, Where
 from shared.core.values import Immutable, hiding
-from shared.devcenter.reports import (
-    LOOK_FIRST,
-    Listed,
-    ReportRun,
-    Schedule,
-    Template,
-    made_in,
-    runs_in,
-    schedules_in,
-    templates_in,
-)
+from shared.devcenter.report_answers import LOOK_FIRST, made_in, runs_in, schedules_in, templates_in
 from shared.web.http_source import REDIRECTS, HttpSource, at_once_again, body_of, refusal_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from shared.core.failure import Window
+    from shared.devcenter.reports import Listed, ReportRun, Schedule, Template
     from shared.identity.access_tokens import AccessTokens
 
 _log = logging.getLogger(__name__)

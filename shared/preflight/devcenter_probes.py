@@ -23,7 +23,7 @@ from shared.core.values import Immutable, hiding
 from shared.devcenter.client import DevCenter
 from shared.devcenter.driver import batch_url, page_in
 from shared.devcenter.families import APPLICATIONS
-from shared.devcenter.reports import runs_in, schedules_in
+from shared.devcenter.report_answers import runs_in, schedules_in
 from shared.identity.credentials import devcenter_tokens
 from shared.preflight.probing import ProbeFailed, unreachable
 from shared.web.http_source import REDIRECTS, HttpSource, body_of, refusal_in

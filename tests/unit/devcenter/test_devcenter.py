@@ -6,7 +6,8 @@ import pytest
 
 from shared.core.errors import AgainLater, BadAnswer, BadInput, CabferryError, NeedsPerson, Never
 from shared.devcenter.driver import batch_url
-from shared.devcenter.reports import Listed, ReportRun, Schedule, runs_in, schedules_in
+from shared.devcenter.report_answers import runs_in, schedules_in
+from shared.devcenter.reports import Listed, ReportRun, Schedule
 from shared.progress.reports import odd_key
 from tests.support.loopback import Answer, LoopbackServer, Seen, in_turn
 

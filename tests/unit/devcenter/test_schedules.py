@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.core.errors import AgainLater, BadAnswer, BadInput, CabferryError, NeedsPerson
-from shared.devcenter.reports import Schedule, Template, schedules_in, templates_in
+from shared.devcenter.report_answers import schedules_in, templates_in
+from shared.devcenter.reports import Schedule, Template
 from tests.support.loopback import Answer, LoopbackServer, in_turn
 
 from .devcenter_client import dev_center
