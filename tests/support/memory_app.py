@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from shared.core.errors import CabferryError
 from shared.core.failure import Failure, Window, default_window
 from shared.progress.messages import PullMessage
+from shared.pull.one_cab import copy_cab
 from shared.pull.one_failure import pull_failure
 from shared.reconcile.run import raise_if_broken, reconcile
 from shared.storage.table_writes import Write
@@ -115,7 +116,7 @@ class MemoryApp:
             message = queue.receive(timedelta(minutes=10))
             assert message is not None
             asked = PullMessage.decode(message.text.encode(), message.taken)
-            self.do(partial(pull_failure, self.host.pull_tools, asked))
+            self.do(partial(copy_cab if asked.cab else pull_failure, self.host.pull_tools, asked))
             queue.delete(message)
             handled += 1
         return handled
