@@ -15,6 +15,9 @@ from azure.storage.queue import QueueClient, QueueMessage, TextBase64DecodePolic
 from local.azurite.access_log import StorageRequest
 from local.azurite.server import Azurite
 from local.simulator import catalogue
+from local.simulator.builder import CabForm
+from local.simulator.scenario import ReportForm
+from local.simulator.thread import SimulatorThread
 from shared.core.failure import Failure, Window, default_window
 from shared.core.settings import Settings
 from shared.failures.check import check_failures
@@ -227,3 +230,19 @@ def failure_of(failure: catalogue.Failure) -> Failure:
     """Return a failure of the simulator as the app knows it."""
     family = "" if failure.family is catalogue.Family.DRIVER else failure.family.value
     return Failure(failure.key.application_id, failure.key.failure_hash, family)
+
+
+def served(simulator: SimulatorThread, cabs: int, form: CabForm | None = None) -> catalogue.Failure:
+    """Let the Dev Center serve a new failure with so many cabs, and return it."""
+    failure = simulator.builder.failure(cabs, form)
+    simulator.publish()
+    return failure
+
+
+def reported(
+    simulator: SimulatorThread, cabs: int = 1, form: ReportForm | None = None, *, active: bool = True
+) -> catalogue.Report:
+    """Let the Dev Center serve a report of a new failure with so many cabs, and return it."""
+    report = simulator.builder.report([simulator.builder.failure(cabs)], form, active=active)
+    simulator.publish()
+    return report

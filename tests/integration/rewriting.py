@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import urllib3
 
-from tests.support.loopback import Answer, Seen
+from tests.support.loopback import Answer, Seen, passed_on
 
 
 def rewriting(base_url: str, edit: Callable[[list[dict[str, Any]]], None]) -> Callable[[Seen], Answer]:
@@ -19,14 +20,11 @@ def rewriting(base_url: str, edit: Callable[[list[dict[str, Any]]], None]) -> Ca
     pool = urllib3.PoolManager()
 
     def answer(seen: Seen) -> Answer:
-        headers = {name: seen.headers[name] for name in ("authorization", "accept") if name in seen.headers}
-        theirs = pool.request(seen.method, base_url + seen.target, headers=headers, retries=False)
-        body = theirs.data
+        theirs = passed_on(seen, base_url, pool)
         if "cabdownloadbatch" in seen.path and theirs.status == 200:
-            page = json.loads(body)
+            page = json.loads(theirs.body)
             edit(page["Value"])
-            body = json.dumps(page).encode()
-        location = {"Location": theirs.headers["Location"]} if "Location" in theirs.headers else {}
-        return Answer(body, theirs.status, {"Content-Type": "application/json", **location})
+            return replace(theirs, body=json.dumps(page).encode())
+        return theirs
 
     return answer

@@ -22,7 +22,7 @@ from shared.core import clock
 from shared.core.errors import AgainLater
 from shared.progress.cabs import CabRow, CabState
 from shared.progress.pull_row import PullState
-from tests.integration.app import App
+from tests.integration.app import App, served
 from tests.integration.conftest import MakeApp
 
 type Row = dict[str, Any]
@@ -230,8 +230,7 @@ def test_a_cab_that_was_copied_anew_counts_as_it_is_now(
     make_app: MakeApp, app: App, simulator: SimulatorThread, read: Callable[[], list[Row]]
 ) -> None:
     """Somebody may delete a cab: for a while two files tell of it, and the newer one is right."""
-    failure = simulator.builder.failure(2)
-    simulator.publish()
+    failure = served(simulator, 2)
     app.pull(failure)
     app.reconcile()
     app.delete_blob(simulator.world.cabs(failure.key)[0])
@@ -245,8 +244,7 @@ def test_a_cab_that_was_copied_anew_counts_as_it_is_now(
 def test_a_cab_goes_from_the_catalog_with_its_blob(
     app: App, simulator: SimulatorThread, read: Callable[[], list[Row]]
 ) -> None:
-    failure = simulator.builder.failure(3)
-    simulator.publish()
+    failure = served(simulator, 3)
     app.pull(failure)
     old, retired, kept = simulator.world.cabs(failure.key)
     app.change_cab(old, settledAt=clock.now() - timedelta(days=31))

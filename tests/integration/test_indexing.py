@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from shared.api.openapi import openapi
+from tests.support.azurite import StorageAccount
 
 ROOT = Path(__file__).parents[2]
 OURS = ("CAB_", "DEVCENTER_", "PULL_", "RECONCILE_", "REPORT_", "MAX_CABS_", "RETENTION_")
@@ -127,13 +128,13 @@ def test_without_any_setting_the_app_is_indexed_and_says_what_is_missing() -> No
         assert f"{name} is missing" in problem["detail"]
 
 
-def test_with_every_setting_the_bindings_name_them() -> None:
+def test_with_every_setting_the_bindings_name_them(storage: StorageAccount) -> None:
     """The host resolves %NAME%, so that a changed schedule needs no new deployment."""
-    indexed = index({**EVERYTHING_SET, "CAB_STORAGE": "AccountName=a;AccountKey=a2V5"})
+    indexed = index({**EVERYTHING_SET, "CAB_STORAGE": storage.connection_string})
     assert indexed["functions"] == expected(
         "%REPORT_POLL_SCHEDULE%", "%FAILURE_POLL_SCHEDULE%", "%RECONCILE_SCHEDULE%", "%CAB_QUEUE%"
     )
-    assert indexed["answers"]["health"][0] == 200
+    assert [indexed["answers"][name][0] for name in ("health", "request_pull")] == [200, 202]
 
 
 def test_a_malformed_setting_costs_no_function() -> None:

@@ -1,11 +1,10 @@
 """The parts fit together on any kind of access that Azure gives, and a first start makes what is missing."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 
 import pytest
 from azure.data.tables import TableServiceClient
-from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
+from azure.storage.blob import AccountSasPermissions, ResourceTypes
 
 from local.simulator.scenario import BatchForm, BlobHost
 from local.simulator.thread import SimulatorThread
@@ -13,23 +12,10 @@ from shared import services as module
 from shared.core.errors import SettingsError
 from shared.progress.pull_row import PullState
 from shared.services import Services, services
-from tests.support.azurite import StorageAccount
+from tests.support.azurite import ALL_RIGHTS, StorageAccount, with_sas
 
-from .app import App, failure_of
+from .app import App, failure_of, served
 from .conftest import MakeApp
-
-ALL = AccountSasPermissions(
-    read=True, write=True, delete=True, list=True, add=True, create=True, update=True, process=True, tag=True
-)
-
-
-def with_sas(storage: StorageAccount, types: ResourceTypes, permission: AccountSasPermissions = ALL) -> str:
-    """Return a connection string with a SAS in the place of the key."""
-    sas = generate_account_sas(
-        storage.name, storage.key, types, permission, datetime.now(UTC) + timedelta(hours=1), services="bqt"
-    )
-    endpoints = [part for part in storage.connection_string.split(";") if "Endpoint=" in part]
-    return ";".join([*endpoints, f"SharedAccessSignature={sas}"])
 
 
 def test_what_is_missing_is_made_once(app: App) -> None:
@@ -46,10 +32,10 @@ def test_a_sas_serves_in_the_place_of_a_key(
     make_app: MakeApp, storage: StorageAccount, simulator: SimulatorThread, host: BlobHost
 ) -> None:
     simulator.form = BatchForm(cab_host=host)
-    failure = simulator.builder.failure(3)
-    simulator.publish()
+    failure = served(simulator, 3)
     make_app()
-    app = make_app(CAB_STORAGE=with_sas(storage, ResourceTypes(service=True, container=True, object=True)))
+    types = ResourceTypes(service=True, container=True, object=True)
+    app = make_app(CAB_STORAGE=with_sas(storage, types, ALL_RIGHTS))
     app.request(failure)
     app.work_off()
     assert (app.row(failure).state, app.row(failure).counts.copied) == (PullState.COMPLETED, 3)

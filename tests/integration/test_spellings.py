@@ -7,7 +7,7 @@ from shared.progress.cabs import CabState
 from shared.progress.messages import PullMessage
 from shared.progress.pull_row import PullState
 
-from .app import App, failure_of
+from .app import App, failure_of, served
 
 
 def in_capitals(failure: catalogue.Failure) -> Failure:
@@ -16,8 +16,7 @@ def in_capitals(failure: catalogue.Failure) -> Failure:
 
 def stored_in_capitals(app: App, simulator: SimulatorThread, cabs: int) -> catalogue.Failure:
     """Let a failure stand as an earlier version left it that had met all its ids in upper case."""
-    failure = simulator.builder.failure(cabs)
-    simulator.publish()
+    failure = served(simulator, cabs)
     app.pull(failure)
     old, rows = in_capitals(failure), app.cabs(failure)
     app.services.asked.queue([old], app.window, "an earlier version")
@@ -79,8 +78,7 @@ def test_the_normal_form_goes_on_where_both_are_stored(app: App, simulator: Simu
 
 
 def test_a_new_failure_costs_one_look_for_another_spelling(app: App, simulator: SimulatorThread) -> None:
-    failure = simulator.builder.failure(2)
-    simulator.publish()
+    failure = served(simulator, 2)
     looks = app.asked(lambda: app.services.requests.as_stored([in_capitals(failure)]))
     assert [each.method for each in looks] == ["GET"]
     plain = Failure("1", "012345-5dbc9-b12f-c124-9d9810f05d8b")

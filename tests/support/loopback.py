@@ -12,6 +12,8 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
+import urllib3
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -117,6 +119,27 @@ def in_turn(*answers: Answer) -> Callable[[Seen], Answer]:
             return left.pop(0) if len(left) > 1 else left[0]
 
     return answer
+
+
+# Of the connection, or told anew by whoever sends.
+_OF_ONE_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "date", "server"}
+
+
+def passed_on(seen: Seen, origin: str, pool: urllib3.PoolManager) -> Answer:
+    """Ask a service what a server was asked, and return its answer.
+
+    Args:
+        seen: What was asked.
+        origin: Scheme, host and port of the service.
+        pool: Its connections.
+    """
+    headers = {name: value for name, value in seen.headers.items() if name not in {"host", "connection"}}
+    theirs = pool.request(
+        seen.method, origin + seen.target, headers=headers, body=seen.body, retries=False, redirect=False
+    )
+    kept = {name: value for name, value in theirs.headers.items() if name.lower() not in _OF_ONE_HOP}
+    length = {"Content-Length": theirs.headers.get("Content-Length", "0")} if seen.method == "HEAD" else {}
+    return Answer(theirs.data, theirs.status, {**kept, **length})
 
 
 class _Server(ThreadingMixIn, HTTPServer):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import requests
 
-from tests.system.waiting import wait_until
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 HTTP_SECONDS = 60.0

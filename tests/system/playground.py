@@ -16,10 +16,10 @@ from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.ledger import SeenRequest
 from local.simulator.thread import SimulatorThread
 from tests.support.azurite import SOURCES, StorageAccount
+from tests.support.waiting import DEADLINE_SECONDS, wait_until
 from tests.system.answers import Pull, ReportCheck, Run, decoded
 from tests.system.app import ROOT, App
 from tests.system.stored import QUEUE, Stored, creations
-from tests.system.waiting import DEADLINE_SECONDS, wait_until
 
 # A schedule that does not come while a test runs.
 NEVER = "0 0 0 29 2 *"
@@ -88,6 +88,12 @@ class Playground:
         for app in self.apps:
             assert app in self._may_raise or "Traceback" not in app.log, app.log
             assert app.leaked() == []
+
+    def failure(self, cabs: int, form: CabForm | None = None) -> Failure:
+        """Add a failure with so many cabs, and publish it."""
+        made = self.simulator.builder.failure(cabs, form)
+        self.simulator.publish()
+        return made
 
     def long_failure(self, cabs: int, copied: int = 12) -> Failure:
         """Add a failure with many cabs, and publish it.

@@ -9,9 +9,8 @@ import urllib3
 
 from local.azurite.server import Azurite
 from local.simulator.certificates import Certificates
-from tests.support.loopback import Answer, LoopbackServer, Seen
+from tests.support.loopback import Answer, LoopbackServer, Seen, passed_on
 
-_OF_ONE_HOP = {"connection", "content-length", "keep-alive", "transfer-encoding"}
 _REFUSED = Answer(
     b'<?xml version="1.0" encoding="utf-8"?><Error><Code>AuthorizationPermissionMismatch</Code>'
     b"<Message>This request is not authorized to perform this operation using this permission.</Message></Error>",
@@ -88,13 +87,7 @@ def guarded(azurite: Azurite, account: str, certificates: Certificates, roles: R
         def answer(seen: Seen) -> Answer:
             if not roles.allow(name, seen):
                 return _REFUSED
-            headers = {key: value for key, value in seen.headers.items() if key not in {*_OF_ONE_HOP, "host"}}
-            theirs = pool.request(
-                seen.method, origin + seen.target, headers=headers, body=seen.body, retries=False, redirect=False
-            )
-            kept = {key: value for key, value in theirs.headers.items() if key.lower() not in _OF_ONE_HOP}
-            length = {"Content-Length": theirs.headers["Content-Length"]} if seen.method == "HEAD" else {}
-            return Answer(theirs.data, theirs.status, {**kept, **length})
+            return passed_on(seen, origin, pool)
 
         return LoopbackServer(answer, certificates.server_context())
 

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import urllib3
 
-from tests.support.loopback import Answer, Seen
+from tests.support.loopback import Answer, Seen, passed_on
 
 WORD = "QZXJ"
 TOKEN = f"{WORD}opaque{WORD}token{WORD}"
@@ -129,14 +129,7 @@ class TelltaleStorage:
             if f"/storage-{ending}" in unquote(seen.path) and seen.method == "PUT":
                 return Answer(f"{_told_back(seen)} {self.key}".encode(), int(ending))
         parts = urlsplit(self.endpoint)
-        headers = {name: value for name, value in seen.headers.items() if name not in {"host", "connection"}}
-        url = f"{parts.scheme}://{parts.netloc}{seen.target}"
-        theirs = self._pool.request(seen.method, url, body=seen.body, headers=headers, retries=False)
-        theirs_too = {name: value for name, value in theirs.headers.items() if name.lower() not in _OF_ONE_HOP}
-        return Answer(theirs.data, theirs.status, theirs_too)
-
-
-_OF_ONE_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "date", "server"}
+        return passed_on(seen, f"{parts.scheme}://{parts.netloc}", self._pool)
 
 
 def _json(body: object, status: int = 200) -> Answer:

@@ -7,10 +7,10 @@ import pytest
 from local.simulator.builder import CabForm
 from local.simulator.catalogue import Failure, Family
 from local.simulator.faults import Call, Fault, FaultKind
+from tests.support.waiting import wait_until
 from tests.system.answers import Application, Cabs, FailureCheck, Preflight, Pulls, decoded, problem
 from tests.system.app import App
 from tests.system.playground import SMALL, Playground
-from tests.system.waiting import wait_until
 
 WRONG = {Family.DESKTOP: "17446744073709551615", Family.APP: "9NNOSUCHAPP0"}
 
@@ -85,8 +85,7 @@ def test_from_a_check_to_every_cab_with_its_names(playground: Playground) -> Non
 
 def test_the_family_of_a_pull_is_inferred_or_named_and_shown(playground: Playground) -> None:
     known, other = made(playground, Family.DESKTOP, 1), made(playground, Family.APP, 1)
-    driver = playground.simulator.builder.failure(1, SMALL)
-    playground.simulator.publish()
+    driver = playground.failure(1, SMALL)
     app = playground.start(settings(known))
     playground.ask(app, known, driver)
     body = {"applicationId": other.key.application_id, "failureHash": other.key.failure_hash}

@@ -2,9 +2,9 @@
 
 from local.simulator.catalogue import Failure
 from local.simulator.faults import Call, Fault, FaultKind
+from tests.support.waiting import wait_until
 from tests.system.answers import Preflight, decoded
 from tests.system.playground import Playground
-from tests.system.waiting import wait_until
 
 FAILURES, AT_ONCE, TO_OPEN = 24, 12, 5
 

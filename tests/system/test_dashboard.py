@@ -14,10 +14,10 @@ from local.simulator.builder import CabForm
 from local.simulator.catalogue import Failure, Family
 from local.simulator.faults import Call, Fault, FaultKind
 from tests.support.browser import chromium
+from tests.support.waiting import wait_until
 from tests.system.answers import problem
 from tests.system.app import HTTP_SECONDS, ROOT, App
 from tests.system.playground import Playground
-from tests.system.waiting import wait_until
 
 SCREENSHOTS = ROOT / ".local" / "screenshots"
 WIDE, NARROW = ViewportSize(width=1600, height=900), ViewportSize(width=375, height=800)
@@ -177,14 +177,9 @@ def test_nothing_but_cabs_that_are_held_is_sent(
     assert "cabIdHash" in problem(app.get(f"{whole}/..%5csecret.txt/content"), 400)
     assert "may sign a link" in problem(app.post(f"{whole}/{cab}/link"), 409)
     for header, status, length in (
-        ({"Range": "bytes=0-"}, 206, 8 << 20),
-        ({"Range": "bytes=10-19"}, 206, 10),
         ({"Range": f"bytes=0-{1 << 40}"}, 206, 8 << 20),
-        ({"Range": "bytes=-5"}, 400, 0),
-        ({"Range": "bytes=0-1,5-6"}, 400, 0),
+        ({"Range": "bytes=10-19"}, 206, 10),
         ({"Range": f"bytes={1 << 40}-"}, 416, 0),
-        ({}, 400, 0),
-        ({"Range": "bytes=10-19", "If-Range": '"0x1"'}, 400, 0),
     ):
         answer = requests.get(f"{app.url}{whole}/{cab}/content", headers=header, timeout=HTTP_SECONDS)
         assert (answer.status_code, len(answer.content) if status == 206 else 0) == (status, length), header

@@ -9,10 +9,10 @@ import pytest
 
 from local.simulator.catalogue import Failure
 from local.simulator.faults import FaultKind
+from tests.support.waiting import wait_until
 from tests.system.answers import Counts, Pull, Pulls, Window, decoded, problem
 from tests.system.app import App
 from tests.system.playground import Playground
-from tests.system.waiting import wait_until
 
 APPLICATION, HASH = "13984104677400476", "1fd83f6d-9fe0-96ec-2c47-ef08b65ccbed"
 DAYS = {"startDate": "2026-01-02", "endDate": "2026-01-03"}
@@ -38,8 +38,7 @@ def pulled(shared_playground: Playground, app: App) -> list[Failure]:
 
 def test_a_pull_is_accepted_with_the_way_to_its_state(shared_playground: Playground, app: App) -> None:
     """Scripts follow Location, after what Retry-After says; the days that are asked for are those that are pulled."""
-    failure = shared_playground.simulator.builder.failure(1)
-    shared_playground.simulator.publish()
+    failure = shared_playground.failure(1)
     answer = app.post("/api/pulls", {**_body(failure), **DAYS})
     assert answer.status_code == 202
     assert answer.headers["Location"] == _path(failure)
@@ -56,8 +55,7 @@ def test_a_pull_is_accepted_with_the_way_to_its_state(shared_playground: Playgro
 
 def test_one_cab_is_copied_by_itself(shared_playground: Playground, app: App) -> None:
     """Whoever looks at a crash wants this one cab, and not to wait for the thousand others of its failure."""
-    failure = shared_playground.simulator.builder.failure(3)
-    shared_playground.simulator.publish()
+    failure = shared_playground.failure(3)
     cab = shared_playground.simulator.world.cabs(failure.key)[0].cab_id_hash
     path = f"/api/cabs/{failure.key.application_id}/{cab}"
     assert "failureHash" in problem(app.post(path), 404)
@@ -76,8 +74,7 @@ def test_one_cab_is_copied_by_itself(shared_playground: Playground, app: App) ->
 
 def test_an_id_in_another_spelling_is_the_same_failure(shared_playground: Playground, app: App) -> None:
     """A GUID that is pasted from another tool must not make a second pull, and every cab a second blob."""
-    failure = shared_playground.simulator.builder.failure(2)
-    shared_playground.simulator.publish()
+    failure = shared_playground.failure(2)
     application_id, failure_hash = failure.key.application_id, failure.key.failure_hash
     spelled = f"{{{failure_hash.upper()}}}"
     body = json.dumps({"applicationId": application_id, "failureHash": spelled}).encode("utf-16")
@@ -112,8 +109,7 @@ def test_of_many_who_retry_a_failed_pull_at_once_one_makes_it_with_its_own_days(
     shared_playground: Playground, app: App
 ) -> None:
     """Two people at one list of failures must not double the work, nor know which days were asked for."""
-    failure = shared_playground.simulator.builder.failure(3)
-    shared_playground.simulator.publish()
+    failure = shared_playground.failure(3)
     shared_playground.fail(failure, FaultKind.BAD_REQUEST)
     days = {**DAYS, "endDate": "2099-01-03"}
     (pull,) = shared_playground.pull(app, failure, window=days)

@@ -7,10 +7,10 @@ from local.azurite.server import Azurite
 from local.simulator.builder import CabForm
 from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.scenario import BatchForm, BlobHost, Location, ReportForm
+from tests.support.waiting import wait_until
 from tests.system.answers import Counts
 from tests.system.playground import Playground, blob_name
 from tests.system.stored import creations
-from tests.system.waiting import wait_until
 
 # The dead host's message and lease come back after this.
 SETTINGS = {"PULL_LEASE_SECONDS": "2", "LOCAL_MESSAGE_LEASE_SECONDS": "2"}

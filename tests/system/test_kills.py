@@ -22,10 +22,10 @@ from local.aftermath import findings
 from local.azurite.server import Azurite
 from local.kill_points import KillPoint
 from local.simulator.catalogue import Failure
+from tests.support.waiting import DEADLINE_SECONDS, wait_until
 from tests.system.app import HTTP_SECONDS
 from tests.system.playground import ENDED, SMALL, Playground
 from tests.system.stored import POISON
-from tests.system.waiting import DEADLINE_SECONDS, wait_until
 
 # What a dead host held comes back after this. Two seconds are the least that the local host takes.
 SETTINGS = {"PULL_LEASE_SECONDS": "2", "LOCAL_MESSAGE_LEASE_SECONDS": "2"}

@@ -10,7 +10,7 @@ from local.simulator.builder import CabForm
 from local.simulator.catalogue import Failure, Report
 from local.simulator.faults import FaultKind
 from local.simulator.scenario import ReportForm
-from tests.system.answers import Cab, Cabs, FailureCabs, Pulls, SeenFailure, SeenFailures, SeenRuns, decoded, problem
+from tests.system.answers import Cab, Cabs, FailureCabs, SeenFailure, SeenFailures, SeenRuns, decoded, problem
 from tests.system.app import App
 from tests.system.playground import SMALL, Playground
 
@@ -104,8 +104,7 @@ def test_cabs_of_a_failure_that_nobody_knows_are_not_found(app: App) -> None:
 
 def test_a_pull_without_cabs_has_an_empty_list(shared_playground: Playground, app: App) -> None:
     """A pull that failed before it saw a cab is known, and has none."""
-    failure = shared_playground.simulator.builder.failure(1)
-    shared_playground.simulator.publish()
+    failure = shared_playground.failure(1)
     shared_playground.fail(failure, FaultKind.BAD_REQUEST)
     shared_playground.pull(app, failure)
     assert decoded(app.get(path(failure)), Cabs) == Cabs(cabs=[], continuation=None)
@@ -134,13 +133,6 @@ def test_every_run_that_was_seen_is_listed(app: App, failure: Failure, reports: 
         never: ("Failed", 0, 0, False),
     }
     assert all(run.report_datetime for run in runs)
-
-
-def test_an_app_that_was_just_deployed_has_nothing_to_show(playground: Playground) -> None:
-    """The first look after a deployment must not be an error."""
-    app = playground.start()
-    assert decoded(app.get("/api/reports"), SeenRuns) == SeenRuns(runs=[], continuation=None)
-    assert decoded(app.get("/api/pulls"), Pulls) == Pulls(pulls=[], continuation=None)
 
 
 def test_a_failure_is_listed_by_name_with_what_is_held_of_it(

@@ -5,9 +5,9 @@ import json
 from datetime import UTC, datetime, timedelta
 
 from local.simulator.catalogue import Failure
+from tests.support.waiting import wait_until
 from tests.system.playground import Playground
 from tests.system.stored import POISON, QUEUE
-from tests.system.waiting import wait_until
 
 SECRET = "sv=2025-05-05&sig=TOPSECRET%2Fsignature"  # looks like the query of a SAS
 
@@ -66,8 +66,7 @@ def test_what_no_function_could_read_is_kept_with_its_reason(playground: Playgro
 
 def test_a_pull_whose_last_host_died_ends_as_failed_once_its_lease_is_over(playground: Playground) -> None:
     """Its message comes while the dead host still holds the row: who forgets it then has a pull that never ends."""
-    failure = playground.simulator.builder.failure(1)
-    playground.simulator.publish()
+    failure = playground.failure(1)
     app = playground.start()
     app.get("/api/pulls")
     until = datetime.now(UTC) + timedelta(seconds=4)

@@ -76,8 +76,7 @@ def test_where_all_is_well_everything_answers_and_nothing_is_left_behind(playgro
 
 def test_the_command_prints_what_to_do_and_starts_no_pull(playground: Playground, tmp_path: Path) -> None:
     """Whoever looks whether the app could work does not want it to begin."""
-    failure = playground.simulator.builder.failure(1)
-    playground.simulator.publish()
+    failure = playground.failure(1)
     playground.fail(failure, FaultKind.UNAVAILABLE)
     playground.stored.send("not taken by anybody")
     settings = {

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from local.simulator.catalogue import Cab, Failure
+from tests.support.waiting import wait_until
 from tests.system.app import App
 from tests.system.playground import Playground, blob_name
-from tests.system.waiting import wait_until
 
 NOW = datetime.now(UTC)
 HOURS, DAYS = timedelta(hours=2), timedelta(days=2)

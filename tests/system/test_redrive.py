@@ -32,8 +32,7 @@ def redrive(url: str, *options: str, key: str | None = None) -> subprocess.Compl
 def test_every_failed_pull_is_back_in_the_queue(playground: Playground) -> None:
     """One by one by hand is how the last hundred are forgotten."""
     failures = [playground.simulator.builder.failure(1) for _ in range(4)]
-    well = playground.simulator.builder.failure(1)
-    playground.simulator.publish()
+    well = playground.failure(1)
     app = playground.start()
     for failure in failures:
         playground.fail(failure, FaultKind.FORBIDDEN, times=None)

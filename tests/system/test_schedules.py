@@ -6,9 +6,9 @@ from typing import Any
 
 import requests
 
+from tests.support.waiting import DEADLINE_SECONDS
 from tests.system.app import ROOT, App, environment
 from tests.system.playground import Playground
-from tests.system.waiting import DEADLINE_SECONDS
 
 
 def _schedule(app: App, report_id: str) -> Any:
@@ -34,8 +34,7 @@ def _typed(app: App, *words: str, code: int = 0) -> str:
 
 
 def test_a_report_is_made_watched_paused_and_resumed_by_the_app_alone(playground: Playground) -> None:
-    failure = playground.simulator.builder.failure(3)
-    playground.simulator.publish()
+    failure = playground.failure(3)
     app = playground.start()
     made = app.post("/api/reports/schedules", {"recurrenceInterval": 12, "recurrence": 2})
     assert made.status_code == 201, made.text

@@ -42,12 +42,13 @@ def test_an_app_without_any_setting_says_which_are_missing(playground: Playgroun
 
 def test_a_timer_that_cannot_be_read_stops_nothing_else_and_names_are_settings(playground: Playground) -> None:
     """A typing error must not cost the pulls on demand, and two apps on one account must be able to stay apart."""
-    failure = playground.simulator.builder.failure(1)
-    playground.simulator.publish()
+    failure = playground.failure(1)
     app = playground.start(
         {"REPORT_POLL_SCHEDULE": "sometimes", "CAB_CONTAINER": "other-cabs", "CAB_QUEUE": "other-pulls"}
     )
     assert in_error(app) == {"check_reports"}
+    # The first look after a deployment is no error.
+    assert (app.get("/api/pulls").json()["pulls"], app.get("/api/reports").json()["runs"]) == ([], [])
     (pull,) = playground.pull(app, failure)
     assert pull.state == "Completed"
     assert playground.simulator.ledger.answers(Call.REPORT) == 0

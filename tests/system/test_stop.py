@@ -15,11 +15,11 @@ import pytest
 from local.azurite.server import Azurite
 from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.scenario import BatchForm, BlobHost
+from tests.support.waiting import DEADLINE_SECONDS, wait_until
 from tests.system.answers import Counts
 from tests.system.app import App
 from tests.system.playground import SMALL, Playground
 from tests.system.stored import creations
-from tests.system.waiting import DEADLINE_SECONDS, wait_until
 
 # Azure's own: who waits for one of these does not end within the deadline of a test.
 LONG_LEASES = {"LOCAL_MESSAGE_LEASE_SECONDS": "600", "PULL_LEASE_SECONDS": "300"}
@@ -35,8 +35,7 @@ def _terminate(app: App) -> None:
 
 def test_the_app_ends_well_when_it_is_asked_to(playground: Playground) -> None:
     """A stop that looks like a crash, or needs a second one, is not trusted any more."""
-    failure = playground.simulator.builder.failure(2)
-    playground.simulator.publish()
+    failure = playground.failure(2)
     app = playground.start()
     playground.pull(app, failure)
     app.interrupt()
@@ -48,8 +47,7 @@ def test_the_app_ends_well_when_it_is_asked_to(playground: Playground) -> None:
 
 def test_a_stop_in_mid_pull_hands_on(playground: Playground) -> None:
     """Azure takes instances away as load falls: an hour's pull goes on elsewhere at once, from where it was."""
-    failure = playground.simulator.builder.failure(150, SMALL)
-    playground.simulator.publish()
+    failure = playground.failure(150, SMALL)
     # Ten cabs a second: it would not end within the grace that a stop gives.
     playground.simulator.form = BatchForm(largest_page=10, cab_host=BlobHost.FRONT)
     playground.simulator.faults.add(Fault(call=Call.BLOB, kind=FaultKind.SLOW, delay=0.2, times=None))

@@ -15,11 +15,11 @@ from local.azurite.server import Azurite
 from tests.support.azure_monitor import Insights, insights_settings
 from tests.support.azurite import StorageAccount
 from tests.support.loopback import LoopbackServer
+from tests.support.waiting import wait_until
 from tests.system import telltale
 from tests.system.app import App
 from tests.system.playground import NEVER
 from tests.system.telltale import APPLICATION, BATCH_ENDINGS, BYTES, REFUSALS, TOKEN, WORD, Telltale, TelltaleStorage
-from tests.system.waiting import wait_until
 
 STORAGE_ENDINGS = ("storage-400", "storage-403", "storage-409", "storage-412", "storage-500")
 ENDED = {"Completed", "Failed"}

@@ -1,8 +1,8 @@
 """The timer: reports are checked by themselves, when the schedule says so and not before."""
 
 from local.simulator.faults import Call
+from tests.support.waiting import wait_until
 from tests.system.playground import Playground
-from tests.system.waiting import wait_until
 
 
 def test_the_schedule_alone_brings_the_cabs(playground: Playground) -> None:

@@ -6,13 +6,12 @@ from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.thread import SimulatorThread
 from shared.core.errors import NeedsPerson
 from shared.progress.pull_row import PullState
-from tests.integration.app import App, failure_of
+from tests.integration.app import App, failure_of, served
 
 
 def test_a_retry_without_its_message_leaves_the_pull_failed(app: App, simulator: SimulatorThread) -> None:
     """Only Failed pulls can be retried: one that says Queued, with nothing in the queue, would be stuck."""
-    failure = simulator.builder.failure(2)
-    simulator.publish()
+    failure = served(simulator, 2)
     simulator.faults.add(Fault(call=Call.CAB_BATCH, kind=FaultKind.BAD_REQUEST))
     before = app.pull(failure)
     assert before.state is PullState.FAILED

@@ -20,7 +20,7 @@ from shared.core import clock
 from shared.storage.service import AccountSas, StorageService
 from shared.web.untrusted_source import UntrustedSource
 from tests.support.azurite import SOURCES, StorageAccount
-from tests.support.loopback import Answer, Seen
+from tests.support.loopback import Answer, Seen, passed_on
 
 API_VERSION = "2025-05-05"
 CONTAINER = "failure-cabs"
@@ -36,7 +36,6 @@ LABELS = CabLabels(
     },
     {"driverVersion": "7.6.1637.7", "date": "2017-04-07 13:53:43", "applicationId": "13984104677400476"},
 )
-_HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 
 
 class Later(clock.Clock):
@@ -183,14 +182,7 @@ def passing_to(endpoint: str, instead: Callable[[Seen], Answer | None]) -> Calla
     pool = urllib3.PoolManager()
 
     def answer(seen: Seen) -> Answer:
-        if ours := instead(seen):
-            return ours
-        headers = {name: value for name, value in seen.headers.items() if name not in {"host", "connection"}}
-        theirs = pool.request(seen.method, endpoint + seen.target, body=seen.body, headers=headers, retries=False)
-        kept = {name: value for name, value in theirs.headers.items() if name.lower() not in _HOP_BY_HOP}
-        if seen.method == "HEAD":
-            kept["Content-Length"] = theirs.headers.get("Content-Length", "0")
-        return Answer(theirs.data, theirs.status, kept)
+        return instead(seen) or passed_on(seen, endpoint, pool)
 
     return answer
 

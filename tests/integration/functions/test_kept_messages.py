@@ -20,7 +20,7 @@ from shared.core.settings_table import default_of
 from shared.progress.messages import PullMessage
 from shared.progress.pull_row import PullState
 from shared.progress.pulls import PullRows
-from tests.integration.app import App, failure_of
+from tests.integration.app import App, failure_of, served
 
 DEFAULT_QUEUE = default_of("CAB_QUEUE")
 pytestmark = pytest.mark.usefixtures("environment")
@@ -46,9 +46,7 @@ def environment(
 
 @pytest.fixture
 def failure(simulator: SimulatorThread) -> catalogue.Failure:
-    made = simulator.builder.failure(2)
-    simulator.publish()
-    return made
+    return served(simulator, 2)
 
 
 def message_of(app: App, failure: catalogue.Failure, deliveries: int = 1) -> QueueMessage:

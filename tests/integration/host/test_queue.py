@@ -16,6 +16,7 @@ import pytest
 from azure.storage.queue import QueueClient, TextBase64EncodePolicy
 
 from tests.support.azurite import StorageAccount
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[3]
 DEADLINE_SECONDS = 20.0
@@ -81,13 +82,6 @@ def start(tmp_path: Path, storage: StorageAccount) -> Iterator[Start]:
     for host in hosts:
         host.kill()
         host.wait(DEADLINE_SECONDS)
-
-
-def wait_until(condition: Callable[[], object], what: str, seconds: float = DEADLINE_SECONDS) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"not within {seconds} s: {what}"
-        time.sleep(0.02)
 
 
 def events(folder: Path) -> list[str]:

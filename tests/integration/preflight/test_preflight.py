@@ -3,10 +3,10 @@
 import os
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
-from azure.storage.blob import AccountSasPermissions, BlobServiceClient, ResourceTypes, generate_account_sas
+from azure.storage.blob import AccountSasPermissions, BlobServiceClient, ResourceTypes
 
 from local.azurite.server import account_key
 from local.simulator.faults import Call, Fault, FaultKind
@@ -15,7 +15,7 @@ from local.simulator.token_endpoint import TokenEndpoint
 from shared.preflight.probing import ProbeResult
 from shared.preflight.run import preflight
 from shared.pull.keep_file import KEEP_FILE
-from tests.support.azurite import StorageAccount
+from tests.support.azurite import ALL_RIGHTS, StorageAccount, with_sas
 
 NAMES = ["settings", "token", "reportdata", "cabdownloadbatch", "container", "tables", "queue", "copy"]
 OF_DEVCENTER, OF_STORAGE = {"reportdata", "cabdownloadbatch"}, {"container", "tables", "queue", "copy"}
@@ -189,14 +189,6 @@ def test_a_report_that_the_account_does_not_list_is_told(good: dict[str, str]) -
     assert "REPORT_IDS" in str(checks["reportdata"].what_to_do)
 
 
-def with_sas(storage: StorageAccount, services: str, permission: AccountSasPermissions, types: ResourceTypes) -> str:
-    """Return a connection string with a SAS in the place of the key."""
-    until = datetime.now(UTC) + timedelta(hours=1)
-    sas = generate_account_sas(storage.name, storage.key, types, permission, until, services=services)
-    endpoints = [part for part in storage.connection_string.split(";") if "Endpoint=" in part]
-    return ";".join([*endpoints, f"SharedAccessSignature={sas}"])
-
-
 def test_a_wrong_account_key_is_told(
     good: dict[str, str], storage: StorageAccount, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -220,7 +212,7 @@ def test_a_dead_storage_is_told_while_the_dev_center_answers(good: dict[str, str
 def test_what_is_missing_and_may_not_be_created_is_told(good: dict[str, str], storage: StorageAccount) -> None:
     """A deployment that went half through: the app may use what is there, and make nothing."""
     few = AccountSasPermissions(read=True, write=True, delete=True, list=True, add=True, update=True, process=True)
-    checks = failed({**good, "CAB_STORAGE": with_sas(storage, "bqt", few, ResourceTypes(object=True))})
+    checks = failed({**good, "CAB_STORAGE": with_sas(storage, ResourceTypes(object=True), few)})
     assert set(checks) == OF_STORAGE
     for name, kind in (("container", "container failure-cabs"), ("queue", "queue cab-pulls"), ("copy", "container")):
         assert "404" in checks[name].answered or "403" in checks[name].answered
@@ -228,11 +220,8 @@ def test_what_is_missing_and_may_not_be_created_is_told(good: dict[str, str], st
 
 
 def test_a_sas_without_a_service_fails_that_service_alone(good: dict[str, str], storage: StorageAccount) -> None:
-    every = AccountSasPermissions(
-        read=True, write=True, delete=True, list=True, add=True, create=True, update=True, process=True, tag=True
-    )
     types = ResourceTypes(service=True, container=True, object=True)
-    checks = failed({**good, "CAB_STORAGE": with_sas(storage, "bq", every, types)})
+    checks = failed({**good, "CAB_STORAGE": with_sas(storage, types, ALL_RIGHTS, "bq")})
     assert set(checks) == {"tables"}
     assert "SAS in CAB_STORAGE" in str(checks["tables"].what_to_do)
 

@@ -8,7 +8,6 @@ import pytest
 from local.simulator.builder import CabForm
 from local.simulator.catalogue import Cab, Failure, Family
 from local.simulator.faults import Call, Fault, FaultKind
-from local.simulator.scenario import SiblingForm
 from local.simulator.thread import SimulatorThread
 from shared.cabs.creation import Copied
 from shared.progress.cabs import CabState
@@ -102,26 +101,6 @@ def test_what_its_row_tells_is_in_metadata_tags_and_row(app: App, simulator: Sim
     assert (facts.failure_name, facts.driver_name, facts.market) == (failure.name, failure.driver, cab.machine.market)
 
 
-def test_what_is_told_later_of_a_held_cab_fills_in_row_and_blob(
-    app: App, simulator: SimulatorThread, family: Family
-) -> None:
-    failure = made(simulator, family, 1)
-    app.pull(failure)
-    (cab,) = simulator.world.cabs(failure.key)
-    told = app.listed(failure)[cab.cab_id_hash]
-    # As it was copied from a row that told no more than the ids.
-    client = app.container.get_blob_client(told.name)
-    facts = ("failurename", "drivername", "driverversion", "osversion", "architecture", "market")
-    raw = client.get_blob_properties().metadata
-    client.set_blob_metadata({name: value for name, value in raw.items() if name not in facts})
-    columns = ("failureName", "driverName", "driverVersion", "osVersion", "architecture", "market")
-    app.change_cab(cab, **dict.fromkeys(columns, ""))
-    app.pull(failure)
-    assert app.listed(failure)[cab.cab_id_hash] == told
-    row = app.cabs(failure)[cab.cab_id_hash].facts
-    assert (row.failure_name, row.driver_version) == (failure.name, failure.driver_version)
-
-
 def test_a_cab_that_is_not_downloadable_costs_no_call_and_is_copied_when_it_can_be(
     app: App, simulator: SimulatorThread, family: Family
 ) -> None:
@@ -158,19 +137,6 @@ def test_a_cab_that_its_call_refuses_is_unavailable_and_no_other_is(
     assert app.services.circuit.known().worst is None
 
 
-def test_an_expired_cab_that_is_gone_is_asked_for_once(
-    make_app: MakeApp, simulator: SimulatorThread, family: Family
-) -> None:
-    app = make_app(CAB_LOOKBACK_DAYS="60")
-    failure = made(simulator, family, 1)
-    (cab,) = simulator.world.cabs(failure.key)
-    simulator.world.unlist_cabs([cab])
-    simulator.world.list_cabs([replace(cab, expires=cab.collected)])
-    simulator.faults.add(Fault(call=Call.CAB_DOWNLOAD, kind=FaultKind.NOT_FOUND, times=None))
-    assert app.pull(failure).counts.expired == 1
-    assert asked(simulator, Call.CAB_DOWNLOAD) == 1
-
-
 def test_an_expired_sas_costs_another_call_for_its_cab_and_no_page(
     app: App, simulator: SimulatorThread, family: Family
 ) -> None:
@@ -193,31 +159,6 @@ def test_a_wait_that_one_call_is_told_is_kept_and_costs_no_try(
     app.handle(PullMessage(failure_of(failure), app.window, "the test"))
     assert asked(simulator, Call.CAB_DOWNLOAD) == asked_before
     assert "until" in app.row(failure).last_error
-
-
-@pytest.mark.parametrize(
-    ("kind", "state", "told"),
-    [(FaultKind.FORBIDDEN, PullState.FAILED, "403"), (FaultKind.NOT_FOUND, PullState.FAILED, "404")],
-)
-def test_a_list_that_is_refused_ends_in_a_recorded_state(
-    app: App, simulator: SimulatorThread, family: Family, kind: FaultKind, state: PullState, told: str
-) -> None:
-    failure = made(simulator, family, 1)
-    simulator.faults.add(Fault(call=Call.FAILURE_DETAILS, kind=kind))
-    row = app.pull(failure)
-    assert row.state is state
-    assert told in row.last_error
-
-
-def test_pages_of_crashes_without_cabs_are_read_to_the_end(
-    app: App, simulator: SimulatorThread, family: Family
-) -> None:
-    """More than twenty pages in a row may bring no cab: they are no server that leads in a circle."""
-    failure = simulator.builder.application_failure(family, 1, CabForm(age=(timedelta(0), timedelta(hours=1))), 60)
-    simulator.publish()
-    simulator.siblings = SiblingForm(largest_page=2)
-    row = app.pull(failure)
-    assert (row.state, row.last_error, row.without_cab, row.counts.copied) == (PullState.COMPLETED, "", 60, 1)
 
 
 class Died(BaseException):

@@ -3,13 +3,12 @@
 from local.simulator.thread import SimulatorThread
 from shared.progress.cabs import CabState
 from shared.progress.pull_row import PullState
-from tests.integration.app import App
+from tests.integration.app import App, served
 
 
 def test_a_cab_that_is_retired_by_hand_and_deleted_stays_away(app: App, simulator: SimulatorThread) -> None:
     """The read-back takes any other missing blob for a loss, and fetches it again from Microsoft."""
-    failure = simulator.builder.failure(3)
-    simulator.publish()
+    failure = served(simulator, 3)
     app.pull(failure)
     cab = simulator.world.cabs(failure.key)[1]
     app.change_cab(cab, state="retired")

@@ -8,14 +8,13 @@ from local.simulator.thread import SimulatorThread
 from shared.progress.messages import PullMessage
 from shared.progress.pull_row import CabCounts, PullState
 from shared.pull import policy
-from tests.integration.app import App, failure_of
+from tests.integration.app import App, failure_of, served
 
 
 @pytest.mark.parametrize(("cabs", "pages"), [(0, 1), (1, 1), (10, 1), (11, 2), (25, 3)])
 def test_every_cab_is_held_byte_for_byte(app: App, simulator: SimulatorThread, cabs: int, pages: int) -> None:
     simulator.form = BatchForm(largest_page=10)
-    failure = simulator.builder.failure(cabs)
-    simulator.publish()
+    failure = served(simulator, cabs)
     app.request(failure)
     requests = app.asked(app.work_off)
     # Each page is written down here: a transaction, and the checkpoint. And a file of the catalog.
@@ -39,8 +38,7 @@ def test_what_is_done_within_seconds_is_written_once(
 ) -> None:
     """With the lengths, at the end: each row that is written before that is paid for twice."""
     monkeypatch.setattr(policy, "must_write", lambda *_: False)
-    failure = simulator.builder.failure(250)
-    simulator.publish()
+    failure = served(simulator, 250)
     app.request(failure)
     requests = app.asked(app.work_off)
     assert len([each for each in requests if each.path == "/$batch"]) == 3
@@ -49,8 +47,7 @@ def test_what_is_done_within_seconds_is_written_once(
 
 
 def test_a_second_pull_copies_nothing_and_costs_a_handful_of_requests(app: App, simulator: SimulatorThread) -> None:
-    failure = simulator.builder.failure(120)
-    simulator.publish()
+    failure = served(simulator, 120)
     app.pull(failure)
     requests = app.asked(lambda: app.pull(failure))
     assert len(requests) <= 8
@@ -61,8 +58,7 @@ def test_a_second_pull_copies_nothing_and_costs_a_handful_of_requests(app: App, 
 
 
 def test_cabs_that_arrive_later_are_all_that_is_copied_later(app: App, simulator: SimulatorThread) -> None:
-    failure = simulator.builder.failure(5)
-    simulator.publish()
+    failure = served(simulator, 5)
     app.pull(failure)
     simulator.builder.cabs(failure, 3)
     simulator.publish()
@@ -77,8 +73,7 @@ def test_cabs_that_arrive_later_are_all_that_is_copied_later(app: App, simulator
 
 def test_two_windows_are_two_pulls(app: App, simulator: SimulatorThread) -> None:
     """Who asks for other days while a pull waits must not be given the days of that one."""
-    failure = simulator.builder.failure(3)
-    simulator.publish()
+    failure = served(simulator, 3)
     app.request(failure)
     other = app.window.start.replace(day=1)
     window = type(app.window)(other, app.window.end)
@@ -87,8 +82,7 @@ def test_two_windows_are_two_pulls(app: App, simulator: SimulatorThread) -> None
 
 
 def test_a_message_without_days_asks_for_the_documented_ones(app: App, simulator: SimulatorThread) -> None:
-    failure = simulator.builder.failure(2)
-    simulator.publish()
+    failure = served(simulator, 2)
     app.handle(PullMessage(failure_of(failure), None, "somebody"))
     assert app.row(failure).window == app.window
     assert app.row(failure).counts.copied == 2

@@ -21,7 +21,7 @@ from shared.progress.pull_leases import PullLeases
 from shared.progress.pull_row import PullState
 from shared.pull import one_failure
 from shared.storage.lease import RowLease
-from tests.integration.app import App, failure_of
+from tests.integration.app import App, failure_of, served
 from tests.integration.conftest import MakeApp
 from tests.integration.rewriting import rewriting
 from tests.support.loopback import Answer, LoopbackServer, Seen
@@ -47,8 +47,7 @@ def test_an_owner_who_lost_the_row_stops_and_leaves_it_alone(
 ) -> None:
     """Whatever happens to him then: the row, and what comes next, are the other's."""
     simulator.form = BatchForm(largest_page=5)
-    failure = simulator.builder.failure(20)
-    simulator.publish()
+    failure = served(simulator, 20)
     passed_on = rewriting(simulator.url, lambda _: None)
 
     def losing(seen: Seen) -> Answer:
@@ -82,9 +81,7 @@ def taken_by_another(app: App, failure: Failure) -> None:
 
 @pytest.fixture
 def failure(simulator: SimulatorThread) -> Failure:
-    failure = simulator.builder.failure(3)
-    simulator.publish()
-    return failure
+    return served(simulator, 3)
 
 
 def next_message(app: App, *, deliveries: int = 1) -> PullMessage:
@@ -203,8 +200,7 @@ def test_a_running_pull_that_is_asked_for_thirty_times_is_made_once_more(
 ) -> None:
     """Each further run pages the whole batch, and the last of them would tell that nothing was copied."""
     simulator.form = BatchForm(largest_page=20)
-    failure = simulator.builder.failure(60)
-    simulator.publish()
+    failure = served(simulator, 60)
 
     def ask() -> None:
         with ThreadPoolExecutor(6) as threads:
@@ -229,8 +225,7 @@ def test_a_pull_whose_row_is_deleted_meanwhile_is_made_all_the_same(
 ) -> None:
     """Its message is all that is left of it, and nobody else works on it."""
     simulator.form = BatchForm(largest_page=20)
-    failure = simulator.builder.failure(60)
-    simulator.publish()
+    failure = served(simulator, 60)
     with TableClient.from_connection_string(app.storage.connection_string, "pulls") as pulls:
         key = failure.key
         once_in_mid_pull(app, monkeypatch, lambda: pulls.delete_entity(key.application_id, key.failure_hash))

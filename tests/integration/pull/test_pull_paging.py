@@ -10,7 +10,7 @@ from local.simulator.thread import SimulatorThread
 from shared.progress.pull_row import PullState
 from shared.storage.lease import RowLease
 from shared.storage.table_writes import Columns
-from tests.integration.app import App
+from tests.integration.app import App, served
 from tests.integration.conftest import MakeApp
 from tests.integration.rewriting import rewriting
 from tests.support.loopback import Answer, LoopbackServer, Seen
@@ -20,8 +20,7 @@ def test_what_is_copied_is_written_down_while_the_next_page_is_waited_for(
     make_app: MakeApp, simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A page may take minutes, and a host may be killed meanwhile: what it had copied must not be unknown then."""
-    failure = simulator.builder.failure(210)
-    simulator.publish()
+    failure = served(simulator, 210)
     write, written = RowLease.write, threading.Event()
 
     def watched(lease: RowLease, columns: Columns) -> None:
@@ -52,8 +51,7 @@ def test_a_held_cab_that_comes_again_after_a_checkpoint_is_seen_once(
 ) -> None:
     """A pull that found it held knows only how many it found so, not which."""
     simulator.form = form
-    failure = simulator.builder.failure(30)
-    simulator.publish()
+    failure = served(simulator, 30)
     assert app.pull(failure).counts.copied == 30
     simulator.faults.add(Fault(call=Call.CAB_BATCH, kind=FaultKind.SERVER_ERROR, match={"skip": "10"}))
     row = app.pull(failure)

@@ -10,7 +10,7 @@ from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.scenario import BatchForm
 from local.simulator.thread import SimulatorThread
 from shared.progress.messages import PullMessage
-from tests.integration.app import App, failure_of
+from tests.integration.app import App, failure_of, served
 from tests.support.azurite import StorageAccount
 
 ROOT = Path(__file__).parents[3]
@@ -19,8 +19,7 @@ ROOT = Path(__file__).parents[3]
 def test_a_line_of_any_thread_is_known_to_belong_to_its_invocation(
     app: App, storage: StorageAccount, simulator: SimulatorThread, access_token: str
 ) -> None:
-    failure = simulator.builder.failure(40)
-    simulator.publish()
+    failure = served(simulator, 40)
     simulator.form = BatchForm(largest_page=20)
     app.request(failure)
     # For so long that the lease is renewed.

@@ -13,7 +13,7 @@ from shared.progress.queue import PullQueue
 from shared.reports import asked_check
 from shared.reports.asked_check import AskedCheck, AskedChecks
 from shared.reports.outcome import RunOutcome
-from tests.integration.app import App
+from tests.integration.app import App, reported
 
 
 class Behind(clock.Clock):
@@ -43,8 +43,7 @@ def messages(app: App) -> list[bytes]:
 
 
 def test_a_check_is_asked_for_made_and_told(app: App, simulator: SimulatorThread) -> None:
-    report = simulator.builder.report([simulator.builder.failure(2)])
-    simulator.publish()
+    report = reported(simulator, 2)
     checks = checks_of(app)
     assert checks.last() is None
     checks.ask()
@@ -153,19 +152,6 @@ def test_a_host_that_dies_over_asking_leaves_no_check_that_never_comes(
     assert (checks_of(app).last(), len(messages(app))) == (None, 1)
     checks_of(app).ask()
     assert (last_of(app).state, len(messages(app))) == ("Queued", 1)
-
-
-def test_an_old_check_that_ends_late_does_not_hide_a_new_one(app: App) -> None:
-    """Its host died, its message came back after that of the next: whoever asked for the next must see its end."""
-    checks_of(app).ask()
-    (old,) = messages(app)
-    checks_of(app).run(app.services.report_tools, old)
-    checks_of(app).ask()
-    (new,) = messages(app)
-    checks_of(app).run(app.services.report_tools, new)
-    ended = last_of(app)
-    checks_of(app).run(app.services.report_tools, old)
-    assert (ended.state, last_of(app)) == ("Completed", ended)
 
 
 def test_a_clock_that_is_behind_asks_for_a_check_of_its_own(app: App) -> None:

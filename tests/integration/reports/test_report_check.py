@@ -21,7 +21,6 @@ from local.simulator.report_file import OEM_DRIVER_COLUMNS
 from local.simulator.scenario import Location, ReportForm
 from local.simulator.thread import SimulatorThread
 from shared.core import clock
-from shared.core.errors import AgainLater
 from shared.core.failure import Window
 from shared.devcenter.client import DevCenter
 from shared.devcenter.reports import Listed, ReportRun, Schedule
@@ -34,7 +33,7 @@ from shared.reports.check import check_reports
 from shared.reports.file import OpenedFile, ReportFiles
 from shared.reports.outcome import RunOutcome
 from shared.storage.lease import RowLease
-from tests.integration.app import App, Blob
+from tests.integration.app import App, Blob, reported, served
 from tests.integration.conftest import MakeApp
 
 
@@ -124,8 +123,7 @@ def queued(app: App) -> list[str]:
 
 def test_cabs_that_were_copied_before_a_report_named_them_are_named_by_it(app: App, simulator: SimulatorThread) -> None:
     """Who pulls on demand, or sooner than the report, must find the cabs by name and version all the same."""
-    failure = simulator.builder.failure(3)
-    simulator.publish()
+    failure = served(simulator, 3)
     app.pull(failure)
     assert not any("failurename" in blob.metadata for blob in app.listed(failure).values())
     before = {cab: (blob.metadata, row.settled_at) for (cab, blob), row in _both(app, failure)}
@@ -152,22 +150,6 @@ def test_cabs_that_were_copied_before_a_report_named_them_are_named_by_it(app: A
 def _both(app: App, failure: catalogue.Failure) -> list[tuple[tuple[str, Blob], CabRow]]:
     rows = app.cabs(failure)
     return [((cab, blob), rows[cab]) for cab, blob in app.listed(failure).items()]
-
-
-def test_a_crash_before_the_end_queues_again_and_copies_nothing_twice(app: App, simulator: SimulatorThread) -> None:
-    failures = [simulator.builder.failure(3) for _ in range(3)]
-    report = simulator.builder.report(failures)
-    simulator.publish()
-    app.check()
-    with reports_table(app) as table:  # as a crash between the last message and the mark leaves it
-        (entity,) = table.list_entities()
-        del entity["ingestedAt"]
-        table.update_entity(entity, mode=UpdateMode.REPLACE)
-    assert [outcome.outcome for outcome in app.check()] == ["ingested"]
-    assert app.work_off() == 6
-    copies = [each for each in app.requests() if each.method == "PUT" and each.status == 202]
-    assert len(copies) == 9
-    assert rows_of(app, report)[0].ingested_at
 
 
 @pytest.mark.parametrize("where", ["before the pulls", "between the messages", "before the end"])
@@ -217,34 +199,11 @@ class Died(BaseException):
     """The host is gone."""
 
 
-def test_a_file_that_breaks_off_is_read_again_at_the_next_check(app: App, simulator: SimulatorThread) -> None:
-    failure = simulator.builder.failure(3)
-    report = simulator.builder.report([failure], ReportForm(location=Location.FRONT_SAS))
-    simulator.publish()
-    simulator.faults.add(Fault(call=Call.BLOB, kind=FaultKind.TRUNCATED, times=3))
-    (outcome,) = app.check()
-    assert outcome.outcome == "failed"
-    (row,) = rows_of(app, report)
-    assert row.ingested_at is None
-    assert "connection broke" in row.error
-    assert outcome.error == row.error
-    assert [outcome.outcome for outcome in app.check()] == ["ingested"]
-    assert rows_of(app, report)[0].error == ""
-
-
-def test_a_file_that_breaks_off_once_is_read_again_at_once(app: App, simulator: SimulatorThread) -> None:
-    simulator.builder.report([simulator.builder.failure(3)], ReportForm(location=Location.FRONT_SAS))
-    simulator.publish()
-    simulator.faults.add(Fault(call=Call.BLOB, kind=FaultKind.TRUNCATED, times=1))
-    assert [outcome.outcome for outcome in app.check()] == ["ingested"]
-
-
 @pytest.mark.parametrize(
     ("status", "outcome"), [("Pending", "pending"), ("In Progress", "pending"), ("Failed", "failed")]
 )
 def test_a_run_that_has_no_file_is_noted(app: App, simulator: SimulatorThread, status: str, outcome: str) -> None:
-    report = simulator.builder.report([simulator.builder.failure(1)], ReportForm(status=status))
-    simulator.publish()
+    report = reported(simulator, 1, ReportForm(status=status))
     assert [each.outcome for each in app.check()] == [outcome]
     assert [(row.status, row.ingested_at) for row in rows_of(app, report)] == [(status, None)]
     assert app.waiting_messages() == 0
@@ -328,25 +287,11 @@ def test_a_schedule_that_is_set_inactive_with_its_last_run_is_read_to_its_end(
     assert [each.outcome for each in app.check()] == ["ingested"]
 
 
-def test_a_location_that_works_no_more_is_asked_for_again_at_once(app: App, simulator: SimulatorThread) -> None:
-    simulator.builder.report([simulator.builder.failure(3)], ReportForm(location=Location.FRONT_SAS))
-    simulator.publish()
-    simulator.faults.add(Fault(call=Call.BLOB, kind=FaultKind.FORBIDDEN))
-    assert [each.outcome for each in app.check()] == ["ingested"]
-    assert simulator.ledger.answers(Call.REPORT_DATA) == 2
-    simulator.builder.report([simulator.builder.failure(3)], ReportForm(location=Location.FRONT_SAS))
-    simulator.publish()
-    simulator.faults.add(Fault(call=Call.BLOB, kind=FaultKind.FORBIDDEN, times=2))
-    (failed,) = (each for each in app.check() if each.outcome == "failed")
-    assert "a fresh location" in failed.error
-
-
 def test_a_report_without_the_needed_columns_says_which_it_has_and_is_tried_again(
     app: App, simulator: SimulatorThread
 ) -> None:
     """A template may be mended; until then the row tells what is wrong with it."""
-    report = simulator.builder.report([simulator.builder.failure(1)], ReportForm(columns=OEM_DRIVER_COLUMNS))
-    simulator.publish()
+    report = reported(simulator, 1, ReportForm(columns=OEM_DRIVER_COLUMNS))
     for _ in range(2):
         assert [each.outcome for each in app.check()] == ["failed"]
         (row,) = rows_of(app, report)
@@ -381,8 +326,7 @@ def test_a_report_that_is_gone_stops_no_other(make_app: MakeApp, simulator: Simu
 
 def test_only_the_reports_that_are_named_are_asked_for(make_app: MakeApp, simulator: SimulatorThread) -> None:
     first = simulator.builder.report([simulator.builder.failure(1)])
-    simulator.builder.report([simulator.builder.failure(1)])
-    simulator.publish()
+    reported(simulator, 1)
     # The list tells only whether the report is still made.
     simulator.faults.add(Fault(call=Call.REPORT, kind=FaultKind.FORBIDDEN))
     (outcome,) = make_app(REPORT_IDS=str(first.report_id)).check()
@@ -390,8 +334,7 @@ def test_only_the_reports_that_are_named_are_asked_for(make_app: MakeApp, simula
 
 
 def test_schedules_that_are_paused_are_passed_over(app: App, simulator: SimulatorThread) -> None:
-    simulator.builder.report([simulator.builder.failure(1)], active=False)
-    simulator.publish()
+    reported(simulator, 1, active=False)
     assert app.check() == []
 
 
@@ -404,8 +347,7 @@ def test_runs_before_the_lookback_are_not_asked_for(make_app: MakeApp, simulator
 
 
 def test_a_run_that_another_check_reads_is_left_to_it(app: App, simulator: SimulatorThread) -> None:
-    report = simulator.builder.report([simulator.builder.failure(1)])
-    simulator.publish()
+    report = reported(simulator, 1)
     tools = app.services.report_tools
     (run,) = tools.devcenter.report_runs(str(report.report_id), app.window).items
     lease = tools.reports.take(run, run.report_datetime)
@@ -441,8 +383,7 @@ def check_with(
 
 
 def test_what_is_odd_about_a_list_is_told_once_and_costs_no_run(app: App, simulator: SimulatorThread) -> None:
-    report = simulator.builder.report([simulator.builder.failure(1)])
-    simulator.publish()
+    report = reported(simulator, 1)
     for again in (False, True):
         outcomes = check_with(app, odd=["a run without a time"], schedules=["a schedule without an id"])
         assert [(each.outcome, each.error) for each in outcomes] == [
@@ -459,8 +400,7 @@ def test_what_is_odd_about_a_list_is_told_once_and_costs_no_run(app: App, simula
 
 @pytest.mark.parametrize("location", ["https://[/x", "http://evil.com/x", "https://a.blob.core.windows.net:99999999/x"])
 def test_a_run_whose_location_is_nonsense_stops_no_other(app: App, simulator: SimulatorThread, location: str) -> None:
-    report = simulator.builder.report([simulator.builder.failure(1)])
-    simulator.publish()
+    report = reported(simulator, 1)
     odd = ReportRun(str(report.report_id), "2026-11-20T05:35:32", "Completed", location)
     assert [each.outcome for each in check_with(app, [odd])] == ["failed", "ingested"]
     assert {bool(row.error) for row in rows_of(app, report)} == {True, False}
@@ -469,8 +409,7 @@ def test_a_run_whose_location_is_nonsense_stops_no_other(app: App, simulator: Si
 def test_a_file_whose_host_asks_to_wait_stops_no_other_report_and_is_told(app: App, simulator: SimulatorThread) -> None:
     """Only the Dev Center may end a check: it would refuse the next call as well."""
     first = simulator.builder.report([simulator.builder.failure(1)], ReportForm(location=Location.FRONT_SAS))
-    simulator.builder.report([simulator.builder.failure(1)])
-    simulator.publish()
+    reported(simulator, 1)
     simulator.faults.add(Fault(call=Call.BLOB, kind=FaultKind.THROTTLED, retry_after=7, times=1))
     assert Counter(each.outcome for each in app.check()) == {"failed": 1, "ingested": 1}
     (row,) = rows_of(app, first)
@@ -486,21 +425,9 @@ def test_a_file_whose_host_asks_to_wait_stops_no_other_report_and_is_told(app: A
     assert (checked.failed, checked.error) == (0, "")
 
 
-def test_a_check_that_the_dev_center_ends_is_told_by_health(app: App, simulator: SimulatorThread) -> None:
-    simulator.builder.report([simulator.builder.failure(1)])
-    simulator.publish()
-    simulator.faults.add(Fault(call=Call.REPORT_DATA, kind=FaultKind.THROTTLED, retry_after=7, times=None))
-    with pytest.raises(AgainLater):
-        app.check()
-    checked = app.services.health.checked()
-    assert checked is not None
-    assert "429" in checked.error
-
-
 def test_what_nobody_foresaw_about_a_run_is_told_and_stops_no_other(app: App, simulator: SimulatorThread) -> None:
     first = simulator.builder.report([simulator.builder.failure(1)])
-    simulator.builder.report([simulator.builder.failure(1)])
-    simulator.publish()
+    reported(simulator, 1)
     tools = app.services.report_tools
 
     def opened(run: ReportRun) -> AbstractContextManager[OpenedFile]:
@@ -516,8 +443,7 @@ def test_what_nobody_foresaw_about_a_run_is_told_and_stops_no_other(app: App, si
 
 
 def test_a_report_that_cannot_be_listed_is_told_in_its_row_until_it_can(app: App, simulator: SimulatorThread) -> None:
-    report = simulator.builder.report([simulator.builder.failure(1)])
-    simulator.publish()
+    report = reported(simulator, 1)
     simulator.faults.add(Fault(call=Call.REPORT_DATA, kind=FaultKind.WRONG_TYPE, times=1))
     assert [each.outcome for each in app.check()] == ["failed"]
     assert [bool(row.error) for row in rows_of(app, report)] == [True]

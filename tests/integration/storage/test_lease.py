@@ -1,7 +1,6 @@
 """Two owners of one row would copy each cab twice, and a row whose owner died must not stay his for ever."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -17,6 +16,7 @@ from shared.storage.table_rows import Row, TableRows
 from shared.storage.table_writes import Columns
 from tests.integration.tables import table_of
 from tests.support.azurite import StorageAccount
+from tests.support.waiting import wait_until
 
 LONG = timedelta(seconds=60)
 SHORT = timedelta(seconds=0.6)
@@ -44,13 +44,6 @@ def row_of(table: TableRows) -> Row:
     row = table.get("a", "b")
     assert row is not None
     return row
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < end, "not within the deadline"
-        time.sleep(0.02)
 
 
 def test_a_lease_whose_answer_is_lost_is_still_ones_own(table: TableRows, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +120,7 @@ def test_a_released_row_is_free(table: TableRows) -> None:
 def test_a_row_whose_owner_died_becomes_free(table: TableRows) -> None:
     dead = taken(table, SHORT)  # not entered: nobody renews it
     assert isinstance(RowLease.take(table, "a", "b", LONG, lambda _: {}), HeldElsewhere)
-    wait_until(lambda: dead.is_lost)
+    wait_until(lambda: dead.is_lost, "the end of the lease", pause=0.02)
     with taken(table) as lease:
         with pytest.raises(LeaseLost):
             dead.write({"state": "mine"})
@@ -141,7 +134,7 @@ def test_a_row_whose_owner_died_becomes_free(table: TableRows) -> None:
 def test_a_row_whose_owner_works_stays_his_beyond_the_lease(table: TableRows) -> None:
     with taken(table, SHORT) as lease:
         end = datetime.now(UTC) + SHORT * 2
-        wait_until(lambda: datetime.now(UTC) > end)
+        wait_until(lambda: datetime.now(UTC) > end, "twice the lease", pause=0.02)
         assert not lease.is_lost
         assert isinstance(RowLease.take(table, "a", "b", LONG, lambda _: {}), HeldElsewhere)
         lease.release({})
@@ -162,7 +155,7 @@ def test_an_owner_whose_row_was_taken_finds_out(table: TableRows, service: Table
         service.get_table_client("rows").update_entity(
             {"PartitionKey": "a", "RowKey": "b", "owner": "another"}, mode=UpdateMode.MERGE
         )
-        wait_until(lambda: lease.is_lost)
+        wait_until(lambda: lease.is_lost, "its loss", pause=0.02)
         with pytest.raises(LeaseLost):
             lease.write({"state": "mine"})
     assert row_of(table).text("state") == ""

@@ -8,12 +8,12 @@ import requests
 
 from local.simulator.catalogue import Failure
 from local.simulator.faults import FaultKind
+from tests.support.waiting import wait_until
 from tests.system.faults.cells import ASK_FOR_TIME, KINDS, Call, Cell, Outcome
 from tests.system.faults.stage import SLOW_SECONDS, Observed, Seen, Stage
 from tests.system.faults.storage_proxy import StorageFault
 from tests.system.playground import ENDED, SMALL
 from tests.system.stored import Entity, creations
-from tests.system.waiting import wait_until
 
 _CABS = 1
 _AT_ONCE = 100

@@ -20,13 +20,13 @@ from local.simulator.thread import LoopThread, SimulatorThread
 from local.simulator.token_endpoint import TokenEndpoint
 from local.simulator.tokens import DEV_CENTER
 from tests.support.azurite import SOURCES, StorageAccount
+from tests.support.waiting import wait_until
 from tests.system.answers import problem
 from tests.system.app import App
 from tests.system.faults.cells import Call, Cell, Fault, Outcome
 from tests.system.faults.door import Door
 from tests.system.faults.stage import Observed, Seen, assert_nothing_secret
 from tests.system.playground import ENDED, SMALL, Playground
-from tests.system.waiting import wait_until
 
 _REPORT = 43_000  # the first that a simulator makes
 # Which calls meet a shut port first, by what is behind it.

@@ -6,11 +6,11 @@ from local.simulator.catalogue import Report
 from local.simulator.faults import Call as DevCenterCall
 from local.simulator.faults import Fault as DevCenterFault
 from local.simulator.scenario import Location, ReportForm
+from tests.support.waiting import wait_until
 from tests.system.answers import ReportCheck, decoded
 from tests.system.faults.cells import ASK_FOR_TIME, KINDS, Call, Cell, Fault, Outcome
 from tests.system.faults.stage import SLOW_SECONDS, Observed, Seen, Stage
 from tests.system.playground import SMALL
-from tests.system.waiting import wait_until
 
 _CABS = 1
 # A token that the Dev Center refuses, and a wait that it asks for, concern every report: it would only refuse again.

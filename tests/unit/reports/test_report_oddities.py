@@ -157,14 +157,6 @@ def test_rows_without_ids_are_told_and_fail_no_report(count: int) -> None:
     assert (reading.cabs, reading.unreadable) == ({}, count)
 
 
-def test_one_id_in_several_spellings_is_one() -> None:
-    rows = [row_of(1), row_of(1), row_of(1)]
-    rows[1][2:4] = [each.upper() for each in rows[1][2:4]]
-    rows[2][2:4] = [f"{{{each}}}" for each in rows[2][2:4]]
-    assert read(lines(rows, "\t")).cabs.keys() == {Failure(APPLICATION, guid(1))}
-    assert [len(cabs) for cabs in read(lines(rows, "\t")).cabs.values()] == [1]
-
-
 @pytest.mark.parametrize("last", ["", "1"])
 def test_a_row_that_a_comma_has_moved_is_not_believed(last: str) -> None:
     """One field too many, the last of which is empty, looks like a row that only ends in a delimiter."""
@@ -260,11 +252,6 @@ def test_a_text_of_unknown_length_that_ends_with_a_row_is_read_with_a_note() -> 
     assert reading.cabs == {FAILURE: {CAB: FACTS}}
     assert "no length" in reading.note
     assert not read(gzip.compress(text().encode()), is_length_told=False).note, "a gzip tells its end itself"
-
-
-@pytest.mark.parametrize("encoding", ["utf-16-be", "utf-16-le"])
-def test_utf_16_is_known_without_its_mark(encoding: str) -> None:
-    assert read(text().encode(encoding)).cabs == {FAILURE: {CAB: FACTS}}
 
 
 def test_blank_lines_before_the_header_and_among_the_rows_are_nothing() -> None:

@@ -3,7 +3,6 @@
 import gzip
 import io
 import tracemalloc
-import zipfile
 import zlib
 
 import pytest
@@ -103,16 +102,6 @@ def test_a_gzip_bomb_fills_no_memory(filler: bytes, megabytes: int, is_refused: 
     finally:
         tracemalloc.stop()
     assert peak < 12 * MEGABYTE, peak
-
-
-def test_a_zip_file_is_refused_and_not_unpacked() -> None:
-    """Nothing says that a report comes as one, and what is in it could be of any size."""
-    written = io.BytesIO()
-    with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("report.txt", text())
-        archive.writestr("zeros", bytes(4 * MEGABYTE))
-    with pytest.raises(BadInput):
-        read(written.getvalue())
 
 
 @given(st.lists(st.sampled_from(["ApplicationId", "FailureHash", "CabIdHash", "", "?", "x" * 50]), max_size=6))
