@@ -71,8 +71,11 @@ class _Table:
         self.rows |= {name: replace(row) for name, row in rows}
 
 
-class _Inline:
+class Inline:
+    """Threads that do at once what they are given."""
+
     def map(self, call: Callable[[Any], Any], items: Iterable[Any]) -> Iterable[Any]:
+        """Do it for each."""
         return map(call, items)
 
 
@@ -136,7 +139,7 @@ class Game:
         row = self.row
         started_at = row.started_at or self.moment
         self.columns |= {"startedAt": started_at, "state": "Running"}
-        ledger = CabLedger(cast("CabRows", self.table), FAILURE, started_at, cast("Executor", _Inline()))
+        ledger = CabLedger(cast("CabRows", self.table), FAILURE, started_at, cast("Executor", Inline()))
         ledger.load()
         rules = self.rules.and_at_most(self.settings.max_cabs_per_failure, "MAX_CABS_PER_FAILURE")
         keeping = Keeping.of(rules, subject_of(row), self.settings, for_whom=self.asked_by)

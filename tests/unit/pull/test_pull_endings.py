@@ -24,7 +24,7 @@ from shared.storage.table_rows import Row
 from shared.storage.table_writes import NO_MOMENT, Long
 from tests.unit.devcenter.devcenter_client import FAILURE, WINDOW
 
-from .pull_game import NOW, SETTINGS, cab
+from .pull_game import NOW, SETTINGS, Inline, cab
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,16 +50,11 @@ class _Rows:
         pass
 
 
-class _Inline:
-    def map(self, call: Any, items: Any) -> Any:
-        return map(call, items)
-
-
 def pull(*, skip: int = 100, new: bool = False, **columns: object) -> Pull:
     """Return a run that went on at row 100 after three cabs and a held one, all rows written, and maybe one more."""
     stored: dict[str, Any] = {**queued(WINDOW, "a test"), **BEFORE, "startedAt": NOW, **columns}
     row = PullRow.of(Row.written(FAILURE.application_id, FAILURE.failure_hash, stored, "etag"))
-    ledger = CabLedger(cast("CabRows", _Rows()), FAILURE, NOW, cast("Executor", _Inline()))
+    ledger = CabLedger(cast("CabRows", _Rows()), FAILURE, NOW, cast("Executor", Inline()))
     ledger.load()
     if new:
         ledger.record_copied(cab(7), "x/7", Copied(20, "aa"))
@@ -239,7 +234,7 @@ def test_what_failed_of_single_cabs_is_told_by_a_pull_that_is_completed() -> Non
 def test_rows_that_could_not_be_read_count_as_they_did() -> None:
     """As no cabs at all, each of them would be a new one to the next try, and the pull would never be given up."""
     read = pull()
-    unread = CabLedger(cast("CabRows", _Rows()), FAILURE, NOW, cast("Executor", _Inline()))
+    unread = CabLedger(cast("CabRows", _Rows()), FAILURE, NOW, cast("Executor", Inline()))
     columns = of(beginnings.begun(read.row, unread, read.keeping, 100, 0.0), AgainLater("the table is busy")).columns
     assert (columns["copied"], columns["seen"], columns["alreadyHeld"]) == (3, 4, 1)
 

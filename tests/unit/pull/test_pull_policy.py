@@ -14,7 +14,6 @@ from shared.core.clock import moment_of
 from shared.core.errors import (
     AgainLater,
     AgainNow,
-    BadAnswer,
     BadInput,
     CabferryError,
     CabUnavailable,
@@ -569,12 +568,6 @@ class TestWaits:
         game.run()
         assert (game.row.stalled, game.row.waiting_since) == (0, NOW)
 
-    def test_tries_that_nobody_asked_to_wait_for_are_counted(self) -> None:
-        game = Game(batch([cab(0)]))
-        seen = self.play(game, timedelta(days=30), BadAnswer("HTML"))
-        assert len(seen) == SETTINGS.pull_max_attempts
-        assert "given up after 10 tries in a row" in game.row.last_error
-
     def test_a_circuit_that_is_open_is_no_try(self) -> None:
         game = Game(batch([cab(0)]))
         self.play(game, timedelta(days=3), CircuitOpen("open", timedelta(minutes=10)))
@@ -598,20 +591,3 @@ class TestEndings:
         assert (ending.is_failure, ending.again_in) == (True, None)
         assert (game.row.last_error_kind, game.row.last_error) == (kind, str(error))
         assert (game.row.counts.copied, game.row.skip) == (200, 200)
-
-    def test_what_nobody_foresaw_is_raised_for_the_host_and_counted(self) -> None:
-        def answer(_request: PageRequest) -> NoReturn:
-            raise ZeroDivisionError
-
-        game = Game(answer)
-        endings = [game.run() for _ in range(SETTINGS.pull_max_attempts)]
-        assert all(isinstance(each.error, ZeroDivisionError) for each in endings[:-1])
-        assert endings[-1].is_failure
-        assert endings[-1].error is None
-        assert "ZeroDivisionError" in game.row.last_error
-
-    def test_cabs_that_failed_are_told_where_all_else_is_well(self) -> None:
-        game = Game(batch([cab(number) for number in range(10)]), failing(Never("no such host"), 3, 4))
-        ending = game.run()
-        assert ending.columns["lastError"] == "2 cabs failed; the first: no such host"
-        assert not ending.is_failure

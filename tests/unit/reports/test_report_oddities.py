@@ -141,7 +141,9 @@ def test_so_much_behind_the_end_of_a_gzip_that_it_may_be_rows_is_refused() -> No
         read(gzip.compress(text().encode()) + b"rows" * 100_000)
 
 
-@pytest.mark.parametrize("nothing", ["", "NULL", "null", "N/A", "(null)", "00000000-0000-0000-0000-000000000000"])
+@pytest.mark.parametrize(
+    "nothing", ["", "NULL", "null", "N/A", "(null)", "none", "-", "00000000-0000-0000-0000-000000000000"]
+)
 def test_a_placeholder_is_no_id(nothing: str) -> None:
     rows = [row_of(number) for number in range(5)]
     rows[1][2], rows[2][0], rows[3][3] = nothing, nothing, nothing

@@ -77,11 +77,6 @@ def test_rows_without_a_cab_still_name_their_failure() -> None:
     assert reading.unreadable == 0, "a row without a cab is how most rows are"
 
 
-def test_a_field_may_hold_line_ends_delimiters_and_quotes() -> None:
-    written = text([{**ROW, "FailureName": 'AV_"quoted",\twith\r\na line end'}], delimiter=",").encode()
-    assert read(written).cabs[FAILURE][CAB].failure_name == 'AV_"quoted", with a line end'
-
-
 @pytest.mark.parametrize("form", ["{}", "{{{}}}", "({})", "\ufeff{}\u200b"])
 @pytest.mark.parametrize("spelled", [str.upper, str.lower, lambda text: text.replace("-", "")])
 def test_a_guid_in_any_spelling_is_one_failure_and_one_cab(form: str, spelled: Callable[[str], str]) -> None:
