@@ -6,7 +6,6 @@ from itertools import batched, groupby
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from shared.core import clock
 from shared.core.errors import AgainLater
 from shared.core.failure import DRIVER, Failure
 from shared.core.redaction import excerpt
@@ -24,6 +23,7 @@ from shared.progress.pull_row import (
     queued,
     window_in,
 )
+from shared.storage.lease import held_for
 from shared.storage.table_writes import TRANSACTION_ROWS, Columns, Write
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class AskedPulls:
                 row = existing.get(key)
                 if row is None:
                     writes.append(Write(key, {**ended, **skipped[key]}, "insert"))
-                elif not _is_held(row):  # who works on it knows the rules, and what was told before
+                elif not held_for(row):  # who works on it knows the rules, and what was told before
                     # Another pull that is to run decides by what is told now, and no rule skips a person's.
                     is_done = row.text("state") == PullState.COMPLETED and not person_of(row)
                     columns = skipped[key] if is_done else told[key]
@@ -203,7 +203,7 @@ class AskedPulls:
         versions: dict[str, str] = {}
         left = hashes = list(rows)
         for _ in range(_TRIES):
-            held = [key for key in left if key in existing and _is_held(existing[key])]
+            held = [key for key in left if key in existing and held_for(existing[key])]
             free = [key for key in left if key not in held]
             persons = {key: _of_person(existing[key], rows[key], window) for key in free if key in existing}
             writes = [
@@ -266,11 +266,6 @@ def _of_person(row: Row, first: Columns, window: Window) -> Columns:
     person = "" if by_person(str(first["requestedBy"])) else person_of(row)
     days = window_in(f"{row.text('startDate')}/{row.text('endDate')}") or window
     return {"requestedBy": person, **days_columns(window.including(days))} if person else {}
-
-
-def _is_held(row: Row) -> bool:
-    now = clock.now()
-    return (row.moment("leaseUntil") or now) > now
 
 
 def _told(failure: Failure, facts: Mapping[Failure, CabFacts], hits: Mapping[Failure, int]) -> Columns:

@@ -20,7 +20,7 @@ from shared.progress.pull_row import (
     person_of,
     queued,
 )
-from shared.storage.lease import HeldElsewhere, RowLease
+from shared.storage.lease import HeldElsewhere, RowLease, held_for
 from shared.storage.table_rows import Row
 
 if TYPE_CHECKING:
@@ -110,11 +110,10 @@ class PullLeases:
         for _ in range(_TRIES):
             row = self._table.get(failure.application_id, failure.failure_hash)
             known = PullRow.of(row) if row else None
-            until, now = row.moment("leaseUntil") if row else None, clock.now()
             if known and known.state in {PullState.COMPLETED, PullState.FAILED}:
                 return known.state
-            if row and until and until > now:
-                return HeldElsewhere(until - now, row)
+            if row and (left := held_for(row)):
+                return HeldElsewhere(left, row)
             error = known.last_error if known and known.last_error else reason
             columns = ended_columns(PullState.FAILED, error, ErrorKind.UNFORESEEN)
             if (

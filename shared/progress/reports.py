@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from shared.core import clock
 from shared.core.values import Immutable
-from shared.storage.lease import HeldElsewhere, RowLease
+from shared.storage.lease import HeldElsewhere, RowLease, held_for
 from shared.storage.table_writes import Write
 
 if TYPE_CHECKING:
@@ -107,8 +107,8 @@ class ReportRows:
         if row is None:
             return self._table.insert(run.report_id, key, _seen(run)) is not None
         # Who reads it meanwhile knows it better.
-        is_read = (row.moment("leaseUntil") or clock.FIRST_MOMENT) > clock.now()
-        return not is_read and row.text("status") != run.status and self._table.merge(row, _seen(run)) is not None
+        is_news = row.text("status") != run.status and not held_for(row)
+        return is_news and self._table.merge(row, _seen(run)) is not None
 
     def take(self, run: ReportRun, key: str) -> RowLease | HeldElsewhere:
         """Take the lease on a run, so that a timer and a call of the API do not both read it."""

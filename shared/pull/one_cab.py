@@ -29,6 +29,7 @@ from shared.core.failure import default_window
 from shared.devcenter.pages import BatchCab
 from shared.progress.cabs import CabRow, CabState
 from shared.progress.tally import CabTally
+from shared.storage.lease import held_for
 from shared.web.source_hosts import checked_source
 
 if TYPE_CHECKING:
@@ -124,10 +125,8 @@ def _copy(tools: PullTools, message: PullMessage, failure: Failure, row: CabRow)
         raise AgainLater(f"the row of cab {message.cab} of {failure} was changed meanwhile")
     tools.catalog.tell(failure, [(message.cab, row)], message.requested_by)
     pull = tools.pulls.row(failure)
-    until_then = pull.moment("leaseUntil") if pull else None
     # A pull that runs counts for itself; cabs that one request does not bring are counted by the reconcile.
-    is_free = pull is not None and (until_then is None or until_then <= clock.now())
-    if pull and is_free and (rows := tools.cabs.of_few(failure)) is not None:
+    if pull and not held_for(pull) and (rows := tools.cabs.of_few(failure)) is not None:
         tools.pulls.note(pull, CabTally.taken(rows.values(), tools.settings).columns())
 
 

@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from typing import TYPE_CHECKING
 
 from shared.cabs.naming import name_blobs
@@ -114,7 +113,7 @@ class Run:
         keeping = Keeping.of(rules, subject_of(row), tools.settings, for_whom=row.requested_by)
         self._pull = beginnings.begun(row, ledger, keeping, self._source.page_rows, clock.monotonic())
         self._bytes = RunBytes(tools.day, rules.bytes_a_day)
-        self._inbox, self._is_cut_short = Inbox(), threading.Event()
+        self._inbox = Inbox()
         self._unreadable, self._began, self._began_at = 0, clock.monotonic(), clock.now()
 
     def make(self) -> None:
@@ -174,7 +173,6 @@ class Run:
         except BaseException as error:
             # No copy may go on under a lease that is over.
             pull.cut_short(error)
-            self._is_cut_short.set()
             while not policy.is_over(pull):
                 if (event := self._inbox.get(None)) is not None:
                     self._begin(policy.take_in(pull, event, clock.monotonic(), clock.true_now()))
@@ -187,8 +185,6 @@ class Run:
                 self._pages.submit(self._ask, order)
             else:
                 self._copies.submit(self._copy, order)
-        if self._pull.is_cut_short:
-            self._is_cut_short.set()
 
     def _ask(self, order: AskPage) -> None:
         """Ask for a page; runs in a thread of the pool."""
@@ -212,7 +208,7 @@ class Run:
     def _copied(self, order: CopyCab) -> tuple[str, Copied]:
         self._lease.ensure()
         cab, until = order.cab, order.until
-        if self._is_cut_short.is_set() or stopping.is_stopping() or (until and clock.monotonic() >= until):
+        if self._pull.is_cut_short or stopping.is_stopping() or (until and clock.monotonic() >= until):
             raise OutOfTime(f"cab {cab.cab_id_hash}: its copy was not begun")
         self._bytes.one_more()
         is_new = False

@@ -133,7 +133,7 @@ class Pull(Mutable):
         again: Why a cab must be tried again.
         again_in_a_row: How many cabs had to, since the last that was settled.
         end: Why no more of the batch is read; what was read before is copied all the same.
-        is_cut_short: Whether nothing more is copied either.
+        is_cut_short: Whether nothing more is copied either: no copy begins that waits for its turn in the pool.
         unreadable: The first row of the batch that could not be read.
     """
 

@@ -12,13 +12,12 @@ from copy import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from shared.core import clock
 from shared.core.errors import BadInput
 from shared.core.events import MESSAGE_KEPT
 from shared.core.redaction import excerpt
 from shared.progress.messages import PullMessage, failure_named_in, unwrapped
 from shared.progress.pull_row import PullRow, PullState
-from shared.storage.lease import HeldElsewhere
+from shared.storage.lease import HeldElsewhere, held_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,7 +108,7 @@ class PoisonMessages:
         """Tell whether a message was not to blame: its pull has moved since the last time, or was never begun."""
         if row is None or pull is None or pull.state in {PullState.COMPLETED, PullState.FAILED}:
             return True
-        if (row.moment("leaseUntil") or clock.now()) > clock.now():
+        if held_for(row):
             return False
         is_untouched = pull.state is PullState.QUEUED and pull.started_at is None and not pull.last_error
         return is_untouched or pull.counts.seen > pull.seen_when_poisoned

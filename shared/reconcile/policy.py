@@ -118,12 +118,6 @@ def is_unfinished(row: Row | None) -> bool:
     return row is not None and row.text("state") in _UNFINISHED
 
 
-def is_held(row: Row | None) -> bool:
-    """Tell whether somebody works on a pull right now."""
-    until = row.moment("leaseUntil") if row else None
-    return until is not None and not _has_passed(until)
-
-
 def keeping_of(
     failure: Failure, pull: PullRow | None, cabs: Mapping[str, CabRow], surroundings: Surroundings
 ) -> Keeping:

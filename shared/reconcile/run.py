@@ -33,7 +33,7 @@ from shared.pull.keeping import candidates
 from shared.pull.ledger import CabLedger
 from shared.reconcile import policy
 from shared.reconcile.catalog import rebuild_catalog
-from shared.storage.lease import HeldElsewhere
+from shared.storage.lease import HeldElsewhere, held_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -192,7 +192,7 @@ class _Run:
         family = named or tools.settings.family_of(seen.application_id)
         failure = Failure(seen.application_id, seen.failure_hash, family)
         cabs: Mapping[str, CabRow] = by_cab(seen.cabs)
-        found.under_way = int(policy.is_held(row))
+        found.under_way = int(bool(held_for(row)))
         agree = policy.is_unfinished(row) or self._agree(failure, cabs, seen.blobs)
         if not agree:
             mended = self._mended(failure, row, found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
+from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
 from shared.core import clock
@@ -15,7 +16,7 @@ from shared.storage.table_writes import NO_MOMENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime, timedelta
+    from datetime import datetime
     from types import TracebackType
 
     from shared.storage.table_rows import Row, TableRows
@@ -35,6 +36,12 @@ class HeldElsewhere(Immutable, frozen=True):
 
     remaining: timedelta
     row: Row
+
+
+def held_for(row: Row | None) -> timedelta:
+    """Return for how long an owner holds a row still, if it is not renewed; nothing where none does."""
+    until = row.moment("leaseUntil") if row else None
+    return max(until - clock.now(), timedelta()) if until else timedelta()
 
 
 class RowLease:
@@ -80,10 +87,9 @@ class RowLease:
         for tries in range(_TRIES):
             row = known if known and not tries else table.get(partition, key)
             now = clock.now()
-            until = row.moment("leaseUntil") if row else None
-            if row and until and until > now:
+            if row and (left := held_for(row)):
                 # The lease of this very call, where the answer to its write was lost.
-                return cls(table, row, duration) if row.text("owner") == owner else HeldElsewhere(until - now, row)
+                return cls(table, row, duration) if row.text("owner") == owner else HeldElsewhere(left, row)
             columns = {**first(row), "owner": owner, "leaseUntil": now + duration}
             try:
                 taken = table.merge(row, columns) if row else table.insert(partition, key, columns)
