@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from local.simulator.builder import WorldBuilder
 from local.simulator.catalogue import Cab, World
 from local.simulator.faults import FaultScript
-from local.simulator.ledger import Ledger, Served
+from local.simulator.ledger import Ledger
 from local.simulator.report_file import report_file
 from local.simulator.scenario import BatchForm, SiblingForm
 from local.simulator.sources import Sources
@@ -49,10 +49,6 @@ class DevCenter:
             if run.form.has_file:
                 await self.sources.put(run.place, report_file(self.world, run, report.report_id))
             report.runs.append(run)
-
-    def served(self) -> Served:
-        """Return what was asked and given, as `/simulator/served` shows it."""
-        return self.ledger.served(self.world, len(self.faults.waiting))
 
     async def _hold(self, cab: Cab) -> None:
         self.world.held[cab.cab_id_hash] = await self.sources.put(cab.place, cab.archive.chunks())

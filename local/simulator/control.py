@@ -53,7 +53,7 @@ class Control:
         return web.Response(text=self._page, content_type="text/html")
 
     async def _served(self, _: web.Request) -> web.Response:
-        return as_json(self._center.served())
+        return as_json(self._center.ledger.served(self._center.world, len(self._center.faults.waiting)))
 
     async def _add_fault(self, request: web.Request) -> web.Response:
         self._center.faults.add(msgspec.json.decode(await request.read(), type=Fault))

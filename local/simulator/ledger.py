@@ -3,8 +3,6 @@
 from collections import Counter, deque
 from dataclasses import dataclass
 
-import msgspec
-
 from local.simulator.catalogue import Cab, FailureKey, Report, ReportRun, World
 from local.simulator.faults import Call
 
@@ -28,47 +26,6 @@ class SeenRequest:
     query: dict[str, str]
     status: int
     bearer: bool
-
-
-class ServedCab(msgspec.Struct, frozen=True, rename="camel"):
-    """A cab as `/simulator/served` shows it; `times` counts the URLs that were given for it."""
-
-    cab_id_hash: str
-    name: str
-    kind: str
-    size: int | None
-    times: int
-
-
-class ServedFailure(msgspec.Struct, frozen=True, rename="camel"):
-    """A failure as `/simulator/served` shows it; `pages` counts the batch pages that were given of it."""
-
-    family: str
-    application_id: str
-    failure_hash: str
-    failure_name: str
-    pages: int
-    cabs: list[ServedCab]
-
-
-class ServedRun(msgspec.Struct, frozen=True, rename="camel"):
-    """A report run as `/simulator/served` shows it; `times` counts how often it was listed."""
-
-    report_id: int
-    report_datetime: str
-    status: str
-    failures: int
-    times: int
-
-
-class Served(msgspec.Struct, frozen=True, rename="camel"):
-    """All that `/simulator/served` shows: how many answers of each status each call gave, and what was given."""
-
-    calls: dict[str, dict[str, int]]
-    reports: list[ServedRun]
-    failures: list[ServedFailure]
-    faults_waiting: int
-    problems: list[str]
 
 
 class Ledger:
@@ -108,8 +65,8 @@ class Ledger:
         """
         return sum(count for (of, was), count in self._answers.items() if of is call and status in {None, was})
 
-    def served(self, world: World, faults_waiting: int) -> Served:
-        """Return everything, to be shown.
+    def served(self, world: World, faults_waiting: int) -> dict[str, object]:
+        """Return everything, as `/simulator/served` shows it.
 
         Args:
             world: What there is.
@@ -118,39 +75,38 @@ class Ledger:
         calls: dict[str, dict[str, int]] = {}
         for (call, status), count in sorted(self._answers.items()):
             calls.setdefault(call.value, {})[str(status)] = count
-        return Served(
-            calls=calls,
-            reports=[self._served_run(report, run) for report in world.reports.values() for run in report.runs],
-            failures=[self._served_failure(world, key) for key in world.failures],
-            faults_waiting=faults_waiting,
-            problems=list(self.problems),
-        )
+        return {
+            "calls": calls,
+            "reports": [self._served_run(report, run) for report in world.reports.values() for run in report.runs],
+            "failures": [self._served_failure(world, key) for key in world.failures],
+            "faultsWaiting": faults_waiting,
+            "problems": self.problems,
+        }
 
-    def _served_run(self, report: Report, run: ReportRun) -> ServedRun:
-        return ServedRun(
-            report_id=report.report_id,
-            report_datetime=f"{run.at:%Y-%m-%dT%H:%M:%S}",
-            status=run.form.status,
-            failures=len(run.failures),
-            times=self._runs[report.report_id, run.place.name],
-        )
+    def _served_run(self, report: Report, run: ReportRun) -> dict[str, object]:
+        return {
+            "reportId": report.report_id,
+            "reportDatetime": f"{run.at:%Y-%m-%dT%H:%M:%S}",
+            "status": run.form.status,
+            "failures": len(run.failures),
+            "times": self._runs[report.report_id, run.place.name],
+        }
 
-    def _served_failure(self, world: World, key: FailureKey) -> ServedFailure:
-        return ServedFailure(
-            family=world.failures[key].family.value,
-            application_id=key.application_id,
-            failure_hash=key.failure_hash,
-            failure_name=world.failures[key].name,
-            pages=self._pages[key],
-            cabs=[self._served_cab(world, cab) for cab in world.cabs(key)],
-        )
-
-    def _served_cab(self, world: World, cab: Cab) -> ServedCab:
-        held = world.held.get(cab.cab_id_hash)
-        return ServedCab(
-            cab_id_hash=cab.cab_id_hash,
-            name=cab.place.name,
-            kind=cab.archive.kind.value,
-            size=held.length if held else None,
-            times=self._cabs[cab.cab_id_hash],
-        )
+    def _served_failure(self, world: World, key: FailureKey) -> dict[str, object]:
+        failure = world.failures[key]
+        return {
+            "family": failure.family,
+            "applicationId": key.application_id,
+            "failureHash": key.failure_hash,
+            "failureName": failure.name,
+            "pages": self._pages[key],
+            "cabs": [
+                {
+                    "name": cab.place.name,
+                    "kind": cab.archive.kind,
+                    "size": held.length if (held := world.held.get(cab.cab_id_hash)) else None,
+                    "times": self._cabs[cab.cab_id_hash],
+                }
+                for cab in world.cabs(key)
+            ],
+        }

@@ -14,6 +14,8 @@ _DEFAULT_LOOKBACK = timedelta(days=30)
 _VIEWS = {"IHVDriver": IHV_DRIVER_COLUMNS, "OEMDriver": OEM_DRIVER_COLUMNS}
 _PERIODS = {"Yesterday", *(f"Last{days}Days" for days in (3, 7, 10, 15, 30, 60, 90))}
 
+type Row = dict[str, object]
+
 
 class _DateRange(msgspec.Struct, rename="camel"):
     report_period: str
@@ -37,24 +39,20 @@ class _ScheduleAsked(msgspec.Struct, rename="camel"):
     callback_url: str = msgspec.field(default="", name="CallbackURL")
 
 
-class TemplateRow(msgspec.Struct, frozen=True, rename="camel"):
-    """A template; `template` is JSON within a text, as the API has it."""
-
-    template_id: int
-    template: str
-    created_datetime: str
-    modified_datetime: str
-
-
-def template_row(number: int, template: Template) -> TemplateRow:
-    """Return a template's row.
+def template_row(number: int, template: Template) -> Row:
+    """Return a template's row; `template` is JSON within a text, as the API has it.
 
     Args:
         number: Its templateId.
         template: The template.
     """
     created = f"{template.created:%Y-%m-%dT%H:%M:%S}.123"
-    return TemplateRow(number, template.definition, created, created)
+    return {
+        "templateId": number,
+        "template": template.definition,
+        "createdDatetime": created,
+        "modifiedDatetime": created,
+    }
 
 
 def new_template(builder: WorldBuilder, body: bytes) -> int:
@@ -96,60 +94,39 @@ def new_schedule(builder: WorldBuilder, world: World, body: bytes) -> int:
     return report.report_id
 
 
-class ScheduleRow(msgspec.Struct, frozen=True, rename="camel"):
-    """A schedule; `schedule` is JSON within a text, as the API has it."""
-
-    report_id: int
-    template_id: int
-    schedule: str
-    is_active: bool
-    created_datetime: str
-    modified_datetime: str
-
-
-class RunRow(msgspec.Struct, frozen=True, rename="pascal"):
-    """A run of a schedule."""
-
-    report_datetime: str
-    report_status: str
-    report_location: str
-
-
-def schedule_row(report: Report) -> ScheduleRow:
-    """Return a schedule's row.
+def schedule_row(report: Report) -> Row:
+    """Return a schedule's row; `schedule` is JSON within a text, as the API has it.
 
     Args:
         report: The schedule.
     """
-    created = f"{report.created:%Y-%m-%dT%H:%M:%SZ}"
-    starts = report.starts or report.created
     schedule = {
-        "startTime": f"{starts:%Y-%m-%dT%H:%M:%SZ}",
+        "startTime": f"{report.starts or report.created:%Y-%m-%dT%H:%M:%SZ}",
         "recurrenceInterval": report.interval,
         "recurrence": report.recurrence,
     }
-    return ScheduleRow(
-        report_id=report.report_id,
-        template_id=report.template_id,
-        schedule=msgspec.json.encode(schedule).decode(),
-        is_active=report.active,
-        created_datetime=created,
-        modified_datetime=f"{report.modified or report.created:%Y-%m-%dT%H:%M:%SZ}",
-    )
+    return {
+        "reportId": report.report_id,
+        "templateId": report.template_id,
+        "schedule": msgspec.json.encode(schedule).decode(),
+        "isActive": report.active,
+        "createdDatetime": f"{report.created:%Y-%m-%dT%H:%M:%SZ}",
+        "modifiedDatetime": f"{report.modified or report.created:%Y-%m-%dT%H:%M:%SZ}",
+    }
 
 
-def run_row(run: ReportRun, location: Callable[[ReportRun], str]) -> RunRow:
+def run_row(run: ReportRun, location: Callable[[ReportRun], str]) -> Row:
     """Return a run's row.
 
     Args:
         run: The run.
         location: Mints its location; not called where the run has no file.
     """
-    return RunRow(
-        report_datetime=f"{run.at:%Y-%m-%dT%H:%M:%S}",
-        report_status=run.form.status,
-        report_location=location(run) if run.form.has_file else "",
-    )
+    return {
+        "ReportDatetime": f"{run.at:%Y-%m-%dT%H:%M:%S}",
+        "ReportStatus": run.form.status,
+        "ReportLocation": location(run) if run.form.has_file else "",
+    }
 
 
 def runs_within(report: Report, query: Mapping[str, str]) -> list[ReportRun]:

@@ -8,11 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from local.simulator.api import Accepts
-from local.simulator.builder import WorldBuilder
-from local.simulator.catalogue import World
-from local.simulator.faults import FaultScript
-from local.simulator.ledger import Ledger
-from local.simulator.scenario import BatchForm, SiblingForm
+from local.simulator.scenario import BatchForm
 from local.simulator.server import Simulator
 
 
@@ -60,6 +56,10 @@ class SimulatorThread(LoopThread):
         """Describe it as `Simulator` does; it listens from entering the context to leaving it."""
         super().__init__()
         self._simulator = Simulator(storage, access_token, storage_token, seed, authority)
+        self.center = self._simulator.center
+        # What nearly every test asks for.
+        self.world, self.builder = self.center.world, self.center.builder
+        self.faults, self.ledger = self.center.faults, self.center.ledger
 
     def __enter__(self) -> Self:
         super().__enter__()
@@ -76,52 +76,14 @@ class SimulatorThread(LoopThread):
         return self._simulator.url
 
     @property
-    def world(self) -> World:
-        """What there is."""
-        return self._simulator.center.world
-
-    @property
-    def builder(self) -> WorldBuilder:
-        """Adds to the world; `publish` then lists it."""
-        return self._simulator.center.builder
-
-    @property
-    def faults(self) -> FaultScript:
-        """What goes wrong next."""
-        return self._simulator.center.faults
-
-    @property
-    def ledger(self) -> Ledger:
-        """What was asked and given."""
-        return self._simulator.center.ledger
-
-    @property
     def form(self) -> BatchForm:
         """How cab batches look."""
-        return self._simulator.center.form
+        return self.center.form
 
     @form.setter
     def form(self, form: BatchForm) -> None:
-        self._simulator.center.form = form
-
-    @property
-    def siblings(self) -> SiblingForm:
-        """How the lists of desktop and Store applications look."""
-        return self._simulator.center.siblings
-
-    @siblings.setter
-    def siblings(self, form: SiblingForm) -> None:
-        self._simulator.center.siblings = form
-
-    @property
-    def null_errors(self) -> bool:
-        """Whether the report calls' `errors` are null."""
-        return self._simulator.center.null_errors
-
-    @null_errors.setter
-    def null_errors(self, null_errors: bool) -> None:
-        self._simulator.center.null_errors = null_errors
+        self.center.form = form
 
     def publish(self) -> None:
         """Put what was built into storage, and list it."""
-        self.run(self._simulator.center.publish())
+        self.run(self.center.publish())

@@ -76,7 +76,7 @@ class Hits:
 
 def test_every_failure_is_queued_once_and_every_cab_of_it_copied(make_app: MakeApp, simulator: SimulatorThread) -> None:
     failures = made(simulator, Family.DESKTOP, Family.DESKTOP, Family.APP, Family.APP)
-    simulator.siblings = SiblingForm(largest_page=1)
+    simulator.center.siblings = SiblingForm(largest_page=1)
     app = make_app(**configured(*failures))
     checks = app.check_failures()
     assert {(each.family, each.failures, each.queued, each.error) for each in checks} == {
@@ -88,7 +88,7 @@ def test_every_failure_is_queued_once_and_every_cab_of_it_copied(make_app: MakeA
     assert sorted((each.failure, each.failure.family) for each in queued) == sorted(
         (failure_of(each), each.family.value) for each in failures
     )
-    simulator.siblings = SiblingForm()
+    simulator.center.siblings = SiblingForm()
     app.work_off()
     for failure in failures:
         row = app.row(failure)
