@@ -17,7 +17,7 @@ from local.simulator.ledger import SeenRequest
 from local.simulator.scenario import BlobHost, Location
 from local.simulator.spoiling import Cut, spoiled
 
-REPORT_SAS_LIFETIME = timedelta(hours=12)
+REPORT_SAS_LIFETIME, CAB_SAS_LIFETIME = timedelta(hours=12), timedelta(hours=1)
 _EXPIRED_FOR = timedelta(minutes=1)
 
 type Accepts = Callable[[str], bool]
@@ -169,10 +169,9 @@ class Api:
         page = batch.page_of(self._center.world.cabs(query.failure), query, form)
         ledger.note_page(query.failure)
         rows = self._rows(request, page, fault)
-        links = batch.link_fields(page, query, form, _origin(request), _foreign(request))
-        total = {"TotalCount": page.total} if form.total_count else {}
+        link = batch.link_field(page, query, form, _foreign(request))
         date = format_datetime(datetime.now(UTC) + timedelta(seconds=form.clock_ahead), usegmt=True)
-        return answers.as_json({form.rows_key: rows, **links, **total}, headers={"Date": date})
+        return answers.as_json({"Value": rows, **link, "TotalCount": page.total}, headers={"Date": date})
 
     def _rows(self, request: web.Request, page: batch.Page, fault: Fault | None) -> list[batch.Row]:
         kind = None if fault is None else fault.kind
@@ -183,7 +182,7 @@ class Api:
             self._center.ledger.note_cab(cab)
             return self._signed(request, cab.place, expiry, self._center.form.cab_host is BlobHost.FRONT)
 
-        return [batch.row_of(cab, None if kind is FaultKind.MISSING_URL else url) for cab in page.cabs]
+        return [batch.row_of(cab, url) for cab in page.cabs]
 
     async def _one_cab(self, request: web.Request, fault: Fault | None) -> web.Response:
         named = [request.query.get(name, "") for name in ("applicationId", "cabIdHash")]
@@ -201,7 +200,7 @@ class Api:
             return answers.bad_request(error.problems)
         if kind is siblings.Kind.DETAILS:
             self._center.ledger.note_page(FailureKey(query.application_id, query.failure_hash))
-        page = siblings.listing_of(self._center.world, query, self._center.siblings)
+        page = siblings.listing_of(self._center.world, query, self._center.longest_list)
         return answers.as_json(siblings.envelope_of(page, query))
 
     def _application_cab(self, request: web.Request, family: Family, fault: Fault | None) -> web.Response:
@@ -248,7 +247,7 @@ class Api:
         return answers.gateway(404, "Resource not found")
 
     def _data(self, rows: object, status: int = 200) -> web.Response:
-        return answers.as_json({"data": rows, "errors": None if self._center.null_errors else []}, status)
+        return answers.as_json({"data": rows, "errors": []}, status)
 
     def _location(self, request: web.Request, run: ReportRun) -> str:
         if run.form.location is Location.BARE:
@@ -259,7 +258,7 @@ class Api:
         return self._signed(request, run.place, expiry, run.form.location is Location.FRONT_SAS)
 
     def _expiry(self) -> datetime:
-        return (datetime.now(UTC) + timedelta(seconds=self._center.form.sas_lifetime)).replace(microsecond=0)
+        return (datetime.now(UTC) + CAB_SAS_LIFETIME).replace(microsecond=0)
 
     def _signed(self, request: web.Request, place: BlobPlace, expiry: datetime, front: bool) -> str:
         base = _front_url(request, place) if front else self._center.sources.url(place)

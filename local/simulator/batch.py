@@ -8,7 +8,7 @@ from typing import Self
 import msgspec
 
 from local.simulator.catalogue import Cab, FailureKey
-from local.simulator.scenario import BatchForm, LastLink, LinkForm
+from local.simulator.scenario import BatchForm, LinkForm
 
 LARGEST_TOP = 100
 DEFAULT_WINDOW = timedelta(days=30)
@@ -119,48 +119,43 @@ class Row(msgspec.Struct, frozen=True, rename="camel"):
     cab_downloadable: bool | msgspec.UnsetType = msgspec.UNSET
 
 
-def row_of(cab: Cab, url: Callable[[Cab], str] | None) -> Row:
+def row_of(cab: Cab, url: Callable[[Cab], str]) -> Row:
     """Return a cab's row.
 
     Args:
         cab: The cab.
-        url: Mints its URL; not called where the cab has none. None leaves the URL out.
+        url: Mints its URL; not called where the cab has none.
     """
     return Row(
         application_id=cab.failure.application_id,
         submission_id=cab.submission_id,
         failure_hash=cab.failure.failure_hash,
         cab_id_hash=cab.cab_id_hash,
-        cab_url=url(cab) if url and cab.has_url and cab.downloadable else msgspec.UNSET,
+        cab_url=url(cab) if cab.has_url and cab.downloadable else msgspec.UNSET,
         date=_without_zone(cab.collected),
         cab_expiration_time=_without_zone(cab.expires),
         cab_downloadable=msgspec.UNSET if cab.downloadable else False,
     )
 
 
-def link_fields(page: Page, query: BatchQuery, form: BatchForm, origin: str, foreign: str) -> dict[str, str | None]:
-    """Return the field of a page that points to the next one, if it has any.
+def link_field(page: Page, query: BatchQuery, form: BatchForm, foreign: str) -> dict[str, str | None]:
+    """Return the field of a page that points to the next one.
 
     Args:
         page: The page.
         query: What was asked.
         form: How links look.
-        origin: Where the API answers (`http://127.0.0.1:5000`).
         foreign: Another host.
     """
     if page.next_skip is None or form.link is LinkForm.NONE:
-        return {form.link_key: None} if form.last_link is LastLink.NULL else {}
-    relative = f"{PATH}?{_link_query(query, page.next_skip, form)}"
-    base = {LinkForm.ABSOLUTE: f"{origin}/v1.0/my/analytics/", LinkForm.FOREIGN: f"{foreign}/v1.0/my/analytics/"}
-    return {form.link_key: base.get(form.link, "") + relative}
+        return {"@nextLink": None}
+    relative = f"{PATH}?{_link_query(query, page.next_skip)}"
+    return {"@nextLink": f"{foreign}/v1.0/my/analytics/{relative}" if form.link is LinkForm.FOREIGN else relative}
 
 
-def _link_query(query: BatchQuery, skip: int, form: BatchForm) -> str:
+def _link_query(query: BatchQuery, skip: int) -> str:
     """Write a link's query; like the real service, without percent-encoding."""
-    dates = query.dates
-    if form.rewrite_dates:
-        dates = {"startDate": f"{query.start:%Y-%m-%d %H:%M:%S}", "endDate": f"{query.end:%Y-%m-%d %H:%M:%S}"}
-    fields = {"applicationId": query.failure.application_id, "failureHash": query.failure.failure_hash, **dates}
+    fields = {"applicationId": query.failure.application_id, "failureHash": query.failure.failure_hash, **query.dates}
     return "&".join(f"{name}={value}" for name, value in {**fields, "top": query.top, "skip": skip}.items())
 
 

@@ -57,7 +57,6 @@ class CabForm:
 
     Args:
         dump_size: Bytes of the minidump: all the same where both are equal, else heavy-tailed between them.
-        kind: ZIP or cabinet; None mixes them.
         age: How long ago the failure happened, at least and at most.
         stored: Whether storage holds them.
         downloadable: Whether they may be downloaded.
@@ -66,7 +65,6 @@ class CabForm:
     """
 
     dump_size: tuple[int, int] = (1_024, 1_024)
-    kind: ArchiveKind | None = None
     age: tuple[timedelta, timedelta] = (timedelta(hours=2), timedelta(days=28))
     stored: bool = True
     downloadable: bool = True
@@ -213,7 +211,7 @@ class WorldBuilder:
         form = form or ReportForm()
         # A number of the seed's in the name: runs of one minute, and of several worlds on one storage, stay apart.
         name = f"{_SELLER}_{report.template_id}_{report.report_id}_{at:%Y%m%d%H%M}_{self._random.getrandbits(32):08x}"
-        place = BlobPlace(REPORT_ACCOUNT, f"driver-reports-{_SELLER}", name + form.extension)
+        place = BlobPlace(REPORT_ACCOUNT, f"driver-reports-{_SELLER}", f"{name}.gz")
         run = ReportRun(at, form, tuple(failure.key for failure in failures), place)
         self._world.waiting_runs.append((report, run))
         return run
@@ -247,7 +245,7 @@ class WorldBuilder:
         # Of a Store app a cab has a number of up to 19 digits.
         cab_id_hash = str(pick.randint(10**17, 10**19 - 1)) if failure.family is Family.APP else self._guid()
         retention = CAB_RETENTION if failure.family is Family.DRIVER else APPLICATION_CAB_RETENTION
-        kind = form.kind or (ArchiveKind.CAB if number % 3 == 1 else ArchiveKind.ZIP)
+        kind = ArchiveKind.CAB if number % 3 == 1 else ArchiveKind.ZIP
         extension = ".ext.zip" if kind is ArchiveKind.ZIP else ".cab"
         least, most = form.dump_size
         size = min(most, round(least * pick.paretovariate(0.9))) if most > least else least

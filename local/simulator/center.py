@@ -8,7 +8,7 @@ from local.simulator.catalogue import Cab, World
 from local.simulator.faults import FaultScript
 from local.simulator.ledger import Ledger
 from local.simulator.report_file import report_file
-from local.simulator.scenario import BatchForm, SiblingForm
+from local.simulator.scenario import BatchForm
 from local.simulator.sources import Sources
 
 
@@ -23,8 +23,7 @@ class DevCenter:
         faults: What goes wrong next.
         ledger: What was asked and given.
         form: How cab batches look; may be replaced at any time.
-        siblings: How the lists of desktop and Store applications look.
-        null_errors: Whether the report calls' `errors` are null instead of an empty list.
+        longest_list: The most rows of a page of the lists of desktop and Store applications.
     """
 
     sources: Sources
@@ -33,8 +32,7 @@ class DevCenter:
     faults: FaultScript = field(default_factory=FaultScript)
     ledger: Ledger = field(default_factory=Ledger)
     form: BatchForm = field(default_factory=BatchForm)
-    siblings: SiblingForm = field(default_factory=SiblingForm)
-    null_errors: bool = False
+    longest_list: int = 10_000
 
     async def publish(self) -> None:
         """Put what was added to the world into storage, side by side, and then list it."""

@@ -50,7 +50,6 @@ class FaultKind(StrEnum):
     HANG = "hang"  # no answer for a while, and then a reset connection
     LOST = "lost"  # what was asked for is done, and the connection ends before its answer
     EXPIRED_SAS = "expired-sas"  # a batch whose URLs have expired already
-    MISSING_URL = "missing-url"  # a batch whose rows lack their cabUrl
     FOREIGN_HOST = "foreign-host"  # a cab's redirect that leads to another host
     LOOP = "loop"  # one that leads to the very call that it answers
     NO_REDIRECT = "no-redirect"  # 200 with JSON in its place

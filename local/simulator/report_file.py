@@ -1,14 +1,13 @@
-"""Write report files in every shape that is known or possible, in flat memory."""
+"""Write report files, in flat memory."""
 
-import codecs
 import csv
 import random
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from local.simulator.catalogue import Cab, Failure, ReportRun, World
-from local.simulator.scenario import Header, ReportForm
 
 IHV_DRIVER_COLUMNS = (
     *("ReportId", "FailureDate", "FailureDateTime", "ApplicationId", "SubmissionId", "FailureName", "FailureHash"),
@@ -28,12 +27,12 @@ def report_file(world: World, run: ReportRun, report_id: int) -> Iterator[bytes]
 
     Args:
         world: Holds the failures and cabs that the run tells of.
-        run: The run, with its shape.
+        run: The run.
         report_id: What the ReportId column says.
     """
     rows = [row for key in run.failures for row in _rows(world.failures[key], world.cabs(key), run, report_id)]
     random.Random(run.place.name).shuffle(rows)  # noqa: S311 (an order, no secret)
-    yield from _in_form(rows, run.form)
+    yield from _packed(rows, run.form.columns or IHV_DRIVER_COLUMNS)
 
 
 def _rows(failure: Failure, cabs: Sequence[Cab], run: ReportRun, report_id: int) -> Iterator[dict[str, str]]:
@@ -82,6 +81,20 @@ def _cab_fields(cab: Cab) -> dict[str, str]:
     }
 
 
+def _packed(rows: Iterable[dict[str, str]], columns: Sequence[str]) -> Iterator[bytes]:
+    """Turn rows into the bytes of a file: a header, values with tabs between them, gzip."""
+    waiting, packer = bytearray(), zlib.compressobj(level=6, wbits=_GZIP)
+    line = _Line()
+    writer = csv.writer(line, delimiter="\t")
+    for row in chain([dict(zip(columns, columns, strict=True))], rows):
+        writer.writerow([row.get(column, "") for column in columns])
+        waiting += packer.compress(line.text.encode())
+        if len(waiting) >= _CHUNK:
+            yield bytes(waiting)
+            waiting.clear()
+    yield bytes(waiting) + packer.flush()
+
+
 @dataclass(slots=True)
 class _Line:
     """What a csv writer last wrote."""
@@ -90,38 +103,3 @@ class _Line:
 
     def write(self, text: str) -> None:
         self.text = text
-
-
-def _in_form(rows: Iterable[dict[str, str]], form: ReportForm) -> Iterator[bytes]:
-    """Turn rows into bytes: delimited, encoded (a byte-order mark comes first, once), and compressed where asked."""
-    encode = codecs.getincrementalencoder(form.encoding)().encode
-    packer = zlib.compressobj(level=6, wbits=_GZIP) if form.gzip else None
-    waiting = bytearray()
-    for line in _lines(rows, form):
-        data = encode(line)
-        waiting += packer.compress(data) if packer else data
-        if len(waiting) >= _CHUNK:
-            yield bytes(waiting)
-            waiting.clear()
-    yield bytes(waiting) + (packer.flush() if packer else b"")
-
-
-def _lines(rows: Iterable[dict[str, str]], form: ReportForm) -> Iterator[str]:
-    columns = IHV_DRIVER_COLUMNS if form.columns is None else form.columns
-    line = _Line()
-    writer = csv.writer(line, delimiter=form.delimiter, quoting=csv.QUOTE_ALL if form.quote_all else csv.QUOTE_MINIMAL)
-    writer.writerow([_spelled(column, form.header) for column in columns])
-    yield line.text
-    for row in rows:
-        writer.writerow([row.get(column, "") for column in columns])
-        yield line.text
-
-
-def _spelled(column: str, header: Header) -> str:
-    match header:
-        case Header.LOWER:
-            return column.lower()
-        case Header.UPPER:
-            return column.upper()
-        case Header.DOCUMENTED:
-            return column

@@ -13,7 +13,6 @@ from typing import Self
 
 from local.simulator.batch import BadQueryError, moment_in, whole_in
 from local.simulator.catalogue import Cab, Failure, FailureKey, Family, World
-from local.simulator.scenario import SiblingForm
 
 LARGEST_TOP = 10_000
 WINDOW = timedelta(days=30)
@@ -91,16 +90,16 @@ class Listing:
     total: int
 
 
-def listing_of(world: World, query: ListQuery, form: SiblingForm) -> Listing:
+def listing_of(world: World, query: ListQuery, longest: int) -> Listing:
     """Cut the page that was asked for.
 
     Args:
         world: What there is.
         query: What was asked.
-        form: How large pages are.
+        longest: The most rows of a page, whatever `top` asks.
     """
     rows = list(_hits(world, query) if query.kind is Kind.HITS else _details(world, query))
-    end = query.skip + min(query.top, form.largest_page)
+    end = query.skip + min(query.top, longest)
     return Listing(rows[query.skip : end], end if end < len(rows) else None, len(rows))
 
 

@@ -9,7 +9,6 @@ import pytest
 
 from local.simulator.catalogue import Failure, Family
 from local.simulator.faults import Call, Fault, FaultKind
-from local.simulator.scenario import SiblingForm
 from local.simulator.thread import SimulatorThread
 from shared.core import clock
 from shared.core.errors import AgainLater
@@ -76,7 +75,7 @@ class Hits:
 
 def test_every_failure_is_queued_once_and_every_cab_of_it_copied(make_app: MakeApp, simulator: SimulatorThread) -> None:
     failures = made(simulator, Family.DESKTOP, Family.DESKTOP, Family.APP, Family.APP)
-    simulator.center.siblings = SiblingForm(largest_page=1)
+    simulator.center.longest_list = 1
     app = make_app(**configured(*failures))
     checks = app.check_failures()
     assert {(each.family, each.failures, each.queued, each.error) for each in checks} == {
@@ -88,7 +87,7 @@ def test_every_failure_is_queued_once_and_every_cab_of_it_copied(make_app: MakeA
     assert sorted((each.failure, each.failure.family) for each in queued) == sorted(
         (failure_of(each), each.family.value) for each in failures
     )
-    simulator.center.siblings = SiblingForm()
+    simulator.center.longest_list = 10_000
     app.work_off()
     for failure in failures:
         row = app.row(failure)
