@@ -60,8 +60,14 @@ export function table(caption, heads, rows) {
 
 export const count = (value) => (value == null ? "–" : NUMBER.format(value));
 export const plural = (value, one, many = `${one}s`) => `${count(value)} ${value === 1 ? one : many}`;
-export const day = (text) => (text ? DAY.format(new Date(text)) : "–");
-export const minute = (text) => (text ? MINUTE.format(new Date(text)) : "–");
+export const day = (text) => told(DAY, text);
+export const minute = (text) => told(MINUTE, text);
+
+/** Tell a time; what is none, as a report may have it that cannot be read, must not keep the rest from being shown. */
+function told(format, text) {
+  const at = new Date(text || NaN);
+  return Number.isNaN(at.getTime()) ? "–" : format.format(at);
+}
 
 export function bytes(value) {
   if (value == null) return "–";
@@ -123,7 +129,7 @@ export function copyButton(label, textNow) {
   return h("button.quiet", { type: "button", onclick: copied, "data-focus": label }, label);
 }
 
-/** Make a button that does something of the app, and cannot be pressed again meanwhile. */
+/** Make a button that does something of the app, may say how far it is, and cannot be pressed again meanwhile. */
 export function actionButton(label, act, kind = "") {
   const button = h(`button${kind ? `.${kind}` : ""}`, { type: "button", "data-focus": label }, label);
   button.addEventListener("click", async () => {
@@ -134,6 +140,7 @@ export function actionButton(label, act, kind = "") {
     } catch (error) {
       toast(error.message, true);
     } finally {
+      button.textContent = label;
       button.removeAttribute("aria-disabled");
     }
   });

@@ -140,7 +140,6 @@ async function download(button, path, cab) {
     at += part.size;
     parts.push(part);
   }
-  button.textContent = "Download";
   const url = URL.createObjectURL(new Blob(parts, { type: "application/octet-stream" }));
   save(url, name);
   setTimeout(() => URL.revokeObjectURL(url), 60000);

@@ -106,7 +106,6 @@ function group({ reason, members }) {
       }
     };
     await Promise.all(Array.from({ length: AT_ONCE }, work));
-    button.textContent = "Retry all";
     toast(errors.length ? `${plural(errors.length, "pull")} not queued again: ${errors[0]}` : `${plural(done, "pull")} queued again`, errors.length > 0);
     pollAll();
   };

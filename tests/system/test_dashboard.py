@@ -273,6 +273,20 @@ def test_a_check_is_asked_for_and_its_run_appears(
     expect(page.locator(".line .ok")).to_have_count(before + 1)
 
 
+def test_what_of_the_reports_cannot_be_read_is_shown_with_the_rest(
+    page: Page, app: App, shared_playground: Playground
+) -> None:
+    """A row of no run tells no time, and stands there just when something is wrong."""
+    odd = {"PartitionKey": "43000", "RowKey": "odd_1", "reportDatetime": "", "status": "", "error": "run 3 has no id"}
+    shared_playground.stored.put("reports", odd)
+    try:
+        show(page, app, "/checks")
+        expect(page.locator("[aria-label=Reports] tbody tr").filter(has_text="run 3 has no id")).to_be_visible()
+        expect(page.locator("[aria-label=Reports] tbody tr").nth(1)).to_be_visible()
+    finally:
+        shared_playground.stored.forget("reports", odd)
+
+
 def test_a_report_is_paused_resumed_and_made_where_none_is(
     page: Page, app: App, shared_playground: Playground, failures: list[Failure]
 ) -> None:
