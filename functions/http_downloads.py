@@ -21,6 +21,7 @@ blueprint = func.Blueprint(http_auth_level=func.AuthLevel.FUNCTION)
 @answering()
 def link_cab(req: func.HttpRequest) -> func.HttpResponse:
     """Make a link that reads one cab for some minutes; 409 where the app has no identity that could sign it."""
+    from shared.api.bodies import body_of
     from shared.api.downloads import CabLink
     from shared.services import services
 
@@ -32,7 +33,8 @@ def link_cab(req: func.HttpRequest) -> func.HttpResponse:
             "the app has no identity at its storage that may sign a link: GET the cab's content, part by part",
         )
     _tell("link", cab)
-    return answer(CabLink.of(*link), headers={"Cache-Control": "no-store"})
+    url, expires_at = link
+    return answer(body_of(CabLink, url=url, expires_at=expires_at), headers={"Cache-Control": "no-store"})
 
 
 @blueprint.route("failures/{applicationId}/{failureHash}/cabs/{cabIdHash}/content", methods=["GET", "HEAD"])

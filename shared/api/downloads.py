@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from azure.core.exceptions import HttpResponseError
 from msgspec import Meta, Struct
 
-from shared.api.scalars import Moment, moment_text
+from shared.api.scalars import Moment
 from shared.core.errors import BadInput
 from shared.core.failure import Failure, checked_cab_id
 from shared.core.redaction import excerpt
@@ -18,8 +18,6 @@ from shared.progress.cabs import CabState
 from shared.storage.refusals import storage_errors
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from shared.cabs.container import CabContainer
     from shared.services import Services
 
@@ -35,11 +33,6 @@ class CabLink(Struct, frozen=True, rename="camel"):
     expires_at: Annotated[Moment | None, Meta(description="When it ends, some minutes from now.")]
 
     __repr__ = hiding("url")
-
-    @classmethod
-    def of(cls, url: str, expires_at: datetime) -> CabLink:
-        """Return a link as the API tells it."""
-        return cls(url, moment_text(expires_at))
 
 
 class BytesAsked(Immutable, frozen=True):

@@ -178,11 +178,6 @@ class HeldBody(Struct, frozen=True):
     cabs: Count | None
     bytes: Bytes | None
 
-    @classmethod
-    def of(cls, row: PullRow) -> HeldBody:
-        """Return what a pull's row tells of it."""
-        return cls(row.tally.held, row.tally.bytes) if row.tally else cls(None, None)
-
 
 class PullBody(Struct, frozen=True, rename="camel"):
     """How a pull stands."""
@@ -232,7 +227,7 @@ class PullBody(Struct, frozen=True, rename="camel"):
             percent=_percent(row),
             cabs=body_of(CountsBody, row.counts),
             rate=_rate(row),
-            held=HeldBody.of(row),
+            held=HeldBody(row.tally.held, row.tally.bytes) if row.tally else HeldBody(None, None),
             note=_note(row),
             next_try_at=row.next_try_at if row.state is PullState.QUEUED else None,
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from shared.api.bodies import body_of
 from shared.api.failure_list import begin_look
 from shared.api.scalars import Bytes, Count, Moment, moment_text
 from shared.core import clock
@@ -136,12 +137,13 @@ def _told(settings: Settings, health: Health, seen: Seen | None, unknown: list[s
     found, checked = health.reconciled, health.checked
     checks = [each.checked_at for each in health.checks if each.checked_at]
     problem = next((each.error for each in health.unchecked), "")
-    return SummaryBody(
+    return body_of(
+        SummaryBody,
+        health,
         state="down" if health.is_down else "degraded" if health.problems else "ok",
-        problems=health.problems,
-        at=moment_text(seen.at if seen else clock.now()) or "",
+        at=seen.at if seen else clock.now(),
         pulls=PullsByState(**{state.value: states[state] for state in PullState}) if seen else PullsByState(),
-        oldest_queued_at=moment_text(min(waiting, default=None)),
+        oldest_queued_at=min(waiting, default=None),
         cabs=CabsInAll.of(each.tally for each in failures if each.tally) if seen else CabsInAll(),
         failures=len(failures) if seen else None,
         checks=ChecksBody(
