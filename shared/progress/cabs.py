@@ -21,7 +21,7 @@ from shared.core.errors import AgainLater
 from shared.core.facts import NO_FACTS, CabFacts
 from shared.core.failure import Failure, normal_id
 from shared.core.values import Mutable
-from shared.storage.table_writes import NO_MOMENT, TRANSACTION_ROWS, Columns, Long, Value, Write
+from shared.storage.table_writes import NO_MOMENT, TRANSACTION_ROWS, Columns, Long, Write, column_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -217,22 +217,14 @@ class CabRows:
             failure: Whose cabs.
             rows: Each as it was read, and as it should be.
         """
-        changed = 0
-        for some in batched(rows, TRANSACTION_ROWS, strict=False):
-            writes = [Write(read.key, _ended(row), "merge", read.etag) for read, row in some]
-            changed += len(some) if self._table.write_together(failure.cabs_partition, writes) is not None else 0
-        return changed
+        return self._done(failure, (Write(read.key, _ended(row), "merge", read.etag) for read, row in rows))
 
     def remove(self, failure: Failure, rows: Iterable[Row]) -> int:
         """Remove the versions of rows that were read; return how many.
 
         A row that somebody changed since stays, and so do those that would have gone in the same request.
         """
-        removed = 0
-        for some in batched(rows, TRANSACTION_ROWS, strict=False):
-            deletes = [Write(row.key, {}, "delete", row.etag) for row in some]
-            removed += len(some) if self._table.write_together(failure.cabs_partition, deletes) is not None else 0
-        return removed
+        return self._done(failure, (Write(row.key, {}, "delete", row.etag) for row in rows))
 
     def of_many(self, failures: Sequence[Failure]) -> Iterator[tuple[Failure, list[Row]]]:
         """Yield the rows of each of many failures: one request for 1,000 rows, and never more than one a failure.
@@ -327,6 +319,11 @@ class CabRows:
         write = Write(row.row_key or cab, _columns(row), "merge" if row.version else "insert", row.version)
         return self._table.write_together(failure.cabs_partition, [write]) is not None
 
+    def _done(self, failure: Failure, writes: Iterable[Write]) -> int:
+        together = batched(writes, TRANSACTION_ROWS, strict=False)
+        done = (some for some in together if self._table.write_together(failure.cabs_partition, some) is not None)
+        return sum(map(len, done))
+
     def _rows(self, failure: Failure) -> Iterator[Row]:
         return self._table.query("PartitionKey eq @partition", {"partition": failure.cabs_partition}, _SELECT)
 
@@ -335,7 +332,7 @@ _PAGE_ROWS = 1_000
 # As the policy of a pull and the table of refusals say it.
 _NOT_LET_GO = "does not let it be downloaded"
 _TRIES = 5
-_FACT_COLUMNS = ("failureName", "driverName", "driverVersion", "osVersion", "architecture", "cabType", "market")
+_FACT_COLUMNS = tuple(map(column_of, CabFacts.__struct_fields__))
 _SELECT = ("state", "blobName", "length", "md5", "settledAt", "error", "date", "expiry", *_FACT_COLUMNS)
 
 
@@ -349,16 +346,10 @@ def _ended(row: CabRow) -> Columns:
 
 
 def _columns(row: CabRow) -> Columns:
-    columns: dict[str, Value] = {
-        "state": row.state.value,
-        "blobName": row.blob_name,
-        "md5": row.md5,
-        "error": row.error,
-        "settledAt": row.settled_at or clock.now(),
-    }
     optional = {"length": Long(row.length) if row.length is not None else None, "date": row.date, "expiry": row.expires}
     facts = _told(row.facts) if row.tells_facts else {}
-    return {**columns, **facts, **{name: value for name, value in optional.items() if value is not None}}
+    own = {**_ended(row), "blobName": row.blob_name, "md5": row.md5}
+    return {**own, **facts, **{name: value for name, value in optional.items() if value is not None}}
 
 
 def _listed(facts: CabFacts, expires: datetime | None) -> Columns:

@@ -13,7 +13,7 @@ from shared.storage.lease import HeldElsewhere, RowLease, held_for
 from shared.storage.table_writes import Write
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from shared.devcenter.reports import ReportRun
     from shared.storage.table_rows import Row, TableRows
@@ -52,44 +52,16 @@ class ReportRow(Immutable, frozen=True):
     file: str
 
 
-class KnownRuns:
-    """What is known of the runs of one schedule.
-
-    Args:
-        rows: By their RowKey.
-    """
-
-    def __init__(self, rows: dict[str, ReportRow]) -> None:
-        self.rows = rows
-
-    def key_of(self, run: ReportRun, others: Sequence[ReportRun]) -> str:
-        """Return the RowKey of a run: its time, and where that is no name for it alone, its file's as well.
-
-        A row of an earlier version tells no file. Where one of two runs is in it, both are read (again): a pull that
-        is made twice copies nothing twice.
-
-        Args:
-            run: A run of the schedule.
-            others: The runs that were listed together with it.
-        """
-        plain = _NO_KEY.sub("_", run.report_datetime)
-        known = self.rows.get(plain)
-        shares = any(each.report_datetime == run.report_datetime and each is not run for each in others)
-        if plain and (not shares or (known and known.file == file_of(run))):
-            return plain
-        return f"{plain}_{file_of(run)}"
-
-
 class ReportRows:
     """Read and write the runs that were seen."""
 
     def __init__(self, table: TableRows) -> None:
         self._table = table
 
-    def of(self, report_id: str) -> KnownRuns:
-        """Return what is known of a schedule's runs: one query."""
+    def of(self, report_id: str) -> dict[str, ReportRow]:
+        """Return what is known of a schedule's runs, by their RowKey: one query."""
         rows = self._table.query("PartitionKey eq @report", {"report": report_id})
-        return KnownRuns({row.key: _decoded(row) for row in rows})
+        return {row.key: _decoded(row) for row in rows}
 
     def page(self, limit: int, after: dict[str, str] | None) -> tuple[list[ReportRow], dict[str, str] | None]:
         """Return a page of runs in the order of their reports and dates, and what continues after it.
@@ -124,6 +96,24 @@ class ReportRows:
         """
         columns: Columns = {"reportDatetime": "", "status": "", "error": error, "updatedAt": clock.now()}
         self._table.write_all(report_id, [Write(key, columns, "upsert")])
+
+
+def key_of(run: ReportRun, others: Sequence[ReportRun], known: Mapping[str, ReportRow]) -> str:
+    """Return the RowKey of a run: its time, and where that is no name for it alone, its file's as well.
+
+    A row of an earlier version tells no file. Where one of two runs is in it, both are read (again): a pull that is
+    made twice copies nothing twice.
+
+    Args:
+        run: A run of a schedule.
+        others: The runs that were listed together with it.
+        known: The schedule's rows.
+    """
+    plain = _NO_KEY.sub("_", run.report_datetime)
+    shares = any(each.report_datetime == run.report_datetime and each is not run for each in others)
+    if plain and (not shares or (plain in known and known[plain].file == file_of(run))):
+        return plain
+    return f"{plain}_{file_of(run)}"
 
 
 def odd_key(what: str) -> str:

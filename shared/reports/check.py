@@ -17,14 +17,14 @@ from shared.core.schedule import next_after
 from shared.core.values import Immutable
 from shared.devcenter.reports import Listed, ReportRun
 from shared.progress.health import CheckedReports
-from shared.progress.reports import odd_key
+from shared.progress.reports import key_of, odd_key
 from shared.reports import policy
 from shared.reports.ingest import ingest
 from shared.reports.outcome import RunOutcome
 from shared.reports.watch import NO_SCHEDULE, Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from concurrent.futures import Executor
 
     from shared.core.failure import Window
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from shared.progress.cabs import CabRows
     from shared.progress.health import HealthRows
     from shared.progress.pulls import PullRows
-    from shared.progress.reports import KnownRuns, ReportRow, ReportRows
+    from shared.progress.reports import ReportRow, ReportRows
     from shared.progress.requests import PullRequests
     from shared.pull.keep_file import KeepFile
     from shared.reports.file import ReportFiles
@@ -160,7 +160,7 @@ def _check_report(
     except CabferryError as error:
         yield RunOutcome.failed(whole, str(error))
         return
-    if (listing := known.rows.get(_REPORT)) and listing.error:
+    if (listing := known.get(_REPORT)) and listing.error:
         _tell(tools, report_id, "")
     yield from _odd(tools, report_id, runs.odd, known)
     if finished := [run.made_at for run in runs.items if run.is_finished and run.made_at]:
@@ -168,8 +168,8 @@ def _check_report(
     yield from _watched(report_id, partial(watch.look, report_id, schedule, runs.items))
     for run in dict.fromkeys(runs.items):
         try:
-            key = known.key_of(run, runs.items)
-            yield _check_run(tools, run, key, known.rows.get(key))
+            key = key_of(run, runs.items, known)
+            yield _check_run(tools, run, key, known.get(key))
         except CabferryError as error:
             yield RunOutcome.failed(run, str(error))
         except Exception as error:  # noqa: BLE001 - it is logged whole, and told; the next check tries again
@@ -186,11 +186,13 @@ def _watched(report_id: str, look: Callable[[], None]) -> Iterator[RunOutcome]:
         yield RunOutcome.failed(ReportRun(report_id, "", "", ""), unforeseen(error))
 
 
-def _odd(tools: ReportTools, report_id: str, odd: list[str], known: KnownRuns | None) -> Iterator[RunOutcome]:
+def _odd(
+    tools: ReportTools, report_id: str, odd: list[str], known: Mapping[str, ReportRow] | None
+) -> Iterator[RunOutcome]:
     """Tell what is odd about the items of a list, each in a row of its own."""
     for what in dict.fromkeys(odd):
         outcome = RunOutcome.failed(ReportRun(report_id, "", "", ""), what)
-        if known and odd_key(what) not in known.rows:
+        if known is not None and odd_key(what) not in known:
             _tell(tools, report_id or _SCHEDULES, what, odd_key(what))
         yield outcome
 

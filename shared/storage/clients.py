@@ -56,8 +56,8 @@ class StorageClients:
         )
         self.tables = self._client(TableServiceClient, where.table_uri, retry_total=retries)
         # What the plain requests do: blobs are copied with their tags and listed, rows are read and written.
-        self.blob_service = self._service(self.blobs.url, _BLOB_VERSION, "b", "co", "wlct")
-        self._table_service = self._service(self.tables.url, _TABLE_VERSION, "t", "co", "rdau")
+        self.blob_service = self._service(self.blobs.url, _BLOB_VERSION, "b", "wlct")
+        self._table_service = self._service(self.tables.url, _TABLE_VERSION, "t", "rdau")
 
     def close(self) -> None:
         """Close the connections that are kept open; a later request would open new ones."""
@@ -72,12 +72,12 @@ class StorageClients:
         """Return a table."""
         return TableRows(self._table_service, name)
 
-    def _service(self, url: str, version: str, letter: str, kinds: str, permissions: str) -> StorageService:
+    def _service(self, url: str, version: str, letter: str, permissions: str) -> StorageService:
         account, key = (getattr(self.blobs.credential, name, None) for name in ("account_name", "account_key"))
         # The SAS of a connection string in the place of a key, which the blob client shows in its URL.
         sas: Callable[[], str] = partial(str, urlsplit(self.blobs.url).query)
         if account and key:
-            sas = AccountSas(account, key, letter, kinds, permissions).current
+            sas = AccountSas(account, key, letter, permissions).current
         service = StorageService(url, version, self._connections, sas, self._tokens)
         self._open.callback(service.close)
         return service

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from shared.storage.connections import Answer
 
 _TRIES, _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 3, 0.5, 5.0
-_SAS_LIFE = timedelta(days=1)
+_SAS_LIFE, _KINDS = timedelta(days=1), "co"
 
 
 class StorageRequest(Immutable, frozen=True):
@@ -59,15 +59,14 @@ class AccountSas:
         account: The account's name.
         key: Its key, base64.
         services: What it opens: b for blobs, t for tables.
-        kinds: What of these: c for containers, o for objects.
-        permissions: What may be done to them, in the order of the documentation.
+        permissions: What may be done to containers and objects of these, in the order of the documentation.
 
     The parameters: https://learn.microsoft.com/rest/api/storageservices/create-account-sas
     """
 
-    def __init__(self, account: str, key: str, services: str, kinds: str, permissions: str) -> None:
+    def __init__(self, account: str, key: str, services: str, permissions: str) -> None:
         self._account, self._key = account, key
-        self._services, self._kinds, self._permissions = services, kinds, permissions
+        self._services, self._permissions = services, permissions
         self._kept = self._made()
 
     def current(self) -> str:
@@ -80,7 +79,7 @@ class AccountSas:
         # It has no start: where this machine's clock goes before, it would not have begun.
         now = clock.true_now()
         sas = generate_account_sas(
-            self._account, self._key, self._kinds, self._permissions, now + _SAS_LIFE, services=self._services
+            self._account, self._key, _KINDS, self._permissions, now + _SAS_LIFE, services=self._services
         )
         never_show(sas.rpartition("sig=")[2], is_passing=True)
         return sas, now + _SAS_LIFE / 2

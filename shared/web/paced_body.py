@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 # Far below what any network gives that a cab of some MB could come over.
 LEAST_BYTES_A_SECOND = 4_096
+# Of waiting, before the pace is looked at.
 _GRACE_SECONDS = 60.0
 _PIECE_BYTES = 1 << 20
 
@@ -24,14 +25,11 @@ class PacedBody:
     Args:
         response: An answer that is still to be read.
         what: Names the request in errors.
-        grace: Seconds of waiting before the pace is looked at.
         until: When reading ends before the body does, by `clock.monotonic()`; None for never.
     """
 
-    def __init__(
-        self, response: requests.Response, what: str, grace: float = _GRACE_SECONDS, until: float | None = None
-    ) -> None:
-        self._raw, self._what, self._grace, self._until = response.raw, what, grace, until
+    def __init__(self, response: requests.Response, what: str, until: float | None = None) -> None:
+        self._raw, self._what, self._until = response.raw, what, until
         self._bytes, self._waited = 0, 0.0
 
     @property
@@ -58,6 +56,6 @@ class PacedBody:
                 break
             read.write(piece)
             self._bytes += len(piece)
-            if self._waited > self._grace and self._bytes < self._waited * LEAST_BYTES_A_SECOND:
+            if self._waited > _GRACE_SECONDS and self._bytes < self._waited * LEAST_BYTES_A_SECOND:
                 raise AgainLater(f"{self._what}: {self._bytes} bytes came in {self._waited:.0f} seconds")
         return read.getvalue()  # not a copy

@@ -76,7 +76,7 @@ def test_no_field_that_may_hold_a_secret_is_shown(made: type, name: str) -> None
         Settings.from_environment(SETTINGS),
         Settings.from_environment({**SETTINGS, "DEVCENTER_ACCESS_TOKEN": SECRET}),
         StorageClients(Settings.from_environment(SETTINGS).storage, 1),
-        AccountSas("cabs", SECRET, "b", "co", "wlct"),
+        AccountSas("cabs", SECRET, "b", "wlct"),
         StorageRequest("PUT", "/c/b", {}, {"x-ms-copy-source": URL}, SECRET.encode()),
         CopyJob(URL, "cabs09", "b.zip", CabLabels({}, {})),
         access_tokens._Kept(AccessToken(SECRET, 1), 1.0),

@@ -71,7 +71,7 @@ class Destination:
             text = text.replace(self.endpoint, endpoint)
         service = BlobServiceClient.from_connection_string(text, api_version=API_VERSION, retry_total=0)
         client = service.get_container_client(CONTAINER)
-        sas = AccountSas(self._storage.name, self._storage.key, "b", "co", "wlct")
+        sas = AccountSas(self._storage.name, self._storage.key, "b", "wlct")
         blobs = StorageService(service.url, API_VERSION, 4, sas.current)
         direct, source = DirectCopy(blobs, CONTAINER), UntrustedSource(4, ("127.0.0.1",))
         return CabCopy(CabContainer(client, blobs), direct, source, direct_bytes, block_bytes)

@@ -38,7 +38,7 @@ from tests.integration.conftest import MakeApp
 
 
 def rows_of(app: App, report: Report) -> list[ReportRow]:
-    return list(app.services.report_tools.reports.of(str(report.report_id)).rows.values())
+    return list(app.services.report_tools.reports.of(str(report.report_id)).values())
 
 
 def reports_table(app: App) -> TableClient:

@@ -74,7 +74,7 @@ class Later(clock.Clock):
 def test_a_key_is_never_sent_but_a_sas_that_is_made_anew_before_it_ends() -> None:
     """A worker runs for weeks, and must not be refused for a SAS of its first day."""
     with clock.using(Later()) as later:
-        sas, seen = AccountSas("cabs", KEY, "b", "co", "wlct"), list[Seen]()
+        sas, seen = AccountSas("cabs", KEY, "b", "wlct"), list[Seen]()
         for later.hours in (0, 11, 13, 36):
             seen += copied(in_turn(ACCEPTED), sas=sas.current)
             ends = datetime.fromisoformat(seen[-1].query["se"])
@@ -88,7 +88,7 @@ def test_a_key_is_never_sent_but_a_sas_that_is_made_anew_before_it_ends() -> Non
 
 
 def test_a_sas_is_in_no_error() -> None:
-    sas = AccountSas("cabs", KEY, "b", "co", "wlct").current
+    sas = AccountSas("cabs", KEY, "b", "wlct").current
 
     def quoting(seen: Seen) -> Answer:
         return Answer(f"no {seen.target} {seen.query['sig']}".encode(), 403)

@@ -40,7 +40,7 @@ def rows(line: Counted) -> ReportRows:
 def test_the_first_who_notes_how_a_run_stands_is_told_so(rows: ReportRows, line: Counted) -> None:
     assert [rows.note(run, "a") for run in (PENDING, PENDING, FAILED, FAILED)] == [True, False, True, False]
     assert line.calls == ["read", "write", "read", "read", "write", "read"]
-    assert rows.of("43000").rows["a"].status == "Failed"
+    assert rows.of("43000")["a"].status == "Failed"
 
 
 @pytest.mark.parametrize("is_known", [False, True])
@@ -55,4 +55,4 @@ def test_a_run_that_another_check_reads_is_left_to_it(rows: ReportRows) -> None:
     lease = rows.take(ReportRun("43000", "2026-11-28T00:00:00Z", "Completed", "https://host/file"), "a")
     assert isinstance(lease, RowLease)
     assert not rows.note(PENDING, "a")
-    assert rows.of("43000").rows["a"].status == "Completed"
+    assert rows.of("43000")["a"].status == "Completed"

@@ -10,7 +10,7 @@ import pytest
 
 from shared.core import clock
 from shared.core.errors import AgainLater, BadAnswer
-from shared.web import http_source
+from shared.web import http_source, paced_body
 from shared.web.http_source import HttpSource, body_of
 from shared.web.paced_body import PacedBody
 from tests.support.loopback import Answer, LoopbackServer, in_turn
@@ -44,13 +44,14 @@ def dripping() -> Iterator[str]:
             thread.join()
 
 
-def test_a_large_body_that_drips_is_given_up() -> None:
+def test_a_large_body_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paced_body, "_GRACE_SECONDS", 0.1)
     with (
         dripping() as url,
         pytest.raises(AgainLater, match=r"the cab: \d+ bytes came in"),
         HttpSource(1).ask(url, {}, "the cab") as response,
     ):
-        PacedBody(response, "the cab", grace=0.1).read(100_000)
+        PacedBody(response, "the cab").read(100_000)
 
 
 def test_reading_ends_when_its_time_is_over() -> None:
