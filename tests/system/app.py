@@ -45,6 +45,31 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(_OF_THE_APP)} | {**settings}
 
 
+def typed(
+    *words: str, settings: Mapping[str, str] | None = None, root: Path = ROOT, seconds: float = 180.0
+) -> subprocess.CompletedProcess[str]:
+    """Run a command of `dev.py` from anywhere, without a terminal, and wait for its end.
+
+    Args:
+        words: The command and its options.
+        settings: App settings, and what else it reads; nothing else of the kind reaches it.
+        root: The project: this one, or a copy without a `.venv` of its own, whose command runs there.
+        seconds: How long it may take.
+    """
+    start = [str(ROOT / "dev.py")] if root == ROOT else ["-m", "local"]
+    return subprocess.run(
+        [sys.executable, *start, *words],
+        cwd=Path(os.sep) if root == ROOT else root,
+        env=environment(settings or {}),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=seconds,
+        check=False,
+    )
+
+
 def changed_copy(folder: Path, **queues: object) -> Path:
     """Copy the app, with another host.json, and return where it is.
 

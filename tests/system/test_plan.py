@@ -1,21 +1,13 @@
 """`python3 dev.py plan`: what rules would do is known before they are uploaded."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 from azure.storage.blob import BlobServiceClient
 
-from tests.system.app import ROOT, App, environment
+from tests.system.app import typed
 from tests.system.playground import Playground
 
 RULES = '[[rules]]\nname = "none of it"\naction = "skip"\n'
-
-
-def plan(app: App, *options: str) -> subprocess.CompletedProcess[str]:
-    """Run the command and wait for its end."""
-    command = [sys.executable, str(ROOT / "dev.py"), "plan", "--url", app.url, *options]
-    return subprocess.run(command, env=environment({}), capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_rules_are_tried_uploaded_and_followed(playground: Playground, tmp_path: Path) -> None:
@@ -28,7 +20,7 @@ def test_rules_are_tried_uploaded_and_followed(playground: Playground, tmp_path:
         blobs.create_container("failure-cabs").upload_blob("_settings/keep.toml", RULES)
     app = playground.start()
     playground.check(app)
-    done = plan(app)
+    done = typed("plan", "--url", app.url)
     assert (done.returncode, done.stderr) == (0, "")
     assert "would take 0 failures, 0 cabs" in done.stdout
     assert "skips      2 cabs of 1 failures: rule 'none of it'" in done.stdout
@@ -38,8 +30,8 @@ def test_rules_are_tried_uploaded_and_followed(playground: Playground, tmp_path:
     assert (told["cabs"]["skipped"], told["cabs"]["missing"]) == (2, 0)
     assert not playground.api_requests(failure)
     file.write_text("", encoding="utf-8")
-    assert "would take 1 failures, 2 cabs" in plan(app, "--rules", str(file)).stdout
+    assert "would take 1 failures, 2 cabs" in typed("plan", "--url", app.url, "--rules", str(file)).stdout
     file.write_text("[[rules]]", encoding="utf-8")
-    wrong = plan(app, "--rules", str(file))
+    wrong = typed("plan", "--url", app.url, "--rules", str(file))
     assert wrong.returncode == 1
     assert "rule 1 (without a name): it lacks the key `name`" in wrong.stderr

@@ -1,16 +1,13 @@
 """The preflight of an app as it runs, and the command; `tests/integration/preflight` breaks each part."""
 
 import secrets
-import subprocess
-import sys
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from local.simulator.faults import FaultKind
 from local.simulator.scenario import ReportForm
 from tests.system.answers import Check, LastPreflight, Preflight, decoded, problem
-from tests.system.app import ROOT, App, changed_copy, environment
+from tests.system.app import App, changed_copy, typed
 from tests.system.playground import Playground
 
 NAMES = ["settings", "token", "reportdata", "cabdownloadbatch", "container", "tables", "queue", "copy"]
@@ -26,23 +23,6 @@ def asked(app: App) -> dict[str, Check]:
         assert check.answered, check
         assert check.milliseconds < 30_000, check
     return {check.name: check for check in told.checks}
-
-
-def run(arguments: list[str], settings: Mapping[str, str], root: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    """Run `dev.py preflight`, or what it runs in a copy of the project."""
-    start = ["dev.py"] if root == ROOT else ["-m", "local"]
-    command = [sys.executable, *start, "preflight", *arguments]
-    return subprocess.run(
-        command,
-        cwd=root,
-        env=environment(settings),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=180,
-        check=False,
-    )
 
 
 def test_where_all_is_well_everything_answers_and_nothing_is_left_behind(playground: Playground) -> None:
@@ -70,7 +50,7 @@ def test_where_all_is_well_everything_answers_and_nothing_is_left_behind(playgro
     assert playground.stored.messages() == 0
     assert playground.pull(app, failure)[0].state == "Completed"
     assert playground.stored.listed() == playground.held(failure)
-    done = run(["--url", app.url], {"CABFERRY_FUNCTION_KEY": "key"})
+    done = typed("preflight", "--url", app.url, settings={"CABFERRY_FUNCTION_KEY": "key"})
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -85,7 +65,7 @@ def test_the_command_prints_what_to_do_and_starts_no_pull(playground: Playground
         "DEVCENTER_ACCESS_TOKEN": secrets.token_urlsafe(),
     }
     # In a copy, where no other test's app runs, which it would ask.
-    done = run([], settings, changed_copy(tmp_path / "app"))
+    done = typed("preflight", settings=settings, root=changed_copy(tmp_path / "app"))
     assert done.returncode == 1, done.stdout + done.stderr
     assert "FAILED" in done.stdout
     assert "-> Set DEVCENTER_ACCESS_TOKEN" in " ".join(done.stdout.split())
@@ -94,7 +74,7 @@ def test_the_command_prints_what_to_do_and_starts_no_pull(playground: Playground
 
 
 def test_the_command_says_that_nobody_answers() -> None:
-    nobody = run(["--url", "http://127.0.0.1:1"], {})
+    nobody = typed("preflight", "--url", "http://127.0.0.1:1")
     assert nobody.returncode == 1
     assert "does not answer" in nobody.stderr
     assert "Traceback" not in nobody.stderr

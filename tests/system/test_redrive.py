@@ -1,32 +1,19 @@
 """`python3 dev.py redrive`: whoever mended a cause sends everything back with one command."""
 
 import json
-import os
 import subprocess
-import sys
-from pathlib import Path
 
 from local.simulator.faults import FaultKind
 from tests.support.loopback import Answer, LoopbackServer, Seen
-from tests.system.app import ROOT, environment
+from tests.system.app import typed
 from tests.system.playground import Playground
 
 KEY = "a-function-key-of-a-test"
-SECONDS = 60.0
 
 
 def redrive(url: str, *options: str, key: str | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the command and wait for its end."""
-    settings = {"CABFERRY_FUNCTION_KEY": key} if key else {}
-    return subprocess.run(
-        [sys.executable, str(ROOT / "dev.py"), "redrive", "--url", url, *options],
-        cwd=Path(os.sep),
-        env=environment(settings),
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
+    """Run the command, and wait for its end."""
+    return typed("redrive", "--url", url, *options, settings={"CABFERRY_FUNCTION_KEY": key} if key else {})
 
 
 def test_every_failed_pull_is_back_in_the_queue(playground: Playground) -> None:

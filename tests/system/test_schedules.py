@@ -1,13 +1,10 @@
 """The life of a report, from a wish to cabs in the container, without Partner Center."""
 
-import subprocess
-import sys
 from typing import Any
 
 import requests
 
-from tests.support.waiting import DEADLINE_SECONDS
-from tests.system.app import ROOT, App, environment
+from tests.system.app import App, typed
 from tests.system.playground import Playground
 
 
@@ -25,10 +22,7 @@ def _run(playground: Playground, report_id: str) -> None:
 
 def _typed(app: App, *words: str, code: int = 0) -> str:
     """Return what `python3 dev.py report` says."""
-    command = [sys.executable, str(ROOT / "dev.py"), "report", "--url", app.url, *words]
-    done = subprocess.run(
-        command, env=environment({}), capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False
-    )
+    done = typed("report", "--url", app.url, *words)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stderr if code else done.stdout
 

@@ -36,16 +36,6 @@ CAB = b"PK\x03\x04" + bytes(range(256)) * 20
 OTHER = b"MSCF another cab"
 
 
-@pytest.fixture
-def destination(storage: StorageAccount) -> Destination:
-    return Destination(storage)
-
-
-@pytest.fixture
-def sources(azurite: Azurite) -> SourceAccount:
-    return SourceAccount(azurite)
-
-
 def too_large(seen: Seen) -> Answer | None:
     """Refuse Copy Blob From URL as Azure does with a source of more than 256 MiB."""
     return refusal(409, "CannotVerifyCopySource") if is_direct_copy(seen) else None

@@ -31,16 +31,6 @@ MEGABYTE = 1024 * 1024
 SMALL = b"PK\x03\x04" + bytes(range(256))
 
 
-@pytest.fixture
-def sources(azurite: Azurite) -> SourceAccount:
-    return SourceAccount(azurite)
-
-
-@pytest.fixture
-def destination(storage: StorageAccount) -> Destination:
-    return Destination(storage)
-
-
 def large(megabytes: int) -> bytes:
     """Make bytes in which a block that is lost or moved shows."""
     return b"".join(number.to_bytes(4) * 256 for number in range(megabytes * 1024))

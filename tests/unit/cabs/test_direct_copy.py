@@ -5,7 +5,6 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
-from azure.core.credentials import AccessToken
 
 from shared.cabs.direct_copy import DirectCopy
 from shared.cabs.labels import CabLabels
@@ -15,6 +14,7 @@ from shared.core.redaction import redact
 from shared.identity.access_tokens import AccessTokens
 from shared.storage.refusals import RefusedError
 from shared.storage.service import AccountSas, StorageService
+from tests.support.identity import Identity
 from tests.support.loopback import Answer, LoopbackServer, Seen, in_turn
 
 KEY = "UVpYSlFaWEo="
@@ -150,21 +150,10 @@ def test_a_refusal_is_told_with_its_code_and_not_repeated(status: int, code: str
     assert len(seen) == 1
 
 
-class Ending:
-    """An identity whose tokens end after some seconds."""
-
-    def __init__(self, seconds: int) -> None:
-        self.made, self._seconds = 0, seconds
-
-    def get_token(self, *_scopes: str, **_options: object) -> AccessToken:
-        self.made += 1
-        return AccessToken(f"token-{self.made}", round(time.time()) + self._seconds)
-
-
 @pytest.mark.parametrize(("seconds", "tokens"), [(3_600, 1), (60, 1), (-1, 3)])
 def test_a_token_is_kept_until_shortly_before_its_end(seconds: int, tokens: int) -> None:
     """One token serves a hundred thousand cabs, and none is sent that ends on its way."""
-    identity = Ending(seconds)
+    identity = Identity(seconds)
     shown = AccessTokens(lambda: identity, "scope", "the cab storage", "Check it.")
     seen = [copied(in_turn(ACCEPTED), shown)[0].headers["authorization"] for _ in range(3)]
     assert len(set(seen)) == identity.made == tokens
@@ -180,7 +169,7 @@ def test_a_token_is_kept_until_shortly_before_its_end(seconds: int, tokens: int)
 )
 def test_a_token_that_storage_no_longer_takes_is_renewed_once(refusal: Answer) -> None:
     """Its clock may be ahead of ours; a second refusal is not about the clock."""
-    identity = Ending(3_600)
+    identity = Identity(3_600)
     shown = AccessTokens(lambda: identity, "scope", "the cab storage", "Check it.")
     seen = copied(in_turn(refusal, ACCEPTED), shown)
     assert [each.headers["authorization"] for each in seen] == ["Bearer token-1", "Bearer token-2"]
@@ -197,7 +186,7 @@ def test_a_token_that_storage_no_longer_takes_is_renewed_once(refusal: Answer) -
 
 def test_a_missing_role_renews_no_token() -> None:
     """A pull of a hundred thousand cabs must not ask the identity a hundred thousand times."""
-    identity = Ending(3_600)
+    identity = Identity(3_600)
     shown = AccessTokens(lambda: identity, "scope", "the cab storage", "Check it.")
     with pytest.raises(RefusedError):
         copied(in_turn(Answer(status=403, headers={"x-ms-error-code": "AuthorizationPermissionMismatch"})), shown)

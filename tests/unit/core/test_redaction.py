@@ -171,12 +171,6 @@ def test_what_ends_a_thread_is_logged_and_not_printed_as_it_is(
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.fixture
-def known(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that knows no secret yet."""
-    monkeypatch.setattr(redaction, "_known", redaction._KnownSecrets())
-
-
 @pytest.mark.usefixtures("known")
 @given(before=SURROUNDINGS, after=SURROUNDINGS)
 def test_a_secret_of_this_process_is_known_bare(before: str, after: str) -> None:

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from shared.core import redaction
 from shared.core.redaction import excerpt, never_show, redact
 
 # Of letters that nothing around it holds, so that any piece of it is known by sight, in whatever spelling.
@@ -132,11 +131,6 @@ def test_no_piece_of_a_secret_is_left_in_any_spelling(
 def test_a_secret_in_three_layers_is_found(form: str, way: Spelling) -> None:
     shown = redact(f"seen: {way(form.format(secret='QZXJQZXJQZXJ'))} and more")
     assert "QZXJ" not in read_again(shown)
-
-
-@pytest.fixture
-def known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redaction, "_known", redaction._KnownSecrets())
 
 
 @pytest.mark.usefixtures("known")

@@ -18,14 +18,6 @@ from shared.storage.connections import Connections
 from tests.support.loopback import Answer, LoopbackServer, Seen, in_turn
 
 
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A developer's own proxy must not see these tests."""
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
-
-
 @contextmanager
 def refusing_proxy() -> Iterator[tuple[int, Callable[[], bytes]]]:
     """Give the port of a proxy that refuses what it is asked for first, and what returns that."""

@@ -1,14 +1,10 @@
 """An identity's clients share its tokens: one for all services, and a new one where a service says that it ended."""
 
-import time
-from pathlib import Path
-
-import pytest
-from azure.core.credentials import AccessToken
 from azure.storage.blob import BlobServiceClient
 
-from local.simulator.certificates import Certificates, make_certificates
+from local.simulator.certificates import Certificates
 from shared.identity.access_tokens import AccessTokens, SharedCredential
+from tests.support.identity import Identity
 from tests.support.loopback import Answer, LoopbackServer, in_turn
 
 CHALLENGE = (
@@ -16,25 +12,6 @@ CHALLENGE = (
     "resource_id=https://storage.azure.com"
 )
 ENDED = Answer(status=401, headers={"WWW-Authenticate": CHALLENGE, "x-ms-error-code": "InvalidAuthenticationInfo"})
-
-
-class Identity:
-    """An identity that counts its tokens."""
-
-    def __init__(self, seconds: int) -> None:
-        self.made, self._seconds = 0, seconds
-
-    def get_token(self, *_scopes: str, **_options: object) -> AccessToken:
-        self.made += 1
-        return AccessToken(f"token-{self.made}", round(time.time()) + self._seconds)
-
-
-@pytest.fixture
-def certificates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Certificates:
-    """A token goes over HTTPS alone."""
-    made = make_certificates(tmp_path)
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(made.authority))
-    return made
 
 
 def shown(certificates: Certificates, identity: Identity, clients: int, *answers: Answer) -> list[str]:

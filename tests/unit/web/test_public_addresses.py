@@ -3,7 +3,6 @@
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ import urllib3
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.simulator.certificates import Certificates, make_certificates
+from local.simulator.certificates import Certificates
 from shared.core.errors import AgainNow, BadAnswer
 from shared.web.http_source import HttpSource, body_of
 from shared.web.public_addresses import NotPublicError, PublicOnlyAdapter, is_public
@@ -32,14 +31,6 @@ NOT_PUBLIC = [
 ]
 # The answer of DNS, looked up as the system does it.
 type Lookup = Callable[[str], list[str]]
-
-
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A developer's own proxy must not look names up for these tests."""
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
 
 
 @pytest.fixture
@@ -69,14 +60,6 @@ def connected(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(urllib3.util.connection, "create_connection", refuse)
     return asked
-
-
-@pytest.fixture
-def certificates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Certificates:
-    """A certificate for loopback that this test trusts."""
-    made = make_certificates(tmp_path)
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(made.authority))
-    return made
 
 
 def source() -> HttpSource:
