@@ -59,11 +59,11 @@ class AskedCheck(Immutable, frozen=True):
 
     state: CheckState
     asked_at: datetime
-    ended_at: datetime | None
-    error: str
-    next_try_at: datetime | None
-    outcomes: tuple[RunOutcome, ...]
-    left_out: int
+    ended_at: datetime | None = None
+    error: str = ""
+    next_try_at: datetime | None = None
+    outcomes: tuple[RunOutcome, ...] = ()
+    left_out: int = 0
 
 
 class AskedChecks:
@@ -149,10 +149,10 @@ class AskedChecks:
             state: CheckState = "Failed" if error else "Completed"
             return AskedCheck(state, asked_at, row.moment("endedAt"), error, None, outcomes, row.number("leftOut"))
         if (row.moment("startedFor") or clock.FIRST_MOMENT) < asked_at:
-            return AskedCheck("Queued", asked_at, None, "", None, (), 0)
+            return AskedCheck("Queued", asked_at)
         if again_at := row.set_moment("nextTryAt"):
-            return AskedCheck("Queued", asked_at, None, row.text("error"), again_at, (), 0)
-        return AskedCheck("Running", asked_at, None, "", None, (), 0)
+            return AskedCheck("Queued", asked_at, error=row.text("error"), next_try_at=again_at)
+        return AskedCheck("Running", asked_at)
 
     def _send_back(self, asked_at: datetime, again_at: datetime, error: str) -> None:
         # In this order: a host that dies in between leaves a check that seems to run, and one that comes.

@@ -124,7 +124,7 @@ class NamedFailures:
     def add(self, part: ReportPart) -> None:
         """Add what a stretch of the report names, of which any may be there already."""
         with _told():
-            self._run(
+            self._database.executemany(
                 "insert into failures (application, hash, name, driver, hits) values (?, ?, ?, ?, ?) "
                 "on conflict do update set hits = hits + excluded.hits",
                 (
@@ -141,8 +141,10 @@ class NamedFailures:
             told = {
                 facts: msgspec.json.encode(astuple(facts)) for cabs in part.cabs.values() for facts in cabs.values()
             }
-            self._run("insert or ignore into facts (told) values (?)", ((each,) for each in told.values()))
-            self._run(
+            self._database.executemany(
+                "insert or ignore into facts (told) values (?)", ((each,) for each in told.values())
+            )
+            self._database.executemany(
                 "insert or ignore into cabs select failures.place, ?, facts.place, ? from failures, facts "
                 "where application = ? and hash = ? and told = ?",
                 (
@@ -170,7 +172,7 @@ class NamedFailures:
             pulls: The rows of an application's pulls.
         """
         with _told():
-            self._run(
+            self._database.executemany(
                 "update failures set stored = ?, stored_hash = ?, state = ?, asked_by = ?, person = ?, ended = ?, "
                 "hits_before = ? where application = ? and hash = ? "
                 "and (stored is null or (application = ? and hash = ?))",
@@ -219,9 +221,6 @@ class NamedFailures:
             found = self._database.execute(statement)
             while some := [_named(columns) for columns in found.fetchmany(size)]:
                 yield some
-
-    def _run(self, statement: str, rows: Iterable[tuple[object, ...]]) -> None:
-        self._database.executemany(statement, rows)
 
     def _count(self, table: str) -> int:
         with _told():

@@ -122,35 +122,16 @@ class Watch:
         known = (self._known or {}).get(report_id)
         seen = known.set_moment("lastRunAt") if known else None
         last = max((at for at in (seen, *(run.made_at for run in runs)) if at), default=None)
-        self._note(report_id, schedule, runs, last, known)
-
-    def look_at_silent(self, paused: Schedule) -> None:
-        """Look at a schedule that is not asked for runs: one that was before has come to an end.
-
-        Args:
-            paused: As the Dev Center lists it.
-        """
-        if row := (self._known or {}).get(paused.report_id):
-            self._note(paused.report_id, paused, (), row.set_moment("lastRunAt"), row)
-
-    def _note(
-        self,
-        report_id: str,
-        schedule: Schedule | None,
-        runs: Sequence[ReportRun],
-        last: datetime | None,
-        known: Row | None,
-    ) -> None:
         standing = standing_of(report_id, schedule, runs, last, self._settings.report_late)
         if standing.kind == _ENDED and schedule and schedule.template_id in self.live:
             standing = Standing()
-        marked_at = known.set_moment("markedAt") if known and known.text("mark") == standing.mark else None
+        is_told = known is not None and known.text("mark") == standing.mark
+        marked_at = known.set_moment("markedAt") if known and is_told else None
         # After so long no cab of the time since can be had any more.
         is_over = standing.kind == _ENDED and marked_at and marked_at + self._settings.cab_lookback < clock.now()
         if standing.problem and not is_over:
             self.problems.append(standing.problem)
-        is_told = known is not None and known.text("mark") == standing.mark
-        if self._known is None or (is_told and (last is None or (known and known.set_moment("lastRunAt") == last))):
+        if self._known is None or (is_told and last in {None, seen}):
             return
         try:
             if not self._rows.note_schedule(report_id, known, standing.mark, last, is_new=not is_told) or is_told:
@@ -162,3 +143,12 @@ class Watch:
             REPORT_RUN_LATE.tell(reportId=report_id, due=standing.due, reason=standing.problem)
         elif standing.kind == _ENDED:
             SCHEDULE_ENDED.tell(reportId=report_id, reason=standing.problem)
+
+    def look_at_silent(self, paused: Schedule) -> None:
+        """Look at a schedule that is not asked for runs: one that was before has come to an end.
+
+        Args:
+            paused: As the Dev Center lists it.
+        """
+        if paused.report_id in (self._known or {}):
+            self.look(paused.report_id, paused, ())

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from copy import replace
 from dataclasses import dataclass, field
 from email.utils import format_datetime
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
@@ -263,23 +265,26 @@ class _MemoryBlob:
     def set_blob_metadata(self, metadata: dict[str, str]) -> None:
         self._call("names", lambda: self._container.label(self._name, metadata=metadata))
 
-    def download_blob(self) -> _Download:
+    def download_blob(self) -> io.BytesIO:
         def content() -> bytes:
             blob = self._container.blobs.get(self._name)
             if blob is None:
                 raise RefusedError(Refusal(Where.STORAGE, 404, "BlobNotFound"))
             return blob.content
 
-        return _Download(self._call("reads", content))
+        return io.BytesIO(self._call("reads", content))
 
     def get_blob_properties(self) -> BlobProperties:
         def properties() -> Any:
             blob = self._container.blobs.get(self._name)
             if blob is None:
                 raise RefusedError(Refusal(Where.STORAGE, 404, "BlobNotFound"))
-            settings = _Settings(blob.md5 or None, _TYPE)
-            return _Properties(
-                len(blob.content), blob.etag, settings, dict(blob.labels.metadata), blob.created.replace(microsecond=0)
+            return SimpleNamespace(
+                size=len(blob.content),
+                etag=blob.etag,
+                content_settings=SimpleNamespace(content_md5=blob.md5 or None, content_type=_TYPE),
+                metadata=dict(blob.labels.metadata),
+                creation_time=blob.created.replace(microsecond=0),
             )
 
         return cast("BlobProperties", self._call("looks at", properties))
@@ -290,29 +295,6 @@ class _MemoryBlob:
             return self._line.call(kind, f"{verb} {self._name}", do)
         except RefusedError as refused:
             raise _as_sdk(refused.refusal) from None
-
-
-@dataclass(frozen=True, slots=True)
-class _Download:
-    content: bytes
-
-    def read(self, size: int) -> bytes:
-        return self.content[:size]
-
-
-@dataclass(frozen=True, slots=True)
-class _Settings:
-    content_md5: bytes | None
-    content_type: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Properties:
-    size: int
-    etag: str
-    content_settings: _Settings
-    metadata: dict[str, str]
-    creation_time: datetime
 
 
 def _as_sdk(refusal: Refusal) -> HttpResponseError:
