@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 from shared.cabs.copy import CabCopy
@@ -27,18 +28,15 @@ from shared.progress.health import HealthRows
 from shared.progress.messages import PullMessage, returned, unwrapped
 from shared.progress.pull_leases import PullLeases
 from shared.progress.pulls import PullRows
-from shared.progress.reports import ReportRows
 from shared.progress.requests import PullRequests
 from shared.pull.keep_file import KEEP_FILE, KeepFile
 from shared.pull.one_cab import copy_cab
 from shared.pull.one_failure import pull_failure
 from shared.pull.pool import FairPool
 from shared.pull.run import PullTools
-from shared.reconcile.poison import PoisonMessages
-from shared.reconcile.run import ReconcileTools, raise_if_broken, reconcile
-from shared.reconcile.walk import FailureWalk
-from shared.reports.check import ReportTools, check_reports
-from shared.reports.file import ReportFiles
+from shared.reconcile.run import raise_if_broken, reconcile
+from shared.reports.check import check_reports
+from shared.services import Services
 
 from .catalog import MemoryCatalog
 from .center import BASE, TOKEN, Cab, DevCenter, Form
@@ -55,6 +53,7 @@ if TYPE_CHECKING:
 
     from shared.core.failure import Failure
     from shared.identity.access_tokens import AccessTokens
+    from shared.storage.clients import StorageClients
 
     from .lines import Called
     from .queues import Message
@@ -104,8 +103,8 @@ class _Tokens:
         return ask(TOKEN)
 
 
-class Host(Process):
-    """An instance of the app: its parts, as `shared.services` puts them together, and what the Functions host does.
+class Host(Process, Services):
+    """An instance of the app: its parts, on services in memory, and what the Functions host does.
 
     Args:
         world: Where it lives.
@@ -121,69 +120,36 @@ class Host(Process):
         def table(name: str) -> MemoryTable:
             return MemoryTable(world.tables[name], line, _ROWS)
 
+        self.settings, self._storage = settings, cast("StorageClients", SimpleNamespace(table=table))
+        self._source = MemorySources(world.center, line, settings.source_hosts)
+        self.health, self.circuit = HealthRows(table("health")), Circuit(table("health"), "devcenter")
         tokens = cast("AccessTokens", _Tokens())
-        sources = MemorySources(world.center, line, settings.source_hosts)
-        self.circuit = Circuit(table("health"), "devcenter")
-        devcenter = DevCenterClient(BASE, tokens, MemoryApi(world.center, line), self.circuit.guard)
+        self._devcenter = DevCenterClient(BASE, tokens, MemoryApi(world.center, line), self.circuit.guard)
         container = MemoryContainer(world.container, line)
-        copies = CabCopy(
-            container,
-            MemoryDirectCopy(world.container, line),
-            sources,
-            direct_bytes=world.container.copied_at_once,
-            block_bytes=world.container.copied_at_once // 2,
-        )
-        self.pulls, asked = PullRows(table("pulls")), AskedPulls(table("pulls"))
-        catalog, day = MemoryCatalog(world.catalog, line), DayBytes(table("health"))
+        self._catalog, self._poison = MemoryCatalog(world.catalog, line), MemoryQueue(world.poison, line)
+        self.pulls, self.asked = PullRows(table("pulls")), AskedPulls(table("pulls"))
+        day = DayBytes(table("health"))
         self.pull_tools = PullTools(
             settings=settings,
-            sources=partial(CabBatch, devcenter),
+            sources=partial(CabBatch, self._devcenter),
             queue=MemoryQueue(world.queue, line),
             pulls=self.pulls,
             leases=PullLeases(table("pulls"), settings.pull_lease),
             cabs=CabRows(table("cabs")),
             container=container,
-            copies=copies,
+            copies=CabCopy(
+                container,
+                MemoryDirectCopy(world.container, line),
+                self._source,
+                direct_bytes=world.container.copied_at_once,
+                block_bytes=world.container.copied_at_once // 2,
+            ),
             pool=FairPool(settings.pull_concurrency),
-            catalog=CatalogNews(catalog, settings.retention),
+            catalog=CatalogNews(self._catalog, settings.retention),
             keep=KeepFile(container, day, settings.max_cabs_per_failure),
             day=day,
         )
-        self.requests = PullRequests(self.pulls, asked, self.pull_tools.queue, self.pull_tools.pool.lane())
-        self.health = HealthRows(table("health"))
-        poison = MemoryQueue(world.poison, line)
-        self.poison_messages = PoisonMessages(
-            self.pulls, self.pull_tools.leases, self.health, self.pull_tools.queue, poison
-        )
-        self.report_tools = ReportTools(
-            settings=settings,
-            devcenter=devcenter,
-            files=ReportFiles(sources, None),
-            reports=ReportRows(table("reports")),
-            pulls=self.pulls,
-            asked=asked,
-            requests=self.requests,
-            cabs=self.pull_tools.cabs,
-            health=self.health,
-            executor=self.pull_tools.pool.lane(),
-            keep=self.pull_tools.keep,
-        )
-        self.reconcile_tools = ReconcileTools(
-            settings=settings,
-            walk=FailureWalk(self.pulls, self.pull_tools.cabs, container),
-            pulls=self.pulls,
-            leases=self.pull_tools.leases,
-            cabs=self.pull_tools.cabs,
-            container=container,
-            queue=self.pull_tools.queue,
-            poison=self.poison_messages,
-            requests=self.requests,
-            health=self.health,
-            circuit=self.circuit,
-            writers=self.pull_tools.pool.lane(),
-            catalog=catalog,
-            keep=self.pull_tools.keep,
-        )
+        self.requests = PullRequests(self.pulls, self.asked, self.pull_tools.queue, self.pull_tools.pool.lane())
 
     def begin(self) -> None:
         """Listen to both queues."""
