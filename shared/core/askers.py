@@ -10,6 +10,11 @@ def is_person(asks: str) -> bool:
     return asks != RECONCILE and not asks.startswith(_MACHINES)
 
 
+def by_person(*asks: str) -> str:
+    """Return the first of those who ask that is a person; empty where machines do, or nobody said."""
+    return next((each for each in asks if each and is_person(each)), "")
+
+
 def person(name: str, call: str) -> str:
     """Return what tells of a person, and never reads like a machine, whatever the person is called.
 

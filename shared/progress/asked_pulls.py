@@ -6,6 +6,7 @@ from itertools import batched, groupby
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from shared.core.askers import by_person
 from shared.core.errors import AgainLater
 from shared.core.failure import DRIVER, Failure
 from shared.core.redaction import excerpt
@@ -15,7 +16,6 @@ from shared.progress.pull_row import (
     asked_again,
     asked_again_columns,
     asked_columns,
-    by_person,
     days_columns,
     ended_columns,
     family_columns,

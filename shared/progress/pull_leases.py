@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shared.core import clock
+from shared.core.askers import by_person
 from shared.core.errors import AgainLater
 from shared.core.events import PULL_FAILED
 from shared.core.redaction import excerpt
@@ -13,7 +14,6 @@ from shared.progress.pull_row import (
     PullRow,
     PullState,
     asked_again_columns,
-    by_person,
     days_columns,
     ended_columns,
     family_columns,

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from shared.core import clock
-from shared.core.askers import is_person
+from shared.core.askers import by_person
 from shared.core.errors import BadInput
 from shared.core.failure import DRIVER, Failure, Window
 from shared.core.redaction import excerpt
@@ -238,11 +238,6 @@ def ended_columns(state: PullState, last_error: str, kind: ErrorKind = ErrorKind
         "updatedAt": now,
         "completedAt": now,
     }
-
-
-def by_person(*asks: str) -> str:
-    """Return the first of those who ask that is a person; empty where machines do, or nobody said."""
-    return next((each for each in asks if each and is_person(each)), "")
 
 
 def person_of(row: Row) -> str:

@@ -78,9 +78,8 @@ class PullRequests:
             What these pulls are found by in the log.
         """
         pull_id = pull_id or new_pull_id()
-        ordered = dict.fromkeys(failures)
-        versions = self._asked.queue(ordered, window, requested_by, facts, hits)
-        families = {failure: failure for failure in versions}
+        places = {failure: place for place, failure in enumerate(dict.fromkeys(failures))}
+        versions = self._asked.queue(places, window, requested_by, facts, hits)
 
         def send(failure: Failure) -> None:
             try:
@@ -90,7 +89,7 @@ class PullRequests:
                 self._asked.take_back_note(failure, window, requested_by)
                 raise
 
-        for some in batched((families[each] for each in ordered if each in families), _AT_ONCE, strict=False):
+        for some in batched(sorted(versions, key=places.__getitem__), _AT_ONCE, strict=False):
             list(self._executor.map(send, some))
         return pull_id
 

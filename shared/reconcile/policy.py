@@ -25,13 +25,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from shared.core import clock
-from shared.core.askers import RECONCILE, is_person
+from shared.core.askers import RECONCILE, by_person, is_person
 from shared.core.facts import NO_FACTS
 from shared.core.failure import Window, default_window
 from shared.core.keep import Subject
 from shared.core.values import Immutable
 from shared.progress.cabs import CabRow, CabState, cab_of
-from shared.progress.pull_row import ErrorKind, PullRow, PullState, by_person
+from shared.progress.pull_row import ErrorKind, PullRow, PullState
 from shared.progress.tally import REPORTS_LOOK_BACK, TRIED_AGAIN, could_be_had, deadline
 from shared.pull.keeping import Keeping, subject_of
 

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Self
 import msgspec
 from msgspec.structs import astuple
 
+from shared.core.askers import by_person
 from shared.core.clock import moment_of
 from shared.core.errors import AgainLater
 from shared.core.facts import CabFacts
 from shared.core.failure import Failure, normal_id
 from shared.core.values import Immutable
-from shared.progress.pull_row import asked_again, by_person, person_of
+from shared.progress.pull_row import asked_again, person_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
