@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from shared.api.bodies import body_of
 from shared.api.scalars import ApplicationId, Continuation, Count, Moment
-from shared.progress.reports import CheckState, Outcome
+from shared.reports.outcome import CheckState, Outcome
 
 if TYPE_CHECKING:
     from shared.reports.asked_check import AskedCheck

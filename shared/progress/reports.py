@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from shared.core import clock
 from shared.core.values import Immutable
@@ -24,8 +24,6 @@ _READING = timedelta(seconds=60)
 _NO_KEY = re.compile(r"[/\\#?%\x00-\x1f\x7f-\x9f]")
 # What an error tells anew each time: a request, a time.
 _TOLD_ANEW = re.compile(r"[0-9A-Fa-f-]{16,}|[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.]+")
-type CheckState = Literal["Queued", "Running", "Completed", "Failed"]
-type Outcome = Literal["ingested", "known", "pending", "busy", "failed"]
 
 
 class ReportRow(Immutable, frozen=True):

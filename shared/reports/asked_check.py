@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from shared.progress.queue import PullQueue
-    from shared.progress.reports import CheckState
     from shared.reports.check import ReportTools
+    from shared.reports.outcome import CheckState
     from shared.storage.table_rows import TableRows
     from shared.storage.table_writes import Columns
 

@@ -1,17 +1,18 @@
-"""What a check of the reports did with one run."""
+"""How a check of the reports stands, and what it did with one run."""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from shared.core.values import Immutable
 
 if TYPE_CHECKING:
     from shared.devcenter.reports import ReportRun
-    from shared.progress.reports import Outcome
 
 _log = logging.getLogger(__name__)
+type CheckState = Literal["Queued", "Running", "Completed", "Failed"]
+type Outcome = Literal["ingested", "known", "pending", "busy", "failed"]
 
 
 class RunOutcome(Immutable, frozen=True):
