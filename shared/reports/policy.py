@@ -36,8 +36,9 @@ if TYPE_CHECKING:
     from shared.core.keep import Rules
     from shared.core.settings import Settings
     from shared.devcenter.reports import ReportRun, Schedule
-    from shared.progress.reports import Outcome, ReportRow
+    from shared.progress.reports import ReportRow
     from shared.reports.named import ListedCabs, Named
+    from shared.reports.outcome import Outcome
     from shared.storage.table_writes import Columns
 
 _LOOKED_AT = timedelta(days=7)
