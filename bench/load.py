@@ -24,7 +24,6 @@ from local.simulator.catalogue import Failure, Family
 from local.simulator.faults import Call, Fault, FaultKind
 
 _SMALL = CabForm((64, 64))
-_API_VERSION = "2025-05-05"
 _ASKERS = 8
 _HTTP_SECONDS, _AGAIN_SECONDS, _LOOK_SECONDS = 60.0, 0.5, 1.0
 _REST_SECONDS = 600.0
@@ -61,7 +60,7 @@ class Load:
         storage = embedded.settings["CAB_STORAGE"]
         tables = self._open.enter_context(TableServiceClient.from_connection_string(storage))
         self._pulls = self._open.enter_context(tables.get_table_client("pulls"))
-        queue = QueueClient.from_connection_string(storage, QUEUE, api_version=_API_VERSION)
+        queue = QueueClient.from_connection_string(storage, QUEUE)
         self._queue = self._open.enter_context(queue)
         self._askers = self._open.enter_context(ThreadPoolExecutor(_ASKERS))
         self._asking: list[Future[None]] = []
@@ -71,9 +70,7 @@ class Load:
         self._over = False
         siblings = (Family.DESKTOP, Family.APP)
         self._applications = sum(len(self._simulator.world.applications(family)) for family in siblings)
-        self._poison = self._open.enter_context(
-            QueueClient.from_connection_string(storage, f"{QUEUE}-poison", api_version=_API_VERSION)
-        )
+        self._poison = self._open.enter_context(QueueClient.from_connection_string(storage, f"{QUEUE}-poison"))
         self.faults = self.asked_again = self.brought_back = 0
 
     def __enter__(self) -> Self:

@@ -19,8 +19,6 @@ from local.simulator.builder import CAB_ACCOUNTS, REPORT_ACCOUNT
 
 CAB_ACCOUNT, SOURCE_ACCOUNT = "cabferry", CAB_ACCOUNTS[0]
 IN_FLIGHT = 32
-# One that this Azurite knows; the SDK is ahead of it.
-API_VERSION = "2025-05-05"
 _SETUP_IN_FLIGHT = 16
 
 
@@ -172,9 +170,7 @@ class Stage:
         return usage(self.azurite.pid).cpu_seconds
 
     def _blobs(self, account: str) -> BlobServiceClient:
-        return BlobServiceClient.from_connection_string(
-            self.azurite.connection_string(account), api_version=API_VERSION
-        )
+        return BlobServiceClient.from_connection_string(self.azurite.connection_string(account))
 
     def _signed(self, account: str, container: str, permissions: ContainerSasPermissions) -> str:
         expiry = datetime.now(UTC) + timedelta(days=1)

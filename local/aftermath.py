@@ -20,8 +20,6 @@ from local.azurite.access_log import StorageRequest, creations
 from local.kill_points import CONTAINER, QUEUE
 from local.simulator.catalogue import Cab, FailureKey, Held, World
 
-# One that this Azurite knows; the SDKs are ahead of it.
-_API_VERSION = "2025-05-05"
 _DOWNLOADS_AT_ONCE = 8
 
 type _Row = Mapping[str, Any]
@@ -53,9 +51,9 @@ def findings(connection: str, world: World, requests: Iterable[StorageRequest]) 
         requests: What the account was asked from the start; nothing where that was not recorded.
     """
     with ExitStack() as opened:
-        blobs = BlobServiceClient.from_connection_string(connection, api_version=_API_VERSION)
+        blobs = BlobServiceClient.from_connection_string(connection)
         tables = opened.enter_context(TableServiceClient.from_connection_string(connection))
-        queues = opened.enter_context(QueueServiceClient.from_connection_string(connection, api_version=_API_VERSION))
+        queues = opened.enter_context(QueueServiceClient.from_connection_string(connection))
         stored = _downloaded(opened.enter_context(blobs).get_container_client(CONTAINER))
         pulls = {FailureKey(row["PartitionKey"], row["RowKey"]): row for row in _rows(tables, "pulls")}
         cabs = {(row["PartitionKey"], row["RowKey"]): row for row in _rows(tables, "cabs")}

@@ -17,39 +17,21 @@ CONTAINER, QUEUE = "failure-cabs", "cab-pulls"
 _MESSAGES = f"/{QUEUE}/messages"
 
 
-def _sends(request: StorageRequest) -> bool:
-    return request.method == "POST" and request.path == _MESSAGES
-
-
-def _writes_rows(request: StorageRequest) -> bool:
-    return request.method == "POST" and request.path == "/$batch"
-
-
-def _deletes_message(request: StorageRequest) -> bool:
-    return request.method == "DELETE" and request.path.startswith(f"{_MESSAGES}/")
-
-
-def _writes_pull(request: StorageRequest) -> bool:
-    return request.method in {"PUT", "PATCH", "MERGE"} and request.path.startswith("/pulls(")
-
-
-def _makes_blob(request: StorageRequest) -> bool:
-    return request.method == "PUT" and request.path.startswith(f"/{CONTAINER}/")
-
-
-def _reads_back(request: StorageRequest) -> bool:
-    return request.method == "GET" and request.path == f"/{CONTAINER}" and request.comp == "list"
-
-
 # What is counted, and the highest k that is drawn.
 _KINDS: dict[str, tuple[Callable[[StorageRequest], bool] | Call, int]] = {
-    "message sent": (_sends, 12),
-    "rows written": (_writes_rows, 3),
+    "message sent": (lambda asked: asked.method == "POST" and asked.path == _MESSAGES, 12),
+    "rows written": (lambda asked: asked.method == "POST" and asked.path == "/$batch", 3),
     "page served": (Call.CAB_BATCH, 6),
-    "pull row written": (_writes_pull, 12),
-    "cab copied": (_makes_blob, 40),
-    "container read back": (_reads_back, 4),
-    "message done": (_deletes_message, 4),
+    "pull row written": (
+        lambda asked: asked.method in {"PUT", "PATCH", "MERGE"} and asked.path.startswith("/pulls("),
+        12,
+    ),
+    "cab copied": (lambda asked: asked.method == "PUT" and asked.path.startswith(f"/{CONTAINER}/"), 40),
+    "container read back": (
+        lambda asked: (asked.method, asked.path, asked.comp) == ("GET", f"/{CONTAINER}", "list"),
+        4,
+    ),
+    "message done": (lambda asked: asked.method == "DELETE" and asked.path.startswith(f"{_MESSAGES}/"), 4),
 }
 _OF_ASKING, _OF_PULLING = tuple(_KINDS)[:2], tuple(_KINDS)[1:]
 

@@ -26,9 +26,7 @@ class StreamJob(msgspec.Struct, frozen=True):
 
 
 def _stream(job: StreamJob) -> None:
-    blob = BlobClient.from_connection_string(
-        job.destination, job.container, job.name, api_version="2025-05-05", max_single_put_size=_CHUNK
-    )
+    blob = BlobClient.from_connection_string(job.destination, job.container, job.name, max_single_put_size=_CHUNK)
     blocks: list[BlobBlock] = []
     response = urllib3.PoolManager().request("GET", job.url, preload_content=False)
     while chunk := response.read(_CHUNK):

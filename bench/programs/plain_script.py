@@ -34,7 +34,7 @@ class ScriptJob(msgspec.Struct, frozen=True):
 
 def _main() -> None:
     job = read_job(ScriptJob)
-    container = ContainerClient.from_connection_string(job.destination, job.container, api_version="2025-05-05")
+    container = ContainerClient.from_connection_string(job.destination, job.container)
 
     def copy(name: str) -> None:
         response = requests.get(job.source.replace("{name}", name), timeout=_SECONDS)

@@ -12,8 +12,6 @@ from azure.storage.blob import BlobServiceClient
 from bench.programs.ceiling import CopyJob, copy_all, signed_headers
 from bench.programs.job import measured, read_job, tell
 
-_VERSION = "2025-05-05"
-
 
 class WayJob(msgspec.Struct, frozen=True):
     """What is copied, and in which of `WAYS`."""
@@ -24,7 +22,7 @@ class WayJob(msgspec.Struct, frozen=True):
 
 def _sdk(job: CopyJob) -> None:
     url = f"{job.endpoint}/{job.account}"
-    with BlobServiceClient(url, {"account_name": job.account, "account_key": job.key}, api_version=_VERSION) as service:
+    with BlobServiceClient(url, {"account_name": job.account, "account_key": job.key}) as service:
         container = service.get_container_client(job.container)
 
         def copy(name: str) -> None:

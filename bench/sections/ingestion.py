@@ -26,7 +26,7 @@ from bench.processes import BenchError, run_program
 from bench.programs.ingest import Ingested
 from bench.programs.job import Measured
 from bench.report import Section, Table, at_most
-from bench.stage import API_VERSION, CAB_ACCOUNT, Stage
+from bench.stage import CAB_ACCOUNT, Stage
 from shared.core.facts import CabFacts
 from shared.core.failure import Failure
 from shared.core.storage_settings import CabStorage
@@ -129,7 +129,7 @@ def _measured(stage: Stage, report: LongReport, named: _Named) -> _Measure:
     if [outcome for outcome, _ in done.outcomes] != ["ingested"]:
         raise BenchError(f"the report was not ingested: {done.outcomes}")
     storage = stage.settings["CAB_STORAGE"]
-    with QueueClient.from_connection_string(storage, _QUEUE, api_version=API_VERSION) as queue:
+    with QueueClient.from_connection_string(storage, _QUEUE) as queue:
         messages = queue.get_queue_properties().approximate_message_count or 0
         first_ones = list(queue.receive_messages(messages_per_page=32, max_messages=_LOOKED_AT))
     due = sorted(_due(named, failure) for failure in named)
