@@ -216,19 +216,14 @@ class Api:
         return self._redirect(request, cab, fault)
 
     def _redirect(self, request: web.Request, cab: Cab, fault: Fault | None) -> web.Response:
-        """Lead to a cab, or where no cab is: to the SAS of another host, to this very call, or nowhere."""
+        """Lead to a cab, or where no cab is: to the SAS of another host, or to one that has expired."""
         self._center.ledger.note_cab(cab)
         kind = None if fault is None else fault.kind
         expiry = datetime.now(UTC) - _EXPIRED_FOR if kind is FaultKind.EXPIRED_SAS else self._expiry()
         front = self._center.form.cab_host is BlobHost.FRONT
         location = self._signed(request, cab.place, expiry, front)
-        match kind:
-            case FaultKind.FOREIGN_HOST:
-                location = f"https://evil.example/cab.ext.zip?{location.partition('?')[2]}"
-            case FaultKind.LOOP:
-                location = str(request.url)
-            case FaultKind.NO_REDIRECT:
-                return answers.as_json({"location": location})
+        if kind is FaultKind.FOREIGN_HOST:
+            location = f"https://evil.example/cab.ext.zip?{location.partition('?')[2]}"
         return web.Response(status=302, headers={"Location": location})
 
     async def _blob(self, request: web.Request, fault: Fault | None) -> web.StreamResponse:

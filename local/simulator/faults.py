@@ -51,8 +51,6 @@ class FaultKind(StrEnum):
     LOST = "lost"  # what was asked for is done, and the connection ends before its answer
     EXPIRED_SAS = "expired-sas"  # a batch whose URLs have expired already
     FOREIGN_HOST = "foreign-host"  # a cab's redirect that leads to another host
-    LOOP = "loop"  # one that leads to the very call that it answers
-    NO_REDIRECT = "no-redirect"  # 200 with JSON in its place
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):

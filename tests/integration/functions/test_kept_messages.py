@@ -64,12 +64,6 @@ def waiting(app: App, queue: str = DEFAULT_QUEUE) -> list[str]:
     return [each.path for each in sent]
 
 
-def test_a_message_is_pulled(app: App, failure: catalogue.Failure) -> None:
-    PULL(message_of(app, failure))
-    assert app.row(failure).state is PullState.COMPLETED
-    assert app.waiting_messages() == 0
-
-
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -114,8 +108,8 @@ def test_a_table_that_cannot_be_reached_at_the_start_keeps_every_message(
 
     with monkeypatch.context() as patch:
         patch.setattr(services.Services, "create_missing", refused)
-        for function in (PULL, PULL, PULL):
-            function(message_of(app, failure))
+        for _ in range(3):
+            PULL(message_of(app, failure))
     assert (asked, len(waiting(app))) == (1, 3)
     monkeypatch.setattr(kept_messages, "_REFUSED_SECONDS", 0.0)
     PULL(message_of(app, failure))

@@ -26,25 +26,21 @@ def opened(location: str, *, signed_in: bool = True) -> Iterator[IO[bytes]]:
         yield file.stream
 
 
-def test_a_location_with_a_signature_is_read_without_a_token() -> None:
+@pytest.mark.parametrize(
+    ("path", "signed_in", "token"),
+    [(SIGNED, True, None), (BARE, True, "Bearer token-1"), (BARE, False, None)],
+    ids=["with a signature", "without", "public"],
+)
+def test_a_location_gets_a_token_where_it_has_no_signature(path: str, signed_in: bool, token: str | None) -> None:
     """Storage refuses a request that has both, and the token is nothing for whoever signed."""
-    with LoopbackServer(in_turn(Answer(b"the report"))) as server, opened(server.url + SIGNED) as stream:
+    with (
+        LoopbackServer(in_turn(Answer(b"the report"))) as server,
+        opened(server.url + path, signed_in=signed_in) as stream,
+    ):
         assert stream.read() == b"the report"
-    assert server.seen[0].target == SIGNED
-    assert "authorization" not in server.seen[0].headers
-
-
-def test_a_location_without_a_signature_is_read_with_a_storage_token() -> None:
-    with LoopbackServer(in_turn(Answer(b"the report"))) as server, opened(server.url + BARE) as stream:
-        assert stream.read() == b"the report"
-    assert server.seen[0].headers["authorization"] == "Bearer token-1"
-    assert server.seen[0].headers["x-ms-version"] >= "2017-11-09", "older versions take no bearer token"
-
-
-def test_a_public_location_needs_no_identity() -> None:
-    with LoopbackServer(in_turn(Answer(b"the report"))) as server, opened(server.url + BARE, signed_in=False) as stream:
-        assert stream.read() == b"the report"
-    assert "authorization" not in server.seen[0].headers
+    (seen,) = server.seen
+    assert (seen.target, seen.headers.get("authorization")) == (path, token)
+    assert not token or seen.headers["x-ms-version"] >= "2017-11-09", "older versions take no bearer token"
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br"])
