@@ -5,7 +5,7 @@ import textwrap
 import threading
 from typing import Any
 
-from shared.core.redaction import one_line, redact
+from shared.core.redaction import one_line, printable, redact
 
 _formatter = logging.Formatter()
 _log = logging.getLogger(__name__)
@@ -43,8 +43,4 @@ def guard_logs() -> None:
 
 def _set_in(text: str) -> str:
     lines = (each.rstrip() for each in redact(text).splitlines())
-    return textwrap.indent("\n".join(_printable(each) for each in lines), "  ")
-
-
-def _printable(line: str) -> str:
-    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in line)
+    return textwrap.indent("\n".join(printable(each) for each in lines), "  ")

@@ -161,8 +161,12 @@ def one_line(text: str) -> str:
     """Return a text that does nothing to a log or a terminal: on one line, and without what cannot be printed."""
     if text.isprintable():
         return text
-    # Half of a surrogate pair could not even be written.
-    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in " ".join(text.split()))
+    return printable(" ".join(text.split()))
+
+
+def printable(text: str) -> str:
+    """Return a text in which what cannot be printed is replaced: half of a surrogate pair could not even be written."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
 
 
 def excerpt(text: str, limit: int = 200) -> str:

@@ -40,7 +40,7 @@ class HttpSource:
     def __init__(self, connections: int, adapter: type[HTTPAdapter] = HTTPAdapter) -> None:
         self._session = _Session()
         # A host must not receive what a .netrc of the machine says, nor leave anything here to be sent to another.
-        self._session.auth = _no_auth
+        self._session.auth = lambda request: request
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         made = adapter(pool_connections=16, pool_maxsize=connections)
         self._session.mount("https://", made)
@@ -166,7 +166,3 @@ def _not_connected(error: Exception) -> str:
     refused = error.args[0] if error.args else None
     reason = refused.reason if isinstance(refused, urllib3.exceptions.MaxRetryError) else None
     return type(reason).__name__ if isinstance(reason, urllib3.exceptions.NewConnectionError) else ""
-
-
-def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request

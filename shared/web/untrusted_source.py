@@ -34,10 +34,6 @@ class UntrustedSource:
     def __init__(self, connections: int, allowed_hosts: tuple[str, ...]) -> None:
         self._source, self._allowed = HttpSource(connections, PublicOnlyAdapter), allowed_hosts
 
-    def close(self) -> None:
-        """Close the connections that are kept open."""
-        self._source.close()
-
     def checked(self, url: str, what: str) -> SplitResult:
         """Return the parts of a URL that may be fetched or copied from.
 
