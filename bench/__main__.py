@@ -12,7 +12,7 @@ from bench.facts import facts
 from bench.peers import BENCH, install_peers
 from bench.plan import full, quick
 from bench.processes import BenchError
-from bench.report import RELIABILITY, Section, save, saved, write_results
+from bench.report import RELIABILITY, Section, draw, save, saved, write_results
 from bench.sections import (
     growth,
     ingestion,
@@ -27,6 +27,7 @@ from bench.sections import (
 from local.child import ChildError
 from local.paths import ROOT
 
+RECORD = "record"
 SECTIONS = {
     "throughput": throughput.run,
     "ways": ways.run,
@@ -63,15 +64,15 @@ def _measure(options: argparse.Namespace) -> int:
     plan = (quick if options.quick else full)(_say)
     # A quick look must not take the place of published figures.
     results = BENCH / "quick" if options.quick else ROOT / "bench"
-    kept, failed = BENCH / ("quick" if options.quick else "sections"), []
+    failed = []
     for name in options.only or SECTIONS:
         _say(f"section {name}")
         try:
-            save(SECTIONS[name](plan, facts()), kept)
+            _keep(SECTIONS[name](plan, facts()), results)
         except Exception as error:  # noqa: BLE001 - told below; hours of other sections must not be lost with it
             failed.append(f"{name}: {type(error).__name__}: {error}")
             traceback.print_exc()
-        write_results(saved(tuple(SECTIONS), kept), results)
+        write_results(saved(tuple(SECTIONS), results / RECORD), results)
     _say(f"results: {_shown(results / 'results.md')}")
     for line in failed:
         print(f"bench: failed: {line}", file=sys.stderr)
@@ -83,11 +84,16 @@ def _endure(options: argparse.Namespace) -> int:
     asked = {chaos.run: options.chaos, soak.run: options.soak, games.run: options.games}
     run, much = next((run, much) for run, much in asked.items() if much is not None)
     section: Section = run(much, seed, facts(), _say)
-    kept, results = BENCH / "sections", ROOT / "bench"
-    save(section, kept)
-    write_results(saved(("games", "chaos", "soak"), kept), results, RELIABILITY)
+    results = ROOT / "bench"
+    _keep(section, results)
+    write_results(saved(("games", "chaos", "soak"), results / RECORD), results, RELIABILITY)
     _say(f"results: {_shown(results / RELIABILITY.file)}")
     return 0 if all(verdict.met for verdict in section.verdicts) else 1
+
+
+def _keep(section: Section, results: Path) -> None:
+    save(section, results / RECORD)
+    draw(section, results)
 
 
 def _arguments() -> argparse.Namespace:

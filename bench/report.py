@@ -1,10 +1,14 @@
-"""Results as data: tables, plots and verdicts of sections, kept as JSON, and put together as results.md."""
+"""Results as data: tables, plots and verdicts of sections, kept as JSON (bench/record), and put together as pages.
+
+So a section that is measured anew takes the place of its last measurement, and leaves the others on the page.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
 import msgspec
+from msgspec.structs import replace
 
 from bench.plots import Plot, svg
 
@@ -118,10 +122,17 @@ def spread(values: Sequence[float], form: str = ".0f") -> str:
     return middle if len(values) == 1 else f"{middle} ({format(min(values), form)} to {format(max(values), form)})"
 
 
+def draw(section: Section, folder: Path) -> None:
+    """Write a section's plots, a file each."""
+    for plot in section.plots:
+        (folder / f"{plot.name}.svg").write_text(svg(plot), encoding="utf-8")
+
+
 def save(section: Section, folder: Path) -> None:
-    """Keep a section, in the place of an earlier one of its name."""
+    """Keep a section, in the place of an earlier one of its name; what its plots show stands in their files."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{section.name}.json").write_bytes(msgspec.json.format(msgspec.json.encode(section), indent=1))
+    kept = replace(section, plots=[replace(plot, series=[]) for plot in section.plots])
+    (folder / f"{section.name}.json").write_bytes(msgspec.json.encode(kept) + b"\n")
 
 
 def saved(names: Sequence[str], folder: Path) -> list[Section]:
@@ -131,16 +142,14 @@ def saved(names: Sequence[str], folder: Path) -> list[Section]:
 
 
 def write_results(sections: Sequence[Section], folder: Path, document: Document = RESULTS) -> None:
-    """Write a document and the plots.
+    """Write a document.
 
     Args:
         sections: What was found.
-        folder: Receives the files.
+        folder: Receives the file.
         document: Which.
     """
-    for section in sections:
-        for plot in section.plots:
-            (folder / f"{plot.name}.svg").write_text(svg(plot), encoding="utf-8")
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / document.file).write_text("\n".join(_lines(document, sections)), encoding="utf-8")
 
 
