@@ -39,8 +39,9 @@ if TYPE_CHECKING:
     from shared.storage.lease import RowLease
 
 _log = logging.getLogger(__name__)
-# Failures whose cabs are looked up together, and listed at once; each is a request of its own.
-_AT_ONCE = 64
+# Failures whose cabs are looked up together, and listed at once; each is a request of its own. Few failures may have
+# most of the cabs, and each that is known takes more than a kilobyte here.
+_AT_ONCE, _CABS_AT_ONCE = 64, 20_000
 # Failures whose pulls are queued together: rows of some megabytes.
 _QUEUED_AT_ONCE = 2_000
 
@@ -155,7 +156,7 @@ def _list_cabs(tools: ReportTools, named: NamedFailures, window: Window, asks: s
     for application in named.applications():
         named.note_pulls(tools.pulls.of_application(application, PULL_COLUMNS))
     completed = 0
-    for some in named.batches(_AT_ONCE):
+    for some in named.batches(_AT_ONCE, _CABS_AT_ONCE):
         listed = {each.failure: named.cabs_of(each) for each in some}
         rows = dict(tools.cabs.of_many([each.failure for each in some if each.pull]))
         reasons = ((each, policy.skips_whole(each, rules, tools.settings, asks)) for each in some)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import contextmanager
+from itertools import chain
 from typing import TYPE_CHECKING, Self
 
 import msgspec
@@ -180,10 +181,24 @@ class NamedFailures:
                 (_pull(row) for row in pulls),
             )
 
-    def batches(self, size: int) -> Iterator[list[Named]]:
-        """Yield the failures in the order of their cabs' PartitionKeys, so many at a time."""
+    def batches(self, size: int, most_cabs: int) -> Iterator[list[Named]]:
+        """Yield the failures in the order of their cabs' PartitionKeys, some at a time.
+
+        Args:
+            size: The most failures of a batch.
+            most_cabs: The most cabs that are listed of these together; one failure alone may have more.
+        """
         order = "order by coalesce(stored, application) || '_' || coalesce(stored_hash, hash)"
-        yield from self._named(f"{_SELECT} {order}", size)
+        some, cabs = list[Named](), 0
+        for each in chain.from_iterable(self._named(f"{_SELECT} {order}", size)):
+            listed = self._count("cabs where failure = ?", each.place)
+            if some and (len(some) == size or cabs + listed > most_cabs):
+                yield some
+                some, cabs = [], 0
+            some.append(each)
+            cabs += listed
+        if some:
+            yield some
 
     def cabs_of(self, named: Named) -> ListedCabs:
         """Return the cabs of a failure."""
@@ -223,9 +238,9 @@ class NamedFailures:
             while some := [_named(columns) for columns in found.fetchmany(size)]:
                 yield some
 
-    def _count(self, table: str) -> int:
+    def _count(self, rows: str, *values: int) -> int:
         with _told():
-            (count,) = self._database.execute(f"select count(*) from {table}").fetchone()  # noqa: S608 - one of ours
+            (count,) = self._database.execute(f"select count(*) from {rows}", values).fetchone()  # noqa: S608 - of ours
         return int(count)
 
 
