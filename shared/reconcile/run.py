@@ -12,11 +12,12 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from copy import replace
-from itertools import batched, count
+from itertools import count
 from typing import TYPE_CHECKING
 
 from shared.cabs.naming import name_blobs
 from shared.core import clock, events, metrics
+from shared.core.batches import weighed
 from shared.core.errors import AgainLater, CabferryError
 from shared.core.facts import CabFacts
 from shared.core.failure import Failure
@@ -55,8 +56,8 @@ if TYPE_CHECKING:
     from shared.storage.table_rows import Row
 
 _log = logging.getLogger(__name__)
-# Failures that are looked after at once, and held in memory.
-_AT_ONCE = 16
+# Failures that are looked after at once, and held in memory with their rows and blobs, each of some kilobytes.
+_AT_ONCE, _ROWS_AT_ONCE = 16, 20_000
 # Tracebacks in the log of one run; what breaks more failures than that breaks them all alike.
 _BROKEN_LOGGED = 10
 
@@ -96,7 +97,8 @@ def reconcile(tools: ReconcileTools) -> Reconciled:
     _look_into_poison(tools.poison, found)
     run, pulls = _Run(tools), _Pulls()
     with Pool(_AT_ONCE, thread_name_prefix="reconcile") as crew:
-        for some in batched(tools.walk.failures(), _AT_ONCE, strict=False):
+        failures = tools.walk.failures()
+        for some in weighed(failures, _AT_ONCE, _ROWS_AT_ONCE, lambda each: len(each.cabs) + len(each.blobs)):
             pulls.count(each.pull for each in some if each.pull)
             for each in crew.map(run.look_after, some):
                 found += each

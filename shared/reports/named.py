@@ -14,6 +14,7 @@ import msgspec
 from msgspec.structs import astuple
 
 from shared.core.askers import by_person
+from shared.core.batches import weighed
 from shared.core.clock import moment_of
 from shared.core.errors import AgainLater
 from shared.core.facts import CabFacts
@@ -189,16 +190,8 @@ class NamedFailures:
             most_cabs: The most cabs that are listed of these together; one failure alone may have more.
         """
         order = "order by coalesce(stored, application) || '_' || coalesce(stored_hash, hash)"
-        some, cabs = list[Named](), 0
-        for each in chain.from_iterable(self._named(f"{_SELECT} {order}", size)):
-            listed = self._count("cabs where failure = ?", each.place)
-            if some and (len(some) == size or cabs + listed > most_cabs):
-                yield some
-                some, cabs = [], 0
-            some.append(each)
-            cabs += listed
-        if some:
-            yield some
+        failures = chain.from_iterable(self._named(f"{_SELECT} {order}", size))
+        yield from weighed(failures, size, most_cabs, lambda each: self._count("cabs where failure = ?", each.place))
 
     def cabs_of(self, named: Named) -> ListedCabs:
         """Return the cabs of a failure."""
