@@ -20,7 +20,8 @@ from shared.api.scalars import Bytes, Count, Moment
 from shared.core import clock
 from shared.core.facts import CabFacts
 from shared.core.failure import DRIVER
-from shared.core.keep import MOST_BYTES, Candidate, Rules, Subject
+from shared.core.keep import Candidate, Rules, Subject
+from shared.core.keep_text import MOST_BYTES
 from shared.core.schedule import next_after
 from shared.devcenter.families import FAMILIES
 from shared.progress.day_bytes import USUAL_BYTES

@@ -17,7 +17,7 @@ from shared.cabs.container import CabContainer
 from shared.cabs.direct_copy import DirectCopy
 from shared.cabs.labels import CabLabels
 from shared.core.errors import AgainLater, BadInput, NeedsPerson
-from shared.core.keep import Rules
+from shared.core.keep_text import rules_in
 from shared.core.redaction import excerpt
 from shared.core.refusals import Meaning, Refusal, Where
 from shared.preflight.probing import ProbeFailed, unreachable
@@ -130,7 +130,7 @@ class StorageProbes:
         if text is None:
             return ""
         try:
-            found = Rules.parse(text)
+            found = rules_in(text)
         except BadInput as error:
             raise ProbeFailed(
                 f"{KEEP_FILE} is wrong, so that all cabs are kept: {error}",

@@ -15,7 +15,8 @@ from azure.core.exceptions import ResourceNotFoundError
 
 from shared.core import clock
 from shared.core.errors import CabferryError
-from shared.core.keep import MOST_BYTES, Rules
+from shared.core.keep import Rules
+from shared.core.keep_text import MOST_BYTES, rules_in, what_holds_in
 from shared.storage.refusals import storage_errors
 
 if TYPE_CHECKING:
@@ -62,12 +63,12 @@ class KeepFile:
         Raises:
             BadInput: It is not what it should be.
         """
-        return Rules.parse(text).and_at_most(self._most_cabs, _SETTING)
+        return rules_in(text).and_at_most(self._most_cabs, _SETTING)
 
     def _read(self) -> Rules:
         try:
             text = read_keep_file(self._container)
-            found = Rules.parse_what_holds(text, KEEP_FILE) if text is not None else Rules()
+            found = what_holds_in(text, KEEP_FILE) if text is not None else Rules()
             if found.problem and not found.bytes_a_day:
                 found = replace(found, bytes_a_day=self._day.limit())
         except CabferryError as error:

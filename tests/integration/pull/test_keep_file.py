@@ -6,7 +6,7 @@ from threading import Event
 import pytest
 
 from shared.core import clock
-from shared.core.keep import MOST_BYTES
+from shared.core.keep_text import MOST_BYTES
 from shared.pull import keep_file
 from shared.pull.keep_file import KEEP_FILE, KeepFile
 from tests.integration.app import App

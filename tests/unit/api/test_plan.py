@@ -10,6 +10,7 @@ import pytest
 from shared.api.plan import plan_of
 from shared.core import clock
 from shared.core.keep import Rules
+from shared.core.keep_text import rules_in
 from shared.core.settings import Settings
 from shared.progress.overview import FailureSeen
 from shared.progress.pull_row import PullState
@@ -66,7 +67,7 @@ FAILURES = [
 
 
 def plan(text: str = "") -> PlanBody:
-    return plan_of(FAILURES, Rules.parse(text.encode()), SETTINGS, NOW)
+    return plan_of(FAILURES, rules_in(text.encode()), SETTINGS, NOW)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +111,7 @@ def test_it_tells_what_that_costs() -> None:
 )
 def test_it_tells_what_the_dev_center_is_asked(family: str, cabs: int, rules: str, calls: int) -> None:
     """A page of a driver's batch has 100 rows, one of an application's 10,000; a limit reads them twice."""
-    found = plan_of([seen("a", family=family, missing=cabs)], Rules.parse(rules.encode()), SETTINGS, NOW)
+    found = plan_of([seen("a", family=family, missing=cabs)], rules_in(rules.encode()), SETTINGS, NOW)
     assert found.cost.dev_center_calls == calls
 
 

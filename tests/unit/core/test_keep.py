@@ -8,7 +8,8 @@ import pytest
 
 from shared.core.errors import BadInput
 from shared.core.facts import CabFacts
-from shared.core.keep import MOST_BYTES, Candidate, Rules, Subject
+from shared.core.keep import Candidate, Rules, Subject
+from shared.core.keep_text import MOST_BYTES, rules_in, what_holds_in
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 READ_QUEUE = Subject("13984104677400476", "AV_contoso!ReadQueue", "contoso.sys", hits=7)
@@ -28,7 +29,7 @@ at-least-hits = 5
 
 
 def rules(text: str) -> Rules:
-    return Rules.parse(text.encode())
+    return rules_in(text.encode())
 
 
 def rule(action: str, **keys: object) -> str:
@@ -194,14 +195,14 @@ def test_every_key_is_read() -> None:
 )
 def test_a_file_that_is_wrong_keeps_everything_and_says_what_to_write(text: bytes, told: str) -> None:
     with pytest.raises(BadInput):
-        Rules.parse(text)
-    found = Rules.parse_what_holds(text, "keep.toml")
+        rules_in(text)
+    found = what_holds_in(text, "keep.toml")
     assert told in found.problem
     assert found.rules == ()
 
 
 def test_the_most_that_a_day_may_cost_holds_although_a_rule_is_wrong() -> None:
-    found = Rules.parse_what_holds(b'bytes-a-day = "2 MB"\n[[rules]]\nname = "a"', "keep.toml")
+    found = what_holds_in(b'bytes-a-day = "2 MB"\n[[rules]]\nname = "a"', "keep.toml")
     assert (found.bytes_a_day, found.rules) == (2_000_000, ())
     assert "keep.toml: rule 1 (a)" in found.problem
 
