@@ -1,6 +1,6 @@
 """The host's own HTTP interface under /admin, as far as people and scripts use Azure's locally.
 
-`GET /admin/host/status`, `GET /admin/functions`, and `POST /admin/functions/{name}` with `{"input": ...}`, which fires
+`GET /admin/functions`, and `POST /admin/functions/{name}` with `{"input": ...}`, which fires
 a function that is not triggered over HTTP. `listening` and `error` of a function are this host's own.
 """
 
@@ -63,13 +63,11 @@ class Admin:
 
     Args:
         functions: By name, in the app's order.
-        errors: Why the app is not running at all; empty where it is.
         invocations: Runs what is fired.
     """
 
-    def __init__(self, functions: Mapping[str, FunctionStatus], errors: list[str], invocations: Invocations) -> None:
+    def __init__(self, functions: Mapping[str, FunctionStatus], invocations: Invocations) -> None:
         self._functions = functions
-        self._errors = errors
         self._invocations = invocations
 
     def add_to(self, router: web.UrlDispatcher) -> None:
@@ -78,15 +76,12 @@ class Admin:
         Args:
             router: Of the server.
         """
-        router.add_get("/admin/host/status", self._status, allow_head=False)
         router.add_get("/admin/functions", self._list, allow_head=False)
         router.add_post("/admin/functions/{name}", self._fire)
 
-    async def _status(self, _request: web.Request) -> web.Response:
-        return _json({"state": "Error" if self._errors else "Running", "errors": self._errors})
-
     async def _list(self, request: web.Request) -> web.Response:
-        return _json([_describe(status, str(request.url.origin())) for status in self._functions.values()])
+        told = [_describe(status, str(request.url.origin())) for status in self._functions.values()]
+        return web.Response(body=msgspec.json.encode(told), content_type="application/json")
 
     async def _fire(self, request: web.Request) -> web.Response:
         status = self._functions.get(request.match_info["name"])
@@ -138,7 +133,3 @@ def _message(text: str) -> QueueMessage:
         pop_receipt="",
         next_visible_on=now,
     )
-
-
-def _json(content: object) -> web.Response:
-    return web.Response(body=msgspec.json.encode(content), content_type="application/json")

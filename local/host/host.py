@@ -31,6 +31,8 @@ from local.host.worker import Worker
 _ADDRESS = "127.0.0.1"
 # Listeners end by themselves when they are told to, unless the storage does not answer.
 _LISTENERS_END_SECONDS = 5.0
+# What running functions are given to end once a stop was asked for.
+_GRACE = timedelta(seconds=10)
 _logger = logging.getLogger("Host")
 
 
@@ -87,7 +89,6 @@ class Host:
         self._failure: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._invocations = Invocations(self._worker, self._host_json.function_timeout, self._fail)
         self._functions: dict[str, FunctionStatus] = {}
-        self._errors: list[str] = []
         self._listeners: list[Listener] = []
         self._listening: set[asyncio.Task[None]] = set()
         self._runner: web.AppRunner | None = None
@@ -101,14 +102,13 @@ class Host:
             StartError: The app needs what this host does not imitate, or the port is taken.
         """
         application = web.Application(client_max_size=LARGEST_BODY_BYTES, middlewares=[self._refuse_when_stopping])
-        Admin(self._functions, self._errors, self._invocations).add_to(application.router)
+        Admin(self._functions, self._invocations).add_to(application.router)
         try:
             self._prepare(await self._worker.index(), application.router)
         except IndexingError as error:
-            self._errors.append(hide_credentials(str(error)))
             # The traceback that tells is the worker's.
             _logger.error("The app could not be indexed, no function runs: %s\n%s", error, error.trace)  # noqa: TRY400
-            add_reason(application.router, self._prefix, self._errors[0])
+            add_reason(application.router, self._prefix, hide_credentials(str(error)))
         await self._serve(application)
         self._listening.update(self._invocations.supervise(listener.listen()) for listener in self._listeners)
         origin = f"http://{_ADDRESS}:{self.port}"
@@ -119,11 +119,11 @@ class Host:
         """Wait until the host cannot go on, and say why. It still has to be stopped."""
         return await asyncio.shield(self._failure)
 
-    async def stop(self, grace: timedelta | None = None) -> bool:
+    async def stop(self, grace: timedelta = _GRACE) -> bool:
         """Take no more work, let running functions end, and make the messages of the others visible again.
 
         Args:
-            grace: How long to wait for running functions; LOCAL_STOP_GRACE_SECONDS where it is None.
+            grace: How long to wait for running functions.
 
         Returns:
             Whether every function ended by itself. Where one did not, its thread may still run.
@@ -132,7 +132,7 @@ class Host:
         if self._runner is not None:
             for site in list(self._runner.sites):
                 await site.stop()
-        ended = await self._invocations.drain(self._options.stop_grace if grace is None else grace)
+        ended = await self._invocations.drain(grace)
         if self._listening:
             _, hanging = await asyncio.wait(self._listening, timeout=_LISTENERS_END_SECONDS)
             for task in hanging:
