@@ -79,8 +79,8 @@ def parsed() -> tuple[str, list[str]]:
 def selected(rest: list[str]) -> list[str]:
     """Return the arguments of pytest: all tests, those that need nothing but Python, or what somebody asks for."""
     cores = os.cpu_count() or 1
-    if rest == ["--fast"]:
-        return ["tests/unit", "tests/simulation", "-n", str(cores), "--dist", "worksteal"]
+    if rest[:1] == ["--fast"]:
+        return ["tests/unit", "tests/simulation", "-n", str(cores), "--dist", "worksteal", *rest[1:]]
     # Tests of the whole app wait more than they compute: two for each core keep it busy.
     return rest or ["-n", str(2 * cores), "--dist", "worksteal"]
 
