@@ -96,7 +96,7 @@ def request_cab(req: func.HttpRequest) -> func.HttpResponse:
     from shared.api.cabs import CabAccepted, CabAsked, ask_for_cab
     from shared.api.requests import asked_in
     from shared.core.failure import checked_cab_id
-    from shared.progress.cabs import CabState
+    from shared.progress.cab_row import CabState
     from shared.services import services
 
     asked = asked_in(json_body(req), CabAsked)

@@ -19,10 +19,10 @@ from shared.api.scalars import (
 from shared.core.facts import NO_FACTS
 from shared.core.failure import Failure, checked_application_id
 from shared.core.values import Immutable
-from shared.progress.cabs import CabState
+from shared.progress.cab_row import CabState
 
 if TYPE_CHECKING:
-    from shared.progress.cabs import CabRow
+    from shared.progress.cab_row import CabRow
     from shared.services import Services
 
 

@@ -14,7 +14,7 @@ from shared.core.errors import BadInput
 from shared.core.failure import Failure, checked_cab_id
 from shared.core.redaction import excerpt
 from shared.core.values import Immutable, hiding
-from shared.progress.cabs import CabState
+from shared.progress.cab_row import CabState
 from shared.storage.refusals import storage_errors
 
 if TYPE_CHECKING:

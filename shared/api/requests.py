@@ -18,7 +18,7 @@ from shared.core.ids import APPLICATION_ID, APPLICATION_RULE
 from shared.core.json_text import JsonError, as_utf8, decoded
 from shared.core.redaction import excerpt
 from shared.core.values import Immutable
-from shared.progress.cabs import CabState
+from shared.progress.cab_row import CabState
 from shared.progress.pull_row import PullState
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from shared.core.failure import Failure
     from shared.devcenter.pages import BatchCab
-    from shared.progress.cabs import CabRow
+    from shared.progress.cab_row import CabRow
 
 # Printable ASCII but the percent sign, which is the escape (RFC 9110 allows these in a header's value).
 _HEADER_SAFE = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")

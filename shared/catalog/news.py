@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from shared.catalog.files import CatalogFiles
     from shared.core.failure import Failure
-    from shared.progress.cabs import CabRow
+    from shared.progress.cab_row import CabRow
 
 _log = logging.getLogger(__name__)
 _SECONDS = 60.0

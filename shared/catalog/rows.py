@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from shared.progress.cabs import CabState
+from shared.progress.cab_row import CabState
 
 if TYPE_CHECKING:
     from datetime import timedelta
     from typing import IO
 
     from shared.core.failure import Failure
-    from shared.progress.cabs import CabRow
+    from shared.progress.cab_row import CabRow
 
 # About so many rows a megabyte before they are compressed; a reader skips groups by their smallest and largest values.
 _ROWS_OF_A_GROUP = 100_000

@@ -1,4 +1,4 @@
-"""The table `cabs`: one row a cab, with the one state it ended in and what the report told of it.
+"""The table `cabs`: one row a cab (shared/progress/cab_row.py).
 
 Who holds the lease on a failure's pull writes over whatever is there (`write`): a run, and the reconcile while it reads
 the container back. All others write what they have read, and where somebody changed that since, nothing: a check of a
@@ -8,133 +8,34 @@ report (`list_new`), the reconcile (`change`, `remove`), and the copy of one cab
 from __future__ import annotations
 
 from copy import replace
-from enum import StrEnum
 from itertools import batched, groupby
-from sys import intern
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from msgspec.structs import astuple
-
-from shared.core import clock
 from shared.core.errors import AgainLater
-from shared.core.facts import NO_FACTS, CabFacts
-from shared.core.failure import Failure, normal_id
-from shared.core.values import Mutable
-from shared.storage.table_writes import NO_MOMENT, TRANSACTION_ROWS, Columns, Long, Write, column_of
+from shared.core.failure import Failure
+from shared.progress.cab_row import (
+    COLUMNS,
+    FACT_COLUMNS,
+    CabRow,
+    all_columns,
+    by_cab,
+    cab_of,
+    end_columns,
+    listed_columns,
+    naming_write,
+)
+from shared.storage.table_writes import TRANSACTION_ROWS, Write
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from shared.core.facts import CabFacts
+    from shared.progress.cab_row import CabState
     from shared.storage.table_rows import Row, TableRows
 
-
-class CabState(StrEnum):
-    """What became of a cab."""
-
-    LISTED = "listed"
-    COPIED = "copied"
-    EXPIRED = "expired"
-    UNAVAILABLE = "unavailable"
-    FAILED = "failed"
-    RETIRED = "retired"
-    SKIPPED = "skipped"
-
-
-class CabRow(Mutable):
-    """One row of the table, decoded, as a pull works on it.
-
-    Args:
-        state: What became of the cab so far.
-        blob_name: Where it stands in the container; empty until it does.
-        length: Its bytes; None until the container was read back.
-        md5: Its Content-MD5 in the container as hexadecimal digits; empty where the source had none.
-        settled_at: When it came into its state.
-        error: Why it is expired, unavailable or failed, or the rule that skips it.
-        facts: What a report, or the cab's own row, told.
-        tells_facts: Whether they are still to be written: a report's are in the table already.
-        date: As the API spells it; empty until a batch named the cab.
-        expires: cabExpirationTime, as the batch or a report told it.
-        row_key: The RowKey where it is not the cabIdHash in its normal form, as an earlier version may have written it;
-            empty elsewhere.
-        version: The row's etag where it was read by itself; empty elsewhere.
-    """
-
-    state: CabState
-    blob_name: str = ""
-    length: int | None = None
-    md5: str = ""
-    settled_at: datetime | None = None
-    error: str = ""
-    facts: CabFacts = NO_FACTS
-    date: datetime | None = None
-    expires: datetime | None = None
-    row_key: str = ""
-    tells_facts: bool = False
-    version: str = ""
-
-    @classmethod
-    def of(cls, row: Row) -> CabRow:
-        """Decode a row of the table."""
-        # Facts repeat from cab to cab; interned, ten thousand rows share a handful of strings.
-        facts = CabFacts(*(intern(row.text(name)) for name in _FACT_COLUMNS))
-        return cls(
-            state=CabState(row.text("state")),
-            blob_name=row.text("blobName"),
-            length=row.number("length") if "length" in row.columns else None,
-            md5=row.text("md5"),
-            settled_at=row.moment("settledAt"),
-            error=row.text("error"),
-            facts=NO_FACTS if facts == NO_FACTS else facts,
-            date=row.moment("date"),
-            expires=row.moment("expiry"),
-            row_key="" if row.key == cab_of(row) else row.key,
-        )
-
-    @property
-    def is_held(self) -> bool:
-        """Tell whether the cab was copied once, though the retention rule may have removed it since."""
-        return self.state in {CabState.COPIED, CabState.RETIRED}
-
-    @property
-    def was_replaced(self) -> bool:
-        """Tell whether somebody else's blob has taken the place of its copy."""
-        return self.state is CabState.FAILED and bool(self.blob_name)
-
-    def learn(self, facts: CabFacts, date: datetime | None, expires: datetime | None) -> bool:
-        """Take what the batch tells of the cab and nobody told when it was copied; tell whether that was anything."""
-        before = self.facts, self.date, self.expires
-        self.facts, self.date, self.expires = self.facts.completed(facts), self.date or date, self.expires or expires
-        self.tells_facts = self.tells_facts or self.facts != before[0]
-        return (self.facts, self.date, self.expires) != before
-
-    @property
-    def was_never_let_go(self) -> bool:
-        """Tell whether Microsoft listed the cab and let nobody have it; one whose source is gone may have been had."""
-        return self.state is CabState.UNAVAILABLE and _NOT_LET_GO in self.error
-
-    def became(self, state: CabState, error: str = "") -> CabRow:
-        """Return the row in another state."""
-        return replace(self, state=state, error=error)
-
-
-def cab_of(row: Row) -> str:
-    """Return the cabIdHash of a row, in its normal form whatever its key is."""
-    return normal_id(row.key) or row.key
-
-
-def by_cab(rows: Iterable[Row]) -> dict[str, CabRow]:
-    """Return the row of each cab of a failure by its cabIdHash in normal form.
-
-    Where an earlier version wrote two rows of one cab, in two spellings, the one that tells of a blob counts.
-    """
-    found: dict[str, CabRow] = {}
-    for row in rows:
-        cab, decoded = cab_of(row), CabRow.of(row)
-        if cab not in found or (decoded.is_held and not found[cab].is_held):
-            found[cab] = decoded
-    return found
+_PAGE_ROWS, _TRIES = 1_000, 5
 
 
 class CabRows:
@@ -150,7 +51,7 @@ class CabRows:
     def of_few(self, failure: Failure) -> dict[str, CabRow] | None:
         """Return the row of each cab of a failure, by cabIdHash; None where it has more than one request brings."""
         values = {"partition": failure.cabs_partition}
-        rows, more = self._table.page("PartitionKey eq @partition", values, _PAGE_ROWS, None, _SELECT)
+        rows, more = self._table.page("PartitionKey eq @partition", values, _PAGE_ROWS, None, COLUMNS)
         return None if more else by_cab(rows)
 
     def one(self, failure: Failure, cab_id_hash: str) -> CabRow | None:
@@ -206,7 +107,7 @@ class CabRows:
     def of_application(self, application_id: str) -> Iterator[Row]:
         """Yield the rows of an application in the order of their failureHash, not decoded."""
         where = "PartitionKey gt @first and PartitionKey lt @end"
-        yield from self._table.query(where, {"first": f"{application_id}_", "end": _end(application_id)}, _SELECT)
+        yield from self._table.query(where, {"first": f"{application_id}_", "end": _end(application_id)}, COLUMNS)
 
     def change(self, failure: Failure, rows: Iterable[tuple[Row, CabRow]]) -> int:
         """Change state, error and time of the versions of rows that were read; return how many.
@@ -217,7 +118,7 @@ class CabRows:
             failure: Whose cabs.
             rows: Each as it was read, and as it should be.
         """
-        return self._done(failure, (Write(read.key, _ended(row), "merge", read.etag) for read, row in rows))
+        return self._done(failure, (Write(read.key, end_columns(row), "merge", read.etag) for read, row in rows))
 
     def remove(self, failure: Failure, rows: Iterable[Row]) -> int:
         """Remove the versions of rows that were read; return how many.
@@ -241,7 +142,7 @@ class CabRows:
         while place < len(failures):
             if after is None:
                 values = {"first": failures[place].cabs_partition, "last": failures[-1].cabs_partition}
-            page, after = self._table.page(where, values, _PAGE_ROWS, after, ("state", "expiry", *_FACT_COLUMNS))
+            page, after = self._table.page(where, values, _PAGE_ROWS, after, ("state", "expiry", *FACT_COLUMNS))
             rows += page
             # Of the last partition there may be more to come.
             last = rows[-1].partition if after and rows else "" if after else None
@@ -290,7 +191,7 @@ class CabRows:
                 writes = [
                     write
                     for key, facts in some
-                    if (write := _naming(found.get(key), key, _listed(facts, expires.get(key)), skipped))
+                    if (write := naming_write(found.get(key), key, listed_columns(facts, expires.get(key)), skipped))
                 ]
                 if not writes or self._table.write_together(failure.cabs_partition, writes) is not None:
                     named += sum(write.how == "merge" for write in writes)
@@ -298,7 +199,7 @@ class CabRows:
                 keys = [key for key, _ in some]
                 where = "PartitionKey eq @partition and RowKey ge @first and RowKey le @last"
                 values = {"partition": failure.cabs_partition, "first": min(keys), "last": max(keys)}
-                there = {row.key: row for row in self._table.query(where, values, ("expiry", *_FACT_COLUMNS))}
+                there = {row.key: row for row in self._table.query(where, values, ("expiry", *FACT_COLUMNS))}
                 found = {key: row for key, row in found.items() if key not in keys} | there
             else:
                 raise AgainLater(f"the rows of the cabs of {failure} kept changing")
@@ -311,12 +212,12 @@ class CabRows:
             failure: Whose cabs.
             rows: cabIdHash and row.
         """
-        writes = [Write(row.row_key or cab, _columns(row), "upsert") for cab, row in rows]
+        writes = [Write(row.row_key or cab, all_columns(row), "upsert") for cab, row in rows]
         self._table.write_all(failure.cabs_partition, writes)
 
     def settle(self, failure: Failure, cab: str, row: CabRow) -> bool:
         """Write a row that was read by itself; tell whether it was still that version, or none where none was there."""
-        write = Write(row.row_key or cab, _columns(row), "merge" if row.version else "insert", row.version)
+        write = Write(row.row_key or cab, all_columns(row), "merge" if row.version else "insert", row.version)
         return self._table.write_together(failure.cabs_partition, [write]) is not None
 
     def _done(self, failure: Failure, writes: Iterable[Write]) -> int:
@@ -325,47 +226,9 @@ class CabRows:
         return sum(map(len, done))
 
     def _rows(self, failure: Failure) -> Iterator[Row]:
-        return self._table.query("PartitionKey eq @partition", {"partition": failure.cabs_partition}, _SELECT)
-
-
-_PAGE_ROWS = 1_000
-# As the policy of a pull and the table of refusals say it.
-_NOT_LET_GO = "does not let it be downloaded"
-_TRIES = 5
-_FACT_COLUMNS = tuple(map(column_of, CabFacts.__struct_fields__))
-_SELECT = ("state", "blobName", "length", "md5", "settledAt", "error", "date", "expiry", *_FACT_COLUMNS)
+        return self._table.query("PartitionKey eq @partition", {"partition": failure.cabs_partition}, COLUMNS)
 
 
 def _end(application_id: str) -> str:
     """Return the first text that is greater than the PartitionKey of every cab of an application."""
     return f"{application_id}`"  # what follows the underscore in ASCII
-
-
-def _ended(row: CabRow) -> Columns:
-    return {"state": row.state.value, "error": row.error, "settledAt": row.settled_at or clock.now()}
-
-
-def _columns(row: CabRow) -> Columns:
-    optional = {"length": Long(row.length) if row.length is not None else None, "date": row.date, "expiry": row.expires}
-    facts = _told(row.facts) if row.tells_facts else {}
-    own = {**_ended(row), "blobName": row.blob_name, "md5": row.md5}
-    return {**own, **facts, **{name: value for name, value in optional.items() if value is not None}}
-
-
-def _listed(facts: CabFacts, expires: datetime | None) -> Columns:
-    """Return the columns that a report tells of a cab."""
-    # What nobody believes is not kept: some table services refuse a time before 1601.
-    return {**_told(facts), **({"expiry": expires} if expires and expires > NO_MOMENT else {})}
-
-
-def _naming(row: Row | None, key: str, told: Columns, skipped: str) -> Write | None:
-    """Return what makes a row tell what a report does; None where it does."""
-    if row is None:
-        state = {"state": CabState.SKIPPED.value, "error": skipped} if skipped else {"state": CabState.LISTED.value}
-        return Write(key, {**state, "settledAt": clock.now(), **told}, "insert")
-    lacks = {name: value for name, value in told.items() if not row.columns.get(name)}
-    return Write(key, lacks, "merge", row.etag) if lacks else None
-
-
-def _told(facts: CabFacts) -> Columns:
-    return {name: value for name, value in zip(_FACT_COLUMNS, astuple(facts), strict=True) if value}

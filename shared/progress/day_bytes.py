@@ -19,7 +19,7 @@ from shared.storage.table_writes import Long
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from shared.progress.cabs import CabRow
+    from shared.progress.cab_row import CabRow
     from shared.storage.table_rows import Row, TableRows
     from shared.storage.table_writes import Columns
 

@@ -17,7 +17,7 @@ import msgspec
 from shared.core import clock
 from shared.core.json_text import JsonError, decoded
 from shared.core.values import Immutable
-from shared.progress.cabs import CabRow, CabState
+from shared.progress.cab_row import CabRow, CabState
 from shared.storage.table_writes import NO_MOMENT, Long
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from copy import replace
 from typing import TYPE_CHECKING
 
 from shared.devcenter.cursor import BatchCursor
-from shared.progress.cabs import CabState
+from shared.progress.cab_row import CabState
 from shared.pull.endings import GivenUp, has_moved_on
 from shared.pull.state import Checkpoint, Naming, Pull
 

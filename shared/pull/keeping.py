@@ -12,7 +12,7 @@ from shared.core import clock
 from shared.core.askers import is_person
 from shared.core.keep import Candidate, Subject
 from shared.core.values import Immutable
-from shared.progress.cabs import CabState
+from shared.progress.cab_row import CabState
 from shared.progress.tally import TRIED_AGAIN, deadline
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from shared.core.keep import Rules
     from shared.core.settings import Settings
-    from shared.progress.cabs import CabRow
+    from shared.progress.cab_row import CabRow
     from shared.progress.pull_row import PullRow
 
 _OPEN = TRIED_AGAIN | {CabState.SKIPPED}

@@ -18,7 +18,7 @@ from shared.cabs.labels import completed
 from shared.core import clock
 from shared.core.clock import moment_of
 from shared.core.facts import NO_FACTS
-from shared.progress.cabs import CabRow, CabState
+from shared.progress.cab_row import CabRow, CabState
 from shared.progress.pull_row import CabCounts
 from shared.pull.keeping import candidates, why_skipped
 from shared.storage.table_writes import TRANSACTION_ROWS

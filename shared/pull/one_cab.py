@@ -27,7 +27,7 @@ from shared.core.errors import (
 )
 from shared.core.failure import default_window
 from shared.devcenter.pages import BatchCab
-from shared.progress.cabs import CabRow, CabState
+from shared.progress.cab_row import CabRow, CabState
 from shared.progress.tally import CabTally
 from shared.storage.lease import held_for
 from shared.web.source_hosts import checked_source

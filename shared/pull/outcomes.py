@@ -29,7 +29,7 @@ from shared.core.errors import (
     Never,
     OutOfTime,
 )
-from shared.progress.cabs import CabState
+from shared.progress.cab_row import CabState
 from shared.pull.endings import shown
 from shared.pull.state import AskPage, CabEnded, CopyCab
 

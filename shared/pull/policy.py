@@ -24,7 +24,7 @@ from shared.core.errors import CabferryError, OutOfTime
 from shared.core.keep import Candidate
 from shared.devcenter.cursor import PageRequest, page_end
 from shared.devcenter.pages import BatchPage
-from shared.progress.cabs import CabState
+from shared.progress.cab_row import CabState
 from shared.pull import outcomes
 from shared.pull.endings import ProcessEnds
 from shared.pull.state import (
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from shared.devcenter.pages import BatchCab
-    from shared.progress.cabs import CabRow
+    from shared.progress.cab_row import CabRow
     from shared.pull.state import Event, Order
 
 # How often a pull writes down what it has done, before it ends. A host that dies costs a refused copy and a look for

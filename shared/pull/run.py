@@ -21,7 +21,7 @@ from shared.core.events import PULL_FAILED
 from shared.core.failure import default_window
 from shared.core.values import Immutable
 from shared.devcenter.pages import BatchPage
-from shared.progress.cabs import CabState
+from shared.progress.cab_row import CabState
 from shared.progress.day_bytes import RunBytes
 from shared.progress.messages import PullMessage
 from shared.progress.pull_row import PullRow

@@ -22,7 +22,7 @@ from shared.catalog.rows import CatalogRow, line_of
 from shared.core import clock
 from shared.core.errors import BadInput
 from shared.core.failure import DRIVER, Failure
-from shared.progress.cabs import CabState, by_cab
+from shared.progress.cab_row import CabState, by_cab
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -30,7 +30,7 @@ from shared.core.facts import NO_FACTS
 from shared.core.failure import Window, default_window
 from shared.core.keep import Subject
 from shared.core.values import Immutable
-from shared.progress.cabs import CabRow, CabState, cab_of
+from shared.progress.cab_row import CabRow, CabState, cab_of
 from shared.progress.pull_row import ErrorKind, PullRow, PullState
 from shared.progress.tally import REPORTS_LOOK_BACK, TRIED_AGAIN, could_be_had, deadline
 from shared.pull.keeping import Keeping, subject_of

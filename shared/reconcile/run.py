@@ -24,7 +24,7 @@ from shared.core.failure import Failure
 from shared.core.redaction import redact
 from shared.core.threads import Pool
 from shared.core.values import Immutable
-from shared.progress.cabs import by_cab, cab_of
+from shared.progress.cab_row import by_cab, cab_of
 from shared.progress.health import Reconciled
 from shared.progress.messages import PullMessage
 from shared.progress.pull_row import PullRow, PullState
@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from shared.cabs.container import CabContainer, StoredCab
     from shared.catalog.files import CatalogFiles
     from shared.core.settings import Settings
-    from shared.progress.cabs import CabRow, CabRows
+    from shared.progress.cab_row import CabRow
+    from shared.progress.cabs import CabRows
     from shared.progress.circuit import Circuit
     from shared.progress.health import HealthRows
     from shared.progress.pull_leases import PullLeases

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from shared.core.errors import BadInput, CabferryError, FreshUrl, unforeseen
 from shared.core.failure import default_window
 from shared.core.values import Mutable
-from shared.progress.cabs import by_cab
+from shared.progress.cab_row import by_cab
 from shared.progress.messages import new_pull_id
 from shared.progress.reports import file_of, ingested
 from shared.reports import policy

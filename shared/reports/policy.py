@@ -23,7 +23,7 @@ from shared.core.errors import AgainLater, NeedsPerson
 from shared.core.failure import Window
 from shared.core.keep import Subject
 from shared.core.redaction import excerpt
-from shared.progress.cabs import CabRow, CabState
+from shared.progress.cab_row import CabRow, CabState
 from shared.progress.pull_row import PullState
 from shared.progress.tally import CabTally
 from shared.pull.keeping import Keeping

@@ -21,7 +21,7 @@ from local.simulator.thread import SimulatorThread
 from shared.core.failure import Failure, Window, default_window
 from shared.core.settings import Settings
 from shared.failures.check import check_failures
-from shared.progress.cabs import CabRow, CabState
+from shared.progress.cab_row import CabRow, CabState
 from shared.progress.failures import ApplicationCheck
 from shared.progress.health import Reconciled
 from shared.progress.messages import PullMessage

@@ -20,7 +20,7 @@ from local.simulator.builder import CabForm
 from local.simulator.thread import SimulatorThread
 from shared.core import clock
 from shared.core.errors import AgainLater
-from shared.progress.cabs import CabRow, CabState
+from shared.progress.cab_row import CabRow, CabState
 from shared.progress.pull_row import PullState
 from tests.integration.app import App, served
 from tests.integration.conftest import MakeApp

@@ -3,7 +3,7 @@
 from local.simulator import catalogue
 from local.simulator.thread import SimulatorThread
 from shared.core.failure import Failure
-from shared.progress.cabs import CabState
+from shared.progress.cab_row import CabState
 from shared.progress.messages import PullMessage
 from shared.progress.pull_row import PullState
 

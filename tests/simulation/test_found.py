@@ -10,7 +10,7 @@ import pytest
 
 from shared.core.errors import LeaseLost
 from shared.core.failure import Failure, default_window
-from shared.progress.cabs import CabState
+from shared.progress.cab_row import CabState
 from shared.progress.messages import PullMessage
 from shared.progress.pull_row import PullState
 from shared.storage.lease import RowLease

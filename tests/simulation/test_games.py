@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from shared.progress.cabs import CabState
+from shared.progress.cab_row import CabState
 from shared.progress.queue import PullQueue
 from shared.pull import ledger
 from shared.pull.state import PageAtWork

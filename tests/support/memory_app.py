@@ -22,7 +22,7 @@ from tests.simulation.world import Host, World
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from shared.progress.cabs import CabRow, CabState
+    from shared.progress.cab_row import CabRow, CabState
     from shared.progress.health import Reconciled
     from shared.progress.pull_row import PullRow
     from shared.storage.table_rows import Row

@@ -6,7 +6,8 @@ import pytest
 
 from shared.core.facts import NO_FACTS, CabFacts
 from shared.core.failure import Failure
-from shared.progress.cabs import CabRow, CabRows, CabState
+from shared.progress.cab_row import CabRow, CabState
+from shared.progress.cabs import CabRows
 from tests.integration.tables import table_of
 from tests.support.azurite import StorageAccount
 

@@ -10,7 +10,7 @@ from local.simulator.catalogue import Cab, Failure, Family
 from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.thread import SimulatorThread
 from shared.cabs.creation import Copied
-from shared.progress.cabs import CabState
+from shared.progress.cab_row import CabState
 from shared.progress.messages import PullMessage
 from shared.progress.pull_row import CabCounts, ErrorKind, PullState
 from shared.pull.one_failure import pull_failure

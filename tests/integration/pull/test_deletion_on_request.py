@@ -1,7 +1,7 @@
 """A person may ask that a dump be deleted: what docs/security.md says to do must keep it deleted."""
 
 from local.simulator.thread import SimulatorThread
-from shared.progress.cabs import CabState
+from shared.progress.cab_row import CabState
 from shared.progress.pull_row import PullState
 from tests.integration.app import App, served
 

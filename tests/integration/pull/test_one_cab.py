@@ -11,7 +11,7 @@ from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.thread import SimulatorThread
 from shared.core import clock
 from shared.core.clock import spelled
-from shared.progress.cabs import CabRow, CabState
+from shared.progress.cab_row import CabRow, CabState
 from shared.progress.messages import PullMessage
 from shared.progress.pull_row import PullState
 from tests.integration.app import App, failure_of, served

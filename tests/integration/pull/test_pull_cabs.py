@@ -12,7 +12,7 @@ from local.simulator.faults import Call, Fault, FaultKind
 from local.simulator.scenario import BatchForm, BlobHost
 from local.simulator.thread import SimulatorThread
 from shared.core import clock
-from shared.progress.cabs import CabState
+from shared.progress.cab_row import CabState
 from shared.progress.pull_row import PullState
 from tests.integration.app import App, failure_of, served
 from tests.integration.conftest import MakeApp

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from local.simulator.thread import SimulatorThread
 from shared.core.facts import CabFacts
 from shared.core.failure import Failure
-from shared.progress.cabs import CabState
+from shared.progress.cab_row import CabState
 from shared.progress.health import Reconciled
 from tests.integration.app import App
 

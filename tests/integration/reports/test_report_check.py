@@ -24,7 +24,7 @@ from shared.core import clock
 from shared.core.failure import Window
 from shared.devcenter.client import DevCenter
 from shared.devcenter.reports import Listed, ReportRun, Schedule
-from shared.progress.cabs import CabRow, CabState
+from shared.progress.cab_row import CabRow, CabState
 from shared.progress.messages import PullMessage
 from shared.progress.pull_row import PullState
 from shared.progress.queue import PullQueue

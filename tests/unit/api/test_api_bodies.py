@@ -16,7 +16,7 @@ from shared.api.state import HealthBody
 from shared.core.facts import CabFacts
 from shared.devcenter.reports import Template
 from shared.preflight.health import Health
-from shared.progress.cabs import CabRow, CabState
+from shared.progress.cab_row import CabRow, CabState
 from shared.progress.failures import ApplicationCheck
 from shared.progress.health import CheckedReports, Reconciled
 from shared.progress.outages import Known, Outage

@@ -24,7 +24,7 @@ from shared.api.requests import (
 from shared.api.schedules import ScheduleAsked, TemplateAsked
 from shared.core.errors import BadInput
 from shared.core.failure import Failure, Window
-from shared.progress.cabs import CabState
+from shared.progress.cab_row import CabState
 from shared.progress.pull_row import PullState
 
 APPLICATION = "13984104677400476"

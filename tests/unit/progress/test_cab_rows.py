@@ -7,7 +7,8 @@ import pytest
 from shared.core.errors import AgainLater
 from shared.core.facts import CabFacts
 from shared.core.failure import Failure
-from shared.progress.cabs import CabRow, CabRows, CabState
+from shared.progress.cab_row import CabRow, CabState
+from shared.progress.cabs import CabRows
 from tests.simulation.tables import MemoryTable, Table
 
 FAILURE = Failure("1", "a")

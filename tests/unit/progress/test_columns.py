@@ -3,7 +3,7 @@
 import pytest
 
 from shared.core.facts import CabFacts
-from shared.progress.cabs import CabRow, CabState
+from shared.progress.cab_row import CabRow, CabState
 from shared.progress.outages import Known, Outage
 from shared.progress.tally import CabTally
 from shared.storage.table_writes import Columns

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
     from shared.core.failure import Failure
     from shared.devcenter.cursor import PageRequest
-    from shared.progress.cabs import CabRow, CabRows, CabState
+    from shared.progress.cab_row import CabRow, CabState
+    from shared.progress.cabs import CabRows
     from shared.pull.endings import Ending
     from shared.pull.state import CopyCab, Event, Order, Pull
 

@@ -12,7 +12,7 @@ import pytest
 from shared.cabs.labels import CabLabels
 from shared.core.facts import CabFacts
 from shared.core.failure import Failure
-from shared.progress.cabs import CabState
+from shared.progress.cab_row import CabState
 from shared.progress.messages import PullMessage
 from shared.pull.keep_file import KEEP_FILE
 from shared.pull.one_cab import copy_cab

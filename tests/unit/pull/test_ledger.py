@@ -14,7 +14,7 @@ from shared.cabs.creation import Copied
 from shared.cabs.labels import labels, lacks_a_name
 from shared.core.clock import spelled
 from shared.core.facts import CabFacts
-from shared.progress.cabs import CabRow, CabState
+from shared.progress.cab_row import CabRow, CabState
 from shared.progress.pull_row import CabCounts
 from shared.pull.ledger import CabLedger
 from shared.pull.state import Checkpoint

@@ -8,7 +8,8 @@ import pytest
 
 from shared.core.errors import AgainLater, CabUnavailable
 from shared.core.failure import Failure
-from shared.progress.cabs import CabRow, CabRows, CabState
+from shared.progress.cab_row import CabRow, CabState
+from shared.progress.cabs import CabRows
 from shared.progress.messages import PullMessage
 from shared.progress.pull_row import PullState
 from shared.pull import one_cab

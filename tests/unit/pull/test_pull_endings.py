@@ -12,7 +12,7 @@ import pytest
 from shared.cabs.creation import Copied
 from shared.core.errors import AgainLater, CircuitOpen, NeedsPerson, Never, OutOfTime
 from shared.core.keep import Rule, Rules
-from shared.progress.cabs import CabRow, CabState
+from shared.progress.cab_row import CabRow, CabState
 from shared.progress.pull_row import PullRow, queued
 from shared.progress.tally import COLUMNS
 from shared.pull import beginnings

@@ -23,7 +23,7 @@ from shared.core.errors import (
     Never,
     OutOfTime,
 )
-from shared.progress.cabs import CabRow, CabState
+from shared.progress.cab_row import CabRow, CabState
 from shared.progress.pull_row import queued
 from tests.unit.devcenter.devcenter_client import WINDOW
 

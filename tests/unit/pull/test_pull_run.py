@@ -12,7 +12,7 @@ import pytest
 from shared.core import clock
 from shared.core.errors import AgainLater, NeedsPerson
 from shared.core.failure import Failure
-from shared.progress.cabs import CabState
+from shared.progress.cab_row import CabState
 from shared.progress.messages import PullMessage
 from shared.progress.pull_row import PullState
 from shared.pull.one_failure import pull_failure

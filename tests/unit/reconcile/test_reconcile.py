@@ -13,7 +13,7 @@ from shared.cabs.labels import CabLabels
 from shared.core.errors import AgainLater
 from shared.core.facts import CabFacts
 from shared.core.failure import Failure
-from shared.progress.cabs import CabState
+from shared.progress.cab_row import CabState
 from shared.progress.health import Reconciled
 from shared.progress.messages import PullMessage
 from shared.progress.pull_row import PullState

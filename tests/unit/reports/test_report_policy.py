@@ -6,7 +6,7 @@ import pytest
 
 from shared.core.facts import NO_FACTS, CabFacts
 from shared.core.failure import Failure
-from shared.progress.cabs import CabRow, CabState
+from shared.progress.cab_row import CabRow, CabState
 from shared.reports.named import ListedCabs, Named
 from shared.reports.policy import due
 
