@@ -21,7 +21,20 @@ _CAB_EXTENSIONS = {".ext.zip", ".zip", ".ext.cab", ".cab"}
 _DOT = "~"
 # Says of a cab that failed that the blob in its place is not taken for it.
 MOVE_IT_AWAY = "move the blob away and pull again"
+_BEFORE = "; before that: "
 _NAMED = ("applicationid", "failurehash", "cabidhash")
+
+
+def still_in_the_way(before: str, error: str) -> str:
+    """Return why a cab was not copied, and what was in its way at an earlier try: a blob that is not taken for it.
+
+    Args:
+        before: What its row says.
+        error: Why it was not copied now.
+    """
+    if MOVE_IT_AWAY not in before or MOVE_IT_AWAY in error:
+        return error
+    return f"{error}{_BEFORE}{before.rpartition(_BEFORE)[2]}"
 
 
 def blob_name(failure: Failure, cab_id_hash: str, source_path: str) -> str:

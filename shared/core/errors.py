@@ -35,6 +35,9 @@ class CabferryError(Exception):
             token, unreachable); empty where it is this request's own trouble. The circuit breaker counts them.
     """
 
+    # Whether another request met it, which counts it: this one only waited for what came of that.
+    is_echo = False
+
     def __init__(self, message: str, *, outage: str = "") -> None:
         super().__init__(redact(message))
         self.outage = outage

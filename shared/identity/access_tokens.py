@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from copy import copy
 from typing import TYPE_CHECKING
 
 from azure.core.exceptions import AzureError
@@ -67,7 +68,9 @@ class AccessTokens:
         try:
             if self._kept is None or self._kept is kept:  # no other thread has renewed it meanwhile
                 if self._failed and self._failed is not failed:  # but has tried: each by itself would wait as long
-                    raise self._failed
+                    echo = copy(self._failed)
+                    echo.is_echo = True
+                    raise echo
                 self._kept = self._renewal(kept)
             return self._kept.token
         finally:
@@ -100,7 +103,7 @@ class AccessTokens:
             return _Kept.of(self._asked(), now)
         except CabferryError as error:
             if kept is None or kept is not self._kept or kept.token.expires_on <= now:
-                self._failed = error
+                self._failed = copy(error)  # its own traceback would keep all that its callers hold
                 raise
             # A token that still works outlives an endpoint that does not answer for a while, or refuses for once.
             left = kept.token.expires_on - now

@@ -79,7 +79,8 @@ class Circuit:
             yield
         except CabferryError as error:
             if error.outage:
-                self._note_failure(error.outage, str(error), application)
+                if not error.is_echo:
+                    self._note_failure(error.outage, str(error), application)
             elif isinstance(error, AgainLater) and error.wait is not None:
                 error.wait = self._keep_wait(error.wait)
             elif isinstance(error, Never) or type(error) is BadAnswer:

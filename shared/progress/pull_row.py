@@ -253,8 +253,8 @@ def person_of(row: Row) -> str:
 def asked_again(row: Row) -> dict[Window, str]:
     """Return the windows that were asked for while a pull ran, each with who asked for it."""
     windows = row.text("askedAgain").split()
-    # An earlier version wrote down one person for all of them, or only who asked last.
-    askers = (row.text("askedAgainBy") or row.text("askedBy")).split("\n")
+    # An earlier version wrote down one person for all of them, or only who asked last, or who asked first.
+    askers = (row.text("askedAgainBy") or row.text("askedBy") or row.text("requestedBy")).split("\n")
     askers = askers if len(askers) == len(windows) else askers[:1] * len(windows)
     return {days: who for text, who in zip(windows, askers, strict=True) if (days := window_in(text))}
 

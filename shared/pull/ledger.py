@@ -13,7 +13,7 @@ from itertools import batched, islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from shared.cabs.identity import MOVE_IT_AWAY
+from shared.cabs.identity import MOVE_IT_AWAY, still_in_the_way
 from shared.cabs.labels import completed
 from shared.core import clock
 from shared.core.clock import moment_of
@@ -114,8 +114,10 @@ class CabLedger:
         self._settle(cab.cab_id_hash, _dated(row, cab), self._there_since(copied.since) if copied.since else None)
 
     def record_missed(self, cab: BatchCab, state: CabState, error: str) -> None:
-        """Record that a cab is not in the container, and why."""
-        self._settle(cab.cab_id_hash, _dated(CabRow(state, error=error), cab))
+        """Record that a cab is not in the container, and why; a blob that was in its way still is somebody else's."""
+        known = self.cabs.get(cab.cab_id_hash)
+        told = still_in_the_way(known.error, error) if known else error
+        self._settle(cab.cab_id_hash, _dated(CabRow(state, error=told), cab))
 
     @property
     def unwritten(self) -> int:
@@ -245,7 +247,7 @@ class CabLedger:
         elif row.length != blob.length or (row.md5 and blob.md5 and row.md5 != blob.md5):
             error = (
                 f"{blob.name} has {blob.length} bytes and MD5 {blob.md5 or 'unknown'}, but was copied with "
-                f"{row.length} and {row.md5 or 'unknown'}: somebody replaced it; move it away and pull again"
+                f"{row.length} and {row.md5 or 'unknown'}: somebody replaced it; {MOVE_IT_AWAY}"
             )
             self._settle(cab, row.became(CabState.FAILED, error))
 

@@ -11,7 +11,7 @@ import logging
 from copy import replace
 from typing import TYPE_CHECKING
 
-from shared.cabs.identity import blob_name
+from shared.cabs.identity import blob_name, still_in_the_way
 from shared.cabs.labels import labels
 from shared.core import clock, stopping, telemetry
 from shared.core.backoff import growing_wait
@@ -149,6 +149,7 @@ def _record_missed(tools: PullTools, failure: Failure, cab: str, before: CabRow,
             return  # A pull, or another message, has brought it meanwhile, or knows better why it cannot be had.
         has_expired = is_gone and row.expires is not None and row.expires <= clock.true_now()
         state = CabState.EXPIRED if has_expired else CabState.UNAVAILABLE if is_gone else CabState.FAILED
-        if tools.cabs.settle(failure, cab, replace(row, state=state, error=str(error), settled_at=clock.now())):
+        told = still_in_the_way(row.error, str(error))
+        if tools.cabs.settle(failure, cab, replace(row, state=state, error=told, settled_at=clock.now())):
             return
     raise AgainLater(f"the row of cab {cab} of {failure} kept changing")

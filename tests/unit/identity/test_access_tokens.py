@@ -1,7 +1,9 @@
 """A refused token is renewed once for everyone, and an identity that is refused says what a person has to mend."""
 
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -111,10 +113,30 @@ def test_threads_that_wait_for_a_token_fail_together(monkeypatch: pytest.MonkeyP
         while door.came < 8:
             pass
         identity.go.set()
-        assert {type(future.exception()) for future in waiting} == {AgainLater}
+        met = [future.exception() for future in waiting]
+    assert {type(error) for error in met} == {AgainLater}
     assert identity.asked == 1
+    assert [isinstance(error, AgainLater) and error.is_echo for error in met].count(False) == 1, "one is counted"
     identity.broken = False
     assert shared.current() == "token-2", "who comes later asks anew"
+
+
+def test_a_failure_that_is_shared_keeps_nothing_of_who_met_it() -> None:
+    """What is remembered of it would else hold the rows of a whole pull."""
+
+    class Rows:
+        pass
+
+    def asks() -> weakref.ref[Rows]:
+        rows = Rows()
+        with pytest.raises(NeedsPerson):
+            shared.current()
+        return weakref.ref(rows)
+
+    shared = tokens(lambda: Refusing(ClientAuthenticationError("AADSTS7000215: wrong secret")))
+    held = asks()
+    gc.collect()
+    assert held() is None
 
 
 def test_nobody_waits_for_a_renewal_while_the_token_works(monkeypatch: pytest.MonkeyPatch) -> None:

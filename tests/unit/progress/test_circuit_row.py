@@ -55,3 +55,15 @@ def test_that_it_has_opened_is_told_once_though_others_write_its_row_right_then(
     assert [record.message.partition(" reason=")[0] for record in caplog.records] == [
         "circuit-opened: service=dev-center application= kind=token failures=5"
     ]
+
+
+def test_what_many_met_of_one_request_is_counted_once() -> None:
+    """Eight calls that waited for the same token would else keep every instance from asking."""
+    circuit = Circuit(MemoryTable(Table("health"), WritesBefore(0)), "dev-center")
+    for turn in range(8):
+        met = AgainLater("no token", outage="token")
+        met.is_echo = turn > 0
+        with pytest.raises(AgainLater), circuit.guard("one"):
+            raise met
+    with circuit.guard("one"):
+        pass

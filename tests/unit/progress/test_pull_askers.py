@@ -135,6 +135,15 @@ def test_days_that_a_report_alone_asked_for_stay_the_reports(asked: Asked, turn:
     assert asked.runs() == [PERSON, REPORT, OTHER][::turn]
 
 
+def test_where_the_first_version_wrote_nobody_down_no_person_is_made_up(asked: Asked) -> None:
+    """For a person no rule leaves anything out: that would be a bill."""
+    asked.ask(REPORT)
+    first = asked.take()
+    asked.ask(REPORT, LONG_AGO)
+    first.write({"askedAgainBy": "", "askedBy": ""})
+    assert asked.row.asked_again == {LONG_AGO: REPORT}
+
+
 @pytest.mark.parametrize("written", ["", PERSON], ids=["who asked last", "one person for all"])
 def test_who_asked_is_known_where_an_earlier_version_wrote_it_down(asked: Asked, written: str) -> None:
     asked.ask(REPORT)
