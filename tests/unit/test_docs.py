@@ -35,6 +35,16 @@ def test_every_test_that_a_page_names_is_there() -> None:
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
 
 
+def test_every_module_that_a_page_runs_is_there() -> None:
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+    ours = r"python3? -m ((?:bench|infra|local|shared|tests)[\w.]*)"
+    named = {name for page in pages for name in re.findall(ours, page.read_text(encoding="utf-8"))}
+    paths = {name: ROOT / name.replace(".", "/") for name in named}
+    runs = {name for name, path in paths.items() if path.with_suffix(".py").exists() or (path / "__main__.py").exists()}
+    assert len(named) > 3
+    assert named - runs == set()
+
+
 def test_every_link_between_pages_leads_somewhere() -> None:
     pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
     broken = [

@@ -66,10 +66,11 @@ def start(tmp_path: Path, storage: StorageAccount) -> Iterator[Start]:
     """Start a host of that app, with a host.json for impatient people; return where its events and its log are."""
     hosts: list[subprocess.Popen[bytes]] = []
 
-    def start_host(**queues: Any) -> Path:
+    def start_host(*, function_timeout: str = "00:05:00", **queues: Any) -> Path:
         (tmp_path / "function_app.py").write_text(APP, encoding="utf-8")
         options = {"visibilityTimeout": "00:00:01", "maxPollingInterval": "00:00:00.200", "maxDequeueCount": 2}
-        content = {"version": "2.0", "extensions": {"queues": {**options, **queues}}}
+        extensions = {"queues": {**options, **queues}}
+        content = {"version": "2.0", "functionTimeout": function_timeout, "extensions": extensions}
         (tmp_path / "host.json").write_text(json.dumps(content), encoding="utf-8")
         settings = {"JOBS_STORAGE": storage.connection_string, "LOCAL_MESSAGE_LEASE_SECONDS": "2"}
         with (tmp_path / "host.log").open("wb") as log:
@@ -130,3 +131,14 @@ def test_as_many_run_at_once_as_batch_size_and_threshold_allow(start: Start, job
     for number in range(5):
         (folder / f"gate-{number}").touch()
     wait_until(lambda: is_empty(jobs), "an empty queue")
+
+
+def test_a_function_that_overruns_ends_the_host_and_gives_its_message_back(start: Start, jobs: QueueClient) -> None:
+    folder = start(function_timeout="00:00:01", visibilityTimeout="00:00:00")
+    jobs.send_message("wait for-ever")
+    log = folder / "host.log"
+    told = "Timeout value of 0:00:01 exceeded by function 'Functions.job'"
+    wait_until(lambda: told in log.read_text(encoding="utf-8"), "its end")
+    # A host that had gone on would have taken it again at once.
+    wait_until(lambda: jobs.peek_messages(5), "the message, back after its lease")
+    assert events(folder) == ["job 1 wait for-ever"]

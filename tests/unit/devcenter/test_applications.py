@@ -357,3 +357,17 @@ def test_what_is_seen_again_is_joined_with_what_was_known() -> None:
         both = replace(SEEN, days={DAY + timedelta(days=ahead): 1.0}).joined(both)
     assert len(both.days) == 35
     assert (both.first_date, both.events) == (DAY, 2.75 + 58)
+
+
+@pytest.mark.parametrize("failure", [DESKTOP_FAILURE, STORE_FAILURE], ids=["desktop", "app"])
+def test_details_go_on_behind_their_first_page(failure: Failure) -> None:
+    link = "failuredetails?a=%2B&skip=2"
+    answer = listed([{}, {}], **{"@nextLink": link}, TotalCount=5)
+    with LoopbackServer(lambda _: answer) as server:
+        source = source_of(dev_center(server.url), failure, WINDOW)
+        page = source.page(PageRequest(0))
+        source.page(PageRequest(2, page.link))
+        source.page(PageRequest(2))
+    assert (page.rows, page.link, page.total) == (2, link, 5)
+    assert server.seen[1].target == f"/v1.0/my/analytics/{link}"
+    assert (server.seen[2].path, server.seen[2].query["skip"]) == (server.seen[0].path, "2")

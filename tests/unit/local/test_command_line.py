@@ -1,11 +1,37 @@
-"""What a person types as an address may be as short as people write it, and no secret of it is shown."""
+"""What a person types: a mistake ends in one line, an address may be short, and no secret of it is shown."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
 from local import __main__ as command_line
+from local.commands import running, start
 from local.commands.address import address
+
+
+@pytest.mark.parametrize("port", ["99999", "-1", "http", "7071.0", "٣"])
+def test_a_bad_port_is_told_in_one_line(
+    port: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["local", "start", f"--port={port}"])
+    with pytest.raises(SystemExit) as ended:
+        command_line.main()
+    assert ended.value.code == 2
+    assert (capsys.readouterr().err.count("\n"), port) == (1, port)
+
+
+def test_ctrl_c_in_any_phase_ends_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "argv", ["local", "start", "--port=0"])
+    monkeypatch.setattr(start, "surroundings", interrupted)
+    monkeypatch.setattr(running, "FOLDER", tmp_path)
+    assert command_line.main() == 130
+    assert capsys.readouterr().err.strip() == "start: stopped"
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,25 @@ def test_the_blob_of_a_cab_that_failed_is_its_copy_where_it_was_not_in_the_way(
     assert of_it.cabs[CAB.cab_id_hash].state is (CabState.COPIED if is_copy else state)
 
 
+@pytest.mark.parametrize("was_replaced", [False, True])
+def test_a_blob_in_the_way_is_no_copy_though_later_tries_failed_in_other_ways(*, was_replaced: bool) -> None:
+    """The true cab would never be copied again."""
+    known = (
+        CabRow(CabState.COPIED, NAME, 7, settled_at=NOW - 5 * DAY)
+        if was_replaced
+        else CabRow(CabState.FAILED, error=IN_THE_WAY, settled_at=NOW - 2 * HOUR)
+    )
+    of_it = ledger(known)
+    for why in ["the source is busy", "no answer came"]:
+        of_it.read_back([blob(3 * HOUR)], MONTH)
+        of_it.record_missed(CAB, CabState.FAILED, why)
+    of_it.read_back([blob(3 * HOUR)], MONTH)
+    row = of_it.cabs[CAB.cab_id_hash]
+    assert (row.state, row.error.startswith("no answer came; before that: ")) == (CabState.FAILED, True)
+    assert "busy" not in row.error
+    assert row.error.endswith("move the blob away and pull again")
+
+
 def test_what_somebody_replaced_stays_failed() -> None:
     of_it = ledger(CabRow(CabState.FAILED, NAME, 7, error="somebody replaced it", settled_at=NOW - 2 * HOUR))
     of_it.read_back([blob(HOUR)], MONTH)
@@ -161,3 +180,25 @@ def test_what_a_report_told_of_a_cab_stays_with_it() -> None:
     of_it = ledger(CabRow(CabState.LISTED, facts=told))
     of_it.record_copied(CAB, NAME, Copied(5))
     assert of_it.cabs[CAB.cab_id_hash].facts == told
+
+
+@pytest.mark.parametrize(
+    ("length", "md5", "is_told"), [(5, "aa", False), (5, "", False), (7, "aa", True), (5, "bb", True)]
+)
+def test_a_blob_that_is_other_than_what_was_copied_is_told(length: int, md5: str, *, is_told: bool) -> None:
+    of_it = ledger(CabRow(CabState.COPIED, NAME, 5, "aa", settled_at=NOW - 2 * HOUR))
+    assert of_it.read_back([replace(blob(HOUR), length=length, md5=md5)], MONTH) == []
+    row = of_it.cabs[CAB.cab_id_hash]
+    assert (row.state is CabState.FAILED, "somebody replaced it" in row.error) == (is_told, is_told)
+
+
+def test_what_its_own_row_tells_later_of_a_held_cab_fills_in_row_and_blob() -> None:
+    """Of an application, the batch is all that tells of a cab: who looks for a version must find it all the same."""
+    facts = CabFacts("AV_contoso!Read", "contoso.exe", "1.2.3", "10.0", "x64", market="US")
+    of_it = ledger(CabRow(CabState.COPIED, NAME, 5, settled_at=NOW - 2 * HOUR))
+    of_it.see(replace(CAB, facts=facts))
+    assert (of_it.cabs[CAB.cab_id_hash].facts, of_it.unwritten) == (facts, 1)
+    made = labels(FAILURE, CAB, CabFacts(), "cabs09.blob.core.windows.net/k/1.zip").metadata
+    of_it.read_back([replace(blob(HOUR), metadata=made)], MONTH)
+    ((name, told),) = of_it.unnamed
+    assert (name, told.tags["driverVersion"], told.metadata["drivername"]) == (NAME, "1.2.3", "contoso.exe")

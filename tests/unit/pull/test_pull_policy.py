@@ -298,7 +298,23 @@ class TestOneCab:
 
         game = Game(batch([cab(number) for number in range(5_000)]), copy)
         assert game.run().columns["state"] == "Queued"
+        assert len(tried) <= 100, "those of the page that was begun"
         assert len(game.asked) < 12
+
+    @pytest.mark.parametrize("between", [Copied(1), Never("no")], ids=["copied", "its own failure"])
+    def test_while_some_work_all_are_tried(self, between: Copied | Never) -> None:
+        tried: list[str] = []
+
+        def copy(order: CopyCab) -> Copied:
+            tried.append(order.cab.cab_id_hash)
+            if len(tried) % 2:
+                raise AgainLater("busy")
+            if isinstance(between, Never):
+                raise between
+            return between
+
+        Game(batch([cab(number) for number in range(300)]), copy).run()
+        assert len(tried) == 300
 
     @pytest.mark.parametrize("error", [NeedsPerson("403"), OutOfTime("late")], ids=repr)
     def test_what_is_not_its_own_failure_leaves_it_as_it_was(self, error: CabferryError) -> None:

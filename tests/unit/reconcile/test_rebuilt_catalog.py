@@ -1,10 +1,11 @@
 """The catalog is made anew of however many cabs of however many days, within what a worker has."""
 
-import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+import pytest
 
 from shared.reconcile.catalog import rebuild_catalog
 from shared.reconcile.walk import FailureSeen
@@ -12,6 +13,7 @@ from shared.storage.table_rows import Row
 from tests.simulation.catalog import MemoryCatalog, catalogued
 from tests.simulation.lines import GoodLine
 
+resource = pytest.importorskip("resource", reason="Windows limits no process's open files so")
 DAYS = 60
 RETENTION = timedelta(days=3_650)
 
