@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,7 +24,7 @@ class ChildError(Exception):
     """A child did not start, or ended by itself; the text holds the end of what it printed."""
 
 
-class Child:
+class Child(ABC):
     """A program that serves from entering the context to leaving it; a thread takes in what it prints.
 
     Args:
@@ -83,9 +84,9 @@ class Child:
         self._process.wait()
 
     @property
+    @abstractmethod
     def serves(self) -> bool:
         """Tell whether it has said that it serves."""
-        raise NotImplementedError
 
     @property
     def pid(self) -> int:

@@ -9,9 +9,11 @@ import pytest
 from shared.core import redaction
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from local.simulator.certificates import Certificates
+    from tests.support.memory_app import MemoryApp
 
 
 @pytest.hookimpl(trylast=True)  # A game has locks of its own until its fixture is over.
@@ -26,6 +28,15 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.fixture
+def app() -> Iterator[MemoryApp]:
+    """The app on storage in memory, of which nothing is known yet."""
+    from tests.support.memory_app import memory_app
+
+    with memory_app() as made:
+        yield made
 
 
 @pytest.fixture

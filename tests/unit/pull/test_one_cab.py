@@ -21,17 +21,10 @@ from tests.support.memory_app import MemoryApp, memory_app
 from tests.support.told import insights
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 FAILURE = Failure("1", "failure")
 ASKING = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"
-
-
-@pytest.fixture
-def app() -> Iterator[MemoryApp]:
-    with memory_app() as made:
-        yield made
 
 
 @pytest.fixture

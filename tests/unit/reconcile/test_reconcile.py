@@ -24,12 +24,12 @@ from shared.storage.lease import RowLease
 from shared.storage.table_writes import NO_MOMENT
 from tests.simulation.tasks import BEGINNING
 from tests.simulation.world import Expected
-from tests.support.memory_app import MemoryApp, memory_app
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.simulation.center import Cab
+    from tests.support.memory_app import MemoryApp
 
 NOW = BEGINNING
 NOT_LET_GO = "cab a-cab: Microsoft lists it, but does not let it be downloaded"
@@ -40,12 +40,6 @@ def did(found: Reconciled) -> dict[str, object]:
     """Return what a run found and did beyond passing by."""
     names = [name for name in Reconciled.__struct_fields__ if name not in {"at", "failures"}]
     return {name: value for name in names if (value := getattr(found, name))}
-
-
-@pytest.fixture
-def app() -> Iterator[MemoryApp]:
-    with memory_app() as made:
-        yield made
 
 
 @pytest.fixture
